@@ -1,0 +1,1 @@
+//! Tests of imd through its public contract, on a real PostgreSQL.
