@@ -1,0 +1,12 @@
+//! The wire contract of imd: messages, clients and server traits of package `im.v1`.
+//!
+//! The commented files in `proto/im/v1` are the documentation; this crate is what they compile to.
+
+/// Package `im.v1`.
+#[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+pub mod v1 {
+    tonic::include_proto!("im.v1");
+}
+
+/// The encoded `FileDescriptorSet` of the package, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
