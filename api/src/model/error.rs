@@ -1,0 +1,207 @@
+//! The one error type: what can go wrong, and how each of the two transports shows it.
+
+use std::{sync::Arc, time::Duration};
+
+use time::format_description::well_known::Rfc3339;
+
+use super::{Occupant, SessionEnd, UserId};
+
+/// A result of imd.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong. The text is for people; `code` is for programs.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The request itself is wrong, whatever the state of the server.
+    #[error("{field}: {reason}")]
+    InvalidArgument {
+        /// The field as it is named in the contract.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The user does not exist, has another password, or is disabled: a caller cannot tell which.
+    #[error("user id or password is wrong")]
+    InvalidCredentials,
+    /// No token, or not one of this server's, or one that is no longer good.
+    #[error("{0}")]
+    InvalidToken(&'static str),
+    /// The session of the token has ended.
+    #[error("the session has ended: {}", .0.reason.name())]
+    SessionEnded(Box<SessionEnd>),
+    /// The admin key is missing or not one of this server's.
+    #[error("the admin key is missing or wrong")]
+    InvalidAdminKey,
+    /// A login with `if_occupied = REFUSE` found its place taken.
+    #[error("{} is in use on {:?}", .0.terminal_type, .0.device_name)]
+    TerminalOccupied(Box<Occupant>),
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    UserNotFound(UserId),
+    /// The user has no such session.
+    #[error("the user has no such session")]
+    SessionNotFound,
+    /// There is, or was, a user of that id.
+    #[error("the user id {0} is taken")]
+    UserExists(UserId),
+    /// The `client_message_id` was used for another recipient or content.
+    #[error("the client_message_id was used for another recipient or content")]
+    ClientMessageIdConflict,
+    /// There is more to do than can be done in time.
+    #[error("the server is busy")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Something that imd depends on does not answer.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] Source),
+    /// A fault of the server's own.
+    #[error("internal error")]
+    Internal(#[source] Source),
+}
+
+/// A cause, kept for the log and never shown to a client.
+pub type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// What kind of failure an error is: this decides the status on both transports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The request is wrong.
+    InvalidArgument,
+    /// Who is asking is not known.
+    Unauthenticated,
+    /// What is asked for does not exist.
+    NotFound,
+    /// What is to be made exists.
+    AlreadyExists,
+    /// The state of things does not allow it.
+    FailedPrecondition,
+    /// A limit is reached.
+    ResourceExhausted,
+    /// Try again.
+    Unavailable,
+    /// A fault of the server's.
+    Internal,
+}
+
+impl Class {
+    /// The number of the gRPC status code.
+    #[must_use]
+    pub fn grpc_code(self) -> i32 {
+        match self {
+            Self::InvalidArgument => 3,
+            Self::NotFound => 5,
+            Self::AlreadyExists => 6,
+            Self::ResourceExhausted => 8,
+            Self::FailedPrecondition => 9,
+            Self::Internal => 13,
+            Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidArgument => 400,
+            Self::Unauthenticated => 401,
+            Self::NotFound => 404,
+            Self::AlreadyExists | Self::FailedPrecondition => 409,
+            Self::ResourceExhausted => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+impl Error {
+    /// A field that is wrong, by its name in the contract.
+    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::InvalidArgument { field, reason: reason.into() }
+    }
+
+    /// A fault of the server's own.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into().into())
+    }
+
+    /// Something that imd depends on does not answer.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into().into())
+    }
+
+    /// The stable name: `code` in REST, `reason` in gRPC's `ErrorInfo`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidArgument { .. } => "invalid_argument",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::InvalidToken(_) => "invalid_token",
+            Self::SessionEnded(_) => "session_ended",
+            Self::InvalidAdminKey => "invalid_admin_key",
+            Self::TerminalOccupied(_) => "terminal_occupied",
+            Self::UserNotFound(_) => "user_not_found",
+            Self::SessionNotFound => "session_not_found",
+            Self::UserExists(_) => "user_exists",
+            Self::ClientMessageIdConflict => "client_message_id_conflict",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// See [`Class`].
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::InvalidArgument { .. } => Class::InvalidArgument,
+            Self::InvalidCredentials
+            | Self::InvalidToken(_)
+            | Self::SessionEnded(_)
+            | Self::InvalidAdminKey => Class::Unauthenticated,
+            Self::TerminalOccupied(_) => Class::FailedPrecondition,
+            Self::UserNotFound(_) | Self::SessionNotFound => Class::NotFound,
+            Self::UserExists(_) | Self::ClientMessageIdConflict => Class::AlreadyExists,
+            Self::Overloaded { .. } => Class::ResourceExhausted,
+            Self::Unavailable(_) => Class::Unavailable,
+            Self::Internal(_) => Class::Internal,
+        }
+    }
+
+    /// What a program may want to know beyond the code, by the names of the contract.
+    #[must_use]
+    pub fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::InvalidArgument { field, .. } => vec![("field", (*field).to_owned())],
+            Self::SessionEnded(end) => vec![
+                ("end_reason", end.reason.name().to_owned()),
+                ("ended_by_terminal_type", end.by_terminal_type.clone()),
+                ("ended_by_device_name", end.by_device_name.clone()),
+                ("ended_at", rfc3339(end.ended_at)),
+                ("note", end.note.clone()),
+            ],
+            Self::TerminalOccupied(occupant) => vec![
+                ("terminal_type", occupant.terminal_type.clone()),
+                ("device_name", occupant.device_name.clone()),
+                ("last_used_at", rfc3339(occupant.last_used_at)),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// When to try again, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+fn rfc3339(time: time::OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}

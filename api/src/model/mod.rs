@@ -1,0 +1,23 @@
+//! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
+
+mod content;
+mod cursor;
+mod entry;
+mod error;
+mod ids;
+mod paging;
+mod session;
+
+pub use content::{Content, ContentHash};
+pub use cursor::{Cursor, Start};
+pub use entry::{
+    Conversation, Entry, EntryKind, Message, SessionChanged, TimelineState, Truncated,
+};
+pub use error::{Class, Error, Result, Source};
+pub(crate) use ids::parse_uuid;
+pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
+pub use paging::{HistoryEnd, Page, PageSize};
+pub use session::{
+    EndReason, IfOccupied, Occupant, RECENT_USE, Session, SessionEnd, Terminal, TerminalType,
+    UserState, make_room,
+};
