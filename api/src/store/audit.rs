@@ -1,0 +1,77 @@
+//! The audit log: what administrators did, written in the transaction that did it.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::Transaction;
+
+use super::Store;
+use crate::model::{Result, UserId, UserNo};
+
+/// What is to be recorded of an administrator's action.
+#[derive(Debug, Clone)]
+pub struct Audit<'a> {
+    /// The name of the admin key.
+    pub actor: &'a str,
+    /// What was done: `create_user` …
+    pub action: &'static str,
+    /// The particulars. Never a secret or a message body.
+    pub details: Value,
+}
+
+/// A record of the log.
+#[derive(Debug)]
+pub struct AuditRecord {
+    /// Grows with time.
+    pub audit_no: i64,
+    /// When.
+    pub at: OffsetDateTime,
+    /// The name of the admin key.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To whom.
+    pub user_id: Option<UserId>,
+    /// The particulars.
+    pub details: Value,
+}
+
+impl Audit<'_> {
+    pub(super) async fn record(&self, tx: &Transaction<'_>, user_no: Option<UserNo>) -> Result<()> {
+        tx.execute(
+            "INSERT INTO audit (actor, action, user_no, details) VALUES ($1, $2, $3, $4)",
+            &[&self.actor, &self.action, &user_no.map(|no| no.0), &self.details],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The records, the newest first: at most `limit`, all older than `before`.
+    pub async fn audit_records(
+        &self,
+        user_no: Option<UserNo>,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<AuditRecord>> {
+        let client = self.client().await?;
+        let rows = client
+            .query(
+                "SELECT a.audit_no, a.at, a.actor, a.action, u.user_id, a.details
+                 FROM audit a LEFT JOIN users u USING (user_no)
+                 WHERE ($1::bigint IS NULL OR a.user_no = $1) AND a.audit_no < $2
+                 ORDER BY a.audit_no DESC LIMIT $3",
+                &[&user_no.map(|no| no.0), &before, &limit],
+            )
+            .await?;
+        let record = |row: &tokio_postgres::Row| AuditRecord {
+            audit_no: row.get("audit_no"),
+            at: row.get("at"),
+            actor: row.get("actor"),
+            action: row.get("action"),
+            user_id: row.get::<_, Option<&str>>("user_id").map(UserId::from_stored),
+            details: row.get("details"),
+        };
+        Ok(rows.iter().map(record).collect())
+    }
+}

@@ -1,0 +1,93 @@
+//! Where the streams are.
+
+use deadpool_postgres::Object;
+use uuid::Uuid;
+
+use super::Store;
+use crate::model::{Result, SessionId, UserNo};
+
+/// One open stream of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LoginPoint {
+    /// Whose.
+    pub user_no: UserNo,
+    /// Of which session.
+    pub session_id: SessionId,
+    /// Tells the streams of a session on one node apart.
+    pub stream_no: i64,
+}
+
+/// The key of the row that each node keeps so as to notice when the table was emptied.
+pub(super) const MARKER: LoginPoint =
+    LoginPoint { user_no: UserNo(0), session_id: SessionId(Uuid::nil()), stream_no: 0 };
+
+impl Store {
+    /// Adds login points; those that stand already are left. The marker of the node comes with them.
+    /// Their sessions count as used just now.
+    pub async fn add_login_points(&self, node_no: i64, points: &[LoginPoint]) -> Result<()> {
+        let (users, sessions, streams) = columns(points.iter().chain([&MARKER]));
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "INSERT INTO login_points (user_no, session_id, node_no, stream_no)
+                 SELECT p.user_no, p.session_id, $1, p.stream_no
+                 FROM unnest($2::bigint[], $3::uuid[], $4::bigint[]) p (user_no, session_id, stream_no)
+                 ON CONFLICT DO NOTHING",
+            )
+            .await?;
+        client.execute(&statement, &[&node_no, &users, &sessions, &streams]).await?;
+        touch(&client, &users, &sessions).await
+    }
+
+    /// Removes login points by their exact keys. Their sessions count as used just now.
+    pub async fn remove_login_points(&self, node_no: i64, points: &[LoginPoint]) -> Result<()> {
+        let (users, sessions, streams) = columns(points);
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "DELETE FROM login_points l
+                 USING unnest($2::bigint[], $3::uuid[], $4::bigint[]) p (user_no, session_id, stream_no)
+                 WHERE l.user_no = p.user_no AND l.session_id = p.session_id
+                     AND l.node_no = $1 AND l.stream_no = p.stream_no",
+            )
+            .await?;
+        client.execute(&statement, &[&node_no, &users, &sessions, &streams]).await?;
+        touch(&client, &users, &sessions).await
+    }
+
+    /// The nodes other than `node_no` that hold streams of these users: (node, user).
+    pub async fn other_nodes_of(&self, node_no: i64, users: &[i64]) -> Result<Vec<(i64, UserNo)>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT DISTINCT node_no, user_no FROM login_points
+                 WHERE user_no = ANY($1) AND node_no <> $2",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&users, &node_no]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), UserNo(row.get(1)))).collect())
+    }
+}
+
+/// Notes that sessions were used just now. One that somebody else is changing at this moment is left
+/// alone: so there is no lock to wait for and none to deadlock on.
+async fn touch(client: &Object, users: &[i64], sessions: &[Uuid]) -> Result<()> {
+    let statement = client
+        .prepare_cached(
+            "UPDATE sessions s SET last_used_at = now()
+             FROM (SELECT s.user_no, s.session_id
+                   FROM unnest($1::bigint[], $2::uuid[]) p (user_no, session_id)
+                   JOIN sessions s USING (user_no, session_id)
+                   WHERE s.ended_at IS NULL FOR UPDATE OF s SKIP LOCKED) used
+             WHERE s.user_no = used.user_no AND s.session_id = used.session_id",
+        )
+        .await?;
+    client.execute(&statement, &[&users, &sessions]).await?;
+    Ok(())
+}
+
+fn columns<'a>(
+    points: impl IntoIterator<Item = &'a LoginPoint>,
+) -> (Vec<i64>, Vec<Uuid>, Vec<i64>) {
+    points.into_iter().map(|p| (p.user_no.0, p.session_id.0, p.stream_no)).collect()
+}

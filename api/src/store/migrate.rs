@@ -1,0 +1,31 @@
+//! Bringing the schema up to date.
+
+use tokio_postgres::NoTls;
+
+use super::Store;
+use crate::model::{Error, Result};
+
+mod embedded {
+    refinery::embed_migrations!("../migrations");
+}
+
+/// Held while migrating, so that nodes that start at the same time migrate once. Any fixed number.
+const MIGRATION_LOCK: i64 = 0x696d_6401;
+
+impl Store {
+    /// Applies the migrations that the database lacks, each in a transaction.
+    pub async fn migrate(&self) -> Result<()> {
+        // A connection of its own: refinery takes no lock, and this one dies with the connection.
+        let (mut client, connection) = self.config.connect(NoTls).await?;
+        let driver = tokio::spawn(connection);
+        client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        let report =
+            embedded::migrations::runner().run_async(&mut client).await.map_err(Error::internal)?;
+        for migration in report.applied_migrations() {
+            tracing::info!(%migration, "migrated");
+        }
+        drop(client);
+        let _ = driver.await;
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! SQL, and nothing else has any. A method of [`Store`] is one whole transaction; a file holds the
+//! statements of one table group beside their row mapping.
+
+mod append;
+mod audit;
+mod conversations;
+mod directory;
+mod entries;
+mod keys;
+mod login_points;
+mod migrate;
+mod nodes;
+mod notify;
+mod sessions;
+mod status;
+mod timelines;
+mod users;
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
+use tokio_postgres::{NoTls, error::SqlState};
+
+pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
+pub use audit::{Audit, AuditRecord};
+pub use conversations::{ConversationsPage, HistoryPage};
+pub use keys::Key;
+pub use login_points::LoginPoint;
+pub use nodes::{Heartbeat, Node, PeerHeartbeat};
+pub use notify::Listener;
+pub use sessions::{
+    AdminSession, Ending, NewSession, Opened, Rotation, SessionFilter, SessionState, SessionsEnded,
+    Which,
+};
+pub use status::Status;
+pub use timelines::{SessionCheck, TimelinePage};
+pub use users::{Credentials, User};
+
+use self::directory::Directory;
+use crate::model::{Error, Result};
+
+/// How long a request waits for a connection before it is refused.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+
+/// PostgreSQL: a pool of connections for requests, and the address for those who need one of their
+/// own. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    config: tokio_postgres::Config,
+    directory: Directory,
+}
+
+impl Store {
+    /// A store on the database at `url`. Connects at first use.
+    pub fn new(url: &str, pool_size: usize) -> Result<Self> {
+        let mut config: tokio_postgres::Config = url.parse()?;
+        config
+            .application_name("imd")
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_user_timeout(Duration::from_secs(10));
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+            .max_size(pool_size)
+            .wait_timeout(Some(POOL_WAIT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self { pool, config, directory: Directory::default() })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.client().await?.batch_execute("").await?;
+        Ok(())
+    }
+
+    async fn client(&self) -> Result<Object> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let lost = match error.code() {
+            Some(code) => {
+                *code == SqlState::ADMIN_SHUTDOWN
+                    || *code == SqlState::CRASH_SHUTDOWN
+                    || *code == SqlState::CANNOT_CONNECT_NOW
+                    || *code == SqlState::TOO_MANY_CONNECTIONS
+            }
+            // Not the server's answer: the connection is gone or never was.
+            None => {
+                error.is_closed()
+                    || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>())
+            }
+        };
+        if lost { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            other => Self::unavailable(other),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Listing sessions, for their user and for administrators.
+
+use super::{SESSION_COLUMNS, online, read_session};
+use crate::{
+    model::{Result, Session, SessionId, UserId, UserNo},
+    store::{Store, nodes::ALIVE},
+};
+
+/// What a session is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    /// Live, with a stream open.
+    Online,
+    /// Live, without a stream.
+    Offline,
+    /// Ended.
+    Ended,
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Only this user's.
+    pub user_no: Option<UserNo>,
+    /// Only of this terminal type.
+    pub terminal_type: Option<String>,
+    /// Only in this state; `None` for every live one.
+    pub state: Option<SessionState>,
+}
+
+/// A session as administrators see it.
+#[derive(Debug)]
+pub struct AdminSession {
+    /// Whose.
+    pub user_id: UserId,
+    /// The session.
+    pub session: Session,
+    /// The nodes that hold its streams.
+    pub nodes: Vec<String>,
+}
+
+impl AdminSession {
+    /// What it is at.
+    #[must_use]
+    pub fn state(&self) -> SessionState {
+        match (&self.session.end, self.session.online) {
+            (Some(_), _) => SessionState::Ended,
+            (None, true) => SessionState::Online,
+            (None, false) => SessionState::Offline,
+        }
+    }
+}
+
+impl Store {
+    /// The live sessions of a user, the newest first.
+    pub async fn live_sessions(&self, user_no: UserNo) -> Result<Vec<Session>> {
+        let client = self.client().await?;
+        let online = online();
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT {SESSION_COLUMNS}, {online} AS online FROM sessions s
+                 WHERE s.user_no = $1 AND s.ended_at IS NULL ORDER BY s.session_id DESC"
+            ))
+            .await?;
+        let rows = client.query(&statement, &[&user_no.0]).await?;
+        Ok(rows.iter().map(read_session).collect())
+    }
+
+    /// The sessions that `filter` lets through, the newest first: at most `limit`, all older than
+    /// `before`.
+    pub async fn list_sessions(
+        &self,
+        filter: &SessionFilter,
+        before: Option<SessionId>,
+        limit: i64,
+    ) -> Result<Vec<AdminSession>> {
+        let client = self.client().await?;
+        let online = online();
+        let wants_online = match filter.state {
+            Some(SessionState::Online) => Some(true),
+            Some(SessionState::Offline) => Some(false),
+            Some(SessionState::Ended) | None => None,
+        };
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT u.user_id, {SESSION_COLUMNS}, s.online,
+                     ARRAY(SELECT DISTINCT n.node_id FROM login_points p JOIN nodes n USING (node_no)
+                           WHERE p.user_no = s.user_no AND p.session_id = s.session_id AND {ALIVE}
+                           ORDER BY 1) AS nodes
+                 FROM (SELECT s.*, {online} AS online FROM sessions s) s
+                 JOIN users u USING (user_no)
+                 WHERE ($1::bigint IS NULL OR s.user_no = $1)
+                     AND ($2::text IS NULL OR s.terminal_type = $2)
+                     AND (s.ended_at IS NOT NULL) = $3
+                     AND ($4::boolean IS NULL OR s.online = $4)
+                     AND ($5::uuid IS NULL OR s.session_id < $5)
+                 ORDER BY s.session_id DESC LIMIT $6"
+            ))
+            .await?;
+        let rows = client
+            .query(
+                &statement,
+                &[
+                    &filter.user_no.map(|no| no.0),
+                    &filter.terminal_type,
+                    &(filter.state == Some(SessionState::Ended)),
+                    &wants_online,
+                    &before.map(|id| id.0),
+                    &limit,
+                ],
+            )
+            .await?;
+        let session = |row: &tokio_postgres::Row| AdminSession {
+            user_id: UserId::from_stored(row.get("user_id")),
+            session: read_session(row),
+            nodes: row.get("nodes"),
+        };
+        Ok(rows.iter().map(session).collect())
+    }
+}

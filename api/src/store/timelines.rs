@@ -1,0 +1,201 @@
+//! Reading timelines forward, and the lock and counter that every change of one begins with.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, Transaction};
+
+use super::{
+    Store,
+    entries::{ENTRY_COLUMNS, EntryRow, KIND_SESSION_CHANGED},
+    sessions::read_end,
+};
+use crate::model::{
+    Cursor, Entry, EntryKind, Error, Result, SessionChanged, SessionEnd, SessionId, Start,
+    TimelineState, Truncated, UserNo,
+};
+
+/// A stretch of a timeline and how far the timeline reaches, from one snapshot.
+#[derive(Debug)]
+pub struct TimelinePage {
+    /// How far the timeline reaches.
+    pub state: TimelineState,
+    /// The entries, in the order of `seq`.
+    pub entries: Vec<Entry>,
+    /// Where the page starts: the entries are those after this place.
+    pub after: Cursor,
+    /// Set when entries after the cursor can no longer be had.
+    pub truncated: Option<Truncated>,
+    /// Set when the cursor was of another numbering.
+    pub reset: bool,
+}
+
+/// What is known of the session that a token names.
+#[derive(Debug)]
+pub enum SessionCheck {
+    /// It is live.
+    Live,
+    /// It has ended.
+    Ended(Box<SessionEnd>),
+    /// There is none.
+    Unknown,
+}
+
+impl Store {
+    /// Reads up to `limit` entries from `start` on.
+    pub async fn read_timeline(
+        &self,
+        owner: UserNo,
+        start: Start,
+        limit: i64,
+    ) -> Result<TimelinePage> {
+        let client = self.client().await?;
+        // One statement, so that state and entries are of one snapshot.
+        let statement = client
+            .prepare_cached(&format!(
+                "WITH timeline AS (
+                     SELECT epoch, last_seq, purged_to + 1 AS floor FROM timelines WHERE owner = $1
+                 ), start AS (
+                     SELECT CASE
+                         WHEN $2 THEN last_seq
+                         WHEN $3 = epoch AND $4 <= last_seq THEN greatest($4, floor - 1)
+                         ELSE floor - 1
+                     END AS after
+                     FROM timeline
+                 )
+                 SELECT timeline.*, start.*, e.*
+                 FROM timeline CROSS JOIN start LEFT JOIN LATERAL (
+                     SELECT {ENTRY_COLUMNS} FROM entries e
+                     WHERE e.owner = $1 AND e.seq > start.after
+                     ORDER BY e.seq LIMIT $5
+                 ) e ON true
+                 ORDER BY e.seq"
+            ))
+            .await?;
+        let cursor = match start {
+            Start::After(cursor) => Some(cursor),
+            Start::Floor | Start::Now => None,
+        };
+        let rows = client
+            .query(
+                &statement,
+                &[
+                    &owner.0,
+                    &(start == Start::Now),
+                    &cursor.map(|c| c.epoch),
+                    &cursor.map(|c| c.seq),
+                    &limit,
+                ],
+            )
+            .await?;
+        drop(client);
+        let first = rows.first().ok_or_else(|| no_timeline(owner))?;
+        let state = read_state(first);
+        let after = Cursor { epoch: state.epoch, seq: first.get("after") };
+        let reset = cursor.is_some_and(|c| c.epoch != state.epoch || c.seq > state.last_seq);
+        let truncated = cursor
+            .filter(|c| !reset && c.seq < after.seq)
+            .map(|c| Truncated { from: c.seq + 1, to: after.seq });
+        let entries = self.entries_of(state.epoch, &rows).await?;
+        Ok(TimelinePage { state, entries, after, truncated, reset })
+    }
+
+    /// The newest seq of each of the timelines.
+    pub async fn last_seqs(&self, owners: &[i64]) -> Result<Vec<(UserNo, i64)>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT owner, last_seq FROM timelines WHERE owner = ANY($1)")
+            .await?;
+        let rows = client.query(&statement, &[&owners]).await?;
+        Ok(rows.iter().map(|row| (UserNo(row.get(0)), row.get(1))).collect())
+    }
+
+    /// Whether the session that a token names is live.
+    pub async fn check_session(
+        &self,
+        user_no: UserNo,
+        session_id: SessionId,
+    ) -> Result<SessionCheck> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT ended_at, end_reason, ended_by_type, ended_by_device_name, end_note
+                 FROM sessions WHERE user_no = $1 AND session_id = $2",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
+        Ok(match row.as_ref().map(read_end) {
+            None => SessionCheck::Unknown,
+            Some(None) => SessionCheck::Live,
+            Some(Some(end)) => SessionCheck::Ended(Box::new(end)),
+        })
+    }
+
+    /// The entries in rows that an outer join made; none where it found none.
+    pub(super) async fn entries_of(&self, epoch: i64, rows: &[Row]) -> Result<Vec<Entry>> {
+        let found: Result<Vec<_>> =
+            rows.iter().filter_map(|row| EntryRow::read(row).transpose()).collect();
+        self.entries(epoch, found?).await
+    }
+}
+
+/// Reads the columns `epoch`, `last_seq` and `floor`.
+pub(super) fn read_state(row: &Row) -> TimelineState {
+    TimelineState {
+        epoch: row.get("epoch"),
+        last_seq: row.get("last_seq"),
+        floor: row.get("floor"),
+    }
+}
+
+pub(super) fn no_timeline(owner: UserNo) -> Error {
+    Error::internal(format!("user {} has no timeline", owner.0))
+}
+
+/// The next place of a timeline, whose row stays locked until the transaction ends: what is read
+/// after this is what held when the place was given. A rollback gives the place back.
+pub(super) struct Place {
+    owner: UserNo,
+    cursor: Cursor,
+    pub(super) at: OffsetDateTime,
+}
+
+impl Place {
+    /// Takes the next place of `owner`'s timeline. To come first in its transaction.
+    pub(super) async fn take(tx: &Transaction<'_>, owner: UserNo) -> Result<Self> {
+        let row = tx
+            .query_opt(
+                "UPDATE timelines
+                 SET last_seq = last_seq + 1, last_at = greatest(last_at, now())
+                 WHERE owner = $1
+                 RETURNING epoch, last_seq, last_at",
+                &[&owner.0],
+            )
+            .await?
+            .ok_or_else(|| no_timeline(owner))?;
+        Ok(Self { owner, cursor: Cursor { epoch: row.get(0), seq: row.get(1) }, at: row.get(2) })
+    }
+
+    /// Fills the place with a change of the owner's sessions.
+    pub(super) async fn fill(self, tx: &Transaction<'_>, change: SessionChanged) -> Result<Entry> {
+        let body = serde_json::to_vec(&change).map_err(Error::internal)?;
+        tx.execute(
+            "INSERT INTO entries (owner, seq, appended_at, kind, body) VALUES ($1, $2, $3, $4, $5)",
+            &[&self.owner.0, &self.cursor.seq, &self.at, &KIND_SESSION_CHANGED, &body],
+        )
+        .await?;
+        Ok(Entry {
+            cursor: self.cursor,
+            appended_at: self.at,
+            kind: EntryKind::SessionChanged(change),
+        })
+    }
+
+    /// Gives the place back, for a transaction that commits without an entry.
+    pub(super) async fn give_back(self, tx: &Transaction<'_>) -> Result<()> {
+        tx.execute(
+            "UPDATE timelines SET last_seq = last_seq - 1 WHERE owner = $1",
+            &[&self.owner.0],
+        )
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! Accounts and terminal types.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, error::SqlState};
+
+use super::{
+    Audit, Ending, SessionsEnded, Store, Which, nodes::ALIVE, sessions::end_named, timelines::Place,
+};
+use crate::model::{EndReason, Error, Result, TerminalType, UserId, UserNo, UserState};
+
+/// An account as administrators see it.
+#[derive(Debug)]
+pub struct User {
+    /// The customer's own id.
+    pub user_id: UserId,
+    /// Whether it may log in.
+    pub state: UserState,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// How many live sessions it has.
+    pub live_sessions: i64,
+    /// How many of them have a stream open.
+    pub online_sessions: i64,
+    /// The newest entry's seq.
+    pub last_seq: i64,
+    /// When that was appended.
+    pub last_at: Option<OffsetDateTime>,
+}
+
+/// What a login needs to know of an account.
+#[derive(Debug)]
+pub struct Credentials {
+    /// Its number.
+    pub user_no: UserNo,
+    /// Argon2id, as a PHC string; `None` when it has no password.
+    pub password_hash: Option<String>,
+}
+
+const ACTIVE: i16 = 1;
+const DISABLED: i16 = 2;
+
+/// Reads the column `state`.
+pub(super) fn read_state(row: &Row) -> UserState {
+    if row.get::<_, i16>("state") == ACTIVE { UserState::Active } else { UserState::Disabled }
+}
+
+impl Store {
+    /// Creates an account with an empty timeline. Errors: [`Error::UserExists`].
+    pub async fn create_user(
+        &self,
+        user_id: &UserId,
+        password_hash: &str,
+        audit: Audit<'_>,
+    ) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let row = tx
+            .query_one(
+                "INSERT INTO users (user_id, password_hash) VALUES ($1, $2) RETURNING user_no",
+                &[&user_id.as_str(), &password_hash],
+            )
+            .await
+            .map_err(|error| match error.code() {
+                Some(&SqlState::UNIQUE_VIOLATION) => Error::UserExists(user_id.clone()),
+                _ => error.into(),
+            })?;
+        let user_no = UserNo(row.get(0));
+        tx.execute(
+            "INSERT INTO timelines (owner, epoch) VALUES ($1, trunc(extract(epoch FROM now()))::bigint)",
+            &[&user_no.0],
+        )
+        .await?;
+        audit.record(&tx, Some(user_no)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What a login needs to know; `None` when there is no such user or it may not log in.
+    pub async fn credentials(&self, user_id: &UserId) -> Result<Option<Credentials>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT user_no, password_hash FROM users WHERE user_id = $1 AND state = $2",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&user_id.as_str(), &ACTIVE]).await?;
+        Ok(row.map(|row| Credentials { user_no: UserNo(row.get(0)), password_hash: row.get(1) }))
+    }
+
+    /// Sets a password and ends every live session (`PASSWORD_CHANGED`), in one transaction.
+    pub async fn set_password(
+        &self,
+        user_no: UserNo,
+        password_hash: &str,
+        audit: Audit<'_>,
+    ) -> Result<SessionsEnded> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let place = Place::take(&tx, user_no).await?;
+        tx.execute(
+            "UPDATE users SET password_hash = $2 WHERE user_no = $1",
+            &[&user_no.0, &password_hash],
+        )
+        .await?;
+        let ending = Ending::because(EndReason::PasswordChanged);
+        let ended = end_named(&tx, place, user_no, &Which::All, &ending).await?;
+        audit.record(&tx, Some(user_no)).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Sets whether a user may log in; ends every live session when not (`USER_DISABLED`), in one
+    /// transaction.
+    pub async fn set_user_state(
+        &self,
+        user_no: UserNo,
+        state: UserState,
+        note: &str,
+        audit: Audit<'_>,
+    ) -> Result<SessionsEnded> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let place = Place::take(&tx, user_no).await?;
+        let number = if state == UserState::Active { ACTIVE } else { DISABLED };
+        tx.execute("UPDATE users SET state = $2 WHERE user_no = $1", &[&user_no.0, &number])
+            .await?;
+        let ended = if state == UserState::Active {
+            place.give_back(&tx).await?;
+            SessionsEnded { ended: Vec::new(), entry: None }
+        } else {
+            let ending =
+                Ending { note: note.to_owned(), ..Ending::because(EndReason::UserDisabled) };
+            end_named(&tx, place, user_no, &Which::All, &ending).await?
+        };
+        audit.record(&tx, Some(user_no)).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// The accounts whose ids come after `after`, in the order of ids.
+    pub async fn list_users(&self, after: &str, limit: i64) -> Result<Vec<User>> {
+        self.users("u.user_id > $1", after, limit).await
+    }
+
+    /// One account. Errors: [`Error::UserNotFound`].
+    pub async fn get_user(&self, user_id: &UserId) -> Result<User> {
+        let mut found = self.users("u.user_id = $1", user_id.as_str(), 1).await?;
+        found.pop().ok_or_else(|| Error::UserNotFound(user_id.clone()))
+    }
+
+    async fn users(&self, condition: &'static str, value: &str, limit: i64) -> Result<Vec<User>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT u.user_id, u.state, u.created_at, t.last_seq, t.last_at,
+                     (SELECT count(*) FROM sessions s
+                      WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
+                     (SELECT count(DISTINCT p.session_id) FROM login_points p JOIN nodes n USING (node_no)
+                      WHERE p.user_no = u.user_no AND {ALIVE}) AS online_sessions
+                 FROM users u JOIN timelines t ON t.owner = u.user_no
+                 WHERE {condition} ORDER BY u.user_id LIMIT $2"
+            ))
+            .await?;
+        let rows = client.query(&statement, &[&value, &limit]).await?;
+        let user = |row: &Row| User {
+            user_id: UserId::from_stored(row.get("user_id")),
+            state: read_state(row),
+            created_at: row.get("created_at"),
+            live_sessions: row.get("live_sessions"),
+            online_sessions: row.get("online_sessions"),
+            last_seq: row.get("last_seq"),
+            last_at: row.get("last_at"),
+        };
+        Ok(rows.iter().map(user).collect())
+    }
+
+    /// Adds the terminal types that do not exist yet; those that do stay as they are.
+    pub async fn seed_terminal_types(&self, types: &[TerminalType]) -> Result<()> {
+        let client = self.client().await?;
+        for terminal_type in types {
+            client
+                .execute(
+                    "INSERT INTO terminal_types (name, session_limit) VALUES ($1, $2)
+                     ON CONFLICT (name) DO NOTHING",
+                    &[&terminal_type.name, &terminal_type.session_limit],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The terminal types, by name.
+    pub async fn terminal_types(&self) -> Result<Vec<TerminalType>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT name, session_limit FROM terminal_types ORDER BY name")
+            .await?;
+        let rows = client.query(&statement, &[]).await?;
+        let terminal_type =
+            |row: &Row| TerminalType { name: row.get(0), session_limit: row.get(1) };
+        Ok(rows.iter().map(terminal_type).collect())
+    }
+}
