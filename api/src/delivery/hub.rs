@@ -1,0 +1,206 @@
+//! The streams of this node, and the hand-over of entries to them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+};
+
+use metrics::gauge;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{
+    model::{Entry, SessionId, UserNo},
+    store::LoginPoint,
+    telemetry,
+};
+
+/// How many entries wait for a stream that does not take them. Beyond that they are dropped and the
+/// stream reads the log at its own pace (I10).
+const INBOX_LIMIT: usize = 256;
+
+/// Spreads the users over locks. A power of two.
+const SHARDS: usize = 64;
+
+/// The streams of this node by user.
+pub(super) struct Hub {
+    shards: [Mutex<HashMap<UserNo, Vec<Stream>>>; SHARDS],
+    next_stream_no: AtomicI64,
+    streams: AtomicUsize,
+    closed: AtomicBool,
+}
+
+struct Stream {
+    point: LoginPoint,
+    inbox: Arc<Inbox>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            next_stream_no: AtomicI64::new(1),
+            streams: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Hub {
+    fn shard(&self, owner: UserNo) -> &Mutex<HashMap<UserNo, Vec<Stream>>> {
+        let index = owner.0.unsigned_abs() % SHARDS as u64;
+        &self.shards[usize::try_from(index).unwrap_or_default()]
+    }
+
+    /// Hands the owner's entries over from now on, until the registration is dropped.
+    pub(super) fn register(self: &Arc<Self>, owner: UserNo, session_id: SessionId) -> Registration {
+        let stream_no = self.next_stream_no.fetch_add(1, Ordering::Relaxed);
+        let point = LoginPoint { user_no: owner, session_id, stream_no };
+        let inbox = Arc::new(Inbox::default());
+        let stream = Stream { point, inbox: inbox.clone() };
+        self.shard(owner).lock().entry(owner).or_default().push(stream);
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        gauge!(telemetry::STREAMS).increment(1.0);
+        if self.closed.load(Ordering::SeqCst) {
+            inbox.close();
+        }
+        Registration { hub: self.clone(), point, inbox }
+    }
+
+    /// Hands an entry to the owner's streams.
+    pub(super) fn publish(&self, owner: UserNo, entry: &Arc<Entry>) {
+        self.each(owner, |inbox| inbox.put(entry));
+    }
+
+    /// Says that the owner's timeline reaches `seq`: the owner's streams that are behind read the log.
+    pub(super) fn wake(&self, owner: UserNo, seq: i64) {
+        self.each(owner, |inbox| inbox.expect(seq));
+    }
+
+    fn each(&self, owner: UserNo, tell: impl Fn(&Inbox)) {
+        if let Some(streams) = self.shard(owner).lock().get(&owner) {
+            streams.iter().for_each(|stream| tell(&stream.inbox));
+        }
+    }
+
+    /// Asks every stream, open or yet to come, to go elsewhere.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        for shard in &self.shards {
+            shard.lock().values().flatten().for_each(|stream| stream.inbox.close());
+        }
+    }
+
+    /// The users with streams here.
+    pub(super) fn owners(&self) -> Vec<i64> {
+        self.shards
+            .iter()
+            .flat_map(|s| s.lock().keys().map(|owner| owner.0).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Where all the streams are.
+    pub(super) fn points(&self) -> Vec<LoginPoint> {
+        let of = |shard: &Mutex<HashMap<UserNo, Vec<Stream>>>| -> Vec<LoginPoint> {
+            shard.lock().values().flatten().map(|stream| stream.point).collect()
+        };
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    /// How many streams there are.
+    pub(super) fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream's place in the hub.
+pub(super) struct Registration {
+    hub: Arc<Hub>,
+    point: LoginPoint,
+    inbox: Arc<Inbox>,
+}
+
+impl Registration {
+    pub(super) fn point(&self) -> LoginPoint {
+        self.point
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let owner = self.point.user_no;
+        let mut users = self.hub.shard(owner).lock();
+        if let Some(streams) = users.get_mut(&owner) {
+            streams.retain(|stream| stream.point != self.point);
+            if streams.is_empty() {
+                users.remove(&owner);
+            }
+        }
+        self.hub.streams.fetch_sub(1, Ordering::Relaxed);
+        gauge!(telemetry::STREAMS).decrement(1.0);
+    }
+}
+
+/// What waits for one stream.
+#[derive(Default)]
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+/// What a stream finds in its inbox.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// Entries, mostly in the order of `seq`.
+    pub(super) entries: VecDeque<Arc<Entry>>,
+    /// How far the timeline is known to reach beyond those entries; 0 when nothing is known.
+    pub(super) expected: i64,
+    /// Whether the stream is to go elsewhere.
+    pub(super) closed: bool,
+}
+
+impl Inbox {
+    fn put(&self, entry: &Arc<Entry>) {
+        let mut waiting = self.waiting.lock();
+        if waiting.entries.len() < INBOX_LIMIT {
+            waiting.entries.push_back(entry.clone());
+        } else {
+            let dropped = waiting.entries.iter().map(|entry| entry.seq()).max().unwrap_or_default();
+            waiting.expected = waiting.expected.max(dropped).max(entry.seq());
+            waiting.entries = VecDeque::new();
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    fn expect(&self, seq: i64) {
+        let mut waiting = self.waiting.lock();
+        waiting.expected = waiting.expected.max(seq);
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits until something has arrived since the last call. May return early.
+    pub(super) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Takes all that waits.
+    pub(super) fn take(&self) -> Waiting {
+        let mut waiting = self.waiting.lock();
+        let closed = waiting.closed;
+        Waiting { closed, ..std::mem::take(&mut *waiting) }
+    }
+}

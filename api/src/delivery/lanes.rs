@@ -1,0 +1,187 @@
+//! Lanes: each gathers the messages that arrive while its last batch commits, and commits them as the
+//! next batch.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use metrics::{counter, histogram};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{announcer::Announcer, hub::Hub};
+use crate::{
+    model::{Error, Result},
+    store::{Append, AppendConnection, Appended, Store},
+    telemetry,
+};
+
+/// A message that has waited this long is refused: its sender has given up or is about to.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a refused sender is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How appends are gathered.
+#[derive(Debug, Clone)]
+pub struct LaneSettings {
+    /// How many lanes, each with a connection of its own.
+    pub lanes: usize,
+    /// The most messages in a batch.
+    pub batch: usize,
+    /// The most messages that wait in a lane; more are refused with [`Error::Overloaded`].
+    pub queue: usize,
+}
+
+impl Default for LaneSettings {
+    fn default() -> Self {
+        Self { lanes: 2, batch: 128, queue: 4096 }
+    }
+}
+
+/// The lanes of one node.
+pub(super) struct Lanes {
+    queues: Vec<mpsc::Sender<Job>>,
+    stop: CancellationToken,
+}
+
+struct Job {
+    append: Append,
+    queued_at: Instant,
+    reply: oneshot::Sender<Result<Appended>>,
+}
+
+impl Lanes {
+    pub(super) fn start(
+        store: &Store,
+        hub: &Arc<Hub>,
+        announcer: &Announcer,
+        settings: &LaneSettings,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let start = |_| {
+            let (queue, jobs) = mpsc::channel(settings.queue);
+            let lane = Lane {
+                jobs,
+                held_back: VecDeque::new(),
+                connection: store.append_connection(),
+                hub: hub.clone(),
+                announcer: announcer.clone(),
+                batch: settings.batch,
+            };
+            tasks.spawn(lane.run(stop.clone()));
+            queue
+        };
+        Self { queues: (0..settings.lanes).map(start).collect(), stop }
+    }
+
+    /// Appends in the sender's lane, so that one sender's messages keep their order.
+    pub(super) async fn append(&self, append: Append) -> Result<Appended> {
+        let lane = append.sender.0.unsigned_abs() % self.queues.len() as u64;
+        let queue = &self.queues[usize::try_from(lane).unwrap_or_default()];
+        let (reply, answer) = oneshot::channel();
+        let job = Job { append, queued_at: Instant::now(), reply };
+        let stopping = || Error::unavailable("the node is stopping");
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Closed(_) => stopping(),
+        })?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Takes no more; what was taken is still appended.
+    pub(super) fn close(&self) {
+        self.stop.cancel();
+    }
+}
+
+fn overloaded() -> Error {
+    Error::Overloaded { retry_after: RETRY_AFTER }
+}
+
+struct Lane {
+    jobs: mpsc::Receiver<Job>,
+    /// Jobs that must not share a batch with one before them.
+    held_back: VecDeque<Job>,
+    connection: AppendConnection,
+    hub: Arc<Hub>,
+    announcer: Announcer,
+    batch: usize,
+}
+
+impl Lane {
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            if self.held_back.is_empty() {
+                let job = tokio::select! {
+                    job = self.jobs.recv() => job,
+                    () = stop.cancelled(), if !self.jobs.is_closed() => {
+                        self.jobs.close();
+                        continue;
+                    }
+                };
+                let Some(job) = job else { return };
+                self.held_back.push_back(job);
+            }
+            let batch = self.gather();
+            self.append(batch).await;
+        }
+    }
+
+    /// The next batch: what was held back, then what waits.
+    fn gather(&mut self) -> Vec<Job> {
+        let mut batch = Vec::new();
+        let mut ids = HashSet::new();
+        let mut held_back = VecDeque::new();
+        while batch.len() < self.batch {
+            let Some(job) = self.held_back.pop_front().or_else(|| self.jobs.try_recv().ok()) else {
+                break;
+            };
+            if job.queued_at.elapsed() > PATIENCE {
+                let _ = job.reply.send(Err(overloaded()));
+            } else if ids.insert((job.append.sender, job.append.client_message_id)) {
+                batch.push(job);
+            } else {
+                // The same message again: its result is that of the first, so it waits for that.
+                held_back.push_back(job);
+            }
+        }
+        held_back.append(&mut self.held_back);
+        self.held_back = held_back;
+        batch
+    }
+
+    async fn append(&mut self, batch: Vec<Job>) {
+        let (appends, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|job| (job.append, job.reply)).unzip();
+        let began = Instant::now();
+        let results = self.connection.commit(&appends).await;
+        histogram!(telemetry::BATCH_SECONDS).record(began.elapsed());
+        histogram!(telemetry::BATCH_SIZE).record(appends.len() as f64);
+        for appended in results.iter().flatten() {
+            self.hand_over(appended);
+        }
+        for (reply, result) in replies.into_iter().zip(results) {
+            // The caller may have gone; the message stands all the same.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn hand_over(&self, appended: &Appended) {
+        counter!(telemetry::MESSAGES).increment(u64::from(!appended.duplicate));
+        for (owner, entry) in &appended.entries {
+            self.hub.publish(*owner, &Arc::new(entry.clone()));
+        }
+        if appended.duplicate {
+            // Perhaps of a commit whose outcome was not known, so that nobody was told.
+            appended.places.iter().for_each(|(owner, seq)| self.hub.wake(*owner, *seq));
+        }
+        self.announcer.announce(appended.places.iter().copied());
+    }
+}

@@ -1,0 +1,74 @@
+//! The login points of this node: a stream holds one for as long as it is open.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    model::Result,
+    store::{LoginPoint, Store},
+};
+
+/// How long to wait before removing again what could not be removed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The most login points to remove at a time.
+const BATCH: usize = 500;
+
+#[derive(Clone)]
+pub(super) struct LoginPoints {
+    store: Store,
+    node_no: i64,
+    // Unbounded in form only: the streams bound it.
+    left: mpsc::UnboundedSender<LoginPoint>,
+    stop: tokio_util::sync::CancellationToken,
+}
+
+/// A login point that is removed, a little later, when this is dropped.
+pub(super) struct Held {
+    point: LoginPoint,
+    left: mpsc::UnboundedSender<LoginPoint>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Fails only when the node has stopped, which removes them all.
+        let _ = self.left.send(self.point);
+    }
+}
+
+impl LoginPoints {
+    /// Starts the task that removes what streams leave behind.
+    pub(super) fn start(store: Store, node_no: i64, tasks: &TaskTracker) -> Self {
+        let (left, leaving) = mpsc::unbounded_channel();
+        let stop = tokio_util::sync::CancellationToken::new();
+        let removing = remove_all(store.clone(), node_no, leaving);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(removing));
+        Self { store, node_no, left, stop }
+    }
+
+    /// Commits a login point.
+    pub(super) async fn hold(&self, point: LoginPoint) -> Result<Held> {
+        // Held before it stands, so that it goes even when this call is given up half-way.
+        let held = Held { point, left: self.left.clone() };
+        self.store.add_login_points(self.node_no, &[point]).await?;
+        Ok(held)
+    }
+
+    /// Stops removing.
+    pub(super) fn close(&self) {
+        self.stop.cancel();
+    }
+}
+
+async fn remove_all(store: Store, node_no: i64, mut leaving: mpsc::UnboundedReceiver<LoginPoint>) {
+    let mut points = Vec::new();
+    while leaving.recv_many(&mut points, BATCH).await > 0 {
+        while let Err(error) = store.remove_login_points(node_no, &points).await {
+            tracing::warn!(%error, "login points stay for now");
+            tokio::time::sleep(PAUSE).await;
+        }
+        points.clear();
+    }
+}

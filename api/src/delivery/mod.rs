@@ -1,0 +1,153 @@
+//! Getting entries to streams: the lanes that append, the hub that hands entries to the streams of
+//! this node, and the hints that tell the other nodes.
+//!
+//! PostgreSQL is the truth. What the hub and the hints carry only makes a stream look at its timeline
+//! sooner: losing, repeating or reordering any of it delays a delivery and does no more (I9).
+
+mod announcer;
+mod bus;
+mod hub;
+mod lanes;
+mod login_points;
+mod node;
+mod subscription;
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use secrecy::SecretString;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{announcer::Announcer, hub::Hub, lanes::Lanes, login_points::LoginPoints};
+use crate::{
+    model::{Entry, Result, SessionId, Start, UserNo},
+    store::{Append, Appended, Store},
+};
+
+pub use lanes::LaneSettings;
+pub use subscription::{Event, Subscription};
+
+/// The moving parts of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Delivery {
+    store: Store,
+    hub: Arc<Hub>,
+    lanes: Arc<Lanes>,
+    announcer: Announcer,
+    login_points: LoginPoints,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    node_no: i64,
+    heartbeat: Duration,
+}
+
+/// What delivery is to be like.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// The node's id for people: unique in the cluster.
+    pub node_id: String,
+    /// How often a quiet stream sends a heartbeat.
+    pub heartbeat: Duration,
+    /// How appends are gathered.
+    pub lanes: LaneSettings,
+    /// Where hints travel: `nats://…`; `None` for `PostgreSQL`'s NOTIFY.
+    pub bus_url: Option<SecretString>,
+}
+
+impl Delivery {
+    /// Registers the node and starts its tasks.
+    pub async fn start(store: Store, settings: DeliverySettings) -> Result<Self> {
+        let version = env!("CARGO_PKG_VERSION");
+        let node_no = store.register_node(&settings.node_id, version).await?;
+        let hub = Arc::new(Hub::default());
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let bus = bus::open(&store, settings.bus_url.as_ref()).await?;
+        let announcer = Announcer::start(store.clone(), bus.clone(), node_no, &tasks);
+        let login_points = LoginPoints::start(store.clone(), node_no, &tasks);
+        let lanes = Lanes::start(&store, &hub, &announcer, &settings.lanes, &tasks);
+        let node = node::Node {
+            store: store.clone(),
+            hub: hub.clone(),
+            bus,
+            announcer: announcer.clone(),
+            node_no,
+            node_id: settings.node_id,
+            version,
+            peers: Mutex::default(),
+            sweep_wanted: Notify::new(),
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(node.run()));
+        Ok(Self {
+            store,
+            hub,
+            lanes: Arc::new(lanes),
+            announcer,
+            login_points,
+            tasks,
+            stop,
+            node_no,
+            heartbeat: settings.heartbeat,
+        })
+    }
+
+    /// Appends a message to every participant's timeline; returns after the commit. Entries reach the
+    /// streams by themselves. Messages of one sender are appended in the order of the calls.
+    pub async fn append(&self, append: Append) -> Result<Appended> {
+        self.lanes.append(append).await
+    }
+
+    /// Hands on an entry that was committed outside the lanes.
+    pub fn announce(&self, owner: UserNo, entry: Entry) {
+        let seq = entry.seq();
+        self.hub.publish(owner, &Arc::new(entry));
+        self.announcer.announce([(owner, seq)]);
+    }
+
+    /// Follows a timeline from `start` on, as the session `session_id`. `check` is called at the
+    /// moment from which on no entry can be missed: it says whether the session may.
+    pub async fn subscribe<C>(
+        &self,
+        owner: UserNo,
+        session_id: SessionId,
+        start: Start,
+        check: C,
+    ) -> Result<Subscription>
+    where
+        C: Future<Output = Result<()>>,
+    {
+        // In this order: from the registration on, this node hands its entries over; from the login
+        // point on, the others send hints; and whatever was committed before is in the log.
+        let registration = self.hub.register(owner, session_id);
+        let login_point = self.login_points.hold(registration.point()).await?;
+        check.await?;
+        Subscription::open(self.store.clone(), registration, login_point, start, self.heartbeat)
+            .await
+    }
+
+    /// How many streams this node holds.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.hub.streams()
+    }
+
+    /// Asks every stream to go elsewhere, and refuses none: each ends with [`Event::Reconnect`].
+    pub fn drain(&self) {
+        self.hub.close();
+    }
+
+    /// Finishes what is under way and takes the node off the list.
+    pub async fn stop(&self) {
+        self.hub.close();
+        self.lanes.close();
+        self.login_points.close();
+        self.announcer.close();
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Err(error) = self.store.remove_node(self.node_no).await {
+            tracing::warn!(%error, "the node stays on the list until its heartbeat is too old");
+        }
+    }
+}

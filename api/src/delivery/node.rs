@@ -1,0 +1,196 @@
+//! The node among the others: its heartbeat, the hints it receives, and the sweeps that make up for
+//! those it does not.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use metrics::counter;
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{
+    announcer::Announcer,
+    bus::{Bus, Hint},
+    hub::Hub,
+};
+use crate::{
+    model::{Result, UserNo},
+    store::{PeerHeartbeat, Store},
+    telemetry,
+};
+
+/// How often a node says that it runs. Ten times that without a word and it counts as dead.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How often a node compares its streams with their timelines though nothing seems to be missing.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// How often a node clears away what is over: sessions that have expired, nodes that are long dead.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// How long to wait after a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How many timelines a sweep compares at a time.
+const SWEEP_BATCH: usize = 1000;
+
+/// How many expired sessions are ended at a time.
+const EXPIRED_BATCH: i64 = 100;
+
+pub(super) struct Node {
+    pub(super) store: Store,
+    pub(super) hub: Arc<Hub>,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) announcer: Announcer,
+    pub(super) node_no: i64,
+    pub(super) node_id: String,
+    pub(super) version: &'static str,
+    pub(super) peers: Mutex<HashMap<i64, Peer>>,
+    pub(super) sweep_wanted: Notify,
+}
+
+/// What is known of another node.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    alive: bool,
+    /// The last hint that came from there.
+    received: i64,
+    /// The last hint that it said, at the heartbeat before, to have sent.
+    announced: i64,
+}
+
+impl Node {
+    /// Runs for ever.
+    pub(super) async fn run(self) {
+        tokio::join!(self.hear(), self.beat(), self.sweep(), self.keep_house());
+    }
+
+    async fn hear(&self) {
+        loop {
+            match self.bus.listen(self.node_no).await {
+                Ok(mut hints) => {
+                    // What was said while nobody listened is lost.
+                    self.sweep_wanted.notify_one();
+                    while let Some(hint) = hints.next().await {
+                        self.take(&hint);
+                    }
+                    tracing::warn!("hints may have been lost; listening again");
+                }
+                Err(error) => tracing::warn!(%error, "cannot listen for hints"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Wakes the streams that a hint concerns.
+    fn take(&self, hint: &Hint) {
+        for &(owner, seq) in &hint.timelines {
+            self.hub.wake(UserNo(owner), seq);
+        }
+        if self.peers.lock().entry(hint.from).or_default().receive(hint.no) {
+            self.sweep_wanted.notify_one();
+        }
+    }
+
+    async fn beat(&self) {
+        let mut ticks = interval(HEARTBEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.beat_once().await {
+                Ok(true) => self.sweep_wanted.notify_one(),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "a heartbeat failed"),
+            }
+        }
+    }
+
+    /// Says that the node runs; whether there is a reason to sweep.
+    async fn beat_once(&self) -> Result<bool> {
+        let streams = i64::try_from(self.hub.streams()).unwrap_or(i64::MAX);
+        let heartbeat = self.store.heartbeat(self.node_no, streams, &self.announcer.sent()).await?;
+        if !heartbeat.known {
+            tracing::info!("registering the node and its streams anew");
+            self.store.restore_node(self.node_no, &self.node_id, self.version).await?;
+            self.store.add_login_points(self.node_no, &self.hub.points()).await?;
+            return Ok(true);
+        }
+        let mut peers = self.peers.lock();
+        let mut lost = false;
+        for peer in &heartbeat.peers {
+            lost |= peers.entry(peer.node_no).or_default().update(peer);
+        }
+        let known = peers.len();
+        peers.retain(|node_no, _| heartbeat.peers.iter().any(|peer| peer.node_no == *node_no));
+        // One that has left may have taken its last hints with it.
+        Ok(lost || peers.len() < known)
+    }
+
+    async fn sweep(&self) {
+        loop {
+            // In time or out of it, it is time to sweep.
+            let _ = timeout(SWEEP, self.sweep_wanted.notified()).await;
+            if let Err(error) = self.sweep_once().await {
+                tracing::warn!(%error, "a sweep failed");
+                sleep(PAUSE).await;
+                self.sweep_wanted.notify_one();
+            }
+        }
+    }
+
+    /// Wakes every stream that is behind its timeline.
+    async fn sweep_once(&self) -> Result<()> {
+        counter!(telemetry::SWEEPS).increment(1);
+        for owners in self.hub.owners().chunks(SWEEP_BATCH) {
+            for (owner, last_seq) in self.store.last_seqs(owners).await? {
+                self.hub.wake(owner, last_seq);
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_house(&self) {
+        let mut ticks = interval(HOUSEKEEPING);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.keep_house_once().await {
+                tracing::warn!(%error, "housekeeping failed");
+            }
+        }
+    }
+
+    async fn keep_house_once(&self) -> Result<()> {
+        self.store.remove_dead_nodes().await?;
+        for (owner, ended) in self.store.end_expired(EXPIRED_BATCH).await? {
+            if let Some(entry) = ended.entry {
+                self.hub.wake(owner, entry.seq());
+                self.announcer.announce([(owner, entry.seq())]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Peer {
+    /// Takes a hint's number; whether one before it is missing.
+    fn receive(&mut self, no: i64) -> bool {
+        let missing = no > self.received + 1;
+        self.received = self.received.max(no);
+        missing
+    }
+
+    /// Takes what the other node says of itself; whether something from it must have been lost: it
+    /// died, perhaps between a commit and the hint, or a hint has been on its way for a whole heartbeat.
+    fn update(&mut self, heartbeat: &PeerHeartbeat) -> bool {
+        let died = self.alive && !heartbeat.alive;
+        let missing = self.announced > self.received;
+        self.received = self.received.max(self.announced);
+        self.alive = heartbeat.alive;
+        self.announced = heartbeat.last_hint;
+        died || missing
+    }
+}

@@ -1,0 +1,219 @@
+//! One terminal's stream over its user's timeline: first what is stored, then what comes, in order,
+//! each entry once (I5).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::Stream;
+use metrics::counter;
+use tokio::time::{Instant, timeout_at};
+
+use super::{hub::Registration, login_points::Held};
+use crate::{
+    model::{
+        Cursor, Entry, EntryKind, Result, SessionEnd, SessionId, Start, TimelineState, Truncated,
+        UserNo,
+    },
+    store::{Store, TimelinePage},
+    telemetry,
+};
+
+/// How many entries a stream reads from the log at a time.
+const PAGE: i64 = 200;
+
+/// How long a stream waits for an entry that one after it has overtaken, before it reads the log.
+const REORDERING: Duration = Duration::from_millis(20);
+
+/// What a stream says.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The first event: how far the timeline reaches.
+    Opened(TimelineState),
+    /// The next entry.
+    Entry(Arc<Entry>),
+    /// Entries after the cursor can no longer be had; what follows stands behind them.
+    HistoryTruncated(Truncated),
+    /// The cursor was of another numbering; this one holds now, and entries follow from the floor.
+    TimelineReset {
+        /// The stamp of the numbering.
+        epoch: i64,
+    },
+    /// The stream is alive.
+    Heartbeat,
+    /// The session has ended. The last event.
+    SessionEnded(SessionEnd),
+    /// The client is wanted elsewhere. The last event.
+    Reconnect,
+}
+
+/// A stream. Bounded in memory: what is not taken waits in the log.
+pub struct Subscription {
+    store: Store,
+    registration: Registration,
+    _login_point: Held,
+    owner: UserNo,
+    session_id: SessionId,
+    heartbeat: Duration,
+    /// The last entry that was delivered or is ready to be.
+    last: Cursor,
+    /// To be delivered next.
+    ready: VecDeque<Event>,
+    /// Entries that came before their turn.
+    early: BTreeMap<i64, Arc<Entry>>,
+    /// Until when the entries before those are waited for.
+    gap_until: Option<Instant>,
+    /// How far the timeline is known to reach.
+    expected: i64,
+    /// Whether `ready` holds the last event.
+    finished: bool,
+}
+
+impl Subscription {
+    /// Reads the first page. The registration and the login point stand already.
+    pub(super) async fn open(
+        store: Store,
+        registration: Registration,
+        login_point: Held,
+        start: Start,
+        heartbeat: Duration,
+    ) -> Result<Self> {
+        let point = registration.point();
+        let page = store.read_timeline(point.user_no, start, PAGE).await?;
+        let mut subscription = Self {
+            store,
+            registration,
+            _login_point: login_point,
+            owner: point.user_no,
+            session_id: point.session_id,
+            heartbeat,
+            last: page.after,
+            ready: VecDeque::from([Event::Opened(page.state)]),
+            early: BTreeMap::new(),
+            gap_until: None,
+            expected: 0,
+            finished: false,
+        };
+        subscription.take_page(page);
+        Ok(subscription)
+    }
+
+    /// The next event; `None` after the last one. An error ends the stream: the client is to open it
+    /// again with its cursor.
+    pub async fn next(&mut self) -> Result<Option<Event>> {
+        let quiet_until = Instant::now() + self.heartbeat;
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.finished {
+                return Ok(None);
+            }
+            self.take_inbox();
+            if !self.ready.is_empty() {
+                continue;
+            }
+            if self.expected > self.last.seq {
+                self.read_log().await?;
+                continue;
+            }
+            let until = self.gap_until.map_or(quiet_until, |gap| gap.min(quiet_until));
+            let arrived = timeout_at(until, self.registration.inbox().arrived()).await;
+            match (arrived, self.early.last_key_value()) {
+                (Ok(()), _) => {}
+                (Err(_), Some((&seq, _))) => self.expected = seq,
+                (Err(_), None) => return Ok(Some(Event::Heartbeat)),
+            }
+        }
+    }
+
+    /// The events as a stream for a transport.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Event>> + Send + 'static {
+        futures::stream::try_unfold(self, |mut subscription| async move {
+            let event = subscription.next().await?;
+            Ok(event.map(|event| (event, subscription)))
+        })
+    }
+
+    /// Sorts what the hub has handed over.
+    fn take_inbox(&mut self) {
+        let waiting = self.registration.inbox().take();
+        self.expected = self.expected.max(waiting.expected);
+        for entry in waiting.entries {
+            if entry.cursor.epoch != self.last.epoch {
+                // The numbering has changed: the log says how to go on.
+                self.expected = i64::MAX;
+            } else if entry.seq() > self.last.seq {
+                self.early.insert(entry.seq(), entry);
+            }
+        }
+        self.deliver_early();
+        if waiting.closed && !self.finished {
+            self.finish(Event::Reconnect);
+        }
+    }
+
+    /// Delivers those of the early entries whose turn it is.
+    fn deliver_early(&mut self) {
+        while let Some(entry) = self.early.first_entry() {
+            match *entry.key() {
+                seq if seq <= self.last.seq => drop(entry.remove()),
+                seq if seq == self.last.seq + 1 => {
+                    let entry = entry.remove();
+                    counter!(telemetry::DELIVERED, "source" => "hub").increment(1);
+                    self.deliver(entry);
+                }
+                _ => break,
+            }
+        }
+        self.gap_until = match self.early.is_empty() {
+            true => None,
+            false => self.gap_until.or_else(|| Some(Instant::now() + REORDERING)),
+        };
+    }
+
+    async fn read_log(&mut self) -> Result<()> {
+        let page = self.store.read_timeline(self.owner, Start::After(self.last), PAGE).await?;
+        self.take_page(page);
+        self.deliver_early();
+        Ok(())
+    }
+
+    fn take_page(&mut self, page: TimelinePage) {
+        if page.reset {
+            self.early.clear();
+            self.ready.push_back(Event::TimelineReset { epoch: page.state.epoch });
+        }
+        if let Some(truncated) = page.truncated {
+            self.ready.push_back(Event::HistoryTruncated(truncated));
+        }
+        self.last = page.after;
+        self.expected = page.state.last_seq;
+        counter!(telemetry::DELIVERED, "source" => "log").increment(page.entries.len() as u64);
+        for entry in page.entries {
+            self.deliver(Arc::new(entry));
+        }
+    }
+
+    /// Makes the next entry ready, up to the one that ends this very session (I3).
+    fn deliver(&mut self, entry: Arc<Entry>) {
+        if self.finished {
+            return;
+        }
+        self.last = entry.cursor;
+        match &entry.kind {
+            EntryKind::SessionChanged(change) if change.end_of(self.session_id).is_some() => {
+                let end = change.end_of(self.session_id).cloned();
+                end.into_iter().for_each(|end| self.finish(Event::SessionEnded(end)));
+            }
+            _ => self.ready.push_back(Event::Entry(entry)),
+        }
+    }
+
+    fn finish(&mut self, last: Event) {
+        self.ready.push_back(last);
+        self.finished = true;
+    }
+}

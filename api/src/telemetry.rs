@@ -1,0 +1,66 @@
+//! The metrics of a node, by name. Every floor may count.
+
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Messages appended, duplicates left out.
+pub const MESSAGES: &str = "imd_messages_appended_total";
+/// Messages in a batch.
+pub const BATCH_SIZE: &str = "imd_append_batch_size";
+/// How long a batch takes from its first statement to its commit.
+pub const BATCH_SECONDS: &str = "imd_append_batch_seconds";
+/// Batches run again after a failure that is nobody's fault.
+pub const BATCH_RETRIES: &str = "imd_append_retries_total";
+/// Open streams.
+pub const STREAMS: &str = "imd_streams";
+/// Entries handed to transports; `source` is `hub` or `log`.
+pub const DELIVERED: &str = "imd_entries_delivered_total";
+/// Hints sent to other nodes.
+pub const HINTS_SENT: &str = "imd_hints_sent_total";
+/// Sweeps of all streams of the node.
+pub const SWEEPS: &str = "imd_sweeps_total";
+/// Requests answered with an error, by its `code`.
+pub const ERRORS: &str = "imd_errors_total";
+
+/// The metrics of this process in Prometheus' text format. Counts from the first call on.
+pub fn render_metrics() -> String {
+    recorder().render()
+}
+
+/// Starts counting.
+pub fn start_metrics() {
+    recorder();
+}
+
+fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+        let sizes = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(BATCH_SECONDS.to_owned()), &seconds)
+            .and_then(|b| b.set_buckets_for_metric(Matcher::Full(BATCH_SIZE.to_owned()), &sizes))
+            .and_then(PrometheusBuilder::install_recorder)
+            .expect("the buckets are not empty and nobody else installs a recorder");
+        describe();
+        handle
+    })
+}
+
+fn describe() {
+    describe_counter!(MESSAGES, Unit::Count, "Messages appended, duplicates left out");
+    describe_histogram!(BATCH_SIZE, Unit::Count, "Messages in a batch");
+    describe_histogram!(
+        BATCH_SECONDS,
+        Unit::Seconds,
+        "From a batch's first statement to its commit"
+    );
+    describe_counter!(BATCH_RETRIES, Unit::Count, "Batches run again after a passing failure");
+    describe_gauge!(STREAMS, Unit::Count, "Open streams");
+    describe_counter!(DELIVERED, Unit::Count, "Entries handed to transports, by source");
+    describe_counter!(HINTS_SENT, Unit::Count, "Hints sent to other nodes");
+    describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
+    describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
+}
