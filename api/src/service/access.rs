@@ -1,0 +1,39 @@
+//! Who is calling, and whether they still may.
+
+use super::Service;
+use crate::{
+    model::{Error, Result, SessionId, UserId, UserNo},
+    store::SessionCheck,
+};
+
+/// Who a valid access token says is calling.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub(super) user_id: UserId,
+    pub(super) user_no: UserNo,
+    pub(super) session_id: SessionId,
+}
+
+impl Service {
+    /// Reads the access token. For calls that check the session where they read or write.
+    pub(super) fn identify(&self, token: Option<&str>) -> Result<Identity> {
+        let token = token.ok_or(Error::InvalidToken("an access token is needed"))?;
+        self.access_tokens.read(token)
+    }
+
+    /// Reads the access token and checks that its session is live: in the database, with every call,
+    /// so that no call that starts after the end of a session succeeds on any node (I3).
+    pub(super) async fn authenticate(&self, token: Option<&str>) -> Result<Identity> {
+        let identity = self.identify(token)?;
+        self.check_session(&identity).await?;
+        Ok(identity)
+    }
+
+    pub(super) async fn check_session(&self, identity: &Identity) -> Result<()> {
+        match self.store.check_session(identity.user_no, identity.session_id).await? {
+            SessionCheck::Live => Ok(()),
+            SessionCheck::Ended(end) => Err(Error::SessionEnded(end)),
+            SessionCheck::Unknown => Err(Error::InvalidToken("the token's session is not known")),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Accounts.
+
+use serde_json::json;
+
+use super::{Admin, check_note, list_size};
+use crate::{
+    model::{Error, Page, Result, Session, UserId, UserState},
+    store::User,
+};
+
+const LIST_SCOPE: &str = "users";
+
+impl Admin<'_> {
+    /// Creates a user. Errors: [`Error::UserExists`].
+    pub async fn create_user(&self, user_id: &str, password: String) -> Result<User> {
+        let user_id = UserId::parse("user_id", user_id)?;
+        let hash = self.service.passwords.hash("password", password).await?;
+        self.service
+            .store
+            .create_user(&user_id, &hash, self.audit("create_user", json!({})))
+            .await?;
+        self.service.store.get_user(&user_id).await
+    }
+
+    /// One user. Errors: [`Error::UserNotFound`].
+    pub async fn get_user(&self, user_id: &str) -> Result<User> {
+        self.service.store.get_user(&UserId::parse("user_id", user_id)?).await
+    }
+
+    /// The users, by id.
+    pub async fn list_users(&self, page_size: i32, page_token: &str) -> Result<Page<User>> {
+        let size = list_size(page_size)?;
+        let after = match page_token {
+            "" => String::new(),
+            token => self
+                .service
+                .opaque_tokens
+                .open(LIST_SCOPE, token)
+                .and_then(|payload| String::from_utf8(payload).ok())
+                .ok_or_else(|| Error::invalid("page_token", "is not a token of this listing"))?,
+        };
+        let mut items = self.service.store.list_users(&after, size.get() + 1).await?;
+        let more = size.cut(&mut items);
+        let next = items.last().filter(|_| more).map(|user| {
+            self.service.opaque_tokens.seal(LIST_SCOPE, user.user_id.as_str().as_bytes())
+        });
+        Ok(Page { items, next_page_token: next })
+    }
+
+    /// Sets a password; the sessions that this ended.
+    pub async fn set_password(&self, user_id: &str, password: String) -> Result<Vec<Session>> {
+        let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
+        let hash = self.service.passwords.hash("password", password).await?;
+        let audit = self.audit("set_password", json!({}));
+        let ended = self.service.store.set_password(user_no, &hash, audit).await?;
+        Ok(self.service.announce_end(user_no, ended))
+    }
+
+    /// Lets a user log in no more; the sessions that this ended.
+    pub async fn disable_user(&self, user_id: &str, note: &str) -> Result<Vec<Session>> {
+        check_note(note)?;
+        let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
+        let audit = self.audit("disable_user", json!({ "note": note }));
+        let ended =
+            self.service.store.set_user_state(user_no, UserState::Disabled, note, audit).await?;
+        Ok(self.service.announce_end(user_no, ended))
+    }
+
+    /// Lets a user log in again.
+    pub async fn enable_user(&self, user_id: &str) -> Result<User> {
+        let user_id = UserId::parse("user_id", user_id)?;
+        let user_no = self.service.store.user_no(&user_id).await?;
+        let audit = self.audit("enable_user", json!({}));
+        self.service.store.set_user_state(user_no, UserState::Active, "", audit).await?;
+        self.service.store.get_user(&user_id).await
+    }
+}

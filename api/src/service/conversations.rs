@@ -1,0 +1,95 @@
+//! Roaming: the conversations, and the history of each.
+
+use super::Service;
+use crate::{
+    model::{
+        Conversation, ConversationId, Entry, EntryKind, Error, HistoryEnd, Page, PageSize, Result,
+        TimelineState,
+    },
+    store::HistoryPage,
+};
+
+/// A page of a conversation's messages.
+#[derive(Debug)]
+pub struct History {
+    /// The messages, newest first.
+    pub page: Page<Entry>,
+    /// Why there is no older page, when there is none.
+    pub end: Option<HistoryEnd>,
+    /// How far the timeline reaches.
+    pub state: TimelineState,
+}
+
+impl Service {
+    /// The caller's conversations, the one with the newest message first.
+    pub async fn list_conversations(
+        &self,
+        token: Option<&str>,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Page<Conversation>> {
+        let size = PageSize::parse("page_size", page_size, 50, 200)?;
+        let caller = self.authenticate(token).await?;
+        let scope = format!("conversations/{}", caller.user_no.0);
+        let before = self.read_place(&scope, page_token)?;
+        let mut found =
+            self.store.conversations(caller.user_no, before, size.get() + 1).await?.last_messages;
+        let more = size.cut(&mut found);
+        let next = found.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
+        let conversation = |entry: Entry| match &entry.kind {
+            EntryKind::Message(message) => Some(Conversation {
+                conversation_id: message.conversation_id.clone(),
+                last_message: entry,
+            }),
+            EntryKind::SessionChanged(_) | EntryKind::Unknown => None,
+        };
+        let items = found.into_iter().filter_map(conversation).collect();
+        Ok(Page { items, next_page_token: next })
+    }
+
+    /// The messages of one of the caller's conversations, newest first. Keyed by seq: what arrives
+    /// meanwhile neither repeats nor hides a message on the pages after.
+    ///
+    /// Errors: [`Error::UserNotFound`] when the peer does not exist.
+    pub async fn list_history(
+        &self,
+        token: Option<&str>,
+        conversation_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<History> {
+        let size = PageSize::parse("page_size", page_size, 50, 200)?;
+        let ConversationId::User(peer) = ConversationId::parse(conversation_id)?;
+        let caller = self.authenticate(token).await?;
+        let peer_no = self.store.user_no(&peer).await?;
+        let scope = format!("history/{}/{}", caller.user_no.0, peer_no.0);
+        let before = self.read_place(&scope, page_token)?;
+        let HistoryPage { state, mut entries } =
+            self.store.history(caller.user_no, peer_no, before, size.get() + 1).await?;
+        let more = size.cut(&mut entries);
+        let next =
+            entries.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
+        let end = match (&next, state.floor) {
+            (Some(_), _) => None,
+            (None, ..=1) => Some(HistoryEnd::Beginning),
+            (None, _) => Some(HistoryEnd::RetentionLimit),
+        };
+        Ok(History { page: Page { items: entries, next_page_token: next }, end, state })
+    }
+
+    /// The token of the page behind the place `seq`.
+    pub(super) fn place_token(&self, scope: &str, seq: i64) -> String {
+        self.opaque_tokens.seal(scope, &seq.to_be_bytes())
+    }
+
+    /// The place that a page token stands for; for the first page, one above all.
+    pub(super) fn read_place(&self, scope: &str, page_token: &str) -> Result<i64> {
+        if page_token.is_empty() {
+            return Ok(i64::MAX);
+        }
+        self.opaque_tokens
+            .open(scope, page_token)
+            .and_then(|payload| payload.try_into().ok().map(i64::from_be_bytes))
+            .ok_or_else(|| Error::invalid("page_token", "is not a token of this listing"))
+    }
+}

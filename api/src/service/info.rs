@@ -1,0 +1,31 @@
+//! What a client may want to know before it logs in.
+
+use std::time::Duration;
+
+use super::Service;
+use crate::model::{Result, TerminalType};
+
+/// Facts about the server.
+#[derive(Debug)]
+pub struct Info {
+    /// The server's version.
+    pub version: &'static str,
+    /// The terminal types that can log in.
+    pub terminal_types: Vec<TerminalType>,
+    /// The largest body of a message, in bytes.
+    pub max_body_bytes: usize,
+    /// How often a quiet stream sends a heartbeat.
+    pub heartbeat: Duration,
+}
+
+impl Service {
+    /// The version, the limits and the terminal types.
+    pub async fn info(&self) -> Result<Info> {
+        Ok(Info {
+            version: env!("CARGO_PKG_VERSION"),
+            terminal_types: self.store.terminal_types().await?,
+            max_body_bytes: self.limits.max_body_bytes,
+            heartbeat: self.limits.heartbeat,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! The use cases: who may, what is valid, which limits. Every rule of imd is here or, where it is a
+//! matter of data alone, in [`crate::model`]; both transports call the same methods.
+//!
+//! A method takes the token that came with the call, as it came, so that no handler can forget to
+//! check it.
+
+mod access;
+pub mod admin;
+mod conversations;
+mod info;
+mod login;
+mod passwords;
+mod send;
+mod sessions;
+mod timeline;
+mod tokens;
+
+use std::time::Duration;
+
+use crate::{delivery::Delivery, model::Result, store::Store};
+
+pub use admin::{Admin, AdminKey, ClusterStatus, Kick, SessionQuery};
+pub use conversations::History;
+pub use info::Info;
+pub use login::{LoggedIn, Login, Tokens};
+pub use send::{Recipient, Send, SendContent, Sent};
+pub use timeline::TimelineRead;
+
+pub use crate::{
+    delivery::{Event, Subscription},
+    store::{AdminSession, AuditRecord, Node, SessionState, TimelinePage, User},
+};
+
+use self::{
+    passwords::Passwords,
+    tokens::{AccessTokens, OpaqueTokens},
+};
+
+/// What the use cases need to know of the settings.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long an access token lasts.
+    pub access_ttl: Duration,
+    /// How long a refresh token lasts.
+    pub refresh_ttl: Duration,
+    /// The largest body of a message, in bytes.
+    pub max_body_bytes: usize,
+    /// How often a quiet stream sends a heartbeat.
+    pub heartbeat: Duration,
+}
+
+/// The use cases.
+pub struct Service {
+    store: Store,
+    delivery: Delivery,
+    access_tokens: AccessTokens,
+    opaque_tokens: OpaqueTokens,
+    passwords: Passwords,
+    admin_key: AdminKey,
+    limits: Limits,
+    node_id: String,
+}
+
+impl Service {
+    /// The use cases over a migrated database. Makes the keys that all nodes share, when there are
+    /// none.
+    pub async fn start(
+        store: Store,
+        delivery: Delivery,
+        admin_key: AdminKey,
+        limits: Limits,
+        node_id: String,
+    ) -> Result<Self> {
+        let access_tokens = AccessTokens::load(&store).await?;
+        let opaque_tokens = OpaqueTokens::load(&store).await?;
+        let passwords = Passwords::new()?;
+        Ok(Self {
+            store,
+            delivery,
+            access_tokens,
+            opaque_tokens,
+            passwords,
+            admin_key,
+            limits,
+            node_id,
+        })
+    }
+
+    /// The largest body of a message, in bytes.
+    #[must_use]
+    pub fn max_body_bytes(&self) -> usize {
+        self.limits.max_body_bytes
+    }
+
+    /// Whether the node can do its work: whether the database answers.
+    pub async fn ready(&self) -> Result<()> {
+        self.store.ping().await
+    }
+}

@@ -1,0 +1,107 @@
+//! Sending.
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::Service;
+use crate::{
+    model::{Content, ConversationId, Cursor, Error, MessageId, Result, UserId, parse_uuid},
+    store::Append,
+};
+
+/// A message as a client sends it.
+#[derive(Debug)]
+pub struct Send {
+    /// To whom.
+    pub to: Option<Recipient>,
+    /// A UUID of the client's.
+    pub client_message_id: String,
+    /// What it says.
+    pub content: Option<SendContent>,
+}
+
+/// To whom a message goes.
+#[derive(Debug)]
+pub enum Recipient {
+    /// A user, by id.
+    User(String),
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub enum SendContent {
+    /// Text.
+    Text(String),
+    /// Typed bytes.
+    Data {
+        /// A media type.
+        content_type: String,
+        /// The bytes.
+        data: Bytes,
+    },
+}
+
+/// A message that has been stored.
+#[derive(Debug)]
+pub struct Sent {
+    /// The same for every participant.
+    pub message_id: MessageId,
+    /// The place in the sender's timeline.
+    pub cursor: Cursor,
+    /// The conversation as the sender sees it.
+    pub conversation_id: ConversationId,
+    /// When it was appended to the sender's timeline.
+    pub sent_at: OffsetDateTime,
+    /// Whether this is the result of an earlier send.
+    pub duplicate: bool,
+}
+
+impl Service {
+    /// Stores a message in the timelines of all its participants and sets its delivery going. Returns
+    /// after the commit (I4). The same `client_message_id` returns the first result (I7).
+    ///
+    /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`],
+    /// [`Error::ClientMessageIdConflict`], [`Error::Overloaded`].
+    pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
+        // The session is checked in the transaction, behind the locks.
+        let caller = self.identify(token)?;
+        let Some(Recipient::User(recipient)) = send.to else {
+            return Err(Error::invalid("to", "a recipient is needed"));
+        };
+        let recipient_id = UserId::parse("to.user_id", &recipient)?;
+        let client_message_id = parse_uuid("client_message_id", &send.client_message_id)?;
+        let content = self.content(send.content)?;
+        let recipient = self.store.user_no(&recipient_id).await?;
+        let appended = self
+            .delivery
+            .append(Append {
+                sender: caller.user_no,
+                sender_id: caller.user_id,
+                session_id: caller.session_id,
+                recipient,
+                recipient_id: recipient_id.clone(),
+                client_message_id,
+                content_hash: content.hash(),
+                content,
+            })
+            .await?;
+        Ok(Sent {
+            message_id: appended.message_id,
+            cursor: appended.cursor,
+            conversation_id: ConversationId::User(recipient_id),
+            sent_at: appended.appended_at,
+            duplicate: appended.duplicate,
+        })
+    }
+
+    fn content(&self, content: Option<SendContent>) -> Result<Content> {
+        let max_bytes = self.limits.max_body_bytes;
+        match content {
+            Some(SendContent::Text(text)) => Content::text(text, max_bytes),
+            Some(SendContent::Data { content_type, data }) => {
+                Content::data(content_type, data, max_bytes)
+            }
+            None => Err(Error::invalid("text", "text or data is needed")),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! A user's own sessions.
+
+use super::Service;
+use crate::{
+    model::{EndReason, Result, Session, SessionId, UserNo},
+    store::{Ending, SessionsEnded, Which},
+};
+
+impl Service {
+    /// Ends the caller's session.
+    pub async fn logout(&self, token: Option<&str>) -> Result<()> {
+        let caller = self.authenticate(token).await?;
+        self.log_out(caller.user_no, caller.session_id, caller.session_id).await
+    }
+
+    /// The caller's live sessions, the newest first, and which of them is calling.
+    pub async fn list_my_sessions(&self, token: Option<&str>) -> Result<(Vec<Session>, SessionId)> {
+        let caller = self.authenticate(token).await?;
+        Ok((self.store.live_sessions(caller.user_no).await?, caller.session_id))
+    }
+
+    /// Ends one of the caller's sessions; one that has ended already stays as it is.
+    ///
+    /// Errors: [`crate::model::Error::SessionNotFound`] when the caller's user never had it.
+    pub async fn end_my_session(&self, token: Option<&str>, session_id: &str) -> Result<()> {
+        let caller = self.authenticate(token).await?;
+        let session_id = SessionId::parse("session_id", session_id)?;
+        self.log_out(caller.user_no, session_id, caller.session_id).await
+    }
+
+    async fn log_out(&self, user_no: UserNo, session_id: SessionId, by: SessionId) -> Result<()> {
+        let ending = Ending { by: Some(by), ..Ending::because(EndReason::LoggedOut) };
+        let ended =
+            self.store.end_sessions(user_no, &Which::One(session_id), &ending, None).await?;
+        self.announce_end(user_no, ended);
+        Ok(())
+    }
+
+    /// Tells the terminals of a user what ended.
+    pub(super) fn announce_end(&self, user_no: UserNo, ended: SessionsEnded) -> Vec<Session> {
+        if let Some(entry) = ended.entry {
+            self.delivery.announce(user_no, entry);
+        }
+        ended.ended
+    }
+}

@@ -1,0 +1,42 @@
+//! Following one's timeline, by a stream or by polling.
+
+use super::Service;
+use crate::{
+    delivery::Subscription,
+    model::{Cursor, PageSize, Result, Start},
+    store::TimelinePage,
+};
+
+/// A stretch of a timeline and where to go on.
+#[derive(Debug)]
+pub struct TimelineRead {
+    /// The stretch.
+    pub page: TimelinePage,
+    /// The cursor after it.
+    pub next_after: Cursor,
+}
+
+impl Service {
+    /// Opens a stream over the caller's timeline.
+    pub async fn subscribe(&self, token: Option<&str>, after: &str) -> Result<Subscription> {
+        let caller = self.identify(token)?;
+        let start = Start::parse(after)?;
+        let check = self.check_session(&caller);
+        self.delivery.subscribe(caller.user_no, caller.session_id, start, check).await
+    }
+
+    /// Reads the caller's timeline once.
+    pub async fn pull_timeline(
+        &self,
+        token: Option<&str>,
+        after: &str,
+        limit: i32,
+    ) -> Result<TimelineRead> {
+        let start = Start::parse(after)?;
+        let limit = PageSize::parse("limit", limit, 100, 500)?;
+        let caller = self.authenticate(token).await?;
+        let page = self.store.read_timeline(caller.user_no, start, limit.get()).await?;
+        let next_after = page.entries.last().map_or(page.after, |entry| entry.cursor);
+        Ok(TimelineRead { page, next_after })
+    }
+}
