@@ -1,0 +1,215 @@
+//! `AdminService`.
+
+use std::sync::Arc;
+
+use imd_proto::v1;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{
+    bearer,
+    convert::{self, timestamp},
+    status::status,
+};
+use crate::{
+    model::UserState,
+    service::{
+        Admin, AdminSession, AuditRecord, Kick, Node, Service, SessionQuery, SessionState, User,
+    },
+};
+
+pub(super) struct Administration(pub(super) Arc<Service>);
+
+impl Administration {
+    fn admin<T>(&self, request: &Request<T>) -> Result<Admin<'_>, Status> {
+        self.0.admin(bearer(request.metadata())).map_err(status)
+    }
+}
+
+#[async_trait]
+impl v1::admin_service_server::AdminService for Administration {
+    async fn create_user(
+        &self,
+        request: Request<v1::CreateUserRequest>,
+    ) -> Result<Response<v1::CreateUserResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let asked = request.into_inner();
+        let created = admin.create_user(&asked.user_id, asked.password).await.map_err(status)?;
+        Ok(Response::new(v1::CreateUserResponse { user: Some(user(&created)) }))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<v1::ListUsersRequest>,
+    ) -> Result<Response<v1::ListUsersResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let asked = request.get_ref();
+        let page = admin.list_users(asked.page_size, &asked.page_token).await.map_err(status)?;
+        Ok(Response::new(v1::ListUsersResponse {
+            users: page.items.iter().map(user).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_user(
+        &self,
+        request: Request<v1::GetUserRequest>,
+    ) -> Result<Response<v1::GetUserResponse>, Status> {
+        let found =
+            self.admin(&request)?.get_user(&request.get_ref().user_id).await.map_err(status)?;
+        Ok(Response::new(v1::GetUserResponse { user: Some(user(&found)) }))
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<v1::SetPasswordRequest>,
+    ) -> Result<Response<v1::SetPasswordResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let asked = request.into_inner();
+        let ended = admin.set_password(&asked.user_id, asked.password).await.map_err(status)?;
+        Ok(Response::new(v1::SetPasswordResponse { ended: convert::sessions(&ended) }))
+    }
+
+    async fn disable_user(
+        &self,
+        request: Request<v1::DisableUserRequest>,
+    ) -> Result<Response<v1::DisableUserResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let asked = request.get_ref();
+        let ended = admin.disable_user(&asked.user_id, &asked.note).await.map_err(status)?;
+        Ok(Response::new(v1::DisableUserResponse { ended: convert::sessions(&ended) }))
+    }
+
+    async fn enable_user(
+        &self,
+        request: Request<v1::EnableUserRequest>,
+    ) -> Result<Response<v1::EnableUserResponse>, Status> {
+        let enabled =
+            self.admin(&request)?.enable_user(&request.get_ref().user_id).await.map_err(status)?;
+        Ok(Response::new(v1::EnableUserResponse { user: Some(user(&enabled)) }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let asked = request.into_inner();
+        let state = match asked.state() {
+            v1::SessionState::Unspecified => None,
+            v1::SessionState::Online => Some(SessionState::Online),
+            v1::SessionState::Offline => Some(SessionState::Offline),
+            v1::SessionState::Ended => Some(SessionState::Ended),
+        };
+        let query =
+            SessionQuery { user_id: asked.user_id, terminal_type: asked.terminal_type, state };
+        let page =
+            admin.list_sessions(query, asked.page_size, &asked.page_token).await.map_err(status)?;
+        Ok(Response::new(v1::ListSessionsResponse {
+            sessions: page.items.iter().map(session).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn kick_sessions(
+        &self,
+        request: Request<v1::KickSessionsRequest>,
+    ) -> Result<Response<v1::KickSessionsResponse>, Status> {
+        use v1::kick_sessions_request::Which;
+        let admin = self.admin(&request)?;
+        let asked = request.into_inner();
+        let which = match asked.which {
+            Some(Which::SessionId(id)) => Some(Kick::Session(id)),
+            Some(Which::TerminalType(name)) => Some(Kick::TerminalType(name)),
+            Some(Which::All(true)) => Some(Kick::All),
+            Some(Which::All(false)) | None => None,
+        };
+        let ended = admin.kick_sessions(&asked.user_id, which, asked.note).await.map_err(status)?;
+        Ok(Response::new(v1::KickSessionsResponse { ended: convert::sessions(&ended) }))
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let cluster = self.admin(&request)?.status().await.map_err(status)?;
+        Ok(Response::new(v1::GetStatusResponse {
+            version: cluster.version.to_owned(),
+            node_id: cluster.node_id,
+            nodes: cluster.nodes.iter().map(node).collect(),
+            users: cluster.status.users,
+            live_sessions: cluster.status.live_sessions,
+            online_sessions: cluster.status.online_sessions,
+            entries_estimate: cluster.status.entries_estimate,
+            database_bytes: cluster.status.database_bytes,
+            postgres_version: cluster.status.postgres_version,
+        }))
+    }
+
+    async fn list_audit_records(
+        &self,
+        request: Request<v1::ListAuditRecordsRequest>,
+    ) -> Result<Response<v1::ListAuditRecordsResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let asked = request.get_ref();
+        let page = admin
+            .list_audit_records(&asked.user_id, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::ListAuditRecordsResponse {
+            records: page.items.into_iter().map(audit_record).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+}
+
+fn user(user: &User) -> v1::User {
+    let state = match user.state {
+        UserState::Active => v1::UserState::Active,
+        UserState::Disabled => v1::UserState::Disabled,
+    };
+    v1::User {
+        user_id: user.user_id.to_string(),
+        state: state.into(),
+        created_at: Some(timestamp(user.created_at)),
+        live_sessions: i32::try_from(user.live_sessions).unwrap_or(i32::MAX),
+        online_sessions: i32::try_from(user.online_sessions).unwrap_or(i32::MAX),
+        last_seq: user.last_seq,
+        last_at: user.last_at.map(timestamp),
+    }
+}
+
+fn session(listed: &AdminSession) -> v1::AdminSession {
+    let state = match listed.state() {
+        SessionState::Online => v1::SessionState::Online,
+        SessionState::Offline => v1::SessionState::Offline,
+        SessionState::Ended => v1::SessionState::Ended,
+    };
+    v1::AdminSession {
+        user_id: listed.user_id.to_string(),
+        session: Some(convert::session(&listed.session, None)),
+        state: state.into(),
+        nodes: listed.nodes.clone(),
+    }
+}
+
+fn node(node: &Node) -> v1::Node {
+    v1::Node {
+        node_id: node.node_id.clone(),
+        started_at: Some(timestamp(node.started_at)),
+        heartbeat_at: Some(timestamp(node.heartbeat_at)),
+        alive: node.alive,
+        version: node.version.clone(),
+        streams: node.streams,
+    }
+}
+
+fn audit_record(record: AuditRecord) -> v1::AuditRecord {
+    v1::AuditRecord {
+        audit_no: record.audit_no,
+        at: Some(timestamp(record.at)),
+        actor: record.actor,
+        action: record.action,
+        user_id: record.user_id.map(|id| id.to_string()).unwrap_or_default(),
+        details: record.details.to_string(),
+    }
+}

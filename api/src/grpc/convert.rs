@@ -1,0 +1,147 @@
+//! The model in the contract's messages.
+
+use imd_proto::v1;
+use prost_types::Timestamp;
+use time::OffsetDateTime;
+
+use crate::{
+    model::{
+        Content, Conversation, Entry, EntryKind, HistoryEnd, IfOccupied, Message, Session,
+        SessionEnd, SessionId, TimelineState, Truncated,
+    },
+    service::{Event, Tokens},
+};
+
+pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: i32::try_from(at.nanosecond()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn tokens(tokens: Tokens) -> v1::Tokens {
+    v1::Tokens {
+        access_token: tokens.access_token,
+        expires_in: i32::try_from(tokens.expires_in.as_secs()).unwrap_or(i32::MAX),
+        refresh_token: tokens.refresh_token,
+    }
+}
+
+pub(super) fn if_occupied(value: v1::IfOccupied) -> IfOccupied {
+    match value {
+        v1::IfOccupied::Unspecified | v1::IfOccupied::Replace => IfOccupied::Replace,
+        v1::IfOccupied::Refuse => IfOccupied::Refuse,
+    }
+}
+
+/// A session; `current` is the one that asks, if one does.
+pub(super) fn session(session: &Session, current: Option<SessionId>) -> v1::Session {
+    v1::Session {
+        session_id: session.session_id.to_string(),
+        terminal: Some(v1::Terminal {
+            r#type: session.terminal.terminal_type.clone(),
+            device_id: session.terminal.device_id.as_str().to_owned(),
+            device_name: session.terminal.device_name.clone(),
+        }),
+        created_at: Some(timestamp(session.created_at)),
+        last_used_at: Some(timestamp(session.last_used_at)),
+        online: session.online,
+        current: current == Some(session.session_id),
+        end: session.end.as_ref().map(session_end),
+    }
+}
+
+pub(super) fn sessions(sessions: &[Session]) -> Vec<v1::Session> {
+    sessions.iter().map(|ended| session(ended, None)).collect()
+}
+
+fn session_end(end: &SessionEnd) -> v1::SessionEnd {
+    v1::SessionEnd {
+        // The numbers are the contract's.
+        reason: end.reason as i32,
+        by_terminal_type: end.by_terminal_type.clone(),
+        by_device_name: end.by_device_name.clone(),
+        ended_at: Some(timestamp(end.ended_at)),
+        note: end.note.clone(),
+    }
+}
+
+pub(super) fn entry(entry: &Entry) -> v1::Entry {
+    let kind = match &entry.kind {
+        EntryKind::Message(message) => Some(v1::entry::Kind::Message(self::message(message))),
+        EntryKind::SessionChanged(change) => {
+            Some(v1::entry::Kind::SessionChanged(v1::SessionChanged {
+                started: change.started.as_ref().map(|started| session(started, None)),
+                ended: sessions(&change.ended),
+            }))
+        }
+        EntryKind::Unknown => None,
+    };
+    v1::Entry {
+        seq: entry.seq(),
+        cursor: entry.cursor.to_string(),
+        appended_at: Some(timestamp(entry.appended_at)),
+        kind,
+    }
+}
+
+pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<v1::Entry> {
+    entries.into_iter().map(entry).collect()
+}
+
+fn message(message: &Message) -> v1::Message {
+    v1::Message {
+        message_id: message.message_id.to_string(),
+        conversation_id: message.conversation_id.to_string(),
+        sender_id: message.sender.to_string(),
+        client_message_id: message.client_message_id.map(|id| id.to_string()).unwrap_or_default(),
+        content: Some(content(&message.content)),
+    }
+}
+
+fn content(content: &Content) -> v1::message::Content {
+    match content.content_type() {
+        Some(content_type) => v1::message::Content::Data(v1::Data {
+            content_type: content_type.to_owned(),
+            data: content.body().clone(),
+        }),
+        None => v1::message::Content::Text(String::from_utf8_lossy(content.body()).into_owned()),
+    }
+}
+
+pub(super) fn conversation(conversation: &Conversation) -> v1::Conversation {
+    v1::Conversation {
+        conversation_id: conversation.conversation_id.to_string(),
+        last_message: Some(entry(&conversation.last_message)),
+    }
+}
+
+pub(super) fn state(state: TimelineState) -> v1::TimelineState {
+    v1::TimelineState { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+}
+
+pub(super) fn truncated(truncated: Truncated) -> v1::HistoryTruncated {
+    v1::HistoryTruncated { from: truncated.from, to: truncated.to }
+}
+
+pub(super) fn history_end(end: Option<HistoryEnd>) -> v1::HistoryEnd {
+    match end {
+        None => v1::HistoryEnd::Unspecified,
+        Some(HistoryEnd::Beginning) => v1::HistoryEnd::Beginning,
+        Some(HistoryEnd::RetentionLimit) => v1::HistoryEnd::RetentionLimit,
+    }
+}
+
+pub(super) fn event(event: &Event) -> v1::SubscribeResponse {
+    use v1::subscribe_response::Event as Wire;
+    let event = match event {
+        Event::Opened(opened) => Wire::Opened(state(*opened)),
+        Event::Entry(next) => Wire::Entry(entry(next)),
+        Event::HistoryTruncated(range) => Wire::HistoryTruncated(truncated(*range)),
+        Event::TimelineReset { epoch } => Wire::TimelineReset(v1::TimelineReset { epoch: *epoch }),
+        Event::Heartbeat => Wire::Heartbeat(v1::Heartbeat {}),
+        Event::SessionEnded(end) => Wire::SessionEnded(session_end(end)),
+        Event::Reconnect => Wire::Reconnect(v1::Reconnect {}),
+    };
+    v1::SubscribeResponse { event: Some(event) }
+}

@@ -1,0 +1,108 @@
+//! `MessageService`.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use imd_proto::v1;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{bearer, convert, status::status};
+use crate::service::{Recipient, Send as SendMessage, SendContent, Service};
+
+pub(super) struct Messages(pub(super) Arc<Service>);
+
+#[async_trait]
+impl v1::message_service_server::MessageService for Messages {
+    async fn send(
+        &self,
+        request: Request<v1::SendRequest>,
+    ) -> Result<Response<v1::SendResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let sent = self.0.send(bearer(&metadata), decode_send(request)).await.map_err(status)?;
+        Ok(Response::new(v1::SendResponse {
+            message_id: sent.message_id.to_string(),
+            seq: sent.cursor.seq,
+            cursor: sent.cursor.to_string(),
+            conversation_id: sent.conversation_id.to_string(),
+            sent_at: Some(convert::timestamp(sent.sent_at)),
+            duplicate: sent.duplicate,
+        }))
+    }
+
+    type SubscribeStream =
+        Pin<Box<dyn Stream<Item = Result<v1::SubscribeResponse, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        request: Request<v1::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let after = &request.get_ref().after;
+        let subscription =
+            self.0.subscribe(bearer(request.metadata()), after).await.map_err(status)?;
+        let events = subscription
+            .into_stream()
+            .map(|event| event.map(|event| convert::event(&event)).map_err(status));
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn pull_timeline(
+        &self,
+        request: Request<v1::PullTimelineRequest>,
+    ) -> Result<Response<v1::PullTimelineResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let read = self.0.pull_timeline(token, &asked.after, asked.limit).await.map_err(status)?;
+        let epoch = read.page.state.epoch;
+        Ok(Response::new(v1::PullTimelineResponse {
+            entries: convert::entries(&read.page.entries),
+            state: Some(convert::state(read.page.state)),
+            history_truncated: read.page.truncated.map(convert::truncated),
+            timeline_reset: read.page.reset.then_some(v1::TimelineReset { epoch }),
+            next_after: read.next_after.to_string(),
+        }))
+    }
+
+    async fn list_conversations(
+        &self,
+        request: Request<v1::ListConversationsRequest>,
+    ) -> Result<Response<v1::ListConversationsResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let page = self
+            .0
+            .list_conversations(token, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::ListConversationsResponse {
+            conversations: page.items.iter().map(convert::conversation).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<v1::ListHistoryRequest>,
+    ) -> Result<Response<v1::ListHistoryResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let history = self
+            .0
+            .list_history(token, &asked.conversation_id, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::ListHistoryResponse {
+            entries: convert::entries(&history.page.items),
+            next_page_token: history.page.next_page_token.unwrap_or_default(),
+            end: convert::history_end(history.end).into(),
+            state: Some(convert::state(history.state)),
+        }))
+    }
+}
+
+fn decode_send(request: v1::SendRequest) -> SendMessage {
+    let to = request.to.map(|v1::send_request::To::UserId(id)| Recipient::User(id));
+    let content = request.content.map(|content| match content {
+        v1::send_request::Content::Text(text) => SendContent::Text(text),
+        v1::send_request::Content::Data(typed) => {
+            SendContent::Data { content_type: typed.content_type, data: typed.data }
+        }
+    });
+    SendMessage { to, client_message_id: request.client_message_id, content }
+}

@@ -1,0 +1,78 @@
+//! The gRPC transport: decode, one call of the service, encode. gRPC-web comes with it.
+
+mod admin;
+mod auth;
+mod convert;
+mod info;
+mod message;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use imd_proto::{FILE_DESCRIPTOR_SET, v1};
+use tonic::{codec::CompressionEncoding, metadata::MetadataMap, service::Routes};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_web::GrpcWebLayer;
+
+use crate::service::Service;
+
+/// The largest request to decode, in bytes, beyond the largest body of a message.
+const OVERHEAD: usize = 16 * 1024;
+
+/// The services whose health is told apart.
+pub const HEALTH_SERVICES: [&str; 2] =
+    [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
+
+/// The services of the public listener, and the handle by which their health is told.
+pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
+    let largest = service.max_body_bytes() + OVERHEAD;
+    let auth = v1::auth_service_server::AuthServiceServer::new(auth::Auth(service.clone()))
+        .max_decoding_message_size(largest)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    let message =
+        v1::message_service_server::MessageServiceServer::new(message::Messages(service.clone()))
+            .max_decoding_message_size(largest)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Gzip);
+    let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
+        .max_decoding_message_size(OVERHEAD);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for name in HEALTH_SERVICES {
+        health.set_service_status(name, ServingStatus::Serving).await;
+    }
+    let mut routes = Routes::builder();
+    routes.add_service(auth).add_service(message).add_service(info).add_service(health_service);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Many tools still ask in the older dialect.
+    routes.add_service(reflection().build_v1().expect("our own descriptors are valid"));
+    routes.add_service(reflection().build_v1alpha().expect("our own descriptors are valid"));
+    (router(routes.routes()), health)
+}
+
+/// The services of the admin listener.
+pub fn admin_router(service: Arc<Service>) -> Router {
+    let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service))
+        .max_decoding_message_size(OVERHEAD);
+    let mut routes = Routes::builder();
+    routes.add_service(admin);
+    router(routes.routes())
+}
+
+/// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
+/// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
+fn router(routes: Routes) -> Router {
+    routes.prepare().into_axum_router().reset_fallback().route_layer(GrpcWebLayer::new())
+}
+
+/// The bearer token of a call.
+fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let value = metadata.get("authorization")?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}

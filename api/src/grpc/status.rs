@@ -1,0 +1,39 @@
+//! Errors as gRPC shows them: a status with `google.rpc` details.
+
+use std::collections::HashMap;
+
+use metrics::counter;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    model::{Class, Error},
+    telemetry,
+};
+
+/// `domain` of `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "imd";
+
+/// The status for an error. The cause of a failure of our own goes to the log and no further.
+pub(super) fn status(error: Error) -> Status {
+    counter!(telemetry::ERRORS, "code" => error.code()).increment(1);
+    match (&error, std::error::Error::source(&error)) {
+        (Error::Internal(_), Some(cause)) => tracing::error!(%cause, "internal error"),
+        (Error::Unavailable(_), Some(cause)) => tracing::warn!(%cause, "unavailable"),
+        _ => {}
+    }
+    let metadata: HashMap<String, String> =
+        error.details().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut details = ErrorDetails::with_error_info(error.code(), DOMAIN, metadata);
+    if let Error::InvalidArgument { field, reason } = &error {
+        details.add_bad_request_violation(*field, reason);
+    }
+    if let Some(retry_after) = error.retry_after() {
+        details.set_retry_info(Some(retry_after));
+    }
+    Status::with_error_details(code(error.class()), error.to_string(), details)
+}
+
+fn code(class: Class) -> Code {
+    Code::from_i32(class.grpc_code())
+}
