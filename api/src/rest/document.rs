@@ -1,0 +1,104 @@
+//! What the OpenAPI document says beside the operations.
+
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoResponses, Modify, OpenApi, ToSchema,
+    openapi::{
+        self, ContentBuilder, Ref, RefOr, Response, ResponseBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{
+    problem::{MEDIA_TYPE, Members},
+    types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
+};
+
+const DESCRIPTION: &str = "\
+One account on every terminal, every message on each of them, history that roams to any new device.
+
+JSON is snake_case, times are RFC 3339, 64-bit integers are numbers (they stay below 2^53). A client \
+ignores members it does not know, and so does the server. Members of a request that are left out count \
+as empty.
+
+`POST /v1/login` gives an access token, to be sent as `authorization: Bearer <access_token>`, and a \
+refresh token for the next pair. Listings are paged by `page_size`, `page_token` and \
+`next_page_token`. Errors are problems as in RFC 9457, told apart by `code`.";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "imd", description = DESCRIPTION),
+    tags(
+        (name = "Sessions", description = "Logging in and out, and the sessions of one's own account."),
+        (name = "Messages", description = "Sending, and following one's timeline."),
+        (name = "History", description = "Reading what was said before, on any device."),
+        (name = "Server", description = "Facts about the server. Needs no token."),
+    ),
+    components(schemas(
+        Members, TimelineState, Entry, HistoryTruncated, TimelineReset, SessionEnd, Reconnect,
+    )),
+    modifiers(&AccessToken, &Refusals),
+)]
+pub(super) struct Document;
+
+struct AccessToken;
+
+impl Modify for AccessToken {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("access_token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The problems that an operation answers with this status.
+pub(super) struct Refusal<const STATUS: u16>;
+
+impl<const STATUS: u16> IntoResponses for Refusal<STATUS> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let status = STATUS.to_string();
+        let name =
+            REFUSALS.iter().find(|(refusal, ..)| *refusal == status).map(|(_, name, _)| *name);
+        let response = Ref::from_response_name(name.unwrap_or("Unexpected"));
+        BTreeMap::from([(status, response.into())])
+    }
+}
+
+/// Status, name and codes.
+const REFUSALS: [(&str, &str, &str); 9] = [
+    ("400", "BadRequest", "A field is wrong: `invalid_argument`."),
+    (
+        "401",
+        "Unauthorized",
+        "Who is asking? `invalid_token`, `session_ended`, `invalid_credentials`.",
+    ),
+    ("404", "NotFound", "There is none: `user_not_found`, `session_not_found`."),
+    ("409", "Conflict", "Not as things stand: `terminal_occupied`, `client_message_id_conflict`."),
+    (
+        "413",
+        "ContentTooLarge",
+        "The body is larger than any that could be valid: `body_too_large`.",
+    ),
+    ("415", "UnsupportedMediaType", "The body is not JSON: `unsupported_media_type`."),
+    ("429", "TooManyRequests", "The server is busy: `overloaded`. Try again after `retry_after`."),
+    ("500", "InternalServerError", "A fault of the server's own: `internal`."),
+    ("503", "ServiceUnavailable", "The database does not answer: `unavailable`. Try again later."),
+];
+
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        for (_, name, description) in REFUSALS {
+            let schema = Ref::from_schema_name(Members::name());
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let response = ResponseBuilder::new()
+                .description(description)
+                .content(MEDIA_TYPE, content)
+                .build();
+            components.responses.insert(name.to_owned(), response.into());
+        }
+    }
+}

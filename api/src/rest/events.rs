@@ -1,0 +1,130 @@
+//! Following one's timeline: Server-Sent Events.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Sse, sse},
+};
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    document::Refusal,
+    extract::{Bearer, Query},
+    problem::{self, Problem},
+    types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
+};
+use crate::{
+    model::Result as ServiceResult,
+    service::{Event, Service},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::default().routes(routes!(subscribe))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// Where to start: a cursor; absent or `0` for the floor; `now` for live entries only.
+    #[serde(default)]
+    #[param(pattern = r"^(|0|now|[0-9]{1,18}\.[0-9]{1,18})$", example = "1763880000.42")]
+    after: String,
+}
+
+/// Follow one's timeline.
+///
+/// Server-Sent Events: first what is stored after the cursor, then what comes, in the order of `seq`, each
+/// entry once. The `id` of an `entry` is its cursor; no other event has one. So a client that reconnects
+/// with the header `last-event-id`, as an `EventSource` does, misses nothing: the header goes before
+/// `after`.
+///
+/// | event | data |
+/// |---|---|
+/// | `opened` | `TimelineState`. The first event of each stream. |
+/// | `entry` | `Entry`. The next one. |
+/// | `history_truncated` | `HistoryTruncated`. Entries after the cursor are gone; the entries that follow start behind them. |
+/// | `timeline_reset` | `TimelineReset`. The cursor was of another numbering. Entries follow from the floor. |
+/// | `session_ended` | `SessionEnd`. The last event. The client stops; only a fresh login helps. |
+/// | `reconnect` | `Reconnect`. The last event. Open the stream again with the last cursor. |
+///
+/// A client ignores an event it does not know. A stream that ends without `session_ended` is to be opened
+/// again with the last cursor. While nothing happens, comment lines (`: heartbeat`) show that the stream
+/// is alive.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "Messages", security(("access_token" = [])),
+    params(
+        EventsQuery,
+        ("last-event-id" = Option<String>, Header, nullable = false,
+            description = "The `id` of the last entry received; goes before `after`.",
+            pattern = r"^(|0|now|[0-9]{1,18}\.[0-9]{1,18})$"),
+    ),
+    responses(
+        (status = 200, description = "The events.", body = String, content_type = "text/event-stream",
+            example = example),
+        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn subscribe(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Problem> {
+    let after = last_event_id(&headers).unwrap_or(&query.after);
+    let subscription = service.subscribe(bearer.token(), after).await?;
+    let events = subscription.into_stream().map(or_reconnect).map(|event| encode(&event));
+    // Asks proxies to pass on each event as it comes.
+    Ok(([("x-accel-buffering", "no")], Sse::new(events)))
+}
+
+fn example() -> &'static str {
+    r#"event: opened
+data: {"epoch":1763880000,"last_seq":42,"floor":1}
+
+event: entry
+data: {"seq":42,"cursor":"1763880000.42","appended_at":"2026-11-23T07:30:00.123456Z","kind":"message","message":{"message_id":"AAAAAAAAAAEAAAAAAAAAKg","conversation_id":"user:ann","sender_id":"ann","text":"On my way"}}
+id: 1763880000.42
+
+: heartbeat
+
+event: reconnect
+data: {}
+
+"#
+}
+
+fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("last-event-id")?.to_str().ok().filter(|id| !id.is_empty())
+}
+
+/// A stream that fails ends like one that is wanted elsewhere: the client opens it again, and the answer
+/// to that says what is wrong, if it still is.
+fn or_reconnect(event: ServiceResult<Event>) -> Event {
+    event.unwrap_or_else(|error| {
+        problem::log(&error);
+        Event::Reconnect
+    })
+}
+
+fn encode(event: &Event) -> Result<sse::Event, axum::Error> {
+    match event {
+        Event::Opened(state) => named("opened", &TimelineState::from(*state)),
+        Event::Entry(entry) => {
+            Ok(named("entry", &Entry::from(entry.as_ref()))?.id(entry.cursor.to_string()))
+        }
+        Event::HistoryTruncated(gone) => named("history_truncated", &HistoryTruncated::from(*gone)),
+        Event::TimelineReset { epoch } => named("timeline_reset", &TimelineReset { epoch: *epoch }),
+        Event::Heartbeat => Ok(sse::Event::default().comment("heartbeat")),
+        Event::SessionEnded(end) => named("session_ended", &SessionEnd::from(end)),
+        Event::Reconnect => named("reconnect", &Reconnect {}),
+    }
+}
+
+fn named(name: &str, data: &impl Serialize) -> Result<sse::Event, axum::Error> {
+    sse::Event::default().event(name).json_data(data)
+}

@@ -1,0 +1,80 @@
+//! Sending, and reading one's timeline once.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    document::Refusal,
+    extract::{Bearer, Json, Query},
+    problem::Problem,
+    types::{SendRequest, SendResponse, TimelinePage},
+};
+use crate::service::Service;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::default().routes(routes!(send)).routes(routes!(pull_timeline))
+}
+
+/// Send a message to a user.
+///
+/// The answer comes after the commit: an acknowledged message is stored in every participant's timeline.
+///
+/// Safe to repeat: the same `client_message_id` with the same recipient and content returns the first
+/// result with `duplicate = true`. So a client that does not know whether a send arrived sends it again.
+///
+/// Errors: `user_not_found`; `client_message_id_conflict` when the id was used for another recipient or
+/// content; `overloaded` when the server is busy: try again after the time given.
+#[utoipa::path(
+    post, path = "/v1/messages", tag = "Messages", security(("access_token" = [])),
+    responses(
+        (status = 200, description = "The message is stored.", body = SendResponse),
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>, Refusal<429>,
+        Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn send(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Json(request): Json<SendRequest>,
+) -> Result<Json<SendResponse>, Problem> {
+    let sent = service.send(bearer.token(), request.try_into()?).await?;
+    Ok(Json(sent.into()))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TimelineQuery {
+    /// Where to start: a cursor; absent or `0` for the floor; `now` for behind the newest entry.
+    #[serde(default)]
+    #[param(pattern = r"^(|0|now|[0-9]{1,18}\.[0-9]{1,18})$", example = "1763880000.42")]
+    after: String,
+    /// The most entries to return: 100 when absent or 0; more than 500 counts as 500.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 2_147_483_647)]
+    limit: i32,
+}
+
+/// Read one's timeline once.
+///
+/// The same read as that of `GET /v1/events`, for clients that poll: the entries after the cursor, oldest
+/// first.
+#[utoipa::path(
+    get, path = "/v1/timeline", tag = "Messages", security(("access_token" = [])),
+    params(TimelineQuery),
+    responses(
+        (status = 200, description = "The entries.", body = TimelinePage),
+        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn pull_timeline(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Query(query): Query<TimelineQuery>,
+) -> Result<Json<TimelinePage>, Problem> {
+    let read = service.pull_timeline(bearer.token(), &query.after, query.limit).await?;
+    Ok(Json(read.into()))
+}

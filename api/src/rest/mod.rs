@@ -1,0 +1,89 @@
+//! The REST transport: decode, one call of the service, encode. It mirrors the gRPC contract in JSON.
+
+mod auth;
+mod docs;
+mod document;
+mod events;
+mod extract;
+mod history;
+mod info;
+mod messages;
+mod problem;
+mod types;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header::CACHE_CONTROL},
+    middleware::map_response,
+    response::{IntoResponse, Response},
+};
+use utoipa::{OpenApi as _, openapi::OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use self::{document::Document, problem::Problem};
+use crate::service::Service;
+
+/// How many bytes of JSON one byte of a text can take: `a` may be written as `\u0061`.
+const LONGEST_ESCAPE: usize = 6;
+
+/// What a request may take in bytes beside the body of a message, every character of it escaped.
+const OVERHEAD: usize = 16 * 1024;
+
+/// The routes of the public listener. Without a fallback, so that they can be merged with others; see
+/// [`fallback`].
+pub fn public_router(service: Arc<Service>) -> Router {
+    let largest = service.max_body_bytes() * LONGEST_ESCAPE + OVERHEAD;
+    let (operations, document) = operations().split_for_parts();
+    operations
+        .layer(map_response(not_to_be_stored))
+        .merge(docs::router(document))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(largest))
+        .with_state(service)
+}
+
+/// The routes of the admin listener. Without a fallback, as [`public_router`].
+pub fn admin_router(service: Arc<Service>) -> Router {
+    let (operations, _) = info::health().split_for_parts();
+    operations.method_not_allowed_fallback(method_not_allowed).with_state(service)
+}
+
+/// The answer to a path that nothing else answers.
+pub async fn fallback() -> Response {
+    Problem::not_found().into_response()
+}
+
+/// The OpenAPI document of [`public_router`].
+#[must_use]
+pub fn openapi() -> OpenApi {
+    operations().into_openapi()
+}
+
+/// [`openapi`] as it is committed, without the line end.
+#[must_use]
+#[expect(clippy::missing_panics_doc, reason = "a tree of strings and numbers always serializes")]
+pub fn openapi_json() -> String {
+    openapi().to_pretty_json().expect("the document is JSON")
+}
+
+fn operations() -> OpenApiRouter<Arc<Service>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(auth::routes())
+        .merge(messages::routes())
+        .merge(events::routes())
+        .merge(history::routes())
+        .merge(info::routes())
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::method_not_allowed()
+}
+
+/// Tokens and messages are for the one who asked and for no cache.
+async fn not_to_be_stored(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

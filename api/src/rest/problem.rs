@@ -1,0 +1,172 @@
+//! Errors as REST shows them: RFC 9457 `application/problem+json`, whatever went wrong and wherever.
+
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
+
+use axum::{
+    extract::rejection::{BytesRejection, PathRejection},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::model::Error;
+
+/// The media type of problems.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// What a request failed with: an error of the service, or a request that never got that far.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    details: BTreeMap<&'static str, String>,
+    retry_after: Option<Duration>,
+}
+
+/// An error, as RFC 9457 has it. `code` says what went wrong; further members depend on it:
+///
+/// | code | members |
+/// |---|---|
+/// | `invalid_argument` | `field`: its name, as in `terminal.device_id` |
+/// | `session_ended` | `end_reason`, `ended_by_terminal_type`, `ended_by_device_name`, `ended_at`, `note` |
+/// | `terminal_occupied` | `terminal_type`, `device_name`, `last_used_at` |
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem, examples(json!({
+    "type": "about:blank",
+    "title": "Bad Request",
+    "status": 400,
+    "detail": "limit: must not be negative",
+    "code": "invalid_argument",
+    "field": "limit",
+})))]
+pub(super) struct Members {
+    /// `about:blank`: the title is that of the status.
+    r#type: &'static str,
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What went wrong, for people.
+    detail: String,
+    /// What went wrong, for programs. Stable; the set is open.
+    code: &'static str,
+    #[serde(flatten)]
+    details: BTreeMap<&'static str, String>,
+    /// When to try again, in seconds, where that is known. Also in the header `retry-after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { status, code, detail, details: BTreeMap::new(), retry_after: None }
+    }
+
+    /// A field that cannot be read.
+    pub(super) fn invalid(field: &str, reason: &dyn Display) -> Self {
+        let mut problem =
+            Self::new(StatusCode::BAD_REQUEST, "invalid_argument", format!("{field}: {reason}"));
+        problem.details.insert("field", field.to_owned());
+        problem
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        let detail = "the body must be of type application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "the path does not take this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+}
+
+/// The cause of a failure of our own goes to the log, here and nowhere else.
+pub(super) fn log(error: &Error) {
+    match error {
+        Error::Internal(cause) => {
+            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "internal error");
+        }
+        Error::Unavailable(cause) => {
+            tracing::warn!(error = cause.as_ref() as &dyn std::error::Error, "unavailable");
+        }
+        _ => {}
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        log(&error);
+        Self {
+            status: StatusCode::from_u16(error.class().http_status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code: error.code(),
+            detail: error.to_string(),
+            details: error.details().into_iter().collect(),
+            retry_after: error.retry_after(),
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = "the body is larger than any that could be valid";
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+            }
+            _ => Self::invalid("body", &rejection),
+        }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        use axum::extract::path::ErrorKind;
+        match &rejection {
+            PathRejection::FailedToDeserializePathParams(error) => match error.kind() {
+                ErrorKind::InvalidUtf8InPathParam { key } => Self::invalid(key, &"must be UTF-8"),
+                other => Self::invalid("path", other),
+            },
+            other => Self::from(Error::internal(other.to_string())),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Never sooner than was meant.
+        let retry_after =
+            self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        let members = Members {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            details: self.details,
+            retry_after,
+        };
+        let mut response =
+            (self.status, [(CONTENT_TYPE, MEDIA_TYPE)], axum::Json(members)).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,78 @@
+//! Roaming: conversations and their history.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{entry::Entry, id::ConversationId, timeline::TimelineState};
+use crate::{
+    model::{self, Page},
+    service::History,
+};
+
+/// A page of the caller's conversations, the one with the newest message first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConversationList {
+    conversations: Vec<Conversation>,
+    /// For the next page; empty on the last one.
+    next_page_token: String,
+}
+
+/// A conversation as the caller sees it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Conversation {
+    conversation_id: ConversationId,
+    /// Its newest message.
+    last_message: Entry,
+}
+
+/// A page of a conversation's messages, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HistoryPage {
+    /// Entries that are messages.
+    entries: Vec<Entry>,
+    /// For the next, older page; empty on the last one.
+    next_page_token: String,
+    /// Set on the last page.
+    #[schema(required = true)]
+    end: Option<HistoryEnd>,
+    #[serde(flatten)]
+    state: TimelineState,
+}
+
+/// Why a listing of history ends here.
+///
+/// `BEGINNING`: the conversation begins here. `RETENTION_LIMIT`: older messages exist or existed beyond
+/// what may be seen.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum HistoryEnd {
+    Beginning,
+    RetentionLimit,
+}
+
+impl From<Page<model::Conversation>> for ConversationList {
+    fn from(page: Page<model::Conversation>) -> Self {
+        let conversation = |conversation: &model::Conversation| Conversation {
+            conversation_id: (&conversation.conversation_id).into(),
+            last_message: (&conversation.last_message).into(),
+        };
+        Self {
+            conversations: page.items.iter().map(conversation).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<History> for HistoryPage {
+    fn from(history: History) -> Self {
+        Self {
+            entries: Entry::list(&history.page.items),
+            next_page_token: history.page.next_page_token.unwrap_or_default(),
+            end: history.end.map(|end| match end {
+                model::HistoryEnd::Beginning => HistoryEnd::Beginning,
+                model::HistoryEnd::RetentionLimit => HistoryEnd::RetentionLimit,
+            }),
+            state: history.state.into(),
+        }
+    }
+}

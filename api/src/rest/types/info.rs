@@ -1,0 +1,63 @@
+//! Facts about the server.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{model, service};
+
+/// The version, the limits and the terminal types of the server.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "version": "0.1.0",
+    "terminal_types": [{ "name": "phone", "session_limit": 1 }],
+    "max_body_bytes": 16384,
+    "heartbeat_interval": 20,
+})))]
+pub(crate) struct Info {
+    /// The server's version, as in `SemVer`.
+    version: &'static str,
+    /// The terminal types that can log in.
+    terminal_types: Vec<TerminalType>,
+    /// The largest body of a message, in bytes: of the UTF-8 of a text, of data before base64.
+    max_body_bytes: usize,
+    /// How often a quiet stream sends a heartbeat, in seconds. A client that hears nothing for three
+    /// times as long opens the stream again.
+    heartbeat_interval: u64,
+}
+
+/// A kind of terminal.
+#[derive(Debug, Serialize, ToSchema)]
+struct TerminalType {
+    /// `phone`, `pc`, `web` …
+    name: String,
+    /// How many sessions of the type one user can have at a time.
+    #[schema(minimum = 1)]
+    session_limit: i32,
+}
+
+/// The server is fine.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({ "status": "ok" })))]
+pub(crate) struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+impl Health {
+    pub(in crate::rest) const OK: Self = Self { status: "ok" };
+}
+
+impl From<service::Info> for Info {
+    fn from(info: service::Info) -> Self {
+        let terminal_type = |terminal_type: model::TerminalType| TerminalType {
+            name: terminal_type.name,
+            session_limit: terminal_type.session_limit,
+        };
+        Self {
+            version: info.version,
+            terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),
+            max_body_bytes: info.max_body_bytes,
+            heartbeat_interval: info.heartbeat.as_secs(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Logging in, and keeping logged in.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    id::UserId,
+    session::{Session, Terminal},
+};
+use crate::{model, service};
+
+/// A login.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "user_id": "ann",
+    "password": "correct horse battery staple",
+    "terminal": { "type": "phone", "device_id": "pixel-7f3a", "device_name": "Ann's Pixel" },
+})))]
+pub(crate) struct LoginRequest {
+    #[serde(default)]
+    #[schema(required = true)]
+    user_id: UserId,
+    /// At most 1,024 bytes.
+    #[serde(default)]
+    #[schema(required = true, format = Password, min_length = 1, max_length = 1024)]
+    password: String,
+    #[serde(default)]
+    #[schema(required = true)]
+    terminal: Terminal,
+    #[serde(default)]
+    if_occupied: IfOccupied,
+}
+
+/// What a login does when its terminal type has no place free.
+///
+/// `REPLACE`: end the oldest live sessions of the type. `REFUSE`: refuse the login while another
+/// device's session of the type has a live stream or was used within the last minutes; a session that
+/// nobody uses any more never stands in the way.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum IfOccupied {
+    #[default]
+    Replace,
+    Refuse,
+}
+
+/// A pair of tokens.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9.e30.c2ln",
+    "expires_in": 900,
+    "refresh_token": "AAAAAAAAAAEBmr3k",
+})))]
+pub(crate) struct Tokens {
+    /// A JWT. Opaque to clients.
+    access_token: String,
+    /// How long the access token lasts, in seconds from now.
+    #[schema(minimum = 1)]
+    expires_in: u64,
+    /// For `POST /v1/refresh`. Opaque. Keep it as you would a password.
+    refresh_token: String,
+}
+
+/// What a login brought.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoginResponse {
+    #[serde(flatten)]
+    tokens: Tokens,
+    session: Session,
+    /// The sessions that this login ended, with the reason of each.
+    replaced: Vec<Session>,
+}
+
+/// An exchange of tokens.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "refresh_token": "AAAAAAAAAAEBmr3k" })))]
+pub(crate) struct RefreshRequest {
+    /// The newest refresh token the client has.
+    #[serde(default)]
+    #[schema(required = true, min_length = 1)]
+    pub(in crate::rest) refresh_token: String,
+}
+
+impl From<LoginRequest> for service::Login {
+    fn from(request: LoginRequest) -> Self {
+        Self {
+            user_id: request.user_id.0,
+            password: request.password,
+            terminal_type: request.terminal.r#type,
+            device_id: request.terminal.device_id.0,
+            device_name: request.terminal.device_name,
+            if_occupied: match request.if_occupied {
+                IfOccupied::Replace => model::IfOccupied::Replace,
+                IfOccupied::Refuse => model::IfOccupied::Refuse,
+            },
+        }
+    }
+}
+
+impl From<service::Tokens> for Tokens {
+    fn from(tokens: service::Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            expires_in: tokens.expires_in.as_secs(),
+            refresh_token: tokens.refresh_token,
+        }
+    }
+}
+
+impl From<service::LoggedIn> for LoginResponse {
+    fn from(logged_in: service::LoggedIn) -> Self {
+        let session = &logged_in.session;
+        Self {
+            session: Session::new(session, Some(session.session_id)),
+            replaced: Session::list(&logged_in.replaced),
+            tokens: logged_in.tokens.into(),
+        }
+    }
+}

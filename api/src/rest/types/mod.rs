@@ -1,0 +1,22 @@
+//! The JSON of REST: snake_case, RFC 3339 times, 64-bit integers as numbers. Members that a request
+//! leaves out count as empty, as in proto3; the service says which must not be.
+
+mod content;
+mod conversation;
+mod entry;
+mod id;
+mod info;
+mod login;
+mod send;
+mod session;
+mod timeline;
+
+pub(super) use conversation::{ConversationList, HistoryPage};
+pub(super) use entry::Entry;
+pub(super) use info::{Health, Info};
+pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
+pub(super) use send::{SendRequest, SendResponse};
+pub(super) use session::{SessionEnd, SessionList};
+pub(super) use timeline::{
+    HistoryTruncated, Reconnect, TimelinePage, TimelineReset, TimelineState,
+};

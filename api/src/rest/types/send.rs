@@ -1,0 +1,102 @@
+//! Sending.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::{
+    content::{Content, ContentMembers},
+    id::{ConversationId, Cursor, UserId},
+};
+use crate::{
+    model::Error,
+    service::{Recipient, Send, Sent},
+};
+
+/// A message to send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(
+    json!({
+        "to": { "user_id": "bob" },
+        "client_message_id": "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f",
+        "text": "On my way",
+    }),
+    json!({
+        "to": { "user_id": "bob" },
+        "client_message_id": "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e10",
+        "content_type": "application/vnd.example.card+json",
+        "data": "eyJraW5kIjoiY2FyZCJ9",
+    }),
+))]
+pub(crate) struct SendRequest {
+    #[serde(default)]
+    #[schema(required = true)]
+    to: To,
+    /// Made by the client, new for each message and the same for each retry of it.
+    #[serde(default)]
+    #[schema(required = true, value_type = Uuid)]
+    client_message_id: String,
+    #[serde(flatten)]
+    #[schema(value_type = Content)]
+    content: ContentMembers,
+}
+
+/// The recipient.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+struct To {
+    /// A user; one's own id is a note to oneself.
+    #[schema(required = true, nullable = false)]
+    user_id: Option<UserId>,
+}
+
+/// A message that has been stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
+    "seq": 42,
+    "cursor": "1763880000.42",
+    "conversation_id": "user:bob",
+    "sent_at": "2026-11-23T07:30:00.123456Z",
+    "duplicate": false,
+})))]
+pub(crate) struct SendResponse {
+    /// Opaque. The same for every participant.
+    message_id: String,
+    /// The message's place in the sender's timeline.
+    #[schema(minimum = 1)]
+    seq: i64,
+    /// The cursor of that place. Not for resuming: entries before it may still be on their way to this
+    /// terminal.
+    cursor: Cursor,
+    conversation_id: ConversationId,
+    /// When it was appended to the sender's timeline.
+    #[serde(with = "time::serde::rfc3339")]
+    sent_at: OffsetDateTime,
+    /// Whether this is the result of an earlier send with the same `client_message_id`.
+    duplicate: bool,
+}
+
+impl TryFrom<SendRequest> for Send {
+    type Error = Error;
+
+    fn try_from(request: SendRequest) -> Result<Self, Error> {
+        Ok(Self {
+            to: request.to.user_id.map(|id| Recipient::User(id.0)),
+            client_message_id: request.client_message_id,
+            content: request.content.into_content()?,
+        })
+    }
+}
+
+impl From<Sent> for SendResponse {
+    fn from(sent: Sent) -> Self {
+        Self {
+            message_id: sent.message_id.to_string(),
+            seq: sent.cursor.seq,
+            cursor: sent.cursor.into(),
+            conversation_id: (&sent.conversation_id).into(),
+            sent_at: sent.sent_at,
+            duplicate: sent.duplicate,
+        }
+    }
+}

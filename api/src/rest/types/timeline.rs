@@ -1,0 +1,86 @@
+//! Timelines, read once or followed.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{entry::Entry, id::Cursor};
+use crate::{model, service::TimelineRead};
+
+/// How far a timeline reaches.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineState {
+    /// The stamp of the numbering. It changes when seqs may have gone back (a restored backup).
+    epoch: i64,
+    /// The seq of the newest entry; 0 when there is none.
+    #[schema(minimum = 0)]
+    last_seq: i64,
+    /// The lowest seq that may be seen; `last_seq + 1` when none may.
+    #[schema(minimum = 1)]
+    floor: i64,
+}
+
+/// The entries from `from` to `to` can no longer be had. The client's cursor is to move to `to`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HistoryTruncated {
+    /// The first seq that is gone.
+    #[schema(minimum = 1)]
+    from: i64,
+    /// The last seq that is gone.
+    #[schema(minimum = 1)]
+    to: i64,
+}
+
+/// The cursor belongs to another numbering: drop what is stored locally and start from the floor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineReset {
+    /// The stamp of the numbering that holds now.
+    pub(in crate::rest) epoch: i64,
+}
+
+/// The stream is wanted elsewhere (a restart, a rebalance) or cannot go on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Reconnect {}
+
+/// A stretch of a timeline. There is more when the last entry's seq is below `last_seq`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelinePage {
+    /// In the order of `seq`.
+    entries: Vec<Entry>,
+    #[serde(flatten)]
+    state: TimelineState,
+    /// The cursor after the last entry returned, to be given as `after` next time.
+    next_after: Cursor,
+    /// Set when entries after the cursor are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    history_truncated: Option<HistoryTruncated>,
+    /// Set when the cursor was of another numbering; the entries are those from the floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    timeline_reset: Option<TimelineReset>,
+}
+
+impl From<model::TimelineState> for TimelineState {
+    fn from(state: model::TimelineState) -> Self {
+        Self { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+    }
+}
+
+impl From<model::Truncated> for HistoryTruncated {
+    fn from(truncated: model::Truncated) -> Self {
+        Self { from: truncated.from, to: truncated.to }
+    }
+}
+
+impl From<TimelineRead> for TimelinePage {
+    fn from(read: TimelineRead) -> Self {
+        let page = read.page;
+        Self {
+            entries: Entry::list(&page.entries),
+            state: page.state.into(),
+            next_after: read.next_after.into(),
+            history_truncated: page.truncated.map(HistoryTruncated::from),
+            timeline_reset: page.reset.then_some(TimelineReset { epoch: page.state.epoch }),
+        }
+    }
+}
