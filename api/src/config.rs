@@ -1,0 +1,239 @@
+//! Settings: flags over environment over `imd.toml` over defaults.
+//!
+//! [`SETTINGS`] lists them all. A name that is not a setting is an error in any of the three
+//! places, so that a slip of the pen does not go unnoticed.
+
+mod flags;
+mod limits;
+mod masked;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::builder::DefaultState;
+use config::{Config, ConfigBuilder, Value};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+
+pub use self::flags::Flags;
+use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
+pub use self::table::{SETTINGS, Setting};
+use self::table::{key_of_variable, nearest_variable};
+
+/// Names the settings file, as `--config` does.
+const FILE_VARIABLE: &str = "IMD_CONFIG";
+
+/// Why the settings cannot be used. Messages name the setting and never show a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A name in `imd.toml` or in `--set` that is not a setting.
+    #[error("unknown setting `{key}` in {origin}; did you mean `{nearest}`?")]
+    UnknownKey {
+        /// The name found.
+        key: String,
+        /// The file, or the flag.
+        origin: String,
+        /// The most similar setting.
+        nearest: &'static str,
+    },
+    /// An environment variable that starts with `IMD_` but is not a setting.
+    #[error("unknown environment variable {name}; did you mean {nearest}?")]
+    UnknownVariable {
+        /// The name found.
+        name: String,
+        /// The most similar variable.
+        nearest: String,
+    },
+    /// An environment variable of ours whose name or value is not UTF-8.
+    #[error("environment variable {name} is not valid UTF-8")]
+    NotUnicode {
+        /// Its name, as far as it can be shown.
+        name: String,
+    },
+    /// A value out of its limits.
+    #[error("invalid {key}: {reason}")]
+    Invalid {
+        /// The setting.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that cannot be read, or a value of the wrong type.
+    #[error(transparent)]
+    Source(#[from] config::ConfigError),
+}
+
+/// The settings of one `imd`, complete and within their limits. [`SETTINGS`] says what each means.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub pg_bin: Option<PathBuf>,
+    pub admin: Admin,
+    pub database: Database,
+    pub tokens: Tokens,
+    pub messages: Messages,
+    pub streams: Streams,
+    /// Terminal type → live sessions a user may have of it.
+    pub terminals: BTreeMap<String, u32>,
+    pub shutdown: Shutdown,
+    pub log: Log,
+}
+
+/// `admin.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Admin {
+    pub listen: SocketAddr,
+}
+
+/// `database.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Database {
+    #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
+    pub url: Option<SecretString>,
+    pub pool_size: u32,
+}
+
+/// `tokens.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Tokens {
+    #[serde(with = "humantime_serde")]
+    pub access_ttl: Duration,
+    #[serde(with = "humantime_serde")]
+    pub refresh_ttl: Duration,
+}
+
+/// `messages.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Messages {
+    pub max_body_bytes: usize,
+}
+
+/// `streams.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Streams {
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+}
+
+/// `shutdown.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Shutdown {
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+/// `log.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        match name.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("expected `text` or `json`"),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        defaults()
+            .and_then(ConfigBuilder::<DefaultState>::build)
+            .and_then(Config::try_deserialize)
+            .expect("the defaults in SETTINGS are valid")
+    }
+}
+
+impl Settings {
+    /// Puts the settings together from `flags`, the `environment`, the settings file and the
+    /// defaults. An empty environment variable counts as unset. Relative paths are relative to
+    /// the working directory.
+    ///
+    /// # Errors
+    /// On the first unknown name, value of the wrong type, or value out of its limits.
+    pub fn load(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut variables = imd_variables(environment)?;
+        let file_variable = variables.remove(FILE_VARIABLE).map(PathBuf::from);
+
+        let mut builder = defaults()?;
+        if let Some(file) = settings_file(flags.config.clone().or(file_variable)) {
+            builder = builder.add_source(read_file(&file)?);
+        }
+        for (name, value) in variables {
+            let key = key_of_variable(&name).ok_or_else(|| ConfigError::UnknownVariable {
+                nearest: nearest_variable(&name),
+                name: name.clone(),
+            })?;
+            builder = builder.set_override(key, Value::new(Some(&name), value))?;
+        }
+        for (key, value) in flags.assignments()? {
+            let origin = "the flags".to_owned();
+            builder = builder.set_override(key, Value::new(Some(&origin), value))?;
+        }
+        let merged = builder.build()?;
+        let settings: Self =
+            merged.clone().try_deserialize().map_err(|error| with_origin(error, merged))?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// These settings as a settings file, with passwords masked.
+    ///
+    /// # Panics
+    /// Never: settings always have a TOML form.
+    #[must_use]
+    pub fn to_masked_toml(&self) -> String {
+        toml::to_string(self).expect("settings have a TOML form")
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn serialize_masked<S: Serializer>(
+    url: &Option<SecretString>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(|url| masked::masked(url.expose_secret())).serialize(serializer)
+}

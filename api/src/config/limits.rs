@@ -1,0 +1,100 @@
+//! What the settings may be.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use humantime::format_duration;
+use secrecy::ExposeSecret;
+use tracing_subscriber::EnvFilter;
+
+use super::table::is_terminal_type;
+use super::{ConfigError, Settings};
+
+/// Connections that the private database takes, less those that imd needs besides the pool.
+const LARGEST_POOL_EMBEDDED: u32 = 80;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+/// As humantime reckons it.
+const YEAR: Duration = Duration::from_hours(8766);
+
+impl Settings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let tokens = &self.tokens;
+        duration_within("tokens.access_ttl", tokens.access_ttl, SECOND..=DAY)?;
+        duration_within("tokens.refresh_ttl", tokens.refresh_ttl, tokens.access_ttl..=YEAR * 10)?;
+        duration_within("streams.heartbeat", self.streams.heartbeat, SECOND..=MINUTE * 10)?;
+        duration_within("shutdown.grace", self.shutdown.grace, Duration::ZERO..=MINUTE * 10)?;
+        within("messages.max_body_bytes", self.messages.max_body_bytes, 1..=1024 * 1024)?;
+        self.validate_listeners()?;
+        self.validate_database()?;
+        self.validate_terminals()?;
+        EnvFilter::try_new(&self.log.level).map(drop).map_err(|error| invalid("log.level", error))
+    }
+
+    fn validate_listeners(&self) -> Result<(), ConfigError> {
+        if self.listen == self.admin.listen && self.listen.port() != 0 {
+            return Err(invalid("admin.listen", "the same as listen"));
+        }
+        Ok(())
+    }
+
+    fn validate_database(&self) -> Result<(), ConfigError> {
+        let pool_size = self.database.pool_size;
+        let Some(url) = &self.database.url else {
+            return within("database.pool_size", pool_size, 1..=LARGEST_POOL_EMBEDDED);
+        };
+        // The parser's own message could quote a part of the URL.
+        url.expose_secret()
+            .parse::<tokio_postgres::Config>()
+            .map_err(|_| invalid("database.url", "not a PostgreSQL URL"))?;
+        within("database.pool_size", pool_size, 1..=1000)
+    }
+
+    fn validate_terminals(&self) -> Result<(), ConfigError> {
+        for (terminal_type, limit) in &self.terminals {
+            let key = format!("terminals.{terminal_type}");
+            if !is_terminal_type(terminal_type) {
+                return Err(invalid(&key, "a terminal type is [a-z][a-z0-9_-]{0,31}"));
+            }
+            within(&key, *limit, 1..=100)?;
+        }
+        Ok(())
+    }
+}
+
+fn within<T: PartialOrd + Display + Copy>(
+    key: &str,
+    value: T,
+    limits: RangeInclusive<T>,
+) -> Result<(), ConfigError> {
+    if limits.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = limits.into_inner();
+    Err(invalid(key, format_args!("{value} is not within {least} to {most}")))
+}
+
+fn duration_within(
+    key: &str,
+    value: Duration,
+    limits: RangeInclusive<Duration>,
+) -> Result<(), ConfigError> {
+    let (least, most) = limits.into_inner();
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let reason = format!(
+        "{} is not within {} to {}",
+        format_duration(value),
+        format_duration(least),
+        format_duration(most)
+    );
+    Err(invalid(key, reason))
+}
+
+fn invalid(key: &str, reason: impl Display) -> ConfigError {
+    ConfigError::Invalid { key: key.to_owned(), reason: reason.to_string() }
+}

@@ -1,0 +1,141 @@
+//! The one list of all settings.
+
+use strsim::damerau_levenshtein;
+
+/// One setting: its names, its default and what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Dotted name, as in `imd.toml` and `--set`.
+    pub key: &'static str,
+    /// Default as text; `None` if the setting is unset by default.
+    pub default: Option<&'static str>,
+    /// What it does, with unit and limits.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The environment variable of this setting: `IMD_`, and the key in capitals with each dot
+    /// made an underscore.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("IMD_{}", self.key.to_uppercase().replace('.', "_"))
+    }
+}
+
+/// Every setting, in the order of the manual. Besides these, any `terminals.<type>` is one.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data_dir",
+        default: Some("./imd-data"),
+        meaning: "folder of the admin key and the embedded database; made if missing; for one imd at a time",
+    },
+    Setting {
+        key: "listen",
+        default: Some("127.0.0.1:8080"),
+        meaning: "address and port of the public listener: gRPC, gRPC-web and REST",
+    },
+    Setting {
+        key: "admin.listen",
+        default: Some("127.0.0.1:8081"),
+        meaning: "address and port of the admin listener",
+    },
+    Setting {
+        key: "database.url",
+        default: None,
+        meaning: "PostgreSQL to use (15 or newer), as `postgresql://user:password@host/database`; unset: a private one in data_dir",
+    },
+    Setting {
+        key: "database.pool_size",
+        default: Some("16"),
+        meaning: "connections to the database for requests, 1 to 1000; at most 80 on the private database",
+    },
+    Setting {
+        key: "pg_bin",
+        default: None,
+        meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
+    },
+    Setting {
+        key: "tokens.access_ttl",
+        default: Some("15m"),
+        meaning: "how long an access token is good for, 1s to 1d",
+    },
+    Setting {
+        key: "tokens.refresh_ttl",
+        default: Some("30d"),
+        meaning: "how long a session lasts without use; longer than tokens.access_ttl, at most 10 years",
+    },
+    Setting {
+        key: "messages.max_body_bytes",
+        default: Some("16384"),
+        meaning: "largest message body in bytes, 1 to 1048576",
+    },
+    Setting {
+        key: "streams.heartbeat",
+        default: Some("30s"),
+        meaning: "how often an idle stream carries a sign of life, 1s to 10m",
+    },
+    Setting {
+        key: "terminals.phone",
+        default: Some("1"),
+        meaning: "live sessions a user may have on phones, 1 to 100; likewise for any terminals.<type>",
+    },
+    Setting { key: "terminals.pc", default: Some("1"), meaning: "the same for PCs" },
+    Setting { key: "terminals.web", default: Some("3"), meaning: "the same for browsers" },
+    Setting { key: "terminals.pad", default: Some("1"), meaning: "the same for tablets" },
+    Setting { key: "terminals.watch", default: Some("1"), meaning: "the same for watches" },
+    Setting {
+        key: "shutdown.grace",
+        default: Some("10s"),
+        meaning: "how long requests may take to end after a stop signal, 0s to 10m",
+    },
+    Setting {
+        key: "log.level",
+        default: Some("info"),
+        meaning: "what is logged: `error`, `warn`, `info`, `debug`, `trace`, or filters such as `info,imd=debug`",
+    },
+    Setting {
+        key: "log.format",
+        default: Some("text"),
+        meaning: "`text`, or `json` with one object a line",
+    },
+];
+
+/// Start of the keys of terminal types, which are open-ended.
+const TERMINALS: &str = "terminals.";
+
+pub(super) fn is_key(key: &str) -> bool {
+    let listed = SETTINGS.iter().any(|setting| setting.key == key);
+    listed || key.strip_prefix(TERMINALS).is_some_and(|name| !name.contains('.'))
+}
+
+/// Whether `name` can name a terminal type: a letter, then up to 31 letters, digits, `_` or `-`,
+/// all in lower case.
+pub(super) fn is_terminal_type(name: &str) -> bool {
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    (1..=32).contains(&name.len())
+        && name.as_bytes()[0].is_ascii_lowercase()
+        && name.bytes().all(rest)
+}
+
+/// The key that the environment variable `name` sets.
+pub(super) fn key_of_variable(name: &str) -> Option<String> {
+    let listed = SETTINGS.iter().find(|setting| setting.variable() == name);
+    if let Some(setting) = listed {
+        return Some(setting.key.to_owned());
+    }
+    let terminal_type = name.strip_prefix("IMD_TERMINALS_")?.to_lowercase();
+    is_terminal_type(&terminal_type).then(|| format!("{TERMINALS}{terminal_type}"))
+}
+
+pub(super) fn nearest_key(key: &str) -> &'static str {
+    let distance = |setting: &&Setting| damerau_levenshtein(setting.key, key);
+    SETTINGS.iter().min_by_key(distance).map_or("", |setting| setting.key)
+}
+
+pub(super) fn nearest_variable(name: &str) -> String {
+    let variables = SETTINGS.iter().map(Setting::variable);
+    variables
+        .chain(["IMD_CONFIG".to_owned()])
+        .min_by_key(|variable| damerau_levenshtein(variable, name))
+        .unwrap_or_default()
+}

@@ -1,0 +1,258 @@
+use std::fs;
+
+use super::*;
+
+fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    let pair = |&(name, value): &(&str, &str)| (name.into(), value.into());
+    variables.iter().map(pair).collect()
+}
+
+fn load(flags: &Flags, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    Settings::load(flags, environment(variables))
+}
+
+fn refusal(flags: &Flags, variables: &[(&str, &str)]) -> String {
+    load(flags, variables).unwrap_err().to_string()
+}
+
+fn set(assignments: &[(&str, &str)]) -> Flags {
+    let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+    Flags { set: assignments.iter().map(owned).collect(), ..Flags::default() }
+}
+
+/// A settings file, and the flags that name it. The file goes with the returned folder.
+fn file(content: &str) -> (tempfile::TempDir, Flags) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("imd.toml");
+    fs::write(&path, content).unwrap();
+    let flags = Flags { config: Some(path), ..Flags::default() };
+    (folder, flags)
+}
+
+#[test]
+fn nothing_configured_gives_the_listed_defaults() {
+    let settings = load(&Flags::default(), &[]).unwrap();
+    assert_eq!(settings.data_dir, PathBuf::from("./imd-data"));
+    assert_eq!(settings.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(settings.admin.listen, "127.0.0.1:8081".parse().unwrap());
+    assert!(settings.database.url.is_none());
+    assert_eq!(settings.database.pool_size, 16);
+    assert_eq!(settings.tokens.access_ttl, Duration::from_mins(15));
+    assert_eq!(settings.tokens.refresh_ttl, Duration::from_hours(30 * 24));
+    assert_eq!(settings.messages.max_body_bytes, 16384);
+    assert_eq!(settings.streams.heartbeat, Duration::from_secs(30));
+    assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
+    assert_eq!(settings.log.level, "info");
+    assert_eq!(settings.log.format, LogFormat::Text);
+    let terminals: Vec<_> = settings.terminals.iter().map(|(t, n)| (t.as_str(), *n)).collect();
+    assert_eq!(terminals, [("pad", 1), ("pc", 1), ("phone", 1), ("watch", 1), ("web", 3)]);
+    assert_eq!(Settings::default().to_masked_toml(), settings.to_masked_toml());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let (_folder, mut flags) = file(
+        "listen = \"127.0.0.1:1\"\n[database]\npool_size = 4\n[streams]\nheartbeat = \"40s\"\n",
+    );
+    let variables = [("IMD_LISTEN", "127.0.0.1:2"), ("IMD_DATABASE_POOL_SIZE", "5")];
+    flags.listen = Some("127.0.0.1:3".parse().unwrap());
+
+    let settings = load(&flags, &variables).unwrap();
+    assert_eq!(settings.listen.port(), 3);
+    assert_eq!(settings.database.pool_size, 5);
+    assert_eq!(settings.streams.heartbeat, Duration::from_secs(40));
+}
+
+#[test]
+fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
+    let other = |key: &str| match key {
+        "database.url" => "postgresql://db/imd",
+        "pg_bin" => "/opt/postgresql/bin",
+        "listen" => "127.0.0.1:7",
+        "admin.listen" => "127.0.0.1:9",
+        "log.format" => "json",
+        "log.level" => "warn",
+        "data_dir" => "/srv/imd",
+        "tokens.refresh_ttl" => "40days",
+        "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => "7m",
+        _ => "17",
+    };
+    for setting in SETTINGS {
+        let value = other(setting.key);
+        let by_variable = load(&Flags::default(), &[(&setting.variable(), value)]).unwrap();
+        let by_flag = load(&set(&[(setting.key, value)]), &[]).unwrap();
+        let changed = by_variable.to_masked_toml();
+        assert_ne!(changed, Settings::default().to_masked_toml(), "{}", setting.key);
+        assert_eq!(changed, by_flag.to_masked_toml(), "{}", setting.key);
+    }
+}
+
+#[test]
+fn the_printed_settings_can_be_loaded_again() {
+    let printed = Settings::default().to_masked_toml();
+    let (_folder, flags) = file(&printed);
+    assert_eq!(load(&flags, &[]).unwrap().to_masked_toml(), printed);
+}
+
+#[test]
+fn the_file_can_be_named_by_flag_or_variable_and_must_then_exist() {
+    let (folder, flags) = file("[log]\nformat = \"json\"\n");
+    let path = folder.path().join("imd.toml");
+    let by_variable = load(&Flags::default(), &[("IMD_CONFIG", path.to_str().unwrap())]).unwrap();
+    assert_eq!(by_variable.log.format, LogFormat::Json);
+
+    fs::remove_file(path).unwrap();
+    assert!(refusal(&flags, &[]).contains("imd.toml"));
+}
+
+#[test]
+fn an_unknown_variable_is_refused_with_the_nearest_known_one() {
+    let message = refusal(&Flags::default(), &[("IMD_DATABASE_ULR", "postgresql://db/imd")]);
+    assert_eq!(
+        message,
+        "unknown environment variable IMD_DATABASE_ULR; did you mean IMD_DATABASE_URL?"
+    );
+}
+
+#[test]
+fn other_programs_variables_and_empty_ones_are_ignored() {
+    let variables = [("IMCTL_SERVER", "x"), ("PATH", "/bin"), ("IMD_DATABASE_URL", "")];
+    let settings = load(&Flags::default(), &variables).unwrap();
+    assert!(settings.database.url.is_none());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_file_and_the_nearest_known_one() {
+    for (content, key, nearest) in [
+        ("[database]\npoolsize = 3\n", "database.poolsize", "database.pool_size"),
+        ("listne = \"127.0.0.1:1\"\n", "listne", "listen"),
+        ("[tokns]\naccess_ttl = \"1m\"\n", "tokns.access_ttl", "tokens.access_ttl"),
+    ] {
+        let (folder, flags) = file(content);
+        let path = folder.path().join("imd.toml");
+        let expected =
+            format!("unknown setting `{key}` in {}; did you mean `{nearest}`?", path.display());
+        assert_eq!(refusal(&flags, &[]), expected);
+    }
+    assert_eq!(
+        refusal(&set(&[("log.levle", "info")]), &[]),
+        "unknown setting `log.levle` in --set; did you mean `log.level`?"
+    );
+}
+
+#[test]
+fn terminal_types_can_be_added_in_every_place() {
+    let (_folder, mut flags) = file("[terminals]\nphone = 2\n");
+    flags.set = set(&[("terminals.car-2", "4")]).set;
+    let settings = load(&flags, &[("IMD_TERMINALS_TV", "3")]).unwrap();
+    assert_eq!(settings.terminals["phone"], 2);
+    assert_eq!(settings.terminals["tv"], 3);
+    assert_eq!(settings.terminals["car-2"], 4);
+    assert_eq!(settings.terminals["web"], 3);
+}
+
+#[test]
+fn a_value_out_of_its_limits_is_refused_by_name() {
+    for (key, value) in [
+        ("database.pool_size", "0"),
+        ("database.pool_size", "81"),
+        ("tokens.access_ttl", "0s"),
+        ("tokens.access_ttl", "2days"),
+        ("tokens.refresh_ttl", "1m"),
+        ("messages.max_body_bytes", "0"),
+        ("messages.max_body_bytes", "1048577"),
+        ("streams.heartbeat", "11m"),
+        ("shutdown.grace", "1h"),
+        ("terminals.web", "0"),
+        ("terminals.Web", "1"),
+        ("log.level", "imd=loud"),
+        ("admin.listen", "127.0.0.1:8080"),
+        ("database.url", "mysql://db/imd"),
+    ] {
+        let message = refusal(&set(&[(key, value)]), &[]);
+        assert!(message.starts_with(&format!("invalid {key}: ")), "{message}");
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused_with_its_place() {
+    for (key, value) in [
+        ("database.pool_size", "many"),
+        ("database.pool_size", "-1"),
+        ("messages.max_body_bytes", "1.5"),
+        ("streams.heartbeat", "30"),
+        ("terminals.web", "three"),
+        ("listen", "localhost"),
+        ("log.format", "xml"),
+    ] {
+        let message = refusal(&set(&[(key, value)]), &[]);
+        let place = format!(" for key `{key}` in the flags");
+        assert!(message.ends_with(&place), "{message}");
+    }
+}
+
+#[test]
+fn a_large_pool_is_allowed_on_a_server_of_ones_own() {
+    let flags = set(&[("database.pool_size", "500"), ("database.url", "postgresql://db/imd")]);
+    assert_eq!(load(&flags, &[]).unwrap().database.pool_size, 500);
+}
+
+#[test]
+fn passwords_are_masked_wherever_the_url_has_them() {
+    for (url, shown) in [
+        ("postgresql://imd@db/imd", "postgresql://imd@db/imd"),
+        ("postgresql://imd:pa55@db:5432/imd", "postgresql://imd:***@db:5432/imd"),
+        (
+            "postgres://imd:pa%4055@a:1,b:2/imd?sslmode=prefer",
+            "postgres://imd:***@a:1,b:2/imd?sslmode=prefer",
+        ),
+        (
+            "postgresql://imd@db/imd?password=pa55&connect_timeout=3",
+            "postgresql://imd@db/imd?password=***&connect_timeout=3",
+        ),
+        ("postgresql://imd:pa55@%2Frun%2Fpg/imd", "postgresql://imd:***@%2Frun%2Fpg/imd"),
+        ("host=db user=imd password=pa55", "***"),
+        ("host=db user=imd", "host=db user=imd"),
+    ] {
+        let settings = load(&Flags::default(), &[("IMD_DATABASE_URL", url)]).unwrap();
+        let printed = settings.to_masked_toml();
+        assert!(printed.contains(&format!("url = \"{shown}\"\n")), "{printed}");
+        assert!(!printed.contains("55"), "{printed}");
+        assert!(!format!("{settings:?}").contains("55"));
+    }
+}
+
+#[test]
+fn a_bad_database_url_is_not_quoted() {
+    let message =
+        refusal(&Flags::default(), &[("IMD_DATABASE_URL", "postgresql://imd:pa55@db:x/imd")]);
+    assert!(!message.contains("55"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_unicode_is_named() {
+    use std::os::unix::ffi::OsStringExt;
+
+    let value = OsString::from_vec(vec![0xff]);
+    let error = Settings::load(&Flags::default(), [("IMD_LISTEN".into(), value)]).unwrap_err();
+    assert_eq!(error.to_string(), "environment variable IMD_LISTEN is not valid UTF-8");
+}
+
+#[test]
+fn flags_are_parsed_from_the_command_line() {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: Flags,
+    }
+    let arguments =
+        ["imd", "--listen", "[::1]:7", "--set", "log.format=json", "--set", "terminals.tv=2"];
+    let settings = load(&Command::parse_from(arguments).flags, &[]).unwrap();
+    assert_eq!(settings.listen, "[::1]:7".parse().unwrap());
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.terminals["tv"], 2);
+    assert!(Command::try_parse_from(["imd", "--set", "log.format"]).is_err());
+}
