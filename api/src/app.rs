@@ -1,0 +1,136 @@
+//! One node, put together: store, delivery, service, and a transport on each of the two listeners.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use axum::Router;
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
+
+use crate::{
+    config::Settings,
+    delivery::{Delivery, DeliverySettings, LaneSettings},
+    grpc,
+    model::TerminalType,
+    rest,
+    serve::serve,
+    service::{AdminKey, Limits, Service},
+    store::Store,
+    telemetry,
+};
+
+/// The name of the admin key of the data folder in audit records.
+const ADMIN_KEY_NAME: &str = "local";
+
+/// A node that serves.
+pub struct App {
+    public_address: SocketAddr,
+    admin_address: SocketAddr,
+    delivery: Delivery,
+    health: HealthReporter,
+    listeners: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Brings the database at `database_url` up to date, joins the cluster that shares it, and serves.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or migrated, or an address is taken.
+    pub async fn start(
+        settings: &Settings,
+        database_url: &str,
+        admin_key: SecretString,
+    ) -> anyhow::Result<Self> {
+        telemetry::start_metrics();
+        let public = listen(settings.listen, "listen").await?;
+        let admin = listen(settings.admin.listen, "admin.listen").await?;
+        let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
+
+        let pool_size = usize::try_from(settings.database.pool_size)?;
+        let store = Store::new(database_url, pool_size).context("read database.url")?;
+        store.migrate().await.context("bring the database up to date")?;
+        store.seed_terminal_types(&terminal_types(settings)).await?;
+
+        let node_id = node_id(public_address);
+        let delivery = Delivery::start(
+            store.clone(),
+            DeliverySettings {
+                node_id: node_id.clone(),
+                heartbeat: settings.streams.heartbeat,
+                lanes: LaneSettings::default(),
+                bus_url: None,
+            },
+        )
+        .await?;
+        let limits = Limits {
+            access_ttl: settings.tokens.access_ttl,
+            refresh_ttl: settings.tokens.refresh_ttl,
+            max_body_bytes: settings.messages.max_body_bytes,
+            heartbeat: settings.streams.heartbeat,
+        };
+        let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
+        let service =
+            Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
+
+        let (grpc, health) = grpc::public_router(service.clone()).await;
+        let public_routes = merge(grpc, rest::public_router(service.clone()));
+        let admin_routes = merge(grpc::admin_router(service.clone()), rest::admin_router(service));
+        let stop = CancellationToken::new();
+        let grace = settings.shutdown.grace;
+        let mut listeners = JoinSet::new();
+        listeners.spawn(serve(public, public_routes, stop.clone(), grace));
+        listeners.spawn(serve(admin, admin_routes, stop.clone(), grace));
+        Ok(Self { public_address, admin_address, delivery, health, listeners, stop })
+    }
+
+    /// Where the public listener is.
+    #[must_use]
+    pub fn public_address(&self) -> SocketAddr {
+        self.public_address
+    }
+
+    /// Where the admin listener is.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Sends the streams elsewhere, finishes what is under way, and leaves the cluster. Takes little
+    /// longer than `shutdown.grace`.
+    pub async fn stop(self) {
+        for service in grpc::HEALTH_SERVICES {
+            self.health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
+        }
+        // Open streams would hold the listeners up until the deadline.
+        self.delivery.drain();
+        self.stop.cancel();
+        self.listeners.join_all().await;
+        self.delivery.stop().await;
+    }
+}
+
+async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("listen on {address} ({setting})"))
+}
+
+fn merge(grpc: Router, rest: Router) -> Router {
+    grpc.merge(rest).fallback(rest::fallback)
+}
+
+fn terminal_types(settings: &Settings) -> Vec<TerminalType> {
+    let terminal_type = |(name, limit): (&String, &u32)| TerminalType {
+        name: name.clone(),
+        session_limit: i32::try_from(*limit).unwrap_or(i32::MAX),
+    };
+    settings.terminals.iter().map(terminal_type).collect()
+}
+
+/// Where the node can be found, for people.
+fn node_id(address: SocketAddr) -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    format!("{}:{}", host.unwrap_or_else(|| address.ip().to_string()), address.port())
+}

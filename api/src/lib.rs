@@ -1,0 +1,31 @@
+//! imd, a message backend: one account on every terminal, every message on each of them, history that
+//! roams to any new device.
+//!
+//! The crate is built in floors; each uses only those below it, and a test holds that:
+//!
+//! | floor | what it does |
+//! |---|---|
+//! | [`app`], [`serve`], [`config`] | puts everything together; one port a listener; settings |
+//! | [`grpc`], [`rest`] | decode, one call of the service, encode |
+//! | [`service`] | the use cases: who may, what is valid, which limits |
+//! | [`delivery`] | gets entries to streams: append lanes, hub, catch-up, hints between nodes |
+//! | [`store`] | SQL; a method is one transaction |
+//! | [`model`] | ids, entries, sessions, the error type; no I/O |
+//!
+//! Every floor may count in [`telemetry`].
+//!
+//! A message goes straight down (transport → service → lane → store) and, once committed, straight
+//! back up (lane → hub → stream → transport).
+
+pub mod app;
+pub mod config;
+pub mod data_folder;
+pub mod delivery;
+pub mod embedded_postgres;
+pub mod grpc;
+pub mod model;
+pub mod rest;
+pub mod serve;
+pub mod service;
+pub mod store;
+pub mod telemetry;

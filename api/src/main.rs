@@ -1,0 +1,182 @@
+//! The imd server.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use imd::{
+    app::App,
+    config::{Flags, LogFormat, Settings},
+    data_folder::DataFolder,
+    embedded_postgres::EmbeddedPostgres,
+    rest,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Message backend: one account on every terminal, every message on each, history that roams.
+///
+/// Without a command it serves. Without settings it runs a private PostgreSQL in ./imd-data.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the settings that hold, secrets masked
+    Config,
+    /// Print the OpenAPI description of the REST interface
+    Openapi,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Openapi) => return print(&rest::openapi().to_pretty_json()?),
+        Some(Command::Config) => return print_settings(&load(&arguments.flags)?),
+        None => {}
+    }
+    let settings = load(&arguments.flags)?;
+    start_log(&settings)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
+}
+
+fn load(flags: &Flags) -> anyhow::Result<Settings> {
+    Ok(Settings::load(flags, std::env::vars_os())?)
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut asked_to_stop = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+
+    let folder = DataFolder::open(&settings.data_dir)?;
+    let admin_key = folder.read_or_create_secret("admin.key")?;
+    let mut postgres = tokio::select! {
+        postgres = start_postgres(&settings, &folder) => postgres?,
+        () = asked_to_stop() => return Ok(()),
+    };
+    let url = match (&postgres, &settings.database.url) {
+        (Some(postgres), _) => postgres.url().to_owned(),
+        (None, url) => url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default().to_owned(),
+    };
+    let served = serve(&settings, &folder, &url, admin_key, postgres.as_mut(), asked_to_stop).await;
+    if let Some(postgres) = postgres {
+        postgres.stop().await.context("stop the embedded PostgreSQL")?;
+    }
+    served
+}
+
+async fn start_postgres(
+    settings: &Settings,
+    folder: &DataFolder,
+) -> anyhow::Result<Option<EmbeddedPostgres>> {
+    if settings.database.url.is_some() {
+        return Ok(None);
+    }
+    let started = EmbeddedPostgres::start(folder, settings.pg_bin.as_deref()).await;
+    Ok(Some(started.context("start the embedded PostgreSQL")?))
+}
+
+/// Serves until asked to stop or until the embedded database is gone for good.
+async fn serve(
+    settings: &Settings,
+    folder: &DataFolder,
+    url: &str,
+    admin_key: SecretString,
+    postgres: Option<&mut EmbeddedPostgres>,
+    mut asked_to_stop: impl AsyncFnMut(),
+) -> anyhow::Result<()> {
+    let app = tokio::select! {
+        app = App::start(settings, url, admin_key) => app?,
+        () = asked_to_stop() => return Ok(()),
+    };
+    greet(&app, folder, postgres.is_some())?;
+    let database_lost = async {
+        match postgres {
+            Some(postgres) => postgres.exited().await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        () = asked_to_stop() => Ok(()),
+        lost = database_lost => lost.context("the embedded PostgreSQL cannot be kept running"),
+    };
+    tracing::info!("stopping; once more to stop at once");
+    tokio::select! {
+        () = app.stop() => {}
+        () = asked_to_stop() => tracing::warn!("stopping at once"),
+    }
+    ended
+}
+
+fn greet(app: &App, folder: &DataFolder, embedded: bool) -> anyhow::Result<()> {
+    let (public, admin) = (app.public_address(), app.admin_address());
+    let key = folder.admin_key();
+    let imctl = if std::env::var_os("CARGO").is_some() { "cargo imctl" } else { "imctl" };
+    let database =
+        if embedded { "a private PostgreSQL in the data folder" } else { "database.url" };
+    print(&format!(
+        "\
+imd {version} is ready.
+
+  API        http://{public}   gRPC, gRPC-web and REST; reference at /docs
+  Admin API  http://{admin}   key in {key}
+  Data       {folder}   {database}
+
+Three things to try in another terminal:
+
+  {imctl} demo                  see four terminals of two users at work
+  {imctl} users create alice    make an account
+  curl http://{public}/v1/info  ask the server about itself
+
+Ctrl-C stops it.",
+        version = env!("CARGO_PKG_VERSION"),
+        key = key.display(),
+        folder = folder.path().display(),
+    ))
+}
+
+fn start_log(settings: &Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log.level).context("read log.level")?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match settings.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+fn print_settings(settings: &Settings) -> anyhow::Result<()> {
+    let mut text = settings.to_masked_toml();
+    if settings.database.url.is_none() {
+        let url = EmbeddedPostgres::url_in(&settings.data_dir);
+        text.push_str(&format!("\n# embedded database, while imd runs: {url}\n"));
+    }
+    print(text.trim_end())
+}
+
+/// Prints a text and a line end; a reader that has gone is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
+}

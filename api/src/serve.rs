@@ -1,0 +1,92 @@
+//! One port: connections over HTTP/1.1 and HTTP/2, and how they end.
+
+use std::time::Duration;
+
+use axum::{Router, body::Body, http::Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+/// How many calls and streams one HTTP/2 connection may carry at a time. A stream of a terminal takes
+/// one for as long as it is open, so hyper's 200 is too few for a client that speaks for many.
+const MAX_CONCURRENT_STREAMS: u32 = 10_000;
+
+/// How often a connection that is quiet is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// How long a connection may take to answer that, and an HTTP/1.1 client to send its headers.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to wait after an accept that failed, mostly for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `listener` until `stop`, then takes no more connections, lets calls under way
+/// finish for up to `grace`, and cuts off the rest.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+    grace: Duration,
+) {
+    let service = TowerToHyperService::new(
+        router.map_request(|request: Request<Incoming>| request.map(Body::new)),
+    );
+    let builder = builder();
+    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
+        let connection =
+            builder.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
+        let connection = graceful.watch(connection.into_owned());
+        let cut = cut.clone();
+        connections.spawn(async move {
+            // A client that goes away in the middle is no news.
+            let _ = cut.run_until_cancelled(connection).await;
+        });
+    }
+    drop(listener);
+    if timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("cutting off connections that did not end in time");
+    }
+    cut.cancel();
+    connections.close();
+    connections.wait().await;
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Messages are small and wanted now.
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(PATIENCE);
+    builder
+}
