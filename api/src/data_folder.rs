@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use secrecy::SecretString;
 
@@ -166,14 +167,17 @@ fn lock(folder: &Path) -> Result<File, DataFolderError> {
     Ok(file)
 }
 
-fn private_file() -> OpenOptions {
+/// How to open a file of ours in a data folder: only its owner may read it, and a link that the
+/// folder's owner may have put in its place is not followed, as we could be root.
+pub(crate) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
+    options.write(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
     options
 }
 
-/// Lets the folder's owner run `imd` again after root has run it once.
-fn give_to_owner(file: &File, folder: &Path) -> io::Result<()> {
+/// Gives a file of ours to the owner of the data folder, who can so run `imd` again after root
+/// has run it once.
+pub(crate) fn give_to_owner(file: &File, folder: &Path) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }

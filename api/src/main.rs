@@ -168,7 +168,7 @@ fn print_settings(settings: &Settings) -> anyhow::Result<()> {
     let mut text = settings.to_masked_toml();
     if settings.database.url.is_none() {
         let url = EmbeddedPostgres::url_in(&settings.data_dir);
-        text.push_str(&format!("\n# embedded database, while imd runs: {url}\n"));
+        text = format!("{text}\n# embedded database, while imd runs: {url}\n");
     }
     print(text.trim_end())
 }

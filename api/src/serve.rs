@@ -21,7 +21,7 @@ use tower::ServiceExt;
 const MAX_CONCURRENT_STREAMS: u32 = 10_000;
 
 /// How often a connection that is quiet is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// How long a connection may take to answer that, and an HTTP/1.1 client to send its headers.
 const PATIENCE: Duration = Duration::from_secs(20);

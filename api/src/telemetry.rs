@@ -25,6 +25,7 @@ pub const SWEEPS: &str = "imd_sweeps_total";
 pub const ERRORS: &str = "imd_errors_total";
 
 /// The metrics of this process in Prometheus' text format. Counts from the first call on.
+#[must_use]
 pub fn render_metrics() -> String {
     recorder().render()
 }

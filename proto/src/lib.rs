@@ -3,7 +3,7 @@
 //! The commented files in `proto/im/v1` are the documentation; this crate is what they compile to.
 
 /// Package `im.v1`.
-#[allow(missing_docs, clippy::pedantic, unreachable_pub)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod v1 {
     tonic::include_proto!("im.v1");
 }

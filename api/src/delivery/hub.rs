@@ -82,7 +82,9 @@ impl Hub {
 
     fn each(&self, owner: UserNo, tell: impl Fn(&Inbox)) {
         if let Some(streams) = self.shard(owner).lock().get(&owner) {
-            streams.iter().for_each(|stream| tell(&stream.inbox));
+            for stream in streams {
+                tell(&stream.inbox);
+            }
         }
     }
 
@@ -90,7 +92,9 @@ impl Hub {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         for shard in &self.shards {
-            shard.lock().values().flatten().for_each(|stream| stream.inbox.close());
+            for stream in shard.lock().values().flatten() {
+                stream.inbox.close();
+            }
         }
     }
 

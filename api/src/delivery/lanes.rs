@@ -163,7 +163,7 @@ impl Lane {
         let began = Instant::now();
         let results = self.connection.commit(&appends).await;
         histogram!(telemetry::BATCH_SECONDS).record(began.elapsed());
-        histogram!(telemetry::BATCH_SIZE).record(appends.len() as f64);
+        histogram!(telemetry::BATCH_SIZE).record(u32::try_from(appends.len()).unwrap_or(u32::MAX));
         for appended in results.iter().flatten() {
             self.hand_over(appended);
         }
@@ -176,7 +176,7 @@ impl Lane {
     fn hand_over(&self, appended: &Appended) {
         counter!(telemetry::MESSAGES).increment(u64::from(!appended.duplicate));
         for (owner, entry) in &appended.entries {
-            self.hub.publish(*owner, &Arc::new(entry.clone()));
+            self.hub.publish(*owner, entry);
         }
         if appended.duplicate {
             // Perhaps of a commit whose outcome was not known, so that nobody was told.

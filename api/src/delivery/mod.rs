@@ -51,7 +51,7 @@ pub struct DeliverySettings {
     pub heartbeat: Duration,
     /// How appends are gathered.
     pub lanes: LaneSettings,
-    /// Where hints travel: `nats://…`; `None` for `PostgreSQL`'s NOTIFY.
+    /// Where hints travel: `nats://…`; `None` for PostgreSQL's NOTIFY.
     pub bus_url: Option<SecretString>,
 }
 

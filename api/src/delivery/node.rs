@@ -26,10 +26,10 @@ use crate::{
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How often a node compares its streams with their timelines though nothing seems to be missing.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// How often a node clears away what is over: sessions that have expired, nodes that are long dead.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_millis(500);

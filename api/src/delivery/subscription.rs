@@ -168,9 +168,10 @@ impl Subscription {
                 _ => break,
             }
         }
-        self.gap_until = match self.early.is_empty() {
-            true => None,
-            false => self.gap_until.or_else(|| Some(Instant::now() + REORDERING)),
+        self.gap_until = if self.early.is_empty() {
+            None
+        } else {
+            self.gap_until.or_else(|| Some(Instant::now() + REORDERING))
         };
     }
 
@@ -203,12 +204,13 @@ impl Subscription {
             return;
         }
         self.last = entry.cursor;
-        match &entry.kind {
-            EntryKind::SessionChanged(change) if change.end_of(self.session_id).is_some() => {
-                let end = change.end_of(self.session_id).cloned();
-                end.into_iter().for_each(|end| self.finish(Event::SessionEnded(end)));
-            }
-            _ => self.ready.push_back(Event::Entry(entry)),
+        let end = match &entry.kind {
+            EntryKind::SessionChanged(change) => change.end_of(self.session_id).cloned(),
+            EntryKind::Message(_) | EntryKind::Unknown => None,
+        };
+        match end {
+            Some(end) => self.finish(Event::SessionEnded(end)),
+            None => self.ready.push_back(Event::Entry(entry)),
         }
     }
 

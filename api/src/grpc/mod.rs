@@ -29,8 +29,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let largest = service.max_body_bytes() + OVERHEAD;
     let auth = v1::auth_service_server::AuthServiceServer::new(auth::Auth(service.clone()))
         .max_decoding_message_size(largest)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip);
+        .accept_compressed(CompressionEncoding::Gzip);
     let message =
         v1::message_service_server::MessageServiceServer::new(message::Messages(service.clone()))
             .max_decoding_message_size(largest)
@@ -50,8 +49,10 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     // Many tools still ask in the older dialect.
-    routes.add_service(reflection().build_v1().expect("our own descriptors are valid"));
-    routes.add_service(reflection().build_v1alpha().expect("our own descriptors are valid"));
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => drop(routes.add_service(v1).add_service(v1alpha)),
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
+    }
     (router(routes.routes()), health)
 }
 

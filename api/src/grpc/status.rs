@@ -15,6 +15,7 @@ use crate::{
 const DOMAIN: &str = "imd";
 
 /// The status for an error. The cause of a failure of our own goes to the log and no further.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn status(error: Error) -> Status {
     counter!(telemetry::ERRORS, "code" => error.code()).increment(1);
     match (&error, std::error::Error::source(&error)) {

@@ -12,7 +12,7 @@ const MAX_DEVICE_NAME_LENGTH: usize = 64;
 
 /// A session that was used within this time, or has a stream open, occupies its place (see
 /// [`IfOccupied::Refuse`]).
-pub const RECENT_USE: Duration = Duration::from_secs(2 * 60);
+pub const RECENT_USE: Duration = Duration::from_mins(2);
 
 /// Whether a user may log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -128,3 +128,66 @@ fn encode(event: &Event) -> Result<sse::Event, axum::Error> {
 fn named(name: &str, data: &impl Serialize) -> Result<sse::Event, axum::Error> {
     sse::Event::default().event(name).json_data(data)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use futures::stream;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::model::{self, Cursor, Error, TimelineState as State, Truncated};
+
+    async fn written(events: Vec<Event>) -> String {
+        let body = Sse::new(stream::iter(events).map(|event| encode(&event))).into_response();
+        String::from_utf8(to_bytes(body.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_entry_carries_its_cursor_as_id() {
+        let entry = model::Entry {
+            cursor: Cursor { epoch: 5, seq: 42 },
+            appended_at: datetime!(2026-11-23 07:30 UTC),
+            kind: model::EntryKind::Unknown,
+        };
+        let data =
+            r#"{"seq":42,"cursor":"5.42","appended_at":"2026-11-23T07:30:00Z","kind":"unknown"}"#;
+        assert_eq!(
+            written(vec![Event::Entry(Arc::new(entry))]).await,
+            format!("event: entry\ndata: {data}\nid: 5.42\n\n"),
+        );
+    }
+
+    #[tokio::test]
+    async fn no_other_event_carries_an_id() {
+        let events = vec![
+            Event::Opened(State { epoch: 5, last_seq: 42, floor: 1 }),
+            Event::TimelineReset { epoch: 5 },
+            Event::HistoryTruncated(Truncated { from: 1, to: 9 }),
+            Event::Heartbeat,
+            Event::Reconnect,
+        ];
+        assert_eq!(
+            written(events).await,
+            "event: opened\ndata: {\"epoch\":5,\"last_seq\":42,\"floor\":1}\n\n\
+             event: timeline_reset\ndata: {\"epoch\":5}\n\n\
+             event: history_truncated\ndata: {\"from\":1,\"to\":9}\n\n\
+             : heartbeat\n\n\
+             event: reconnect\ndata: {}\n\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_fails_asks_the_client_to_come_back() {
+        let event = or_reconnect(Err(Error::unavailable("the database went away")));
+        assert_eq!(written(vec![event]).await, "event: reconnect\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn a_reconnect_resumes_behind_the_last_entry() {
+        let with = |id| HeaderMap::from_iter([("last-event-id".parse().unwrap(), id)]);
+        assert_eq!(last_event_id(&with("5.42".parse().unwrap())), Some("5.42"));
+        assert_eq!(last_event_id(&with("".parse().unwrap())), None);
+        assert_eq!(last_event_id(&HeaderMap::new()), None);
+    }
+}

@@ -108,3 +108,118 @@ fn is_json(headers: &HeaderMap) -> bool {
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Router,
+        body::{Body, to_bytes},
+        extract::DefaultBodyLimit,
+        http::StatusCode,
+        routing::{get, post},
+    };
+    use serde::Deserialize;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Outer {
+        #[serde(default)]
+        inner: Inner,
+    }
+
+    #[derive(Default, Deserialize)]
+    struct Inner {
+        #[serde(default)]
+        number: i32,
+    }
+
+    fn router() -> Router {
+        Router::new()
+            .route("/body", post(async |Json(outer): Json<Outer>| outer.inner.number.to_string()))
+            .route("/query", get(async |Query(inner): Query<Inner>| inner.number.to_string()))
+            .route("/path/{id}", get(async |Path(id): Path<String>| id))
+            .route(
+                "/token",
+                get(async |bearer: Bearer| bearer.token().unwrap_or("none").to_owned()),
+            )
+            .layer(DefaultBodyLimit::max(64))
+    }
+
+    async fn answer(request: Request) -> (StatusCode, String) {
+        let response = router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let is_text = parts.headers[CONTENT_TYPE].to_str().unwrap().starts_with("text/plain");
+        assert!(is_text == parts.status.is_success(), "{:?}", parts.headers);
+        (parts.status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn answer_to(body: &str, content_type: &str) -> (StatusCode, String) {
+        let request = Request::post("/body").header(CONTENT_TYPE, content_type);
+        answer(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    async fn get_answer(uri: &str) -> (StatusCode, String) {
+        answer(Request::get(uri).body(Body::empty()).unwrap()).await
+    }
+
+    fn refused(answer: (StatusCode, String), status: u16, code: &str, field: Option<&str>) {
+        let problem: Value = serde_json::from_str(&answer.1).unwrap();
+        assert_eq!(answer.0, status, "{problem}");
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["field"].as_str(), field, "{problem}");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whatever_else_stands_in_it() {
+        let json = r#"{"inner": {"number": 7, "new": true}}"#;
+        for content_type in ["application/json", "Application/JSON; charset=utf-8"] {
+            assert_eq!(answer_to(json, content_type).await, (StatusCode::OK, "7".to_owned()));
+        }
+        assert_eq!(answer_to("{}", "application/json").await.1, "0");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_cannot_be_read_is_a_problem_of_the_field() {
+        let json = async |body| answer_to(body, "application/json").await;
+        let invalid = "invalid_argument";
+        refused(json(r#"{"inner": {"number": "7"}}"#).await, 400, invalid, Some("inner.number"));
+        refused(json(r#"{"inner": null}"#).await, 400, invalid, Some("inner"));
+        for body in ["", "[", "7", "{} {}", r#"{"inner": {}, "inner": {}}"#] {
+            refused(json(body).await, 400, invalid, Some("body"));
+        }
+        refused(json(&" ".repeat(65)).await, 413, "body_too_large", None);
+        refused(answer_to("{}", "text/plain").await, 415, "unsupported_media_type", None);
+    }
+
+    #[tokio::test]
+    async fn parameters_that_cannot_be_read_are_problems_of_the_field() {
+        assert_eq!(get_answer("/query?number=7&new=1").await.1, "7");
+        for value in ["x", "", "99999999999"] {
+            let answer = get_answer(&format!("/query?number={value}")).await;
+            refused(answer, 400, "invalid_argument", Some("number"));
+        }
+        refused(
+            get_answer("/query?number=1&number=2").await,
+            400,
+            "invalid_argument",
+            Some("query"),
+        );
+        assert_eq!(get_answer("/path/user:a%40b").await.1, "user:a@b");
+        refused(get_answer("/path/%FF").await, 400, "invalid_argument", Some("id"));
+    }
+
+    #[tokio::test]
+    async fn a_token_is_taken_from_a_bearer_header_alone() {
+        for (header, token) in
+            [("Bearer abc", "abc"), ("bearer abc", "abc"), ("Basic abc", "none"), ("abc", "none")]
+        {
+            let request = Request::get("/token").header(AUTHORIZATION, header);
+            assert_eq!(answer(request.body(Body::empty()).unwrap()).await.1, token, "{header}");
+        }
+        assert_eq!(get_answer("/token").await.1, "none");
+    }
+}

@@ -87,3 +87,15 @@ async fn not_to_be_stored(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_openapi_json_is_current() {
+        let committed = include_str!("../../../openapi/openapi.json");
+        assert!(
+            committed.trim_end() == super::openapi_json(),
+            "run: cargo run -- openapi > openapi/openapi.json"
+        );
+    }
+}

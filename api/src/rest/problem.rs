@@ -35,6 +35,9 @@ pub(super) struct Problem {
 /// | `invalid_argument` | `field`: its name, as in `terminal.device_id` |
 /// | `session_ended` | `end_reason`, `ended_by_terminal_type`, `ended_by_device_name`, `ended_at`, `note` |
 /// | `terminal_occupied` | `terminal_type`, `device_name`, `last_used_at` |
+///
+/// Beside the codes of the operations there are `not_found` for a path that does not exist and
+/// `method_not_allowed`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, examples(json!({
     "type": "about:blank",
@@ -168,5 +171,70 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::{Value, json};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::model::{EndReason, SessionEnd};
+
+    async fn shown(error: Error) -> (axum::http::HeaderMap, Value) {
+        let (parts, body) = Problem::from(error).into_response().into_parts();
+        let problem: Value =
+            serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap();
+        assert_eq!(parts.headers[CONTENT_TYPE], MEDIA_TYPE);
+        assert_eq!(problem["status"], parts.status.as_u16());
+        (parts.headers, problem)
+    }
+
+    #[tokio::test]
+    async fn an_ended_session_is_told_why() {
+        let end = SessionEnd {
+            reason: EndReason::Replaced,
+            by_terminal_type: "phone".to_owned(),
+            by_device_name: "Ann's Pixel".to_owned(),
+            ended_at: datetime!(2026-11-23 07:30 UTC),
+            note: String::new(),
+        };
+        let (headers, problem) = shown(Error::SessionEnded(Box::new(end))).await;
+        assert_eq!(headers[WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(
+            problem,
+            json!({
+                "type": "about:blank",
+                "title": "Unauthorized",
+                "status": 401,
+                "detail": "the session has ended: REPLACED",
+                "code": "session_ended",
+                "end_reason": "REPLACED",
+                "ended_by_terminal_type": "phone",
+                "ended_by_device_name": "Ann's Pixel",
+                "ended_at": "2026-11-23T07:30:00Z",
+                "note": "",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_server_shows_nothing_of_its_inside() {
+        for error in [Error::internal("secret"), Error::unavailable("secret")] {
+            let (_, problem) = shown(error).await;
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_is_never_asked_back_too_early() {
+        for (milliseconds, seconds) in [(1, 1), (1000, 1), (1001, 2)] {
+            let retry_after = Duration::from_millis(milliseconds);
+            let (headers, problem) = shown(Error::Overloaded { retry_after }).await;
+            assert_eq!(headers[RETRY_AFTER], seconds.to_string());
+            assert_eq!(problem["retry_after"], seconds);
+        }
     }
 }

@@ -105,7 +105,7 @@ impl Service {
             Rotation::Ended(end) => Err(Error::SessionEnded(end)),
             Rotation::EndedNow(ended) => {
                 let end = ended.ended.iter().find_map(|session| session.end.clone());
-                self.announce_end(user_no, ended);
+                self.announce_end(user_no, *ended);
                 Err(end.map_or(Error::InvalidToken("the session has ended"), Error::from))
             }
             Rotation::Unknown => Err(Error::InvalidToken("the token's session is not known")),

@@ -28,7 +28,7 @@ const REMEMBERED: u64 = 50_000;
 /// How much the clocks of two nodes may differ, in seconds.
 const LEEWAY: u64 = 5;
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
@@ -43,13 +43,20 @@ struct Claims {
     exp: u64,
 }
 
+/// What a token whose signature was good says.
+#[derive(Clone)]
+struct Verified {
+    identity: Identity,
+    exp: u64,
+}
+
 /// Makes and reads access tokens: JWTs signed with Ed25519.
 pub(super) struct AccessTokens {
     key_id: String,
     signing: EncodingKey,
     verifying: DecodingKey,
     validation: Validation,
-    verified: Cache<[u8; 32], Claims>,
+    verified: Cache<[u8; 32], Verified>,
 }
 
 impl AccessTokens {
@@ -92,21 +99,21 @@ impl AccessTokens {
     /// Who the token says is calling. Whether the session is still live it does not say.
     pub(super) fn read(&self, token: &str) -> Result<Identity> {
         let fingerprint = sha256(token.as_bytes());
-        let claims = match self.verified.get(&fingerprint) {
-            Some(claims) if claims.exp + LEEWAY > unix_now() => claims,
-            _ => {
-                let claims = decode::<Claims>(token, &self.verifying, &self.validation)
-                    .map_err(|error| Error::InvalidToken(what_is_wrong(&error)))?
-                    .claims;
-                self.verified.insert(fingerprint, claims.clone());
-                claims
-            }
-        };
-        Ok(Identity {
+        if let Some(known) = self.verified.get(&fingerprint)
+            && known.exp + LEEWAY > unix_now()
+        {
+            return Ok(known.identity);
+        }
+        let claims = decode::<Claims>(token, &self.verifying, &self.validation)
+            .map_err(|error| Error::InvalidToken(what_is_wrong(&error)))?
+            .claims;
+        let identity = Identity {
             user_id: claims.sub,
             user_no: UserNo(claims.uno),
             session_id: SessionId(claims.sid),
-        })
+        };
+        self.verified.insert(fingerprint, Verified { identity: identity.clone(), exp: claims.exp });
+        Ok(identity)
     }
 }
 

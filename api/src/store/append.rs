@@ -1,7 +1,11 @@
 //! The hot path: appending a batch of messages to all the timelines concerned, in one transaction of
 //! two round trips.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, future::try_join3};
 use metrics::counter;
@@ -9,7 +13,7 @@ use time::OffsetDateTime;
 use tokio_postgres::{Client, NoTls, Row, Statement, error::SqlState};
 use uuid::Uuid;
 
-use super::{Store, sessions::read_end};
+use super::{Store, add_options, sessions::read_end};
 use crate::model::{
     Content, ContentHash, ConversationId, Cursor, Entry, EntryKind, Error, Message, MessageId,
     Result, SessionId, UserId, UserNo,
@@ -17,18 +21,18 @@ use crate::model::{
 use crate::telemetry;
 
 /// Set on every connection that appends. The counters must be locked in the order of owners, which
-/// only the nested loop over the sorted owners does; and a node that stops in the middle must not
-/// hold its owners up for more than seconds.
-pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off \
-     -c plan_cache_mode=force_generic_plan \
-     -c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
+/// only the nested loop over the sorted owners does.
+pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off \
+     -c enable_seqscan=off -c plan_cache_mode=force_generic_plan";
 
-/// How often a batch is run again after a failure that is nobody's fault. With the pauses between,
-/// about three seconds.
-const ATTEMPTS: u32 = 8;
+/// For how long a batch is run again after a failure that is nobody's fault.
+const RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// The first pause before running a batch again; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes the places. The owners are sorted: this is the order of the locks.
 const COUNT: &str = "\
@@ -105,7 +109,7 @@ pub struct Appended {
     /// The places of all copies.
     pub places: Vec<(UserNo, i64)>,
     /// The entries that this append made; none for a duplicate.
-    pub entries: Vec<(UserNo, Entry)>,
+    pub entries: Vec<(UserNo, Arc<Entry>)>,
 }
 
 /// A connection of its own for one lane of appends.
@@ -146,7 +150,8 @@ impl AppendConnection {
     /// not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
         let mut results: Vec<Option<Result<Appended>>> = vec![None; batch.len()];
-        let mut failures = 0;
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
         loop {
             let open: Vec<usize> = (0..batch.len()).filter(|&i| results[i].is_none()).collect();
             if open.is_empty() {
@@ -165,16 +170,18 @@ impl AppendConnection {
                     }
                 }
                 Err(error) => {
-                    failures += 1;
                     self.recover(&error).await;
-                    if failures == ATTEMPTS || !worth_another_try(&error) {
+                    if began.elapsed() > RETRY_FOR || !worth_another_try(&error) {
                         let error = Error::from(error);
-                        open.into_iter().for_each(|i| results[i] = Some(Err(error.clone())));
+                        for i in open {
+                            results[i] = Some(Err(error.clone()));
+                        }
                         break;
                     }
                     counter!(telemetry::BATCH_RETRIES).increment(1);
-                    tracing::debug!(%error, failures, "running a batch again");
-                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(failures - 1)).await;
+                    tracing::debug!(%error, "running a batch again");
+                    tokio::time::sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
                 }
             }
         }
@@ -201,8 +208,7 @@ impl AppendConnection {
 impl LaneSession {
     async fn open(store: &Store) -> Result<Self, tokio_postgres::Error> {
         let mut config = store.config.clone();
-        let options = config.get_options().unwrap_or_default();
-        config.options(format!("{options} {LANE_SETTINGS}"));
+        add_options(&mut config, LANE_SETTINGS);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection.map(drop));
         let (count, check, insert) =
@@ -364,16 +370,18 @@ fn place(items: &[&Append], mut counters: BTreeMap<i64, Counter>) -> Vec<Placed>
 impl Placed {
     fn appended(self, item: &Append) -> Appended {
         let message_id = MessageId { sender: item.sender, sender_seq: self.sent.cursor.seq };
-        let entry = |place: Place, peer: &UserId, client_message_id| Entry {
-            cursor: place.cursor,
-            appended_at: place.at,
-            kind: EntryKind::Message(Message {
-                message_id,
-                conversation_id: ConversationId::User(peer.clone()),
-                sender: item.sender_id.clone(),
-                client_message_id,
-                content: item.content.clone(),
-            }),
+        let entry = |place: Place, peer: &UserId, client_message_id| {
+            Arc::new(Entry {
+                cursor: place.cursor,
+                appended_at: place.at,
+                kind: EntryKind::Message(Message {
+                    message_id,
+                    conversation_id: ConversationId::User(peer.clone()),
+                    sender: item.sender_id.clone(),
+                    client_message_id,
+                    content: item.content.clone(),
+                }),
+            })
         };
         let cursor = self.sent.cursor;
         let appended_at = self.sent.at;

@@ -1,4 +1,4 @@
-//! user_id ↔ user_no. The mapping never changes, so a cached answer is always right.
+//! `user_id` ↔ `user_no`. The mapping never changes, so a cached answer is always right.
 
 use std::collections::{HashMap, HashSet};
 

@@ -44,6 +44,10 @@ use crate::model::{Error, Result};
 /// How long a request waits for a connection before it is refused.
 const POOL_WAIT: Duration = Duration::from_secs(5);
 
+/// Set on every connection: a node that stops in the middle of a transaction must not hold others up
+/// for more than seconds (I11).
+const SESSION_SETTINGS: &str = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
+
 /// PostgreSQL: a pool of connections for requests, and the address for those who need one of their
 /// own. Cheap to clone.
 #[derive(Clone)]
@@ -57,6 +61,7 @@ impl Store {
     /// A store on the database at `url`. Connects at first use.
     pub fn new(url: &str, pool_size: usize) -> Result<Self> {
         let mut config: tokio_postgres::Config = url.parse()?;
+        add_options(&mut config, SESSION_SETTINGS);
         config
             .application_name("imd")
             .connect_timeout(Duration::from_secs(5))
@@ -82,6 +87,12 @@ impl Store {
     }
 }
 
+/// Adds settings to those that the URL brings.
+fn add_options(config: &mut tokio_postgres::Config, settings: &str) {
+    let options = format!("{} {settings}", config.get_options().unwrap_or_default());
+    config.options(options);
+}
+
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         let lost = match error.code() {
@@ -90,11 +101,14 @@ impl From<tokio_postgres::Error> for Error {
                     || *code == SqlState::CRASH_SHUTDOWN
                     || *code == SqlState::CANNOT_CONNECT_NOW
                     || *code == SqlState::TOO_MANY_CONNECTIONS
+                    || *code == SqlState::LOCK_NOT_AVAILABLE
+                    || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
             }
             // Not the server's answer: the connection is gone or never was.
             None => {
                 error.is_closed()
-                    || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>())
+                    || std::error::Error::source(&error)
+                        .is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
             }
         };
         if lost { Self::unavailable(error) } else { Self::internal(error) }

@@ -40,7 +40,7 @@ pub(super) trait Bus: Send + Sync {
     async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Hint>>;
 }
 
-/// The bus at `url` (`nats://…`); without one, `PostgreSQL`'s own.
+/// The bus at `url` (`nats://…`); without one, PostgreSQL's own.
 pub(super) async fn open(store: &Store, url: Option<&SecretString>) -> Result<Arc<dyn Bus>> {
     Ok(match url {
         None => Arc::new(postgres::PostgresBus::new(store.clone())),

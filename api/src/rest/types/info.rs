@@ -19,9 +19,11 @@ pub(crate) struct Info {
     /// The terminal types that can log in.
     terminal_types: Vec<TerminalType>,
     /// The largest body of a message, in bytes: of the UTF-8 of a text, of data before base64.
+    #[schema(value_type = u64, minimum = 1)]
     max_body_bytes: usize,
     /// How often a quiet stream sends a heartbeat, in seconds. A client that hears nothing for three
     /// times as long opens the stream again.
+    #[schema(minimum = 1)]
     heartbeat_interval: u64,
 }
 

@@ -28,6 +28,7 @@ pub(crate) struct LoginRequest {
     #[schema(required = true)]
     terminal: Terminal,
     #[serde(default)]
+    #[schema(default = json!("REPLACE"))]
     if_occupied: IfOccupied,
 }
 

@@ -23,7 +23,7 @@ pub enum Rotation {
     /// There is no such session.
     Unknown,
     /// It was too late (EXPIRED) or a token long exchanged (`TOKEN_REUSED`): this ended the session.
-    EndedNow(SessionsEnded),
+    EndedNow(Box<SessionsEnded>),
 }
 
 impl Store {
@@ -79,7 +79,7 @@ impl Store {
         let which = Which::One(session_id);
         self.end_sessions(user_no, &which, &Ending::because(reason), None)
             .await
-            .map(Rotation::EndedNow)
+            .map(|ended| Rotation::EndedNow(Box::new(ended)))
     }
 
     /// Ends up to `limit` users' sessions whose refresh tokens have expired (reason EXPIRED).
