@@ -1,0 +1,185 @@
+//! A terminal: one login of one device.
+
+use std::{sync::Arc, time::Duration};
+
+use imd_proto::v1::{
+    GetInfoRequest, LoginRequest, LoginResponse, LogoutRequest, SendRequest, SendResponse,
+    auth_service_client::AuthServiceClient, info_service_client::InfoServiceClient,
+    message_service_client::MessageServiceClient,
+};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+
+use crate::{
+    backoff::Backoff,
+    connection::{Connection, PATIENCE},
+    error::Error,
+    session::Session,
+    timeline::Timeline,
+};
+
+/// A channel whose calls carry a bearer token.
+pub type AuthorizedChannel = InterceptedService<Channel, Bearer>;
+
+/// Puts `authorization` on each call.
+#[derive(Debug, Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A logged-in terminal. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    session: Arc<Session>,
+    login: Arc<LoginResponse>,
+    /// A stream that is silent for so long is dead.
+    silence: Duration,
+}
+
+/// A message that stands in every participant's timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The server's answer.
+    pub response: SendResponse,
+    /// How often it was sent, 1 when the first try did.
+    pub attempts: u32,
+}
+
+/// Why a message was given up.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{cause}")]
+pub struct SendError {
+    /// The last error.
+    #[source]
+    pub cause: Error,
+    /// Whether the message may stand in the timelines all the same: in all of them or in none.
+    pub outcome_unknown: bool,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+impl Terminal {
+    /// Opens a session. Not tried again on failure: a person is waiting.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] as the contract has it for `Login`; no connection; no answer in time.
+    pub async fn login(connection: Connection, request: LoginRequest) -> Result<Self, Error> {
+        let line = connection.line();
+        let mut auth = AuthServiceClient::new(line.channel.clone());
+        let mut info = InfoServiceClient::new(line.channel.clone());
+        let calls = async { tokio::try_join!(auth.login(request), info.get_info(GetInfoRequest {})) };
+        let answers = timeout(PATIENCE, calls).await.map_err(|_| Error::Timeout);
+        let answers = answers.and_then(|answers| answers.map_err(Error::from));
+        let (login, info) = answers.inspect_err(|error| {
+            if error.is_of_the_server() {
+                connection.leave(&line);
+            }
+        })?;
+        let mut login = login.into_inner();
+        let tokens = login.tokens.take().ok_or(Error::Contract("no tokens"))?;
+        let heartbeat = u64::try_from(info.get_ref().heartbeat_interval).unwrap_or(0).max(1);
+        Ok(Self {
+            session: Arc::new(Session::new(connection, tokens)?),
+            login: Arc::new(login),
+            silence: Duration::from_secs(3 * heartbeat),
+        })
+    }
+
+    /// The answer to the login: the session and those it ended; without the tokens.
+    #[must_use]
+    pub fn opened(&self) -> &LoginResponse {
+        &self.login
+    }
+
+    /// Follows the timeline from `after` on: a cursor, [`FLOOR`](crate::FLOOR) or
+    /// [`NOW`](crate::NOW). Nothing happens before the first [`Timeline::next`].
+    #[must_use]
+    pub fn follow(&self, after: &str) -> Timeline {
+        Timeline::new(self.session.clone(), after, self.silence)
+    }
+
+    /// Sends a message. While that fails for a reason that may pass, it is sent again, for `patience`
+    /// at most and always with the `client_message_id` of the request: so it is stored once, however
+    /// often it arrives.
+    ///
+    /// # Errors
+    /// [`SendError`], which tells whether the message may have been stored.
+    pub async fn send(&self, request: SendRequest, patience: Duration) -> Result<Sent, SendError> {
+        let give_up = Instant::now() + patience;
+        let mut backoff = Backoff::new();
+        let mut outcome_unknown = false;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let cause = match timeout_at(give_up, self.try_send(request.clone())).await {
+                Ok(Ok(response)) => return Ok(Sent { response, attempts }),
+                Ok(Err(cause)) => cause,
+                Err(_) => Error::Timeout,
+            };
+            outcome_unknown |= cause.outcome_unknown();
+            let again = Instant::now() + backoff.next().max(cause.retry_after().unwrap_or_default());
+            if !cause.may_pass() || again >= give_up {
+                return Err(SendError { cause, outcome_unknown, attempts });
+            }
+            sleep_until(again).await;
+        }
+    }
+
+    async fn try_send(&self, message: SendRequest) -> Result<SendResponse, Error> {
+        let mut token = self.session.access_token().await?;
+        let mut renewed = false;
+        loop {
+            let line = self.session.connection.line();
+            let mut request = Request::new(message.clone());
+            request.metadata_mut().insert("authorization", token.bearer.clone());
+            let mut messages = MessageServiceClient::new(line.channel.clone());
+            let answer = timeout(PATIENCE, messages.send(request)).await;
+            let answer = answer.map_err(|_| Error::Timeout);
+            match answer.and_then(|answer| Ok(answer?.into_inner())) {
+                Err(error) if error.is_of_the_token() && !renewed => {
+                    token = self.session.renew(&token).await?;
+                    renewed = true;
+                }
+                Err(error) => {
+                    if error.is_of_the_server() {
+                        self.session.connection.leave(&line);
+                    }
+                    return Err(self.session.note(error));
+                }
+                Ok(response) => return Ok(response),
+            }
+        }
+    }
+
+    /// For every other call of the contract: a channel with an access token that is good for a while.
+    /// To be asked for anew with each use.
+    ///
+    /// # Errors
+    /// [`Error::SessionEnded`]; those of a refresh, when the token had to be renewed.
+    pub async fn channel(&self) -> Result<AuthorizedChannel, Error> {
+        let token = self.session.access_token().await?;
+        let channel = self.session.connection.line().channel;
+        Ok(InterceptedService::new(channel, Bearer(token.bearer)))
+    }
+
+    /// Ends the session.
+    ///
+    /// # Errors
+    /// [`Error::SessionEnded`] when it had ended already; no connection; no answer in time.
+    pub async fn logout(&self) -> Result<(), Error> {
+        let mut auth = AuthServiceClient::new(self.channel().await?);
+        let answer = timeout(PATIENCE, auth.logout(LogoutRequest {})).await;
+        let answer = answer.map_err(|_| Error::Timeout).and_then(|answer| Ok(answer?));
+        answer.map(drop).map_err(|error| self.session.note(error))
+    }
+}

@@ -1,0 +1,254 @@
+//! Following a timeline.
+
+use std::{sync::Arc, time::Duration};
+
+use imd_proto::v1::{
+    Entry, HistoryTruncated, SubscribeRequest, SubscribeResponse, TimelineReset, TimelineState,
+    message_service_client::MessageServiceClient, subscribe_response::Event as Received,
+};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tonic::{Request, Streaming};
+
+use crate::{
+    backoff::Backoff,
+    connection::{Line, PATIENCE},
+    error::Error,
+    session::Session,
+};
+
+/// A place to follow from: the oldest entry that can be had.
+pub const FLOOR: &str = "";
+
+/// A place to follow from: only what comes from now on.
+pub const NOW: &str = "now";
+
+/// What a timeline says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A stream is open: the first one, or after an interruption the next one. How far the timeline
+    /// reaches.
+    Opened(TimelineState),
+    /// The next entry.
+    Entry(Entry),
+    /// Entries are gone; what follows stands behind them.
+    HistoryTruncated(HistoryTruncated),
+    /// The numbering has changed: drop what is stored locally. Entries follow from the floor.
+    TimelineReset(TimelineReset),
+}
+
+/// A terminal's view of its user's timeline: every entry after a cursor, in the order of `seq`, each
+/// once, over as many streams as it takes.
+#[derive(Debug)]
+pub struct Timeline {
+    session: Arc<Session>,
+    cursor: String,
+    /// The seq of the last entry delivered; none before the first stream has opened.
+    last_seq: Option<i64>,
+    stream: Option<Stream>,
+    silence: Duration,
+    /// When to open a stream again, after one has failed.
+    again_at: Option<Instant>,
+    backoff: Backoff,
+    repeated: u64,
+    /// The error that ended it for good.
+    over: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    events: Streaming<SubscribeResponse>,
+    line: Line,
+    /// When it counts as dead unless something is heard.
+    dead_at: Instant,
+}
+
+impl Timeline {
+    pub(crate) fn new(session: Arc<Session>, after: &str, silence: Duration) -> Self {
+        Self {
+            session,
+            cursor: after.to_owned(),
+            last_seq: None,
+            stream: None,
+            silence,
+            again_at: None,
+            backoff: Backoff::new(),
+            repeated: 0,
+            over: None,
+        }
+    }
+
+    /// The cursor after the last entry delivered: to be kept, and given to
+    /// [`Terminal::follow`](crate::Terminal::follow) next time.
+    #[must_use]
+    pub fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// How many entries came again and were dropped. The contract has it that none does.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// The next event. A stream that breaks off is opened again with the cursor, for as long as it
+    /// takes. Safe to cancel: nothing is lost.
+    ///
+    /// # Errors
+    /// Those that no reconnecting helps against, the end of the session first of all; then every
+    /// further call gives the same error.
+    pub async fn next(&mut self) -> Result<Event, Error> {
+        if let Some(error) = &self.over {
+            return Err(error.clone());
+        }
+        let next = self.find_next().await;
+        if let Err(error) = &next {
+            self.stream = None;
+            self.over = Some(self.session.note(error.clone()));
+        }
+        next
+    }
+
+    async fn find_next(&mut self) -> Result<Event, Error> {
+        loop {
+            let Some(stream) = &mut self.stream else {
+                return self.open().await.map(Event::Opened);
+            };
+            match timeout_at(stream.dead_at, stream.events.message()).await {
+                Ok(Ok(Some(SubscribeResponse { event }))) => {
+                    stream.dead_at = Instant::now() + self.silence;
+                    if let Some(event) = self.take(event)? {
+                        return Ok(event);
+                    }
+                }
+                Ok(Ok(None)) => self.lost(&Error::Connection("the stream ended".to_owned()))?,
+                Ok(Err(status)) => self.lost(&status.into())?,
+                Err(_) => self.lost(&Error::Timeout)?,
+            }
+        }
+    }
+
+    /// What of a received event is to be told.
+    fn take(&mut self, event: Option<Received>) -> Result<Option<Event>, Error> {
+        match event {
+            Some(Received::Entry(entry)) => {
+                self.backoff = Backoff::new();
+                if self.last_seq.is_some_and(|last| entry.seq <= last) {
+                    self.repeated += 1;
+                    return Ok(None);
+                }
+                self.last_seq = Some(entry.seq);
+                self.cursor.clone_from(&entry.cursor);
+                Ok(Some(Event::Entry(entry)))
+            }
+            Some(Received::HistoryTruncated(gone)) => {
+                self.last_seq = self.last_seq.max(Some(gone.to));
+                Ok(Some(Event::HistoryTruncated(gone)))
+            }
+            Some(Received::TimelineReset(reset)) => {
+                self.last_seq = None;
+                FLOOR.clone_into(&mut self.cursor);
+                Ok(Some(Event::TimelineReset(reset)))
+            }
+            Some(Received::SessionEnded(end)) => Err(Error::SessionEnded(Box::new(end))),
+            Some(Received::Reconnect(_)) => {
+                self.leave();
+                Ok(None)
+            }
+            Some(Received::Heartbeat(_)) => {
+                self.backoff = Backoff::new();
+                Ok(None)
+            }
+            Some(Received::Opened(_)) => Err(Error::Contract("`opened` in the middle of a stream")),
+            None => Ok(None),
+        }
+    }
+
+    /// The stream has failed: another one may do better, or nothing does.
+    fn lost(&mut self, error: &Error) -> Result<(), Error> {
+        if !error.may_pass() && !error.is_of_the_token() {
+            return Err(error.clone());
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Gives up the stream, to open one elsewhere a little later.
+    fn leave(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.session.connection.leave(&stream.line);
+        }
+        self.again_at = Some(Instant::now() + self.backoff.next());
+    }
+
+    async fn open(&mut self) -> Result<TimelineState, Error> {
+        loop {
+            if let Some(at) = self.again_at {
+                sleep_until(at).await;
+            }
+            match self.try_open().await {
+                Ok((stream, state)) => {
+                    self.stream = Some(stream);
+                    self.again_at = None;
+                    self.opened(state);
+                    return Ok(state);
+                }
+                Err(error) if error.may_pass() => {
+                    let pause = self.backoff.next().max(error.retry_after().unwrap_or_default());
+                    self.again_at = Some(Instant::now() + pause);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The first stream fixes where `now` is.
+    fn opened(&mut self, state: TimelineState) {
+        if self.cursor == NOW {
+            self.cursor = format!("{}.{}", state.epoch, state.last_seq);
+            self.last_seq = Some(state.last_seq);
+        }
+    }
+
+    async fn try_open(&self) -> Result<(Stream, TimelineState), Error> {
+        let token = self.session.access_token().await?;
+        match self.subscribe(token.bearer.clone()).await {
+            Err(error) if error.is_of_the_token() => {
+                let token = self.session.renew(&token).await?;
+                self.subscribe(token.bearer).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        bearer: tonic::metadata::AsciiMetadataValue,
+    ) -> Result<(Stream, TimelineState), Error> {
+        let line = self.session.connection.line();
+        let mut request = Request::new(SubscribeRequest { after: self.cursor.clone() });
+        request.metadata_mut().insert("authorization", bearer);
+        let mut messages = MessageServiceClient::new(line.channel.clone());
+        let opening = async {
+            let mut events = messages.subscribe(request).await?.into_inner();
+            Ok((events.message().await?, events))
+        };
+        let opened = timeout(PATIENCE, opening).await.unwrap_or(Err(Error::Timeout));
+        let (first, events) = opened.inspect_err(|error| {
+            if error.is_of_the_server() {
+                self.session.connection.leave(&line);
+            }
+        })?;
+        match first.map(|first| first.event) {
+            Some(Some(Received::Opened(state))) => {
+                let dead_at = Instant::now() + self.silence;
+                Ok((Stream { events, line, dead_at }, state))
+            }
+            Some(Some(Received::SessionEnded(end))) => Err(Error::SessionEnded(Box::new(end))),
+            Some(Some(Received::Reconnect(_))) | None => {
+                self.session.connection.leave(&line);
+                Err(Error::Connection("the server sends its streams elsewhere".to_owned()))
+            }
+            Some(_) => Err(Error::Contract("a stream has to begin with `opened`")),
+        }
+    }
+}

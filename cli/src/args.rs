@@ -1,0 +1,120 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use tonic::transport::Uri;
+
+use crate::{
+    client::{DEFAULT_SERVER, server_url},
+    commands::{
+        audit::AuditArgs, completions::CompletionsArgs, demo::DemoArgs, sessions::SessionsCommand,
+        status::StatusArgs, users::UsersCommand,
+    },
+};
+
+const AFTER_HELP: &str = "\
+Examples:
+  imctl status
+  imctl users create ann
+  imctl sessions list --user ann -o wide
+  imctl sessions kick ann --terminal phone --reason 'lost device'
+  imctl --profile prod audit --limit 20
+
+The admin key, from the first of these that is given:
+  --admin-key-file FILE    or IMCTL_ADMIN_KEY_FILE
+  IMCTL_ADMIN_KEY          the key itself
+  the profile              admin_key_file or admin_key
+  IMD_DATA_DIR/admin.key
+  ./imd-data/admin.key     for a server on this machine
+
+Profiles, in $XDG_CONFIG_HOME/imctl/config.toml or --config FILE; \"default\" is used unasked:
+  [profiles.prod]
+  server = \"https://imd-admin.example.com\"
+  public_server = \"https://im.example.com\"
+  admin_key_file = \"prod.key\"     # relative to this file
+
+Exit codes:
+  0  success; an empty list is one
+  1  the operation failed, or there was nothing to do it to
+  2  wrong arguments or configuration
+  3  the server cannot be reached, or did not answer in time
+  4  no admin key, or the server refused it
+
+Results go to stdout, everything else to stderr. NO_COLOR turns colours off.";
+
+/// Administers imd: users, sessions, status, audit.
+#[derive(Debug, Parser)]
+#[command(name = "imctl", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which server, and as whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// URL of the admin listener.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "IMCTL_SERVER",
+        hide_env_values = true,
+        value_parser = server_url,
+        help = format!("The admin listener of imd [default: {DEFAULT_SERVER}]")
+    )]
+    pub(crate) server: Option<Uri>,
+    /// The file that holds the admin key
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "IMCTL_ADMIN_KEY_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) admin_key_file: Option<PathBuf>,
+    /// The profile to use
+    #[arg(long, global = true, value_name = "NAME", env = "IMCTL_PROFILE", hide_env_values = true)]
+    pub(crate) profile: Option<String>,
+    /// The file of profiles
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How long to wait for each answer of the server
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create, list, disable users and set their passwords
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// List sessions and end them
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// Show the nodes, what they hold and how large the database is
+    Status(StatusArgs),
+    /// List what administrators did, the newest first
+    Audit(AuditArgs),
+    /// Play a conversation over several terminals against a running server, and check it
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,186 @@
+//! Connections: to the admin listener with the admin key, to the public one with a user's token.
+
+use std::{error::Error as _, net::IpAddr, time::Duration};
+
+use imd_proto::v1::admin_service_client::AdminServiceClient;
+use tonic::{
+    Code, Request, Status, TimeoutExpired,
+    metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, ClientTlsConfig, Endpoint, Uri},
+};
+use tonic_types::StatusExt as _;
+
+use crate::{
+    admin_key::AdminKey,
+    args::Connection,
+    error::{Error, describe},
+    profile::Profile,
+};
+
+/// Where imd serves its operators when it is told nothing.
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8081";
+
+/// A channel whose calls carry a bearer token.
+pub(crate) type AuthorizedChannel = InterceptedService<Channel, Bearer>;
+
+/// Puts `authorization: Bearer …` on each call.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer(pub(crate) MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The value of `authorization` for a key or token. It is kept out of debug output.
+pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, InvalidMetadataValue> {
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse()?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The admin listener, connected.
+pub(crate) struct Admin {
+    /// The calls; their errors go through [`Admin::failure`].
+    pub(crate) calls: AdminServiceClient<AuthorizedChannel>,
+    server: Uri,
+    key_origin: String,
+}
+
+impl Admin {
+    /// Finds server and key, and connects.
+    pub(crate) async fn connect(args: &Connection, profile: &Profile) -> Result<Self, Error> {
+        let server = match (&args.server, &profile.server) {
+            (Some(server), _) => server.clone(),
+            (None, Some(server)) => profile_url(server)?,
+            (None, None) => Uri::from_static(DEFAULT_SERVER),
+        };
+        let key = AdminKey::find(args.admin_key_file.as_deref(), profile, &server)?;
+        let channel = connect(&server, args.timeout).await?;
+        Ok(Self {
+            calls: AdminServiceClient::with_interceptor(channel, Bearer(key.bearer)),
+            server,
+            key_origin: key.origin,
+        })
+    }
+
+    /// What the failure of a call means: unreachable, refused, or an answer of the server.
+    pub(crate) fn failure(&self, status: Status) -> Error {
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Error::Refused {
+                server: display(&self.server),
+                key: self.key_origin.clone(),
+                status: Box::new(status),
+            },
+            _ => failure(&self.server, status),
+        }
+    }
+}
+
+/// What the failure of a call means: unreachable, or an answer of the server. Every error of imd has
+/// an `ErrorInfo`; what has none comes from the way there, or from another server.
+pub(crate) fn failure(server: &Uri, status: Status) -> Error {
+    if status.get_details_error_info().is_some() {
+        return Error::Server(Box::new(status));
+    }
+    let lost =
+        matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled);
+    let cause = if lost || status.source().is_some() {
+        root_cause(&status)
+    } else {
+        let message = describe(&status);
+        format!("what answers there is not this API of imd ({message})")
+    };
+    Error::Unreachable { server: display(server), cause }
+}
+
+/// Opens a connection. `timeout` bounds the connecting and then the answer to each call.
+pub(crate) async fn connect(server: &Uri, timeout: Duration) -> Result<Channel, Error> {
+    let unreachable = |cause: tonic::transport::Error| Error::Unreachable {
+        server: display(server),
+        cause: root_cause(&cause),
+    };
+    let mut endpoint =
+        Endpoint::from(server.clone()).connect_timeout(timeout).timeout(timeout).tcp_nodelay(true);
+    if server.scheme_str() == Some("https") {
+        endpoint =
+            endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(unreachable)?;
+    }
+    endpoint.connect().await.map_err(unreachable)
+}
+
+/// The innermost cause: the outer ones say "transport error".
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    if innermost.is::<TimeoutExpired>() {
+        return "it did not answer in time (--timeout)".to_owned();
+    }
+    match innermost.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => innermost.to_string(),
+    }
+}
+
+/// The URL as it was given, without the path that it did not have.
+pub(crate) fn display(server: &Uri) -> String {
+    server.to_string().trim_end_matches('/').to_owned()
+}
+
+/// Parses the URL of a listener.
+pub(crate) fn server_url(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|wrong| format!("{wrong}"))?;
+    match url.scheme_str() {
+        Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
+        _ => Err("a URL is wanted, such as http://127.0.0.1:8081".to_owned()),
+    }
+}
+
+/// [`server_url`] for a URL from a profile.
+pub(crate) fn profile_url(text: &str) -> Result<Uri, Error> {
+    server_url(text).map_err(|wrong| Error::Usage(format!("profile: \"{text}\": {wrong}")))
+}
+
+/// Whether the server is on this machine.
+pub(crate) fn is_local(server: &Uri) -> bool {
+    let host = server.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_need_scheme_and_host() {
+        assert!(server_url("https://imd.example.com").is_ok());
+        for text in ["127.0.0.1:8081", "imd", "ftp://imd", "http://", ""] {
+            assert!(server_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_local() {
+        for (text, local) in [
+            ("http://127.0.0.1:8081", true),
+            ("http://localhost:8081", true),
+            ("http://[::1]:8081", true),
+            ("http://10.0.0.1:8081", false),
+            ("https://localhost.example.com", false),
+        ] {
+            assert_eq!(is_local(&text.parse().expect("a URL")), local, "{text}");
+        }
+    }
+
+    #[test]
+    fn tokens_stay_out_of_debug_output() {
+        let value = bearer("secret").expect("a token");
+        assert!(!format!("{:?}", Bearer(value)).contains("secret"));
+    }
+}

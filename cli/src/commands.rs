@@ -1,0 +1,34 @@
+//! The commands, one file each.
+
+pub(crate) mod audit;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod sessions;
+pub(crate) mod status;
+pub(crate) mod users;
+
+use crate::{
+    args::{Cli, Command, Connection},
+    client::Admin,
+    error::Error,
+    profile::Profile,
+};
+
+/// Does what the command line says. A command that asks for a password does so once it is connected,
+/// so that nobody types one only to hear that there is no server.
+pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
+    let connection = &cli.connection;
+    match cli.command {
+        Command::Users(command) => users::run(command, &mut connect(connection).await?).await,
+        Command::Sessions(command) => sessions::run(command, &mut connect(connection).await?).await,
+        Command::Status(args) => status::run(&args, &mut connect(connection).await?).await,
+        Command::Audit(args) => audit::run(args, &mut connect(connection).await?).await,
+        // Boxed: it holds many terminals.
+        Command::Demo(args) => Box::pin(demo::run(args, connection)).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+async fn connect(connection: &Connection) -> Result<Admin, Error> {
+    Admin::connect(connection, &Profile::load(connection)?).await
+}

@@ -1,0 +1,67 @@
+//! The public listener, as the demo's terminals use it.
+
+use std::time::Duration;
+
+use imd_proto::v1::{GetInfoRequest, info_service_client::InfoServiceClient};
+use tonic::{Status, transport::Uri};
+
+use crate::{
+    client::{connect, failure, profile_url},
+    error::Error,
+    profile::Profile,
+};
+
+/// Where imd serves its users when it is told nothing.
+pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// Where the terminals connect to, and how long they wait for anything.
+#[derive(Debug, Clone)]
+pub(super) struct PublicServer {
+    pub(super) url: Uri,
+    pub(super) patience: Duration,
+}
+
+impl PublicServer {
+    /// From the argument, else the profile, else the default.
+    pub(super) fn find(
+        argument: Option<Uri>,
+        profile: &Profile,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let url = match (argument, &profile.public_server) {
+            (Some(url), _) => url,
+            (None, Some(url)) => profile_url(url)?,
+            (None, None) => Uri::from_static(DEFAULT_SERVER),
+        };
+        Ok(Self { url, patience })
+    }
+
+    /// Reaches the server and gives its version. The story needs one session for each phone.
+    pub(super) async fn check(&self) -> Result<String, Error> {
+        let mut calls = InfoServiceClient::new(connect(&self.url, self.patience).await?);
+        let info = calls.get_info(GetInfoRequest {}).await;
+        let info = info.map_err(|status| self.failure(status))?.into_inner();
+        for wanted in ["phone", "pc", "pad"] {
+            let known = info.terminal_types.iter().find(|known| known.name == wanted);
+            match known.map(|known| known.session_limit) {
+                Some(limit) if wanted != "phone" || limit == 1 => {}
+                Some(limit) => {
+                    return Err(Error::Demo(format!(
+                        "the story needs a limit of one session for phones, here it is {limit}"
+                    )));
+                }
+                None => {
+                    return Err(Error::Demo(format!(
+                        "the story needs the terminal type {wanted}, which this server does not have"
+                    )));
+                }
+            }
+        }
+        Ok(info.version)
+    }
+
+    /// What the failure of a call means.
+    pub(super) fn failure(&self, status: Status) -> Error {
+        failure(&self.url, status)
+    }
+}

@@ -1,0 +1,159 @@
+//! `imctl status`
+
+use clap::Args;
+use comfy_table::{Cell, Color};
+use imd_proto::v1::{GetStatusRequest, GetStatusResponse, Node};
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::{
+    client::Admin,
+    clock,
+    error::Error,
+    output::{self, Format, OutputArgs, Row},
+};
+
+/// Arguments of `imctl status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusView {
+    version: String,
+    node_id: String,
+    users: i64,
+    live_sessions: i64,
+    online_sessions: i64,
+    entries_estimate: i64,
+    database_bytes: i64,
+    postgres_version: String,
+    nodes: Vec<NodeView>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeView {
+    node_id: String,
+    version: String,
+    alive: bool,
+    streams: i64,
+    #[serde(with = "time::serde::rfc3339::option")]
+    started_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    heartbeat_at: Option<OffsetDateTime>,
+}
+
+/// Prints the state of the cluster.
+pub(crate) async fn run(args: &StatusArgs, admin: &mut Admin) -> Result<(), Error> {
+    let answer = admin.calls.get_status(GetStatusRequest {}).await;
+    let status = StatusView::from(answer.map_err(|status| admin.failure(status))?.into_inner());
+    match args.output.output {
+        format @ (Format::Json | Format::Yaml) => output::print(output::document(&status, format)?),
+        format => {
+            output::print(status.summary())?;
+            output::list(&status.nodes, format, "no node has registered")
+        }
+    }
+}
+
+impl StatusView {
+    fn summary(&self) -> String {
+        let count = |number: i64| HumanCount(u64::try_from(number).unwrap_or(0));
+        format!(
+            "imd {} on {}, PostgreSQL {}\n\n\
+             users      {}\n\
+             sessions   {} live, {} online\n\
+             entries    about {}\n\
+             database   {}\n",
+            self.version,
+            self.node_id,
+            self.postgres_version,
+            count(self.users),
+            count(self.live_sessions),
+            count(self.online_sessions),
+            count(self.entries_estimate),
+            HumanBytes(u64::try_from(self.database_bytes).unwrap_or(0)),
+        )
+    }
+}
+
+impl From<GetStatusResponse> for StatusView {
+    fn from(status: GetStatusResponse) -> Self {
+        Self {
+            version: status.version,
+            node_id: status.node_id,
+            users: status.users,
+            live_sessions: status.live_sessions,
+            online_sessions: status.online_sessions,
+            entries_estimate: status.entries_estimate,
+            database_bytes: status.database_bytes,
+            postgres_version: status.postgres_version,
+            nodes: status.nodes.into_iter().map(NodeView::from).collect(),
+        }
+    }
+}
+
+impl From<Node> for NodeView {
+    fn from(node: Node) -> Self {
+        Self {
+            node_id: node.node_id,
+            version: node.version,
+            alive: node.alive,
+            streams: node.streams,
+            started_at: clock::time(node.started_at),
+            heartbeat_at: clock::time(node.heartbeat_at),
+        }
+    }
+}
+
+impl Row for NodeView {
+    const COLUMNS: &[&str] = &["NODE", "STATE", "STREAMS", "VERSION", "STARTED", "HEARTBEAT"];
+    const NARROW: usize = 6;
+
+    fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
+        let state = if self.alive {
+            Cell::new("alive").fg(Color::DarkGreen)
+        } else {
+            Cell::new("dead").fg(Color::DarkRed)
+        };
+        vec![
+            output::text(&self.node_id),
+            state,
+            Cell::new(self.streams),
+            output::text(&self.version),
+            Cell::new(clock::ago(self.started_at, now)),
+            Cell::new(clock::ago(self.heartbeat_at, now)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_is_for_people() {
+        let status = StatusView {
+            version: "0.1.0".to_owned(),
+            node_id: "n1".to_owned(),
+            users: 1_200,
+            live_sessions: 3_000,
+            online_sessions: 2_100,
+            entries_estimate: 12_345_678,
+            database_bytes: 5 << 30,
+            postgres_version: "17.2".to_owned(),
+            nodes: Vec::new(),
+        };
+        insta::assert_snapshot!(status.summary(), @r#"
+        imd 0.1.0 on n1, PostgreSQL 17.2
+
+        users      1,200
+        sessions   3,000 live, 2,100 online
+        entries    about 12,345,678
+        database   5.00 GiB
+        "#);
+    }
+}

@@ -1,0 +1,247 @@
+//! `imctl users`
+
+use clap::{Args, Subcommand};
+use comfy_table::{Cell, Color};
+use imd_proto::v1::{
+    CreateUserRequest, DisableUserRequest, EnableUserRequest, GetUserRequest, ListUsersRequest,
+    SetPasswordRequest, User, UserState,
+};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::sessions::print_ended;
+use crate::{
+    client::Admin,
+    clock,
+    error::Error,
+    output::{self, OutputArgs, Row},
+    paging::LimitArgs,
+    password::PasswordArgs,
+};
+
+/// `imctl users …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsersCommand {
+    /// Create a user
+    #[command(after_help = "\
+Examples:
+  imctl users create ann
+  openssl rand -base64 18 | tee ann.password | imctl users create ann --password-stdin")]
+    Create {
+        #[command(flatten)]
+        user: UserArgs,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// List the users, by id
+    List {
+        #[command(flatten)]
+        limit: LimitArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show one user
+    Show(UserArgs),
+    /// Set a user's password; every live session of the user ends
+    SetPassword {
+        #[command(flatten)]
+        user: UserArgs,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Let a user log in no more; every live session of the user ends
+    Disable {
+        #[command(flatten)]
+        user: UserArgs,
+        /// Shown to the ended terminals and kept in the audit record; at most 256 characters
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// Let a disabled user log in again
+    Enable(UserArgs),
+}
+
+/// Arguments of a command about one user.
+#[derive(Debug, Args)]
+pub(crate) struct UserArgs {
+    /// The user's id
+    #[arg(value_name = "USER")]
+    user_id: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), Error> {
+    match command {
+        UsersCommand::Create { user, password } => create(user, &password, admin).await,
+        UsersCommand::List { limit, output } => list(&limit, &output, admin).await,
+        UsersCommand::Show(user) => show(user, admin).await,
+        UsersCommand::SetPassword { user, password } => set_password(user, &password, admin).await,
+        UsersCommand::Disable { user, reason } => disable(user, reason, admin).await,
+        UsersCommand::Enable(user) => enable(user, admin).await,
+    }
+}
+
+async fn create(args: UserArgs, password: &PasswordArgs, admin: &mut Admin) -> Result<(), Error> {
+    let request = CreateUserRequest {
+        user_id: args.user_id,
+        password: password.read()?.expose_secret().to_owned(),
+    };
+    let answer = admin.calls.create_user(request).await;
+    let created = answer.map_err(|status| admin.failure(status))?.into_inner();
+    print_user(created.user, &args.output)
+}
+
+async fn list(limit: &LimitArgs, output: &OutputArgs, admin: &mut Admin) -> Result<(), Error> {
+    let users = limit
+        .collect(async |page_size, page_token| {
+            let request = ListUsersRequest { page_size, page_token };
+            let answer = admin.calls.list_users(request).await;
+            let page = answer.map_err(|status| admin.failure(status))?.into_inner();
+            Ok((page.users, page.next_page_token))
+        })
+        .await?;
+    let users: Vec<UserView> = users.into_iter().map(UserView::from).collect();
+    output::list(&users, output.output, "there are no users")
+}
+
+async fn show(args: UserArgs, admin: &mut Admin) -> Result<(), Error> {
+    let request = GetUserRequest { user_id: args.user_id };
+    let answer = admin.calls.get_user(request).await;
+    let found = answer.map_err(|status| admin.failure(status))?.into_inner();
+    print_user(found.user, &args.output)
+}
+
+async fn set_password(
+    args: UserArgs,
+    password: &PasswordArgs,
+    admin: &mut Admin,
+) -> Result<(), Error> {
+    let request = SetPasswordRequest {
+        user_id: args.user_id.clone(),
+        password: password.read()?.expose_secret().to_owned(),
+    };
+    let answer = admin.calls.set_password(request).await;
+    let changed = answer.map_err(|status| admin.failure(status))?.into_inner();
+    print_ended(&args.user_id, changed.ended, args.output.output)
+}
+
+async fn disable(args: UserArgs, note: String, admin: &mut Admin) -> Result<(), Error> {
+    let request = DisableUserRequest { user_id: args.user_id.clone(), note };
+    let answer = admin.calls.disable_user(request).await;
+    let disabled = answer.map_err(|status| admin.failure(status))?.into_inner();
+    print_ended(&args.user_id, disabled.ended, args.output.output)
+}
+
+async fn enable(args: UserArgs, admin: &mut Admin) -> Result<(), Error> {
+    let request = EnableUserRequest { user_id: args.user_id };
+    let answer = admin.calls.enable_user(request).await;
+    let enabled = answer.map_err(|status| admin.failure(status))?.into_inner();
+    print_user(enabled.user, &args.output)
+}
+
+fn print_user(user: Option<User>, output: &OutputArgs) -> Result<(), Error> {
+    output::one(&UserView::from(user.unwrap_or_default()), output.output)
+}
+
+#[derive(Debug, Serialize)]
+struct UserView {
+    user_id: String,
+    state: &'static str,
+    live_sessions: i32,
+    online_sessions: i32,
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_at: Option<OffsetDateTime>,
+    last_seq: i64,
+    #[serde(with = "time::serde::rfc3339::option")]
+    created_at: Option<OffsetDateTime>,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            state: match user.state() {
+                UserState::Active => "active",
+                UserState::Disabled => "disabled",
+                UserState::Unspecified => "unknown",
+            },
+            user_id: user.user_id,
+            live_sessions: user.live_sessions,
+            online_sessions: user.online_sessions,
+            last_at: clock::time(user.last_at),
+            last_seq: user.last_seq,
+            created_at: clock::time(user.created_at),
+        }
+    }
+}
+
+impl Row for UserView {
+    const COLUMNS: &[&str] =
+        &["USER", "STATE", "LIVE", "ONLINE", "LAST ENTRY", "LAST SEQ", "CREATED"];
+    const NARROW: usize = 5;
+
+    fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
+        let state = match self.state {
+            "active" => Cell::new(self.state),
+            other => Cell::new(other).fg(Color::DarkYellow),
+        };
+        vec![
+            output::text(&self.user_id),
+            state,
+            Cell::new(self.live_sessions),
+            Cell::new(self.online_sessions),
+            Cell::new(clock::ago(self.last_at, now)),
+            Cell::new(self.last_seq),
+            Cell::new(clock::ago(self.created_at, now)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Timestamp;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::output::Format;
+
+    fn ann() -> UserView {
+        UserView::from(User {
+            user_id: "ann".to_owned(),
+            state: UserState::Disabled.into(),
+            created_at: Some(Timestamp { seconds: 1_795_348_800, nanos: 0 }),
+            live_sessions: 3,
+            online_sessions: 2,
+            last_seq: 41,
+            last_at: None,
+        })
+    }
+
+    #[test]
+    fn a_user_as_a_table() {
+        let now = datetime!(2026-11-23 12:00:00 UTC);
+        let wide = output::table(&[ann()], true, now);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @r#"
+        USER  STATE     LIVE  ONLINE  LAST ENTRY  LAST SEQ  CREATED
+        ann   disabled  3     2       -           41        1day ago
+        "#);
+    }
+
+    #[test]
+    fn a_user_as_json() {
+        let json = output::document(&ann(), Format::Json).expect("it can be written");
+        insta::assert_snapshot!(json, @r#"
+        {
+          "user_id": "ann",
+          "state": "disabled",
+          "live_sessions": 3,
+          "online_sessions": 2,
+          "last_at": null,
+          "last_seq": 41,
+          "created_at": "2026-11-22T12:00:00Z"
+        }
+        "#);
+    }
+}

@@ -1,0 +1,129 @@
+//! What can go wrong, and the exit code of each.
+
+use std::{io, iter};
+
+use thiserror::Error;
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+/// The operation failed, or nothing matched.
+const FAILED: u8 = 1;
+/// The arguments or the configuration are wrong.
+pub(crate) const USAGE: u8 = 2;
+/// The server cannot be reached, or does not answer in time.
+const UNREACHABLE: u8 = 3;
+/// There is no admin key, or the server does not take it.
+const REFUSED: u8 = 4;
+
+/// Why a command did not succeed.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// Arguments or configuration.
+    #[error("{0}")]
+    Usage(String),
+    /// No connection, or no answer within the timeout.
+    #[error("cannot reach imd at {server}: {cause}")]
+    Unreachable { server: String, cause: String },
+    /// The place that was to have the admin key has none that can be used.
+    #[error("{0}")]
+    BadKey(String),
+    /// None of the places has an admin key. Each is listed with what was found there.
+    #[error("no admin key found; looked at\n  {}", .0.join("\n  "))]
+    NoKey(Vec<String>),
+    /// The server does not take the key.
+    #[error("{server} refused the admin key from {key}: {}", describe(.status))]
+    Refused { server: String, key: String, status: Box<Status> },
+    /// The server answered with an error.
+    #[error("{}", describe(.0))]
+    Server(Box<Status>),
+    /// The operation was possible, but there was nothing to do it to.
+    #[error("{0}")]
+    NothingMatched(String),
+    /// The demo did not see what it should have.
+    #[error("{0}")]
+    Demo(String),
+    /// Standard output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    /// The exit code, as `imctl --help` lists them.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Server(_) | Self::NothingMatched(_) | Self::Demo(_) | Self::Output(_) => FAILED,
+            Self::Usage(_) => USAGE,
+            Self::Unreachable { .. } => UNREACHABLE,
+            Self::BadKey(_) | Self::NoKey(_) | Self::Refused { .. } => REFUSED,
+        }
+    }
+
+    /// What the operator could do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some(
+                "is imd running there? --server is the URL of its admin listener; for the demo, \
+                 --public-server is that of its public one",
+            ),
+            Self::NoKey(_) => Some(
+                "imd writes admin.key to its data folder at its first start: run imctl beside that \
+                 folder, set IMD_DATA_DIR, or name the file with --admin-key-file",
+            ),
+            Self::Refused { .. } => Some("is it the key of this server, and of this data folder?"),
+            _ => None,
+        }
+    }
+}
+
+/// The server's own words, its stable reason and the fields it complains about.
+pub(crate) fn describe(status: &Status) -> String {
+    let message = match status.message() {
+        "" => status.code().description(),
+        message => message,
+    };
+    let reason = status.get_details_error_info().map(|info| format!(" ({})", info.reason));
+    let fields = status
+        .get_details_bad_request()
+        .into_iter()
+        .flat_map(|request| request.field_violations)
+        .filter(|violation| !message.contains(&violation.description))
+        .map(|violation| format!("\n  {}: {}", violation.field, violation.description));
+    iter::once(message.to_owned()).chain(reason).chain(fields).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_server_error_shows_message_reason_and_fields() {
+        let mut details = ErrorDetails::with_error_info("invalid_argument", "imd", []);
+        details.add_bad_request_violation("password", "must have 8 to 1,024 bytes");
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "the password is too short", details);
+        assert_eq!(
+            Error::Server(Box::new(status)).to_string(),
+            "the password is too short (invalid_argument)\n  password: must have 8 to 1,024 bytes"
+        );
+    }
+
+    #[test]
+    fn a_field_that_the_message_is_about_is_not_repeated() {
+        let mut details = ErrorDetails::with_error_info("invalid_argument", "imd", []);
+        details.add_bad_request_violation("note", "is too long");
+        let status =
+            Status::with_error_details(Code::InvalidArgument, "note: is too long", details);
+        assert_eq!(describe(&status), "note: is too long (invalid_argument)");
+    }
+
+    #[test]
+    fn an_error_without_a_message_shows_its_code() {
+        assert_eq!(
+            describe(&Status::new(Code::NotFound, "")),
+            "Some requested entity was not found"
+        );
+    }
+}
