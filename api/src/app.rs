@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use axum::Router;
+use axum::{Router, http::HeaderMap};
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -118,7 +118,9 @@ async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListene
 }
 
 fn merge(grpc: Router, rest: Router) -> Router {
-    grpc.merge(rest).fallback(rest::fallback)
+    grpc.merge(rest).fallback(async |headers: HeaderMap| {
+        if grpc::is_call(&headers) { grpc::unknown_method() } else { rest::unknown_path() }
+    })
 }
 
 fn terminal_types(settings: &Settings) -> Vec<TerminalType> {

@@ -21,8 +21,8 @@ pub enum EmbeddedPostgresError {
     /// The cluster needs the programs of a major version that is not installed.
     #[error(
         "the database in {} was made by PostgreSQL {major}, which is not installed: install it \
-         with `{install}`, or set pg_bin (IMD_PG_BIN) to the folder of its programs. \
-         Nothing was changed", cluster.display()
+         with `{install}` (if there is no such package, see https://www.postgresql.org/download), or \
+         set pg_bin (IMD_PG_BIN) to the folder of its programs. Nothing was changed", cluster.display()
     )]
     MajorNotInstalled {
         /// The cluster.

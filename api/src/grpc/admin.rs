@@ -139,7 +139,7 @@ impl v1::admin_service_server::AdminService for Administration {
             users: cluster.status.users,
             live_sessions: cluster.status.live_sessions,
             online_sessions: cluster.status.online_sessions,
-            entries_estimate: cluster.status.entries_estimate,
+            entries: cluster.status.entries,
             database_bytes: cluster.status.database_bytes,
             postgres_version: cluster.status.postgres_version,
         }))

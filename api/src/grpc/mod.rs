@@ -9,9 +9,13 @@ mod status;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderMap, header::CONTENT_TYPE},
+    response::Response,
+};
 use imd_proto::{FILE_DESCRIPTOR_SET, v1};
-use tonic::{codec::CompressionEncoding, metadata::MetadataMap, service::Routes};
+use tonic::{Status, codec::CompressionEncoding, metadata::MetadataMap, service::Routes};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
@@ -69,6 +73,19 @@ pub fn admin_router(service: Arc<Service>) -> Router {
 /// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
 fn router(routes: Routes) -> Router {
     routes.prepare().into_axum_router().reset_fallback().route_layer(GrpcWebLayer::new())
+}
+
+/// Whether a request is a gRPC call.
+#[must_use]
+pub fn is_call(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|name| name.starts_with("application/grpc"))
+}
+
+/// The answer to a call of a method that this listener does not have.
+#[must_use]
+pub fn unknown_method() -> Response {
+    Status::unimplemented("this listener has no such method").into_http()
 }
 
 /// The bearer token of a call.

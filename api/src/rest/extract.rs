@@ -95,11 +95,10 @@ where
     D: Deserializer<'de, Error: Display>,
 {
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        let path = error.path();
-        match path.iter().next() {
-            Some(_) => Problem::invalid(&path.to_string(), error.inner()),
-            None => Problem::invalid(part, error.inner()),
-        }
+        // `.` stands for the whole, `?` for a place that was not reached.
+        let path = error.path().to_string();
+        let field = Some(path.trim_end_matches(['.', '?'])).filter(|field| !field.is_empty());
+        Problem::invalid(field.unwrap_or(part), error.inner())
     })
 }
 
@@ -188,7 +187,7 @@ mod tests {
         let invalid = "invalid_argument";
         refused(json(r#"{"inner": {"number": "7"}}"#).await, 400, invalid, Some("inner.number"));
         refused(json(r#"{"inner": null}"#).await, 400, invalid, Some("inner"));
-        for body in ["", "[", "7", "{} {}", r#"{"inner": {}, "inner": {}}"#] {
+        for body in ["", "[", "{", "7", "{} {}", r#"{"inner": {}, "inner": {}}"#] {
             refused(json(body).await, 400, invalid, Some("body"));
         }
         refused(json(&" ".repeat(65)).await, 413, "body_too_large", None);

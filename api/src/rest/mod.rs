@@ -33,7 +33,7 @@ const LONGEST_ESCAPE: usize = 6;
 const OVERHEAD: usize = 16 * 1024;
 
 /// The routes of the public listener. Without a fallback, so that they can be merged with others; see
-/// [`fallback`].
+/// [`unknown_path`].
 pub fn public_router(service: Arc<Service>) -> Router {
     let largest = service.max_body_bytes() * LONGEST_ESCAPE + OVERHEAD;
     let (operations, document) = operations().split_for_parts();
@@ -52,7 +52,8 @@ pub fn admin_router(service: Arc<Service>) -> Router {
 }
 
 /// The answer to a path that nothing else answers.
-pub async fn fallback() -> Response {
+#[must_use]
+pub fn unknown_path() -> Response {
     Problem::not_found().into_response()
 }
 

@@ -14,7 +14,7 @@ pub struct Audit<'a> {
     pub actor: &'a str,
     /// What was done: `create_user` …
     pub action: &'static str,
-    /// The particulars. Never a secret or a message body.
+    /// The particulars, a JSON object. Never a secret or a message body.
     pub details: Value,
 }
 
@@ -36,6 +36,12 @@ pub struct AuditRecord {
 }
 
 impl Audit<'_> {
+    /// Notes how many sessions the action ended.
+    pub(super) fn ended(mut self, sessions: usize) -> Self {
+        self.details["sessions_ended"] = sessions.into();
+        self
+    }
+
     pub(super) async fn record(&self, tx: &Transaction<'_>, user_no: Option<UserNo>) -> Result<()> {
         tx.execute(
             "INSERT INTO audit (actor, action, user_no, details) VALUES ($1, $2, $3, $4)",

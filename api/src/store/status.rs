@@ -3,8 +3,8 @@
 use super::{Store, nodes::ALIVE};
 use crate::model::Result;
 
-/// Above this many users their number is an estimate.
-const EXACT_USERS: i64 = 100_000;
+/// Above this many rows their number is an estimate.
+const EXACT: i64 = 100_000;
 
 /// Numbers for an administrator.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub struct Status {
     pub live_sessions: i64,
     /// Those with a stream open.
     pub online_sessions: i64,
-    /// Entries of all timelines, as the database estimates them.
-    pub entries_estimate: i64,
+    /// Entries of all timelines; an estimate above 100,000.
+    pub entries: i64,
     /// The database's size on disk, in bytes.
     pub database_bytes: i64,
     /// PostgreSQL's version.
@@ -40,18 +40,22 @@ impl Store {
                           WHERE p.user_no <> 0 AND {ALIVE}) AS online_sessions,
                          (SELECT greatest(reltuples, 0)::bigint FROM pg_class
                           WHERE oid = 'entries'::regclass) AS entries_estimate,
+                         (SELECT count(*) FROM (SELECT FROM entries LIMIT $1::bigint + 1) e) AS entries,
                          pg_database_size(current_database()) AS database_bytes,
                          current_setting('server_version') AS postgres_version"
                 ),
-                &[&EXACT_USERS],
+                &[&EXACT],
             )
             .await?;
-        let counted: i64 = row.get("users");
+        let number = |counted, estimate| match row.get::<_, i64>(counted) {
+            exact @ ..=EXACT => exact,
+            more => more.max(row.get(estimate)),
+        };
         Ok(Status {
-            users: if counted > EXACT_USERS { row.get("users_estimate") } else { counted },
+            users: number("users", "users_estimate"),
             live_sessions: row.get("live_sessions"),
             online_sessions: row.get("online_sessions"),
-            entries_estimate: row.get("entries_estimate"),
+            entries: number("entries", "entries_estimate"),
             database_bytes: row.get("database_bytes"),
             postgres_version: row.get("postgres_version"),
         })

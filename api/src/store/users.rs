@@ -104,7 +104,7 @@ impl Store {
         .await?;
         let ending = Ending::because(EndReason::PasswordChanged);
         let ended = end_named(&tx, place, user_no, &Which::All, &ending).await?;
-        audit.record(&tx, Some(user_no)).await?;
+        audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
         tx.commit().await?;
         Ok(ended)
     }
@@ -132,7 +132,7 @@ impl Store {
                 Ending { note: note.to_owned(), ..Ending::because(EndReason::UserDisabled) };
             end_named(&tx, place, user_no, &Which::All, &ending).await?
         };
-        audit.record(&tx, Some(user_no)).await?;
+        audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
         tx.commit().await?;
         Ok(ended)
     }

@@ -28,7 +28,7 @@ struct StatusView {
     users: i64,
     live_sessions: i64,
     online_sessions: i64,
-    entries_estimate: i64,
+    entries: i64,
     database_bytes: i64,
     postgres_version: String,
     nodes: Vec<NodeView>,
@@ -66,7 +66,7 @@ impl StatusView {
             "imd {} on {}, PostgreSQL {}\n\n\
              users      {}\n\
              sessions   {} live, {} online\n\
-             entries    about {}\n\
+             entries    {}\n\
              database   {}\n",
             self.version,
             self.node_id,
@@ -74,7 +74,7 @@ impl StatusView {
             count(self.users),
             count(self.live_sessions),
             count(self.online_sessions),
-            count(self.entries_estimate),
+            count(self.entries),
             HumanBytes(u64::try_from(self.database_bytes).unwrap_or(0)),
         )
     }
@@ -88,7 +88,7 @@ impl From<GetStatusResponse> for StatusView {
             users: status.users,
             live_sessions: status.live_sessions,
             online_sessions: status.online_sessions,
-            entries_estimate: status.entries_estimate,
+            entries: status.entries,
             database_bytes: status.database_bytes,
             postgres_version: status.postgres_version,
             nodes: status.nodes.into_iter().map(NodeView::from).collect(),
@@ -142,7 +142,7 @@ mod tests {
             users: 1_200,
             live_sessions: 3_000,
             online_sessions: 2_100,
-            entries_estimate: 12_345_678,
+            entries: 12_345_678,
             database_bytes: 5 << 30,
             postgres_version: "17.2".to_owned(),
             nodes: Vec::new(),
@@ -152,7 +152,7 @@ mod tests {
 
         users      1,200
         sessions   3,000 live, 2,100 online
-        entries    about 12,345,678
+        entries    12,345,678
         database   5.00 GiB
         "#);
     }

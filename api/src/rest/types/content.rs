@@ -1,7 +1,7 @@
 //! What a message says.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
@@ -36,12 +36,12 @@ pub(super) enum Content {
     },
 }
 
-/// What a client sends as [`Content`]: read member by member, so that a wrong one can be named.
-#[derive(Debug, Default, Deserialize)]
+/// What a client sends as [`Content`], member by member.
+#[derive(Debug)]
 pub(super) struct ContentMembers {
-    text: Option<String>,
-    content_type: Option<String>,
-    data: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) data: Option<String>,
 }
 
 impl ContentMembers {

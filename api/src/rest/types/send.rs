@@ -15,6 +15,7 @@ use crate::{
 
 /// A message to send.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(from = "Members")]
 #[schema(examples(
     json!({
         "to": { "user_id": "bob" },
@@ -29,16 +30,25 @@ use crate::{
     }),
 ))]
 pub(crate) struct SendRequest {
-    #[serde(default)]
-    #[schema(required = true)]
     to: To,
     /// Made by the client, new for each message and the same for each retry of it.
-    #[serde(default)]
-    #[schema(required = true, value_type = Uuid)]
+    #[schema(value_type = Uuid)]
     client_message_id: String,
     #[serde(flatten)]
     #[schema(value_type = Content)]
     content: ContentMembers,
+}
+
+/// The members of a [`SendRequest`]. Not nested: serde cannot name a wrong member that it flattens.
+#[derive(Deserialize)]
+struct Members {
+    #[serde(default)]
+    to: To,
+    #[serde(default)]
+    client_message_id: String,
+    text: Option<String>,
+    content_type: Option<String>,
+    data: Option<String>,
 }
 
 /// The recipient.
@@ -74,6 +84,13 @@ pub(crate) struct SendResponse {
     sent_at: OffsetDateTime,
     /// Whether this is the result of an earlier send with the same `client_message_id`.
     duplicate: bool,
+}
+
+impl From<Members> for SendRequest {
+    fn from(members: Members) -> Self {
+        let Members { to, client_message_id, text, content_type, data } = members;
+        Self { to, client_message_id, content: ContentMembers { text, content_type, data } }
+    }
 }
 
 impl TryFrom<SendRequest> for Send {

@@ -88,6 +88,7 @@ impl Admin<'_> {
                 (Which::One(SessionId::parse("session_id", &id)?), json!({ "session_id": id }))
             }
             Some(Kick::TerminalType(name)) => {
+                self.check_terminal_type(&name).await?;
                 let named = json!({ "terminal_type": name });
                 (Which::OfType(name), named)
             }
@@ -101,5 +102,14 @@ impl Admin<'_> {
         let ending = Ending { note, ..Ending::because(EndReason::Kicked) };
         let ended = self.service.store.end_sessions(user_no, &which, &ending, Some(audit)).await?;
         Ok(self.service.announce_end(user_no, ended))
+    }
+
+    /// A slip of the pen is not to look like a kick that found nobody.
+    async fn check_terminal_type(&self, name: &str) -> Result<()> {
+        let known = self.service.store.terminal_types().await?;
+        if known.iter().any(|terminal_type| terminal_type.name == name) {
+            return Ok(());
+        }
+        Err(Error::invalid("terminal_type", "is not a terminal type of this server"))
     }
 }

@@ -95,7 +95,7 @@ impl Store {
         }
         let ended = end_named(&tx, place, user_no, which, ending).await?;
         if let Some(audit) = audit {
-            audit.record(&tx, Some(user_no)).await?;
+            audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
         }
         tx.commit().await?;
         Ok(ended)

@@ -1,0 +1,200 @@
+//! The judgement.
+
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+
+use super::{History, Message, Outcome, Seen, SendNo, Sighting, Sightings, User, Violation};
+
+pub(super) fn check(history: &History) -> Vec<Violation> {
+    let mut check = Check { history, found: Vec::new(), unknown: BTreeMap::new() };
+    for sightings in &history.sightings {
+        check.places(sightings);
+        check.contents(sightings);
+    }
+    check.completeness();
+    for user in (0..).map(User).take(history.users.len()) {
+        check.one_story(user);
+    }
+    check.found
+}
+
+struct Check<'a> {
+    history: &'a History,
+    found: Vec<Violation>,
+    /// Sends of unknown outcome: on how many terminals they were seen, and on how many they could be.
+    unknown: BTreeMap<SendNo, (u32, u32)>,
+}
+
+impl Check<'_> {
+    /// Seqs are dense.
+    fn places(&mut self, sightings: &Sightings) {
+        let mut last = sightings.after;
+        for &Sighting { seq, .. } in &sightings.entries {
+            let terminal = sightings.name.clone();
+            match seq.cmp(&(last + 1)) {
+                Ordering::Equal => {}
+                Ordering::Greater => {
+                    self.found.push(Violation::Gap { terminal, from: last + 1, to: seq - 1 });
+                }
+                Ordering::Less => self.found.push(Violation::Backwards { terminal, seq, last }),
+            }
+            last = last.max(seq);
+        }
+    }
+
+    /// Nothing is invented, and everything is as its sender was told.
+    fn contents(&mut self, sightings: &Sightings) {
+        for entry in &sightings.entries {
+            let (seq, terminal) = (entry.seq, || sightings.name.clone());
+            let send_no = match entry.what {
+                Seen::Event => continue,
+                Seen::Message(send_no) if send_no.index() < self.history.sends.len() => send_no,
+                Seen::Message(_) | Seen::Foreign => {
+                    self.found.push(Violation::Invented { terminal: terminal(), seq });
+                    continue;
+                }
+            };
+            let send = &self.history.sends[send_no.index()];
+            let message = || self.history.name(send_no);
+            if ![send.sender, send.recipient].contains(&sightings.user) {
+                let (terminal, message) = (terminal(), message());
+                self.found.push(Violation::Astray { terminal, seq, message });
+            }
+            match send.outcome {
+                Outcome::Unknown => {}
+                Outcome::Refused => {
+                    let (terminal, message) = (terminal(), message());
+                    self.found.push(Violation::Refused { terminal, seq, message });
+                }
+                Outcome::Acked { message_id, seq: told, .. } => {
+                    if message_id != entry.message_id {
+                        let (terminal, message) = (terminal(), message());
+                        self.found.push(Violation::OtherId { terminal, seq, message });
+                    }
+                    if sightings.user == send.sender && told != seq {
+                        let (terminal, message) = (terminal(), message());
+                        self.found.push(Violation::OtherPlace { terminal, message, seq, told });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every message is on every terminal of both its users once; one of unknown outcome on all or none.
+    fn completeness(&mut self) {
+        let mut of_user: Vec<Vec<SendNo>> = vec![Vec::new(); self.history.users.len()];
+        for (send_no, send) in (0..).map(SendNo).zip(&self.history.sends) {
+            of_user[send.sender.0 as usize].push(send_no);
+            if send.recipient != send.sender {
+                of_user[send.recipient.0 as usize].push(send_no);
+            }
+        }
+        for sightings in &self.history.sightings {
+            let seen = self.each_once(sightings);
+            if !sightings.left {
+                self.all_there(sightings, &seen, &of_user[sightings.user.0 as usize]);
+            }
+        }
+        for (&send_no, &(seen, terminals)) in &self.unknown {
+            if seen != 0 && seen != terminals {
+                let message = self.history.name(send_no);
+                self.found.push(Violation::Torn { message, seen, terminals });
+            }
+        }
+    }
+
+    /// The messages that a terminal saw, sorted.
+    fn each_once(&mut self, sightings: &Sightings) -> Vec<SendNo> {
+        let mut seen: Vec<(SendNo, i64)> = sightings.entries.iter().filter_map(message_at).collect();
+        seen.sort_unstable();
+        for pair in seen.windows(2) {
+            let [(one, first), (other, second)] = [pair[0], pair[1]];
+            if one == other && one.index() < self.history.sends.len() {
+                let (terminal, message) = (sightings.name.clone(), self.history.name(one));
+                self.found.push(Violation::Duplicate { terminal, message, first, second });
+            }
+        }
+        seen.into_iter().map(|(send_no, _)| send_no).collect()
+    }
+
+    fn all_there(&mut self, sightings: &Sightings, seen: &[SendNo], expected: &[SendNo]) {
+        for &send_no in expected.iter().filter(|&&send_no| send_no >= sightings.since) {
+            let is_seen = seen.binary_search(&send_no).is_ok();
+            match self.history.sends[send_no.index()].outcome {
+                Outcome::Acked { .. } if !is_seen => {
+                    let (terminal, message) = (sightings.name.clone(), self.history.name(send_no));
+                    self.found.push(Violation::Missing { terminal, message });
+                }
+                Outcome::Unknown => {
+                    let (count, terminals) = self.unknown.entry(send_no).or_default();
+                    *count += u32::from(is_seen);
+                    *terminals += 1;
+                }
+                Outcome::Acked { .. } | Outcome::Refused => {}
+            }
+        }
+    }
+
+    /// All terminals of a user have the same entries at the same places, and what was acknowledged
+    /// before something was sent stands before it.
+    fn one_story(&mut self, user: User) {
+        let terminals = || self.history.sightings.iter().filter(|sightings| sightings.user == user);
+        let mut entries: Vec<(Sighting, &Arc<str>)> = terminals()
+            .flat_map(|sightings| sightings.entries.iter().map(|entry| (*entry, &sightings.name)))
+            .collect();
+        entries.sort_by_key(|(entry, _)| entry.seq);
+        let Some(reaches) = entries.last().map(|(entry, _)| entry.seq) else { return };
+        for sightings in terminals().filter(|sightings| !sightings.left) {
+            let last = sightings.entries.iter().map(|e| e.seq).max().unwrap_or(sightings.after);
+            if last < reaches {
+                let terminal = sightings.name.clone();
+                self.found.push(Violation::Behind { terminal, last, reaches });
+            }
+        }
+        let mut story = Vec::new();
+        for place in entries.chunk_by(|(one, _), (other, _)| one.seq == other.seq) {
+            let (told, one) = place[0];
+            story.push(told);
+            let told_otherwise = |(entry, _): &&(Sighting, &Arc<str>)| {
+                entry.what != told.what || entry.message_id != told.message_id
+            };
+            if let Some((_, other)) = place.iter().find(told_otherwise) {
+                let user = self.history.users[user.0 as usize].clone();
+                let (one, other) = (one.clone(), (*other).clone());
+                self.found.push(Violation::Different { user, seq: told.seq, one, other });
+            }
+        }
+        self.order(user, &story);
+    }
+
+    fn order(&mut self, user: User, story: &[Sighting]) {
+        // The one of the messages so far that was sent last.
+        let mut latest: Option<(u32, SendNo)> = None;
+        for (send_no, _) in story.iter().filter_map(message_at) {
+            let Some(send) = self.history.sends.get(send_no.index()) else { continue };
+            if let (Outcome::Acked { at, .. }, Some((sent_at, later))) = (send.outcome, latest)
+                && at < sent_at
+            {
+                let user = self.history.users[user.0 as usize].clone();
+                let (earlier, later) = (self.history.name(send_no), self.history.name(later));
+                self.found.push(Violation::Order { user, earlier, later });
+            }
+            latest = latest.max(Some((send.at, send_no)));
+        }
+    }
+}
+
+fn message_at(entry: &Sighting) -> Option<(SendNo, i64)> {
+    match entry.what {
+        Seen::Message(send_no) => Some((send_no, entry.seq)),
+        Seen::Foreign | Seen::Event => None,
+    }
+}
+
+impl History {
+    fn name(&self, send_no: SendNo) -> Message {
+        let Self { users, sends, .. } = self;
+        let send = &sends[send_no.index()];
+        let name = |user: User| users[user.0 as usize].clone();
+        Message { number: send_no.0, sender: name(send.sender), recipient: name(send.recipient) }
+    }
+}

@@ -1,0 +1,341 @@
+//! A faithful run is faultless; each planted fault is found, and nothing beside it.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A message as a terminal got it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Got {
+    seq: i64,
+    send: Option<SendNo>,
+    id: &'static str,
+}
+
+/// Ann and bob with two terminals each, and a server that keeps to the contract until a test changes
+/// what it told.
+struct Run {
+    history: History,
+    ann: User,
+    bob: User,
+    /// What ann's phone and pc, and bob's phone and pc got.
+    got: [Vec<Got>; 4],
+    left: [bool; 4],
+}
+
+const ANNS: [usize; 2] = [0, 1];
+const BOBS: [usize; 2] = [2, 3];
+const IDS: [&str; 4] = ["m0", "m1", "m2", "m3"];
+
+impl Run {
+    fn new() -> Self {
+        let mut history = History::default();
+        let (ann, bob) = (history.user("ann"), history.user("bob"));
+        Self { history, ann, bob, got: Default::default(), left: [false; 4] }
+    }
+
+    /// Three messages from ann to bob, one after the other.
+    fn of_three() -> Self {
+        let mut run = Self::new();
+        for _ in 0..3 {
+            let send = run.send();
+            run.history.acked(send, IDS[send.index()], i64::from(send.0) + 1);
+        }
+        run
+    }
+
+    /// Sends a message and delivers it everywhere.
+    fn send(&mut self) -> SendNo {
+        let send = self.history.intend(self.ann, self.bob);
+        let got = Got { seq: i64::from(send.0) + 1, send: Some(send), id: IDS[send.index()] };
+        self.got.iter_mut().for_each(|terminal| terminal.push(got));
+        send
+    }
+
+    fn check(mut self) -> Vec<String> {
+        // The terminals were there from the start.
+        let (sends, at_the_start) = (std::mem::take(&mut self.history.sends), 0);
+        let users = [self.ann, self.ann, self.bob, self.bob];
+        let names = ["phone", "pc", "phone", "pc"];
+        for (number, got) in self.got.into_iter().enumerate() {
+            let mut terminal = self.history.terminal(users[number], names[number], at_the_start);
+            got.iter().for_each(|got| terminal.message(got.seq, got.send, got.id));
+            if self.left[number] {
+                terminal.left();
+            }
+            self.history.add(terminal);
+        }
+        self.history.sends = sends;
+        self.history.check().iter().map(ToString::to_string).collect()
+    }
+}
+
+#[test]
+fn a_faithful_run_has_no_violation() {
+    assert_eq!(Run::of_three().check(), [""; 0]);
+}
+
+#[test]
+fn a_lost_message_is_a_gap_and_missing() {
+    let mut run = Run::of_three();
+    run.got[3].remove(1);
+    assert_eq!(
+        run.check(),
+        [
+            "bob's pc: entries 2 to 2 never came",
+            "bob's pc: message 1 (ann → bob), acknowledged, never came",
+        ]
+    );
+}
+
+#[test]
+fn the_sending_user_must_see_it_too() {
+    let mut run = Run::of_three();
+    run.got[0].pop();
+    assert_eq!(
+        run.check(),
+        [
+            "ann's phone: message 2 (ann → bob), acknowledged, never came",
+            "ann's phone: its last entry is 2, but the timeline reaches 3",
+        ]
+    );
+}
+
+#[test]
+fn a_message_lost_for_a_whole_user_is_missing_on_all_terminals() {
+    let mut run = Run::of_three();
+    BOBS.map(|terminal| run.got[terminal].pop());
+    assert_eq!(
+        run.check(),
+        [
+            "bob's phone: message 2 (ann → bob), acknowledged, never came",
+            "bob's pc: message 2 (ann → bob), acknowledged, never came",
+        ]
+    );
+}
+
+#[test]
+fn a_terminal_that_left_need_not_have_all() {
+    let mut run = Run::of_three();
+    run.got[3].pop();
+    run.left[3] = true;
+    assert_eq!(run.check(), [""; 0]);
+}
+
+#[test]
+fn a_repeated_entry_is_found() {
+    let mut run = Run::of_three();
+    let again = run.got[2][1];
+    run.got[2].push(again);
+    assert_eq!(
+        run.check(),
+        [
+            "bob's phone: entry 2 came behind entry 3",
+            "bob's phone: message 1 (ann → bob) stands at 2 and again at 2",
+        ]
+    );
+}
+
+#[test]
+fn a_message_stored_twice_is_found() {
+    let mut run = Run::of_three();
+    for terminal in BOBS {
+        run.got[terminal].push(Got { seq: 4, send: Some(SendNo(1)), id: "m1" });
+    }
+    assert_eq!(
+        run.check(),
+        [
+            "bob's phone: message 1 (ann → bob) stands at 2 and again at 4",
+            "bob's pc: message 1 (ann → bob) stands at 2 and again at 4",
+            "bob: message 2 (ann → bob) stands before message 1 (ann → bob), which was acknowledged \
+             before it was sent",
+        ]
+    );
+}
+
+#[test]
+fn two_stories_are_found() {
+    let mut run = Run::new();
+    for _ in 0..2 {
+        run.send();
+    }
+    // Both at once, so that either order is right, but not both.
+    run.history.acked(SendNo(0), "m0", 1);
+    run.history.acked(SendNo(1), "m1", 2);
+    run.got[3].reverse();
+    run.got[3].iter_mut().zip(1..).for_each(|(got, seq)| got.seq = seq);
+    assert_eq!(
+        run.check(),
+        [
+            "bob: entry 1 is not the same on bob's phone and on bob's pc",
+            "bob: entry 2 is not the same on bob's phone and on bob's pc",
+        ]
+    );
+}
+
+#[test]
+fn sends_at_the_same_time_may_stand_in_either_order() {
+    let mut run = Run::new();
+    for _ in 0..2 {
+        run.send();
+    }
+    for terminal in ANNS.into_iter().chain(BOBS) {
+        run.got[terminal].reverse();
+        run.got[terminal].iter_mut().zip(1..).for_each(|(got, seq)| got.seq = seq);
+    }
+    run.history.acked(SendNo(0), "m0", 2);
+    run.history.acked(SendNo(1), "m1", 1);
+    assert_eq!(run.check(), [""; 0]);
+}
+
+#[test]
+fn sends_one_after_the_other_must_keep_their_order() {
+    let mut run = Run::of_three();
+    for terminal in BOBS {
+        run.got[terminal].reverse();
+        run.got[terminal].iter_mut().zip(1..).for_each(|(got, seq)| got.seq = seq);
+    }
+    assert_eq!(
+        run.check(),
+        [
+            "bob: message 2 (ann → bob) stands before message 1 (ann → bob), which was acknowledged \
+             before it was sent",
+            "bob: message 2 (ann → bob) stands before message 0 (ann → bob), which was acknowledged \
+             before it was sent",
+        ]
+    );
+}
+
+#[test]
+fn an_invented_message_is_found() {
+    for send in [None, Some(SendNo(77))] {
+        let mut run = Run::of_three();
+        BOBS.map(|terminal| run.got[terminal].push(Got { seq: 4, send, id: "m9" }));
+        assert_eq!(
+            run.check(),
+            [
+                "bob's phone: entry 4 is a message that nobody sent",
+                "bob's pc: entry 4 is a message that nobody sent",
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_refused_message_must_not_be_seen() {
+    let mut run = Run::of_three();
+    let send = run.send();
+    run.history.refused(send);
+    ANNS.map(|terminal| run.got[terminal].pop());
+    run.got[2].pop();
+    run.left[2] = true;
+    assert_eq!(run.check(), ["bob's pc: entry 4 is message 3 (ann → bob), which was refused"]);
+}
+
+#[test]
+fn a_message_of_others_is_found() {
+    let mut run = Run::of_three();
+    let eve = run.history.user("eve");
+    let mut terminal = run.history.terminal(eve, "pc", 0);
+    terminal.message(1, Some(SendNo(0)), "m0");
+    run.history.add(terminal);
+    assert_eq!(
+        run.check(),
+        ["eve's pc: entry 1 is message 0 (ann → bob), which is none of this user's"]
+    );
+}
+
+#[test]
+fn another_message_id_than_acknowledged_is_found() {
+    let mut run = Run::of_three();
+    BOBS.map(|terminal| run.got[terminal][0].id = "other");
+    let found = run.check();
+    assert_eq!(found.len(), 2);
+    assert!(found[0].ends_with("with another message_id than its sender was told"), "{found:?}");
+}
+
+#[test]
+fn another_place_than_acknowledged_is_found() {
+    let mut run = Run::of_three();
+    run.history.acked(SendNo(2), "m2", 9);
+    assert_eq!(
+        run.check(),
+        [
+            "ann's phone: message 2 (ann → bob) stands at 3, but its sender was told 9",
+            "ann's pc: message 2 (ann → bob) stands at 3, but its sender was told 9",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_message_is_everywhere_or_nowhere() {
+    let everywhere = |run: &mut Run| {
+        run.send();
+    };
+    let nowhere = |run: &mut Run| {
+        run.history.intend(run.ann, run.bob);
+    };
+    for plant in [everywhere, nowhere] {
+        let mut run = Run::of_three();
+        plant(&mut run);
+        assert_eq!(run.check(), [""; 0]);
+    }
+    let mut run = Run::of_three();
+    run.send();
+    BOBS.map(|terminal| run.got[terminal].pop());
+    assert_eq!(
+        run.check(),
+        ["message 3 (ann → bob), given up by its sender, came to 2 of 4 terminals"]
+    );
+}
+
+#[test]
+fn a_terminal_that_came_later_needs_only_what_follows() {
+    let mut run = Run::of_three();
+    let mut late = run.history.terminal(run.bob, "watch", 3);
+    let send = run.send();
+    run.history.acked(send, "m3", 4);
+    late.message(4, Some(send), "m3");
+    run.history.add(late);
+    assert_eq!(run.check(), [""; 0]);
+}
+
+#[test]
+fn events_take_places_and_are_no_messages() {
+    let mut history = History::default();
+    let ann = history.user("ann");
+    let mut phone = history.terminal(ann, "phone", 0);
+    let note = history.intend(ann, ann);
+    phone.event(1);
+    phone.message(2, Some(note), "m");
+    history.acked(note, "m", 2);
+    history.add(phone);
+    assert_eq!(history.check(), []);
+}
+
+proptest! {
+    #[test]
+    fn a_body_carries_its_number(run: u32, number: u32, size in Marks::SMALLEST..200) {
+        let marks = Marks::new(run, size);
+        let body = marks.body(SendNo(number));
+        prop_assert_eq!(body.len(), size);
+        prop_assert_eq!(marks.read(&body), Some(SendNo(number)));
+        prop_assert_eq!(Marks::new(!run, size).read(&body), None);
+        prop_assert_eq!(marks.read(&body[1..]), None);
+    }
+
+    /// Whatever the server does to one delivery, it does not go unnoticed.
+    #[test]
+    fn no_single_fault_goes_unnoticed(terminal in 0..4_usize, place in 0..3_usize, fault in 0..5) {
+        let mut run = Run::of_three();
+        let got = &mut run.got[terminal];
+        match fault {
+            0 => { got.remove(place); }
+            1 => { let again = got[place]; got.push(again); }
+            2 => got[place].id = "other",
+            3 => got[place].seq += 10,
+            _ => got[place].send = Some(SendNo(u32::try_from((place + 1) % 3).expect("small"))),
+        }
+        prop_assert!(!run.check().is_empty());
+    }
+}
