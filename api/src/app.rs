@@ -60,8 +60,12 @@ impl App {
             DeliverySettings {
                 node_id: node_id.clone(),
                 heartbeat: settings.streams.heartbeat,
-                lanes: LaneSettings::default(),
-                bus_url: None,
+                lanes: LaneSettings {
+                    lanes: settings.append.lanes,
+                    batch: settings.append.batch,
+                    queue: settings.append.queue,
+                },
+                bus_url: settings.bus.url.clone(),
             },
         )
         .await?;

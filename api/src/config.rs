@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::flags::Flags;
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
-pub use self::table::{SETTINGS, Setting};
+pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
 
 /// Names the settings file, as `--config` does.
@@ -80,7 +80,10 @@ pub struct Settings {
     pub pg_bin: Option<PathBuf>,
     pub admin: Admin,
     pub database: Database,
+    #[serde(default)]
+    pub bus: Bus,
     pub tokens: Tokens,
+    pub append: Append,
     pub messages: Messages,
     pub streams: Streams,
     /// Terminal type → live sessions a user may have of it.
@@ -105,6 +108,25 @@ pub struct Database {
     #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
     pub url: Option<SecretString>,
     pub pool_size: u32,
+}
+
+/// `bus.*`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Bus {
+    #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
+    pub url: Option<SecretString>,
+}
+
+/// `append.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Append {
+    pub lanes: usize,
+    pub batch: usize,
+    pub queue: usize,
 }
 
 /// `tokens.*`

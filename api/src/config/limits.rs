@@ -27,9 +27,13 @@ impl Settings {
         duration_within("tokens.refresh_ttl", tokens.refresh_ttl, tokens.access_ttl..=YEAR * 10)?;
         duration_within("streams.heartbeat", self.streams.heartbeat, SECOND..=MINUTE * 10)?;
         duration_within("shutdown.grace", self.shutdown.grace, Duration::ZERO..=MINUTE * 10)?;
+        within("append.lanes", self.append.lanes, 1..=16)?;
+        within("append.batch", self.append.batch, 1..=1000)?;
+        within("append.queue", self.append.queue, 1..=100_000)?;
         within("messages.max_body_bytes", self.messages.max_body_bytes, 1..=1024 * 1024)?;
         self.validate_listeners()?;
         self.validate_database()?;
+        self.validate_bus()?;
         self.validate_terminals()?;
         EnvFilter::try_new(&self.log.level).map(drop).map_err(|error| invalid("log.level", error))
     }
@@ -51,6 +55,14 @@ impl Settings {
             .parse::<tokio_postgres::Config>()
             .map_err(|_| invalid("database.url", "not a PostgreSQL URL"))?;
         within("database.pool_size", pool_size, 1..=1000)
+    }
+
+    fn validate_bus(&self) -> Result<(), ConfigError> {
+        let Some(url) = &self.bus.url else { return Ok(()) };
+        url.expose_secret()
+            .parse::<async_nats::ServerAddr>()
+            .map_err(|_| invalid("bus.url", "not a NATS URL"))?;
+        Ok(())
     }
 
     fn validate_terminals(&self) -> Result<(), ConfigError> {

@@ -50,6 +50,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "connections to the database for requests, 1 to 1000; at most 80 on the private database",
     },
     Setting {
+        key: "bus.url",
+        default: None,
+        meaning: "NATS server that carries hints between nodes, as `nats://user:password@host:port`; unset: PostgreSQL's NOTIFY",
+    },
+    Setting {
         key: "pg_bin",
         default: None,
         meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
@@ -68,6 +73,21 @@ pub const SETTINGS: &[Setting] = &[
         key: "messages.max_body_bytes",
         default: Some("16384"),
         meaning: "largest message body in bytes, 1 to 1048576",
+    },
+    Setting {
+        key: "append.lanes",
+        default: Some("2"),
+        meaning: "connections that append messages, 1 to 16; more help only where the database has cores to spare",
+    },
+    Setting {
+        key: "append.batch",
+        default: Some("128"),
+        meaning: "most messages in one transaction of a lane, 1 to 1000",
+    },
+    Setting {
+        key: "append.queue",
+        default: Some("4096"),
+        meaning: "most messages that wait in a lane, 1 to 100000; more are refused with `overloaded`",
     },
     Setting {
         key: "streams.heartbeat",
@@ -90,7 +110,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "log.level",
-        default: Some("info"),
+        default: Some("info,refinery_core=warn"),
         meaning: "what is logged: `error`, `warn`, `info`, `debug`, `trace`, or filters such as `info,imd=debug`",
     },
     Setting {
@@ -99,6 +119,17 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "`text`, or `json` with one object a line",
     },
 ];
+
+/// The table of settings as it stands in the README.
+#[must_use]
+pub fn settings_as_markdown() -> String {
+    let header = "| setting | environment | default | meaning |\n|---|---|---|---|\n".to_owned();
+    SETTINGS.iter().fold(header, |table, setting| {
+        let (key, variable, meaning) = (setting.key, setting.variable(), setting.meaning);
+        let default = setting.default.map(|text| format!("`{text}`")).unwrap_or_default();
+        format!("{table}| `{key}` | `{variable}` | {default} | {meaning} |\n")
+    })
+}
 
 /// Start of the keys of terminal types, which are open-ended.
 const TERMINALS: &str = "terminals.";

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use super::*;
 
@@ -42,7 +43,7 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.messages.max_body_bytes, 16384);
     assert_eq!(settings.streams.heartbeat, Duration::from_secs(30));
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
-    assert_eq!(settings.log.level, "info");
+    assert_eq!(settings.log.level, "info,refinery_core=warn");
     assert_eq!(settings.log.format, LogFormat::Text);
     let terminals: Vec<_> = settings.terminals.iter().map(|(t, n)| (t.as_str(), *n)).collect();
     assert_eq!(terminals, [("pad", 1), ("pc", 1), ("phone", 1), ("watch", 1), ("web", 3)]);
@@ -67,6 +68,8 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
     let other = |key: &str| match key {
         "database.url" => "postgresql://db/imd",
+        "bus.url" => "nats://bus:4222",
+        "append.lanes" => "3",
         "pg_bin" => "/opt/postgresql/bin",
         "listen" => "127.0.0.1:7",
         "admin.listen" => "127.0.0.1:9",
@@ -255,4 +258,11 @@ fn flags_are_parsed_from_the_command_line() {
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.terminals["tv"], 2);
     assert!(Command::try_parse_from(["imd", "--set", "log.format"]).is_err());
+}
+
+#[test]
+fn the_readme_has_the_table_of_settings() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let table = settings_as_markdown();
+    assert!(fs::read_to_string(readme).unwrap().contains(&table), "put into README.md:\n{table}");
 }

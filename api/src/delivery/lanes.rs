@@ -38,12 +38,6 @@ pub struct LaneSettings {
     pub queue: usize,
 }
 
-impl Default for LaneSettings {
-    fn default() -> Self {
-        Self { lanes: 2, batch: 128, queue: 4096 }
-    }
-}
-
 /// The lanes of one node.
 pub(super) struct Lanes {
     queues: Vec<mpsc::Sender<Job>>,

@@ -40,7 +40,7 @@ struct EventsQuery {
 ///
 /// Server-Sent Events: first what is stored after the cursor, then what comes, in the order of `seq`, each
 /// entry once. The `id` of an `entry` is its cursor; no other event has one. So a client that reconnects
-/// with the header `last-event-id`, as an `EventSource` does, misses nothing: the header goes before
+/// with the header `last-event-id`, as such clients do, misses nothing: the header goes before
 /// `after`.
 ///
 /// | event | data |

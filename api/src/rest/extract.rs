@@ -165,9 +165,14 @@ mod tests {
         answer(Request::get(uri).body(Body::empty()).unwrap()).await
     }
 
-    fn refused(answer: (StatusCode, String), status: u16, code: &str, field: Option<&str>) {
-        let problem: Value = serde_json::from_str(&answer.1).unwrap();
-        assert_eq!(answer.0, status, "{problem}");
+    fn refused(
+        (found, problem): (StatusCode, String),
+        status: u16,
+        code: &str,
+        field: Option<&str>,
+    ) {
+        let problem: Value = serde_json::from_str(&problem).unwrap();
+        assert_eq!(found, status, "{problem}");
         assert_eq!(problem["code"], code, "{problem}");
         assert_eq!(problem["field"].as_str(), field, "{problem}");
     }

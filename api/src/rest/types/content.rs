@@ -1,8 +1,13 @@
 //! What a message says.
 
+use std::borrow::Cow;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, schema::Type},
+};
 
 use crate::{
     model::{self, Error},
@@ -59,6 +64,33 @@ impl ContentMembers {
                 Ok(Some(SendContent::Data { content_type, data: data.into() }))
             }
         }
+    }
+}
+
+/// [`Content`], and nothing of the other form beside it: null counts as absent.
+impl PartialSchema for ContentMembers {
+    fn schema() -> RefOr<Schema> {
+        let without = |members: &[&str]| {
+            let absent = || ObjectBuilder::new().schema_type(Type::Null);
+            members
+                .iter()
+                .fold(ObjectBuilder::new(), |object, name| object.property(*name, absent()))
+        };
+        let one_form =
+            OneOfBuilder::new().item(without(&["content_type", "data"])).item(without(&["text"]));
+        let content = Ref::from_schema_name(Content::name());
+        AllOfBuilder::new().item(content).item(one_form).into()
+    }
+}
+
+impl ToSchema for ContentMembers {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SendContent")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Content::name().into_owned(), Content::schema()));
+        Content::schemas(schemas);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The JSON of REST: snake_case, RFC 3339 times, 64-bit integers as numbers. Members that a request
+//! The JSON of REST: `snake_case`, RFC 3339 times, 64-bit integers as numbers. Members that a request
 //! leaves out count as empty, as in proto3; the service says which must not be.
 
 mod content;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
-    content::{Content, ContentMembers},
+    content::ContentMembers,
     id::{ConversationId, Cursor, UserId},
 };
 use crate::{
@@ -35,7 +35,6 @@ pub(crate) struct SendRequest {
     #[schema(value_type = Uuid)]
     client_message_id: String,
     #[serde(flatten)]
-    #[schema(value_type = Content)]
     content: ContentMembers,
 }
 
