@@ -11,7 +11,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     config::Settings,
-    delivery::{Delivery, DeliverySettings, LaneSettings},
+    delivery::{Delivery, DeliverySettings, LaneSettings, PlantedBugs},
     grpc,
     model::TerminalType,
     rest,
@@ -44,6 +44,17 @@ impl App {
         database_url: &str,
         admin_key: SecretString,
     ) -> anyhow::Result<Self> {
+        Self::start_with(settings, database_url, admin_key, PlantedBugs::default()).await
+    }
+
+    /// As [`App::start`], with bugs: for tests alone.
+    #[doc(hidden)]
+    pub async fn start_with(
+        settings: &Settings,
+        database_url: &str,
+        admin_key: SecretString,
+        bugs: PlantedBugs,
+    ) -> anyhow::Result<Self> {
         telemetry::start_metrics();
         let public = listen(settings.listen, "listen").await?;
         let admin = listen(settings.admin.listen, "admin.listen").await?;
@@ -66,6 +77,7 @@ impl App {
                     queue: settings.append.queue,
                 },
                 bus_url: settings.bus.url.clone(),
+                bugs,
             },
         )
         .await?;

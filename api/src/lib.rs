@@ -12,7 +12,7 @@
 //! | [`store`] | SQL; a method is one transaction |
 //! | [`model`] | ids, entries, sessions, the error type; no I/O |
 //!
-//! Every floor may count in [`telemetry`].
+//! Every floor above the model may count in [`telemetry`].
 //!
 //! A message goes straight down (transport → service → lane → store) and, once committed, straight
 //! back up (lane → hub → stream → transport).

@@ -1,9 +1,11 @@
-//! The metrics of a node, by name. Every floor may count.
+//! The metrics of a node, by name. Every floor above the model may count.
 
 use std::sync::OnceLock;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::model::Error;
 
 /// Messages appended, duplicates left out.
 pub const MESSAGES: &str = "imd_messages_appended_total";
@@ -28,6 +30,21 @@ pub const ERRORS: &str = "imd_errors_total";
 #[must_use]
 pub fn render_metrics() -> String {
     recorder().render()
+}
+
+/// Counts an error that goes to a client, and logs the cause of one that is a fault of our own: here
+/// and nowhere else, because the client does not get to see it.
+pub fn note(error: &Error) {
+    counter!(ERRORS, "code" => error.code()).increment(1);
+    match error {
+        Error::Internal(cause) => {
+            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "internal error");
+        }
+        Error::Unavailable(cause) => {
+            tracing::warn!(error = cause.as_ref() as &dyn std::error::Error, "unavailable");
+        }
+        _ => {}
+    }
 }
 
 /// Starts counting.

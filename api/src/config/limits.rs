@@ -8,8 +8,8 @@ use humantime::format_duration;
 use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
-use super::table::is_terminal_type;
 use super::{ConfigError, Settings};
+use crate::model::TerminalType;
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
 const LARGEST_POOL_EMBEDDED: u32 = 80;
@@ -68,7 +68,7 @@ impl Settings {
     fn validate_terminals(&self) -> Result<(), ConfigError> {
         for (terminal_type, limit) in &self.terminals {
             let key = format!("terminals.{terminal_type}");
-            if !is_terminal_type(terminal_type) {
+            if !TerminalType::is_name(terminal_type) {
                 return Err(invalid(&key, "a terminal type is [a-z][a-z0-9_-]{0,31}"));
             }
             within(&key, *limit, 1..=100)?;

@@ -2,6 +2,8 @@
 
 use strsim::damerau_levenshtein;
 
+use crate::model::TerminalType;
+
 /// One setting: its names, its default and what it means.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -139,15 +141,6 @@ pub(super) fn is_key(key: &str) -> bool {
     listed || key.strip_prefix(TERMINALS).is_some_and(|name| !name.contains('.'))
 }
 
-/// Whether `name` can name a terminal type: a letter, then up to 31 letters, digits, `_` or `-`,
-/// all in lower case.
-pub(super) fn is_terminal_type(name: &str) -> bool {
-    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-    (1..=32).contains(&name.len())
-        && name.as_bytes()[0].is_ascii_lowercase()
-        && name.bytes().all(rest)
-}
-
 /// The key that the environment variable `name` sets.
 pub(super) fn key_of_variable(name: &str) -> Option<String> {
     let listed = SETTINGS.iter().find(|setting| setting.variable() == name);
@@ -155,7 +148,7 @@ pub(super) fn key_of_variable(name: &str) -> Option<String> {
         return Some(setting.key.to_owned());
     }
     let terminal_type = name.strip_prefix("IMD_TERMINALS_")?.to_lowercase();
-    is_terminal_type(&terminal_type).then(|| format!("{TERMINALS}{terminal_type}"))
+    TerminalType::is_name(&terminal_type).then(|| format!("{TERMINALS}{terminal_type}"))
 }
 
 pub(super) fn nearest_key(key: &str) -> &'static str {

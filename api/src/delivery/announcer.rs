@@ -10,7 +10,7 @@ use std::{
 use metrics::counter;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::bus::{Bus, HINT_LIMIT, Hint};
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Collects what has grown while the last hints go out. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Announcer {
     grown: Arc<Grown>,
     sent: Arc<Mutex<HashMap<i64, i64>>>,
@@ -38,19 +38,6 @@ struct Grown {
 }
 
 impl Announcer {
-    pub(super) fn start(
-        store: Store,
-        bus: Arc<dyn Bus>,
-        node_no: i64,
-        tasks: &TaskTracker,
-    ) -> Self {
-        let announcer =
-            Self { grown: Arc::default(), sent: Arc::default(), stop: CancellationToken::new() };
-        let run = announcer.clone().run(store, bus, node_no);
-        tasks.spawn(announcer.stop.clone().run_until_cancelled_owned(run));
-        announcer
-    }
-
     /// Says that these timelines reach these seqs.
     pub(super) fn announce(&self, timelines: impl IntoIterator<Item = (UserNo, i64)>) {
         let mut grown = self.grown.timelines.lock();
@@ -72,45 +59,9 @@ impl Announcer {
         self.stop.cancel();
     }
 
-    async fn run(self, store: Store, bus: Arc<dyn Bus>, node_no: i64) {
-        loop {
-            self.grown.some.notified().await;
-            let grown = std::mem::take(&mut *self.grown.timelines.lock());
-            if let Err(error) = self.tell(&store, &*bus, node_no, &grown).await {
-                tracing::warn!(%error, "hints are late");
-                tokio::time::sleep(PAUSE).await;
-                self.announce(grown.into_iter().map(|(owner, seq)| (UserNo(owner), seq)));
-            }
-        }
-    }
-
-    async fn tell(
-        &self,
-        store: &Store,
-        bus: &dyn Bus,
-        node_no: i64,
-        grown: &BTreeMap<i64, i64>,
-    ) -> Result<()> {
-        let owners: Vec<i64> = grown.keys().copied().collect();
-        let mut by_node: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
-        for (node, owner) in store.other_nodes_of(node_no, &owners).await? {
-            by_node.entry(node).or_default().push((owner.0, grown[&owner.0]));
-        }
-        let hints: Vec<(i64, Hint)> = by_node
-            .into_iter()
-            .flat_map(|(node, timelines)| {
-                let chunks: Vec<_> = timelines.chunks(HINT_LIMIT).map(<[_]>::to_vec).collect();
-                chunks.into_iter().map(move |timelines| (node, timelines))
-            })
-            .map(|(node, timelines)| {
-                (node, Hint { from: node_no, no: self.number(node), timelines })
-            })
-            .collect();
-        if hints.is_empty() {
-            return Ok(());
-        }
-        counter!(telemetry::HINTS_SENT).increment(hints.len() as u64);
-        bus.send(&hints).await
+    /// Cancelled when telling is to stop.
+    pub(super) fn stopped(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// Numbers a hint before it goes: one that gets lost leaves a gap that the other node sees.
@@ -119,5 +70,55 @@ impl Announcer {
         let last = sent.entry(node).or_default();
         *last += 1;
         *last
+    }
+}
+
+/// Sends the hints.
+pub(super) struct Teller {
+    pub(super) announcer: Announcer,
+    pub(super) store: Store,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) node_no: i64,
+    pub(super) lose_hints: bool,
+}
+
+impl Teller {
+    /// Runs for ever.
+    pub(super) async fn run(self) {
+        loop {
+            self.announcer.grown.some.notified().await;
+            let grown = std::mem::take(&mut *self.announcer.grown.timelines.lock());
+            if let Err(error) = self.tell(&grown).await {
+                tracing::warn!(%error, "hints are late");
+                tokio::time::sleep(PAUSE).await;
+                let again = grown.into_iter().map(|(owner, seq)| (UserNo(owner), seq));
+                self.announcer.announce(again);
+            }
+        }
+    }
+
+    async fn tell(&self, grown: &BTreeMap<i64, i64>) -> Result<()> {
+        let owners: Vec<i64> = grown.keys().copied().collect();
+        let mut by_node: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
+        for (node, owner) in self.store.other_nodes_of(self.node_no, &owners).await? {
+            by_node.entry(node).or_default().push((owner.0, grown[&owner.0]));
+        }
+        let hint = |node, timelines: &[(i64, i64)]| Hint {
+            from: self.node_no,
+            no: self.announcer.number(node),
+            timelines: timelines.to_vec(),
+        };
+        let hints: Vec<(i64, Hint)> = by_node
+            .iter()
+            .flat_map(|(&node, timelines)| {
+                timelines.chunks(HINT_LIMIT).map(move |chunk| (node, chunk))
+            })
+            .map(|(node, chunk)| (node, hint(node, chunk)))
+            .collect();
+        if hints.is_empty() || self.lose_hints {
+            return Ok(());
+        }
+        counter!(telemetry::HINTS_SENT).increment(hints.len() as u64);
+        self.bus.send(&hints).await
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{announcer::Announcer, hub::Hub};
 use crate::{
     model::{Error, Result},
-    store::{Append, AppendConnection, Appended, Store},
+    store::{Append, AppendConnection, Appended},
     telemetry,
 };
 
@@ -52,11 +52,11 @@ struct Job {
 
 impl Lanes {
     pub(super) fn start(
-        store: &Store,
         hub: &Arc<Hub>,
         announcer: &Announcer,
         settings: &LaneSettings,
         tasks: &TaskTracker,
+        connection: impl Fn() -> AppendConnection,
     ) -> Self {
         let stop = CancellationToken::new();
         let start = |_| {
@@ -64,7 +64,7 @@ impl Lanes {
             let lane = Lane {
                 jobs,
                 held_back: VecDeque::new(),
-                connection: store.append_connection(),
+                connection: connection(),
                 hub: hub.clone(),
                 announcer: announcer.clone(),
                 batch: settings.batch,

@@ -53,6 +53,19 @@ pub struct DeliverySettings {
     pub lanes: LaneSettings,
     /// Where hints travel: `nats://…`; `None` for PostgreSQL's NOTIFY.
     pub bus_url: Option<SecretString>,
+    /// None but in tests.
+    pub bugs: PlantedBugs,
+}
+
+/// Bugs that tests plant, to see that the history checker catches them. A node that serves has none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PlantedBugs {
+    /// Hints are numbered and then lost.
+    pub lose_hints: bool,
+    /// Nothing makes up for lost hints.
+    pub never_sweep: bool,
+    /// Seqs are given out in a transaction of their own, before that of the entries.
+    pub count_outside_transaction: bool,
 }
 
 impl Delivery {
@@ -64,9 +77,19 @@ impl Delivery {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let bus = bus::open(&store, settings.bus_url.as_ref()).await?;
-        let announcer = Announcer::start(store.clone(), bus.clone(), node_no, &tasks);
+        let announcer = Announcer::default();
+        let teller = announcer::Teller {
+            announcer: announcer.clone(),
+            store: store.clone(),
+            bus: bus.clone(),
+            node_no,
+            lose_hints: settings.bugs.lose_hints,
+        };
+        tasks.spawn(announcer.stopped().run_until_cancelled_owned(teller.run()));
         let login_points = LoginPoints::start(store.clone(), node_no, &tasks);
-        let lanes = Lanes::start(&store, &hub, &announcer, &settings.lanes, &tasks);
+        let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
+            store.append_connection(settings.bugs.count_outside_transaction)
+        });
         let node = node::Node {
             store: store.clone(),
             hub: hub.clone(),
@@ -77,6 +100,7 @@ impl Delivery {
             version,
             peers: Mutex::default(),
             sweep_wanted: Notify::new(),
+            never_sweep: settings.bugs.never_sweep,
         };
         tasks.spawn(stop.clone().run_until_cancelled_owned(node.run()));
         Ok(Self {

@@ -50,6 +50,7 @@ pub(super) struct Node {
     pub(super) version: &'static str,
     pub(super) peers: Mutex<HashMap<i64, Peer>>,
     pub(super) sweep_wanted: Notify,
+    pub(super) never_sweep: bool,
 }
 
 /// What is known of another node.
@@ -143,6 +144,9 @@ impl Node {
 
     /// Wakes every stream that is behind its timeline.
     async fn sweep_once(&self) -> Result<()> {
+        if self.never_sweep {
+            return Ok(());
+        }
         counter!(telemetry::SWEEPS).increment(1);
         for owners in self.hub.owners().chunks(SWEEP_BATCH) {
             for (owner, last_seq) in self.store.last_seqs(owners).await? {

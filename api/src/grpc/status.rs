@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use metrics::counter;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -14,15 +13,10 @@ use crate::{
 /// `domain` of `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "imd";
 
-/// The status for an error. The cause of a failure of our own goes to the log and no further.
+/// The status for an error.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn status(error: Error) -> Status {
-    counter!(telemetry::ERRORS, "code" => error.code()).increment(1);
-    match (&error, std::error::Error::source(&error)) {
-        (Error::Internal(_), Some(cause)) => tracing::error!(%cause, "internal error"),
-        (Error::Unavailable(_), Some(cause)) => tracing::warn!(%cause, "unavailable"),
-        _ => {}
-    }
+    telemetry::note(&error);
     let metadata: HashMap<String, String> =
         error.details().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut details = ErrorDetails::with_error_info(error.code(), DOMAIN, metadata);

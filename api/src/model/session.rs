@@ -32,6 +32,18 @@ pub struct TerminalType {
     pub session_limit: i32,
 }
 
+impl TerminalType {
+    /// Whether `name` can name a terminal type: a letter, then up to 31 letters, digits, `_` or `-`,
+    /// all in lower case.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        name.len() <= 32
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.bytes().all(rest)
+    }
+}
+
 /// What a session is opened on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terminal {
@@ -47,6 +59,9 @@ pub struct Terminal {
 impl Terminal {
     /// Checks what a client gave as `terminal`. Whether the type exists is known to the store alone.
     pub fn parse(terminal_type: String, device_id: String, device_name: String) -> Result<Self> {
+        if !TerminalType::is_name(&terminal_type) {
+            return Err(Error::invalid("terminal.type", "is not the name of a terminal type"));
+        }
         let name_fits = device_name.chars().count() <= MAX_DEVICE_NAME_LENGTH;
         if !name_fits || device_name.chars().any(char::is_control) {
             let reason = format!(

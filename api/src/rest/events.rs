@@ -15,12 +15,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     document::Refusal,
     extract::{Bearer, Query},
-    problem::{self, Problem},
+    problem::Problem,
     types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
 };
 use crate::{
     model::Result as ServiceResult,
     service::{Event, Service},
+    telemetry,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
@@ -106,7 +107,7 @@ fn last_event_id(headers: &HeaderMap) -> Option<&str> {
 /// to that says what is wrong, if it still is.
 fn or_reconnect(event: ServiceResult<Event>) -> Event {
     event.unwrap_or_else(|error| {
-        problem::log(&error);
+        telemetry::note(&error);
         Event::Reconnect
     })
 }

@@ -19,12 +19,13 @@ use axum::{
     http::{HeaderValue, header::CACHE_CONTROL},
     middleware::map_response,
     response::{IntoResponse, Response},
+    routing::get,
 };
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::{document::Document, problem::Problem};
-use crate::service::Service;
+use crate::{service::Service, telemetry};
 
 /// How many bytes of JSON one byte of a text can take: `a` may be written as `\u0061`.
 const LONGEST_ESCAPE: usize = 6;
@@ -48,6 +49,7 @@ pub fn public_router(service: Arc<Service>) -> Router {
 /// The routes of the admin listener. Without a fallback, as [`public_router`].
 pub fn admin_router(service: Arc<Service>) -> Router {
     let (operations, _) = info::health().split_for_parts();
+    let operations = operations.route("/metrics", get(async || telemetry::render_metrics()));
     operations.method_not_allowed_fallback(method_not_allowed).with_state(service)
 }
 

@@ -13,7 +13,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::model::Error;
+use crate::{model::Error, telemetry};
 
 /// The media type of problems.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -95,22 +95,9 @@ impl Problem {
     }
 }
 
-/// The cause of a failure of our own goes to the log, here and nowhere else.
-pub(super) fn log(error: &Error) {
-    match error {
-        Error::Internal(cause) => {
-            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "internal error");
-        }
-        Error::Unavailable(cause) => {
-            tracing::warn!(error = cause.as_ref() as &dyn std::error::Error, "unavailable");
-        }
-        _ => {}
-    }
-}
-
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        log(&error);
+        telemetry::note(&error);
         Self {
             status: StatusCode::from_u16(error.class().http_status())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),

@@ -116,10 +116,12 @@ pub struct Appended {
 pub struct AppendConnection {
     store: Store,
     session: Option<LaneSession>,
+    begin: &'static str,
 }
 
 struct LaneSession {
     client: Client,
+    begin: &'static str,
     count: Statement,
     check: Statement,
     insert: Statement,
@@ -134,9 +136,11 @@ enum Attempt {
 
 impl Store {
     /// A connection for appending. Connects at first use, and again when the connection is lost.
+    /// `count_outside_transaction` plants a bug, for tests: without BEGIN, each statement commits.
     #[must_use]
-    pub fn append_connection(&self) -> AppendConnection {
-        AppendConnection { store: self.clone(), session: None }
+    pub fn append_connection(&self, count_outside_transaction: bool) -> AppendConnection {
+        let begin = if count_outside_transaction { "" } else { "BEGIN" };
+        AppendConnection { store: self.clone(), session: None, begin }
     }
 }
 
@@ -191,7 +195,7 @@ impl AppendConnection {
     async fn attempt(&mut self, items: &[&Append]) -> Result<Attempt, tokio_postgres::Error> {
         let session = match &mut self.session {
             Some(session) => session,
-            none => none.insert(LaneSession::open(&self.store).await?),
+            none => none.insert(LaneSession::open(&self.store, self.begin).await?),
         };
         session.attempt(items).await
     }
@@ -206,14 +210,14 @@ impl AppendConnection {
 }
 
 impl LaneSession {
-    async fn open(store: &Store) -> Result<Self, tokio_postgres::Error> {
+    async fn open(store: &Store, begin: &'static str) -> Result<Self, tokio_postgres::Error> {
         let mut config = store.config.clone();
         add_options(&mut config, LANE_SETTINGS);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection.map(drop));
         let (count, check, insert) =
             try_join3(client.prepare(COUNT), client.prepare(CHECK), client.prepare(INSERT)).await?;
-        Ok(Self { client, count, check, insert })
+        Ok(Self { client, begin, count, check, insert })
     }
 
     async fn attempt(&mut self, items: &[&Append]) -> Result<Attempt, tokio_postgres::Error> {
@@ -248,7 +252,7 @@ impl LaneSession {
         let ids = column(items, |item| item.client_message_id);
         // Polled together, so sent together.
         let ((), counters, refused) = try_join3(
-            self.client.batch_execute("BEGIN"),
+            self.client.batch_execute(self.begin),
             self.client.query(&self.count, &[&owners, &counts]),
             self.client.query(&self.check, &[&numbers, &senders, &sessions, &ids]),
         )
