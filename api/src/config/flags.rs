@@ -10,30 +10,30 @@ use super::sources::require_known;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
     /// Settings file [env: `IMD_CONFIG`] [default: imd.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// Folder of the admin key and the embedded database [env: `IMD_DATA_DIR`] [default: ./imd-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<String>,
 
     /// Address of the public listener [env: `IMD_LISTEN`] [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
 
     /// Address of the admin listener [env: `IMD_ADMIN_LISTEN`] [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
     pub admin_listen: Option<SocketAddr>,
 
     /// Postgres to use instead of the embedded one [env: `IMD_DATABASE_URL`]
     ///
     /// Other users of this machine can see flags. A URL with a password is safer in the
     /// environment, or in a settings file that only imd can read.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
 
     /// Any other setting, such as `tokens.access_ttl=5m`; can be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
 }
 
