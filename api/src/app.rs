@@ -1,11 +1,15 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::HeaderMap};
 use secrecy::SecretString;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
@@ -32,7 +36,11 @@ pub struct App {
     health: HealthReporter,
     listeners: JoinSet<()>,
     stop: CancellationToken,
+    grace: Duration,
 }
+
+/// How long a node may take to leave the cluster when its connections have used up the grace.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl App {
     /// Brings the database at `database_url` up to date, joins the cluster that shares it, and serves.
@@ -99,7 +107,7 @@ impl App {
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public_routes, stop.clone(), grace));
         listeners.spawn(serve(admin, admin_routes, stop.clone(), grace));
-        Ok(Self { public_address, admin_address, delivery, health, listeners, stop })
+        Ok(Self { public_address, admin_address, delivery, health, listeners, stop, grace })
     }
 
     /// Where the public listener is.
@@ -123,8 +131,13 @@ impl App {
         // Open streams would hold the listeners up until the deadline.
         self.delivery.drain();
         self.stop.cancel();
+        let deadline = Instant::now() + self.grace;
         self.listeners.join_all().await;
-        self.delivery.stop().await;
+        let deadline = deadline.max(Instant::now() + LAST_WORDS);
+        if timeout_at(deadline, self.delivery.stop()).await.is_err() {
+            // No loss: what was not acknowledged is sent again, and a dead node is noticed.
+            tracing::warn!("the database does not answer; leaving without a word");
+        }
     }
 }
 

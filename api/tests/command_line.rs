@@ -60,7 +60,7 @@ fn config_prints_the_defaults_and_the_url_of_the_embedded_database_and_starts_no
 #[test]
 fn config_can_be_used_as_a_settings_file() {
     let shell = Shell::new();
-    let config = stdout(&shell.imd(&["--set", "terminals.pad=3", "config"]).assert().success());
+    let config = stdout(&shell.imd(&["config", "--set", "terminals.pad=3"]).assert().success());
     shell.write("imd.toml", &config);
     assert_eq!(stdout(&shell.imd(&["config"]).assert().success()), config);
 }

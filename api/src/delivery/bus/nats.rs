@@ -1,13 +1,18 @@
 //! NATS, for clusters that outgrow NOTIFY: a subject for each node. Core NATS, at most once, is all
 //! that hints need.
 
-use async_nats::{Client, ConnectOptions, Event};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, connection::State};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{Bus, Hint, decode, encode};
 use crate::model::{Error, Result};
+
+/// How long a hint may take to be handed to the connection.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 pub(super) struct NatsBus {
     client: Client,
@@ -41,8 +46,16 @@ impl NatsBus {
 impl Bus for NatsBus {
     async fn send(&self, hints: &[(i64, Hint)]) -> Result<()> {
         for (node_no, hint) in hints {
-            let payload = encode(hint)?.into();
-            self.client.publish(subject(*node_no), payload).await.map_err(Error::unavailable)?;
+            // While the connection is away the client would queue, and then block. A hint that does not
+            // go is a missing number, which the other node sees.
+            if self.client.connection_state() != State::Connected {
+                return Ok(());
+            }
+            let publish = self.client.publish(subject(*node_no), encode(hint)?.into());
+            match timeout(PATIENCE, publish).await {
+                Ok(published) => published.map_err(Error::unavailable)?,
+                Err(_) => return Ok(()),
+            }
         }
         Ok(())
     }
