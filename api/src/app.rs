@@ -25,6 +25,9 @@ use crate::{
     telemetry,
 };
 
+/// How many connections a node has for staying in the cluster.
+const CONTROL_CONNECTIONS: usize = 3;
+
 /// The name of the admin key of the data folder in audit records.
 const ADMIN_KEY_NAME: &str = "local";
 
@@ -76,6 +79,7 @@ impl App {
         let node_id = node_id(public_address);
         let delivery = Delivery::start(
             store.clone(),
+            Store::new(database_url, CONTROL_CONNECTIONS)?,
             DeliverySettings {
                 node_id: node_id.clone(),
                 heartbeat: settings.streams.heartbeat,

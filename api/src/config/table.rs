@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "log.level",
-        default: Some("info,refinery_core=warn"),
+        default: Some("info,refinery_core=warn,tokio_postgres=warn"),
         meaning: "what is logged: `error`, `warn`, `info`, `debug`, `trace`, or filters such as `info,imd=debug`",
     },
     Setting {

@@ -43,7 +43,7 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.messages.max_body_bytes, 16384);
     assert_eq!(settings.streams.heartbeat, Duration::from_secs(30));
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
-    assert_eq!(settings.log.level, "info,refinery_core=warn");
+    assert_eq!(settings.log.level, "info,refinery_core=warn,tokio_postgres=warn");
     assert_eq!(settings.log.format, LogFormat::Text);
     let terminals: Vec<_> = settings.terminals.iter().map(|(t, n)| (t.as_str(), *n)).collect();
     assert_eq!(terminals, [("pad", 1), ("pc", 1), ("phone", 1), ("watch", 1), ("web", 3)]);

@@ -8,9 +8,12 @@ use std::{
 };
 
 use metrics::{counter, histogram};
-use tokio::sync::{
-    mpsc::{self, error::TrySendError},
-    oneshot,
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::timeout_at,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,6 +26,11 @@ use crate::{
 
 /// A message that has waited this long is refused: its sender has given up or is about to.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a lane that was busy waits for its next batch to fill. The senders that its last commit
+/// set free come back within this time; without the wait the first of them would have a batch to
+/// itself, and all others would wait for that.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// What a refused sender is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -68,6 +76,7 @@ impl Lanes {
                 hub: hub.clone(),
                 announcer: announcer.clone(),
                 batch: settings.batch,
+                last_batch: 0,
             };
             tasks.spawn(lane.run(stop.clone()));
             queue
@@ -107,6 +116,8 @@ struct Lane {
     hub: Arc<Hub>,
     announcer: Announcer,
     batch: usize,
+    /// How many messages the last batch held.
+    last_batch: usize,
 }
 
 impl Lane {
@@ -123,19 +134,28 @@ impl Lane {
                 let Some(job) = job else { return };
                 self.held_back.push_back(job);
             }
-            let batch = self.gather();
+            let batch = self.gather().await;
             self.append(batch).await;
         }
     }
 
-    /// The next batch: what was held back, then what waits.
-    fn gather(&mut self) -> Vec<Job> {
+    /// The next batch: what was held back, then what waits, then what comes at once.
+    async fn gather(&mut self) -> Vec<Job> {
         let mut batch = Vec::new();
         let mut ids = HashSet::new();
         let mut held_back = VecDeque::new();
+        let linger_until = Instant::now() + LINGER;
         while batch.len() < self.batch {
-            let Some(job) = self.held_back.pop_front().or_else(|| self.jobs.try_recv().ok()) else {
-                break;
+            let waiting = self.held_back.pop_front().or_else(|| self.jobs.try_recv().ok());
+            let job = match waiting {
+                Some(job) => job,
+                None if batch.len() < self.last_batch / 2 => {
+                    match timeout_at(linger_until.into(), self.jobs.recv()).await {
+                        Ok(Some(job)) => job,
+                        Ok(None) | Err(_) => break,
+                    }
+                }
+                None => break,
             };
             if job.queued_at.elapsed() > PATIENCE {
                 let _ = job.reply.send(Err(overloaded()));
@@ -148,6 +168,7 @@ impl Lane {
         }
         held_back.append(&mut self.held_back);
         self.held_back = held_back;
+        self.last_batch = batch.len();
         batch
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    model::Result,
+    model::{Error, Result},
     store::{LoginPoint, Store},
 };
 
@@ -50,10 +50,15 @@ impl LoginPoints {
 
     /// Commits a login point.
     pub(super) async fn hold(&self, point: LoginPoint) -> Result<Held> {
-        // Held before it stands, so that it goes even when this call is given up half-way.
         let held = Held { point, left: self.left.clone() };
-        self.store.add_login_points(self.node_no, &[point]).await?;
-        Ok(held)
+        let (store, node_no) = (self.store.clone(), self.node_no);
+        // A task of its own, so that a call that is given up half-way cannot have the login point
+        // removed before it stands.
+        let adding = tokio::spawn(async move {
+            store.add_login_point(node_no, point).await?;
+            Ok(held)
+        });
+        adding.await.map_err(Error::internal)?
     }
 
     /// Stops removing.

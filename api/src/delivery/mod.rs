@@ -69,29 +69,30 @@ pub struct PlantedBugs {
 }
 
 impl Delivery {
-    /// Registers the node and starts its tasks.
-    pub async fn start(store: Store, settings: DeliverySettings) -> Result<Self> {
+    /// Registers the node and starts its tasks. What keeps the node in the cluster goes over `control`,
+    /// so that requests which use up all the connections of `store` do not make it count as dead.
+    pub async fn start(store: Store, control: Store, settings: DeliverySettings) -> Result<Self> {
         let version = env!("CARGO_PKG_VERSION");
-        let node_no = store.register_node(&settings.node_id, version).await?;
+        let node_no = control.register_node(&settings.node_id, version).await?;
         let hub = Arc::new(Hub::default());
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let bus = bus::open(&store, settings.bus_url.as_ref()).await?;
+        let bus = bus::open(&control, settings.bus_url.as_ref()).await?;
         let announcer = Announcer::default();
         let teller = announcer::Teller {
             announcer: announcer.clone(),
-            store: store.clone(),
+            store: control.clone(),
             bus: bus.clone(),
             node_no,
             lose_hints: settings.bugs.lose_hints,
         };
         tasks.spawn(announcer.stopped().run_until_cancelled_owned(teller.run()));
-        let login_points = LoginPoints::start(store.clone(), node_no, &tasks);
+        let login_points = LoginPoints::start(control.clone(), node_no, &tasks);
         let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
             store.append_connection(settings.bugs.count_outside_transaction)
         });
         let node = node::Node {
-            store: store.clone(),
+            store: control,
             hub: hub.clone(),
             bus,
             announcer: announcer.clone(),

@@ -80,9 +80,11 @@ impl Node {
                     }
                     tracing::warn!("hints may have been lost; listening again");
                 }
-                Err(error) => tracing::warn!(%error, "cannot listen for hints"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot listen for hints");
+                    sleep(PAUSE).await;
+                }
             }
-            sleep(PAUSE).await;
         }
     }
 
@@ -116,7 +118,7 @@ impl Node {
         if !heartbeat.known {
             tracing::info!("registering the node and its streams anew");
             self.store.restore_node(self.node_no, &self.node_id, self.version).await?;
-            self.store.add_login_points(self.node_no, &self.hub.points()).await?;
+            self.store.restore_login_points(self.node_no, &self.hub.points()).await?;
             return Ok(true);
         }
         let mut peers = self.peers.lock();

@@ -21,9 +21,11 @@ use crate::model::{
 use crate::telemetry;
 
 /// Set on every connection that appends. The counters must be locked in the order of owners, which
-/// only the nested loop over the sorted owners does.
+/// only the nested loop over the sorted owners does. Between the two round trips there is nothing to
+/// wait for, so a node that lets the server wait has stopped.
 pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off \
-     -c enable_seqscan=off -c plan_cache_mode=force_generic_plan";
+     -c enable_seqscan=off -c plan_cache_mode=force_generic_plan \
+     -c idle_in_transaction_session_timeout=2s";
 
 /// For how long a batch is run again after a failure that is nobody's fault.
 const RETRY_FOR: Duration = Duration::from_secs(5);
@@ -156,13 +158,15 @@ impl AppendConnection {
         let mut results: Vec<Option<Result<Appended>>> = vec![None; batch.len()];
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
+        // Whether an earlier attempt may have been committed.
+        let mut in_doubt = false;
         loop {
             let open: Vec<usize> = (0..batch.len()).filter(|&i| results[i].is_none()).collect();
             if open.is_empty() {
                 break;
             }
             let items: Vec<&Append> = open.iter().map(|&i| &batch[i]).collect();
-            match self.attempt(&items).await {
+            match self.attempt(&items, in_doubt).await {
                 Ok(Attempt::Committed(appended)) => {
                     for (i, appended) in open.into_iter().zip(appended) {
                         results[i] = Some(Ok(appended));
@@ -174,6 +178,7 @@ impl AppendConnection {
                     }
                 }
                 Err(error) => {
+                    in_doubt |= error.code().is_none_or(is_shutdown);
                     self.recover(&error).await;
                     if began.elapsed() > RETRY_FOR || !worth_another_try(&error) {
                         let error = Error::from(error);
@@ -192,12 +197,16 @@ impl AppendConnection {
         results.into_iter().flatten().collect()
     }
 
-    async fn attempt(&mut self, items: &[&Append]) -> Result<Attempt, tokio_postgres::Error> {
+    async fn attempt(
+        &mut self,
+        items: &[&Append],
+        in_doubt: bool,
+    ) -> Result<Attempt, tokio_postgres::Error> {
         let session = match &mut self.session {
             Some(session) => session,
             none => none.insert(LaneSession::open(&self.store, self.begin).await?),
         };
-        session.attempt(items).await
+        session.attempt(items, in_doubt).await
     }
 
     /// Leaves the failed transaction; drops the connection where that does not work.
@@ -220,9 +229,13 @@ impl LaneSession {
         Ok(Self { client, begin, count, check, insert })
     }
 
-    async fn attempt(&mut self, items: &[&Append]) -> Result<Attempt, tokio_postgres::Error> {
+    async fn attempt(
+        &mut self,
+        items: &[&Append],
+        in_doubt: bool,
+    ) -> Result<Attempt, tokio_postgres::Error> {
         let (counters, refused) = self.lock_and_check(items).await?;
-        let refused = refusals(items, &counters, &refused);
+        let refused = refusals(items, &counters, &refused, in_doubt);
         if !refused.is_empty() {
             self.client.batch_execute("ROLLBACK").await?;
             return Ok(Attempt::Refused(refused));
@@ -403,39 +416,51 @@ fn refusals(
     items: &[&Append],
     counters: &BTreeMap<i64, Counter>,
     checked: &[Row],
+    in_doubt: bool,
 ) -> Vec<(usize, Result<Appended>)> {
     let mut refused: BTreeMap<usize, Result<Appended>> = BTreeMap::new();
     for (position, item) in items.iter().enumerate() {
-        if !counters.contains_key(&item.recipient.0) {
+        if !counters.contains_key(&item.sender.0) {
+            refused.insert(position, Err(Error::InvalidToken("the token's user is not known")));
+        } else if !counters.contains_key(&item.recipient.0) {
             refused.insert(position, Err(Error::UserNotFound(item.recipient_id.clone())));
         }
     }
     for row in checked {
         let position = usize::try_from(row.get::<_, i64>("item")).unwrap_or(usize::MAX);
         if let Some(item) = items.get(position) {
-            refused.insert(position, verdict(item, row));
+            refused.insert(position, verdict(item, row, in_doubt));
         }
     }
     refused.into_iter().collect()
 }
 
-fn verdict(item: &Append, row: &Row) -> Result<Appended> {
+fn verdict(item: &Append, row: &Row, in_doubt: bool) -> Result<Appended> {
+    // A message that this very call has committed stands, whatever became of its session since.
+    if in_doubt && let Some(appended) = earlier(item, row) {
+        return Ok(appended);
+    }
     if row.get::<_, Option<Uuid>>("session_id").is_none() {
         return Err(Error::InvalidToken("the token's session is not known"));
     }
     if let Some(end) = read_end(row) {
         return Err(end.into());
     }
+    earlier(item, row).ok_or(Error::ClientMessageIdConflict)
+}
+
+/// The same message, where it stands already.
+fn earlier(item: &Append, row: &Row) -> Option<Appended> {
     let same_recipient = row.get::<_, Option<i64>>("conversation") == Some(item.recipient.0);
     let same_content = row.get::<_, Option<&[u8]>>("content_hash") == Some(&item.content_hash);
     if !(same_recipient && same_content) {
-        return Err(Error::ClientMessageIdConflict);
+        return None;
     }
     let cursor = Cursor { epoch: row.get("epoch"), seq: row.get("seq") };
     let copies: Option<Vec<i64>> = row.get("copies");
     let others = copies.unwrap_or_default();
     let others = others.chunks_exact(2).map(|copy| (UserNo(copy[0]), copy[1]));
-    Ok(Appended {
+    Some(Appended {
         message_id: MessageId { sender: item.sender, sender_seq: cursor.seq },
         cursor,
         appended_at: row.get("appended_at"),
@@ -443,6 +468,11 @@ fn verdict(item: &Append, row: &Row) -> Result<Appended> {
         places: std::iter::once((item.sender, cursor.seq)).chain(others).collect(),
         entries: Vec::new(),
     })
+}
+
+/// Whether the server was on its way down.
+fn is_shutdown(code: &SqlState) -> bool {
+    code.code().starts_with("57P")
 }
 
 /// Whether a batch that failed so may succeed when it is run again as it is. That includes a lost
@@ -456,7 +486,7 @@ fn worth_another_try(error: &tokio_postgres::Error) -> bool {
         SqlState::UNIQUE_VIOLATION,
     ];
     match error.code() {
-        Some(code) => PASSING.contains(code) || code.code().starts_with("57P"),
+        Some(code) => PASSING.contains(code) || is_shutdown(code),
         None => true,
     }
 }

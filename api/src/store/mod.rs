@@ -65,7 +65,11 @@ impl Store {
         config
             .application_name("imd")
             .connect_timeout(Duration::from_secs(5))
-            .tcp_user_timeout(Duration::from_secs(10));
+            // A server that has vanished without a word is noticed within seconds.
+            .tcp_user_timeout(Duration::from_secs(10))
+            .keepalives_idle(Duration::from_secs(5))
+            .keepalives_interval(Duration::from_secs(2))
+            .keepalives_retries(3);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
             .max_size(pool_size)

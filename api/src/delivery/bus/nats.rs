@@ -28,7 +28,6 @@ impl NatsBus {
             .name("imd")
             .retry_on_initial_connect()
             .event_callback(move |event| {
-                tracing::info!(%event, "NATS");
                 if matches!(event, Event::Connected | Event::Disconnected | Event::SlowConsumer(_))
                 {
                     count.send_modify(|breaks| *breaks += 1);
