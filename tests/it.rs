@@ -1,1 +1,20 @@
 //! Tests of imd through its public contract, on a real PostgreSQL.
+//!
+//! Each behaviour is tested over both transports where both have it, on a database of its own. What a
+//! test holds of the design's invariants its name or its comment says: I1 one session per type, I2 told
+//! why, I3 no grace, I4 stored before said, I5 gap-free, I6 same story everywhere, I7 idempotent,
+//! I8 never silent, I9 the bus is a hint, I10 bounded, I11 stateless.
+
+mod admin;
+mod append;
+mod authorization;
+mod faults;
+mod history;
+mod layout;
+mod login;
+mod nodes;
+mod process;
+mod send;
+mod sessions;
+mod subscribe;
+mod support;

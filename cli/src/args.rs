@@ -8,8 +8,8 @@ use tonic::transport::Uri;
 use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
-        audit::AuditArgs, completions::CompletionsArgs, demo::DemoArgs, sessions::SessionsCommand,
-        status::StatusArgs, users::UsersCommand,
+        audit::AuditArgs, bench::BenchArgs, completions::CompletionsArgs, demo::DemoArgs,
+        sessions::SessionsCommand, status::StatusArgs, users::UsersCommand,
     },
 };
 
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Play a conversation over several terminals against a running server, and check it
     Demo(DemoArgs),
+    /// Load a cluster, measure it, and check that it loses, doubles and reorders nothing
+    Bench(BenchArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }

@@ -42,6 +42,9 @@ pub(crate) enum Error {
     /// The demo did not see what it should have.
     #[error("{0}")]
     Demo(String),
+    /// The benchmark could not be run, or found a violation.
+    #[error("{0}")]
+    Bench(String),
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -51,7 +54,11 @@ impl Error {
     /// The exit code, as `imctl --help` lists them.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Server(_) | Self::NothingMatched(_) | Self::Demo(_) | Self::Output(_) => FAILED,
+            Self::Server(_)
+            | Self::NothingMatched(_)
+            | Self::Demo(_)
+            | Self::Bench(_)
+            | Self::Output(_) => FAILED,
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } => UNREACHABLE,
             Self::BadKey(_) | Self::NoKey(_) | Self::Refused { .. } => REFUSED,

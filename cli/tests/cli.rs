@@ -74,6 +74,7 @@ fn help_of_every_command() {
         "status",
         "audit",
         "demo",
+        "bench",
         "completions",
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

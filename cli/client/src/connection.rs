@@ -1,50 +1,56 @@
-//! One HTTP/2 connection to one of the servers.
+//! The connection to one of the servers.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tonic::transport::Uri;
+
+use crate::{
+    error::Error,
+    wire::{Server, Wire},
 };
 
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
-
-use crate::error::Error;
-
-/// How long connecting may take, and after that the answer to one call.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often a quiet connection is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-
-/// A connection to one of several servers of a cluster, which may all be given. Several terminals can
-/// share one. It opens with its first call; when it fails, the next call opens one to the next server.
-/// Cheap to clone.
+/// A connection to one of several servers of a cluster. Several terminals can share one. It opens with
+/// its first call; when it fails, the next call opens one to the next server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    servers: Vec<Endpoint>,
+    servers: Vec<Server>,
     current: Mutex<Line>,
 }
 
 /// A connection to one server; `number` tells it from those before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    pub(crate) channel: Channel,
+    pub(crate) wire: Wire,
     number: usize,
 }
 
 impl Connection {
-    /// A connection to the first of `servers` that answers, tried in this order: the URLs of public
-    /// listeners. Clients that turn the list each by another amount spread over the servers. To be
-    /// called within a tokio runtime.
+    /// An HTTP/2 connection for gRPC to the first of `servers` that answers, tried in this order: the
+    /// URLs of public listeners. Clients that turn the list each by another amount spread over the
+    /// servers. To be called within a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Servers`] when there is none, or one whose URL cannot be used.
     pub fn new(servers: &[Uri]) -> Result<Self, Error> {
-        let servers: Vec<_> = servers.iter().map(endpoint).collect::<Result<_, _>>()?;
+        Self::open(servers.iter().map(Server::grpc).collect::<Result<_, _>>()?)
+    }
+
+    /// The same for REST and Server-Sent Events over HTTP/1.1, without TLS, with as many connections
+    /// as there are calls and streams at a time.
+    ///
+    /// # Errors
+    /// As [`Connection::new`].
+    #[cfg(feature = "rest")]
+    pub fn rest(servers: &[Uri]) -> Result<Self, Error> {
+        Self::open(servers.iter().map(Server::rest).collect::<Result<_, _>>()?)
+    }
+
+    fn open(servers: Vec<Server>) -> Result<Self, Error> {
         let first = servers.first().ok_or_else(|| Error::Servers("there is none".to_owned()))?;
-        let current = Mutex::new(Line { channel: first.connect_lazy(), number: 0 });
+        let current = Mutex::new(Line { wire: first.connect(), number: 0 });
         Ok(Self(Arc::new(Shared { servers, current })))
     }
 
@@ -59,23 +65,16 @@ impl Connection {
         if current.number == failed.number {
             let number = failed.number + 1;
             let server = &self.0.servers[number % self.0.servers.len()];
-            *current = Line { channel: server.connect_lazy(), number };
+            *current = Line { wire: server.connect(), number };
         }
     }
-}
 
-fn endpoint(server: &Uri) -> Result<Endpoint, Error> {
-    let endpoint = Endpoint::from(server.clone())
-        .connect_timeout(PATIENCE)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(PATIENCE)
-        .keep_alive_while_idle(true);
-    if server.scheme_str() != Some("https") {
-        return Ok(endpoint);
+    /// Leaves the server when the error is of a kind that another one may not have.
+    pub(crate) fn leave_if_at_fault(&self, line: &Line, error: &Error) {
+        if error.is_of_the_server() {
+            self.leave(line);
+        }
     }
-    let secured = endpoint.tls_config(ClientTlsConfig::new().with_native_roots());
-    secured.map_err(|wrong| Error::Servers(format!("{server}: {wrong}")))
 }
 
 #[cfg(test)]

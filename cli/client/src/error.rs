@@ -17,7 +17,7 @@ pub enum Error {
     #[error("the session has ended: {}", .0.reason().as_str_name().trim_start_matches("END_REASON_"))]
     SessionEnded(Box<SessionEnd>),
     /// imd answered with an error.
-    #[error("{} ({})", .0.message(), .0.code)]
+    #[error("{} ({})", .0.message, .0.code)]
     Answer(Box<Answer>),
     /// No connection, or one that broke before the answer.
     #[error("no answer: {0}")]
@@ -37,16 +37,8 @@ pub struct Answer {
     pub code: String,
     /// When to try again, if the server says so.
     pub retry_after: Option<Duration>,
-    /// The answer as it came.
-    pub status: Status,
-}
-
-impl Answer {
     /// The server's words, for people.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        self.status.message()
-    }
+    pub message: String,
 }
 
 impl Error {
@@ -110,37 +102,43 @@ impl Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let Some(info) = status.get_details_error_info() else {
-            return without_details(status);
+            return without_details(&status);
         };
         if info.reason == "session_ended" {
-            let said = |name: &str| info.metadata.get(name).cloned().unwrap_or_default();
-            let reason = EndReason::from_str_name(&format!("END_REASON_{}", said("end_reason")));
-            return Self::SessionEnded(Box::new(SessionEnd {
-                reason: reason.unwrap_or_default().into(),
-                by_terminal_type: said("ended_by_terminal_type"),
-                by_device_name: said("ended_by_device_name"),
-                ended_at: said("ended_at").parse().ok(),
-                note: said("note"),
-            }));
+            return session_ended(|name| info.metadata.get(name).cloned().unwrap_or_default());
         }
         let retry_after = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
-        Self::Answer(Box::new(Answer { code: info.reason, retry_after, status }))
+        let message = status.message().to_owned();
+        Self::Answer(Box::new(Answer { code: info.reason, retry_after, message }))
     }
 }
 
+/// The end of the session, as the members of an error tell it.
+pub(crate) fn session_ended(said: impl Fn(&str) -> String) -> Error {
+    let reason = EndReason::from_str_name(&format!("END_REASON_{}", said("end_reason")));
+    Error::SessionEnded(Box::new(SessionEnd {
+        reason: reason.unwrap_or_default().into(),
+        by_terminal_type: said("ended_by_terminal_type"),
+        by_device_name: said("ended_by_device_name"),
+        ended_at: said("ended_at").parse().ok(),
+        note: said("note"),
+    }))
+}
+
 /// imd gives details with each of its errors: this one comes from the way there, or from elsewhere.
-fn without_details(status: Status) -> Error {
+fn without_details(status: &Status) -> Error {
     match status.code() {
         Code::Unavailable
         | Code::Unknown
         | Code::Internal
         | Code::Cancelled
         | Code::Aborted
-        | Code::ResourceExhausted => Error::Connection(innermost(&status)),
+        | Code::ResourceExhausted => Error::Connection(innermost(status)),
         Code::DeadlineExceeded => Error::Timeout,
         code => {
             let code = format!("{code:?}").to_lowercase();
-            Error::Answer(Box::new(Answer { code, retry_after: None, status }))
+            let message = status.message().to_owned();
+            Error::Answer(Box::new(Answer { code, retry_after: None, message }))
         }
     }
 }
@@ -156,14 +154,16 @@ fn innermost(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use tonic_types::ErrorDetails;
 
     use super::*;
 
     fn answer(code: Code, reason: &str, metadata: &[(&str, &str)]) -> Error {
-        let metadata = metadata.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let details =
-            ErrorDetails::with_error_info(reason, "imd", metadata.collect::<Vec<(String, String)>>());
+        let metadata: HashMap<String, String> =
+            metadata.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let details = ErrorDetails::with_error_info(reason, "imd", metadata);
         Status::with_error_details(code, "no", details).into()
     }
 

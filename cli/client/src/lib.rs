@@ -42,6 +42,7 @@ pub mod history;
 mod session;
 mod terminal;
 mod timeline;
+mod wire;
 
 /// The messages of the contract.
 pub use imd_proto::v1 as proto;

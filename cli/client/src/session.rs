@@ -5,16 +5,11 @@ use std::{
     time::Duration,
 };
 
-use imd_proto::v1::{
-    RefreshRequest, SessionEnd, Tokens, auth_service_client::AuthServiceClient,
-};
-use tokio::time::{Instant, timeout};
+use imd_proto::v1::{SessionEnd, Tokens};
+use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::{
-    connection::{Connection, PATIENCE},
-    error::Error,
-};
+use crate::{connection::Connection, error::Error};
 
 /// How long to go on with the token there is after an early renewal failed.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -95,16 +90,10 @@ impl Session {
         }
         let token = self.unless_ended(token)?;
         let line = self.connection.line();
-        let mut auth = AuthServiceClient::new(line.channel.clone());
-        let answer = timeout(PATIENCE, auth.refresh(RefreshRequest { refresh_token })).await;
-        let answer = answer.map_err(|_| Error::Timeout).and_then(|answer| Ok(answer?.into_inner()));
-        let tokens = answer.map_err(|error| {
-            if error.is_of_the_server() {
-                self.connection.leave(&line);
-            }
+        let tokens = line.wire.refresh(refresh_token).await.map_err(|error| {
+            self.connection.leave_if_at_fault(&line, &error);
             self.note(error)
         })?;
-        let tokens = tokens.tokens.ok_or(Error::Contract("no tokens"))?;
         let renewed = Held::new(tokens, token.number + 1)?;
         let token = renewed.access.clone();
         self.held(|held| *held = renewed);

@@ -2,12 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use imd_proto::v1::{
-    GetInfoRequest, LoginRequest, LoginResponse, LogoutRequest, SendRequest, SendResponse,
-    auth_service_client::AuthServiceClient, info_service_client::InfoServiceClient,
-    message_service_client::MessageServiceClient,
-};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use imd_proto::v1::{LoginRequest, LoginResponse, SendRequest, SendResponse};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -16,11 +12,8 @@ use tonic::{
 };
 
 use crate::{
-    backoff::Backoff,
-    connection::{Connection, PATIENCE},
-    error::Error,
-    session::Session,
-    timeline::Timeline,
+    backoff::Backoff, connection::Connection, error::Error, session::Session, timeline::Timeline,
+    wire::Wire,
 };
 
 /// A channel whose calls carry a bearer token.
@@ -75,23 +68,14 @@ impl Terminal {
     /// [`Error::Answer`] as the contract has it for `Login`; no connection; no answer in time.
     pub async fn login(connection: Connection, request: LoginRequest) -> Result<Self, Error> {
         let line = connection.line();
-        let mut auth = AuthServiceClient::new(line.channel.clone());
-        let mut info = InfoServiceClient::new(line.channel.clone());
-        let calls = async { tokio::try_join!(auth.login(request), info.get_info(GetInfoRequest {})) };
-        let answers = timeout(PATIENCE, calls).await.map_err(|_| Error::Timeout);
-        let answers = answers.and_then(|answers| answers.map_err(Error::from));
-        let (login, info) = answers.inspect_err(|error| {
-            if error.is_of_the_server() {
-                connection.leave(&line);
-            }
-        })?;
-        let mut login = login.into_inner();
+        let login = line.wire.login(request).await;
+        let (mut login, heartbeat) =
+            login.inspect_err(|error| connection.leave_if_at_fault(&line, error))?;
         let tokens = login.tokens.take().ok_or(Error::Contract("no tokens"))?;
-        let heartbeat = u64::try_from(info.get_ref().heartbeat_interval).unwrap_or(0).max(1);
         Ok(Self {
             session: Arc::new(Session::new(connection, tokens)?),
             login: Arc::new(login),
-            silence: Duration::from_secs(3 * heartbeat),
+            silence: 3 * heartbeat,
         })
     }
 
@@ -127,7 +111,8 @@ impl Terminal {
                 Err(_) => Error::Timeout,
             };
             outcome_unknown |= cause.outcome_unknown();
-            let again = Instant::now() + backoff.next().max(cause.retry_after().unwrap_or_default());
+            let again =
+                Instant::now() + backoff.next().max(cause.retry_after().unwrap_or_default());
             if !cause.may_pass() || again >= give_up {
                 return Err(SendError { cause, outcome_unknown, attempts });
             }
@@ -140,20 +125,13 @@ impl Terminal {
         let mut renewed = false;
         loop {
             let line = self.session.connection.line();
-            let mut request = Request::new(message.clone());
-            request.metadata_mut().insert("authorization", token.bearer.clone());
-            let mut messages = MessageServiceClient::new(line.channel.clone());
-            let answer = timeout(PATIENCE, messages.send(request)).await;
-            let answer = answer.map_err(|_| Error::Timeout);
-            match answer.and_then(|answer| Ok(answer?.into_inner())) {
+            match line.wire.send(&token, message.clone()).await {
                 Err(error) if error.is_of_the_token() && !renewed => {
                     token = self.session.renew(&token).await?;
                     renewed = true;
                 }
                 Err(error) => {
-                    if error.is_of_the_server() {
-                        self.session.connection.leave(&line);
-                    }
+                    self.session.connection.leave_if_at_fault(&line, &error);
                     return Err(self.session.note(error));
                 }
                 Ok(response) => return Ok(response),
@@ -165,11 +143,15 @@ impl Terminal {
     /// To be asked for anew with each use.
     ///
     /// # Errors
-    /// [`Error::SessionEnded`]; those of a refresh, when the token had to be renewed.
+    /// [`Error::SessionEnded`]; those of a refresh, when the token had to be renewed; [`Error::Servers`]
+    /// when the connection is not one for gRPC.
     pub async fn channel(&self) -> Result<AuthorizedChannel, Error> {
         let token = self.session.access_token().await?;
-        let channel = self.session.connection.line().channel;
-        Ok(InterceptedService::new(channel, Bearer(token.bearer)))
+        match self.session.connection.line().wire {
+            Wire::Grpc(channel) => Ok(InterceptedService::new(channel, Bearer(token.bearer))),
+            #[cfg(feature = "rest")]
+            Wire::Rest(_) => Err(Error::Servers("they are used over REST".to_owned())),
+        }
     }
 
     /// Ends the session.
@@ -177,9 +159,8 @@ impl Terminal {
     /// # Errors
     /// [`Error::SessionEnded`] when it had ended already; no connection; no answer in time.
     pub async fn logout(&self) -> Result<(), Error> {
-        let mut auth = AuthServiceClient::new(self.channel().await?);
-        let answer = timeout(PATIENCE, auth.logout(LogoutRequest {})).await;
-        let answer = answer.map_err(|_| Error::Timeout).and_then(|answer| Ok(answer?));
-        answer.map(drop).map_err(|error| self.session.note(error))
+        let token = self.session.access_token().await?;
+        let ended = self.session.connection.line().wire.logout(&token).await;
+        ended.map_err(|error| self.session.note(error))
     }
 }

@@ -3,17 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use imd_proto::v1::{
-    Entry, HistoryTruncated, SubscribeRequest, SubscribeResponse, TimelineReset, TimelineState,
-    message_service_client::MessageServiceClient, subscribe_response::Event as Received,
+    Entry, HistoryTruncated, TimelineReset, TimelineState, subscribe_response::Event as Received,
 };
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tonic::{Request, Streaming};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     backoff::Backoff,
-    connection::{Line, PATIENCE},
+    connection::Line,
     error::Error,
-    session::Session,
+    session::{AccessToken, Session},
+    wire::{Events, ended},
 };
 
 /// A place to follow from: the oldest entry that can be had.
@@ -24,6 +23,7 @@ pub const NOW: &str = "now";
 
 /// What a timeline says.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is an entry")]
 pub enum Event {
     /// A stream is open: the first one, or after an interruption the next one. How far the timeline
     /// reaches.
@@ -42,8 +42,10 @@ pub enum Event {
 pub struct Timeline {
     session: Arc<Session>,
     cursor: String,
-    /// The seq of the last entry delivered; none before the first stream has opened.
+    /// The place of the cursor; none where it is not known yet.
     last_seq: Option<i64>,
+    /// The epoch of the timeline as the last stream opened.
+    epoch: i64,
     stream: Option<Stream>,
     silence: Duration,
     /// When to open a stream again, after one has failed.
@@ -56,7 +58,7 @@ pub struct Timeline {
 
 #[derive(Debug)]
 struct Stream {
-    events: Streaming<SubscribeResponse>,
+    events: Events,
     line: Line,
     /// When it counts as dead unless something is heard.
     dead_at: Instant,
@@ -67,7 +69,8 @@ impl Timeline {
         Self {
             session,
             cursor: after.to_owned(),
-            last_seq: None,
+            last_seq: after.split_once('.').and_then(|(_, seq)| seq.parse().ok()),
+            epoch: 0,
             stream: None,
             silence,
             again_at: None,
@@ -113,15 +116,15 @@ impl Timeline {
             let Some(stream) = &mut self.stream else {
                 return self.open().await.map(Event::Opened);
             };
-            match timeout_at(stream.dead_at, stream.events.message()).await {
-                Ok(Ok(Some(SubscribeResponse { event }))) => {
+            match timeout_at(stream.dead_at, stream.events.next()).await {
+                Ok(Ok(Some(event))) => {
                     stream.dead_at = Instant::now() + self.silence;
                     if let Some(event) = self.take(event)? {
                         return Ok(event);
                     }
                 }
-                Ok(Ok(None)) => self.lost(&Error::Connection("the stream ended".to_owned()))?,
-                Ok(Err(status)) => self.lost(&status.into())?,
+                Ok(Ok(None)) => self.lost(&ended())?,
+                Ok(Err(error)) => self.lost(&error)?,
                 Err(_) => self.lost(&Error::Timeout)?,
             }
         }
@@ -141,10 +144,12 @@ impl Timeline {
                 Ok(Some(Event::Entry(entry)))
             }
             Some(Received::HistoryTruncated(gone)) => {
-                self.last_seq = self.last_seq.max(Some(gone.to));
+                self.last_seq = Some(gone.to);
+                self.cursor = format!("{}.{}", self.epoch, gone.to);
                 Ok(Some(Event::HistoryTruncated(gone)))
             }
             Some(Received::TimelineReset(reset)) => {
+                self.epoch = reset.epoch;
                 self.last_seq = None;
                 FLOOR.clone_into(&mut self.cursor);
                 Ok(Some(Event::TimelineReset(reset)))
@@ -203,52 +208,40 @@ impl Timeline {
 
     /// The first stream fixes where `now` is.
     fn opened(&mut self, state: TimelineState) {
+        self.epoch = state.epoch;
         if self.cursor == NOW {
             self.cursor = format!("{}.{}", state.epoch, state.last_seq);
             self.last_seq = Some(state.last_seq);
         }
     }
 
-    async fn try_open(&self) -> Result<(Stream, TimelineState), Error> {
+    async fn try_open(&mut self) -> Result<(Stream, TimelineState), Error> {
         let token = self.session.access_token().await?;
-        match self.subscribe(token.bearer.clone()).await {
+        match self.subscribe(&token).await {
             Err(error) if error.is_of_the_token() => {
                 let token = self.session.renew(&token).await?;
-                self.subscribe(token.bearer).await
+                self.subscribe(&token).await
             }
             opened => opened,
         }
     }
 
-    async fn subscribe(
-        &self,
-        bearer: tonic::metadata::AsciiMetadataValue,
-    ) -> Result<(Stream, TimelineState), Error> {
+    async fn subscribe(&mut self, token: &AccessToken) -> Result<(Stream, TimelineState), Error> {
         let line = self.session.connection.line();
-        let mut request = Request::new(SubscribeRequest { after: self.cursor.clone() });
-        request.metadata_mut().insert("authorization", bearer);
-        let mut messages = MessageServiceClient::new(line.channel.clone());
-        let opening = async {
-            let mut events = messages.subscribe(request).await?.into_inner();
-            Ok((events.message().await?, events))
-        };
-        let opened = timeout(PATIENCE, opening).await.unwrap_or(Err(Error::Timeout));
-        let (first, events) = opened.inspect_err(|error| {
-            if error.is_of_the_server() {
-                self.session.connection.leave(&line);
-            }
-        })?;
-        match first.map(|first| first.event) {
-            Some(Some(Received::Opened(state))) => {
+        let opened = line.wire.subscribe(token, &self.cursor).await;
+        let (first, events) =
+            opened.inspect_err(|error| self.session.connection.leave_if_at_fault(&line, error))?;
+        match first {
+            Some(Received::Opened(state)) => {
                 let dead_at = Instant::now() + self.silence;
                 Ok((Stream { events, line, dead_at }, state))
             }
-            Some(Some(Received::SessionEnded(end))) => Err(Error::SessionEnded(Box::new(end))),
-            Some(Some(Received::Reconnect(_))) | None => {
+            Some(Received::SessionEnded(end)) => Err(Error::SessionEnded(Box::new(end))),
+            Some(Received::Reconnect(_)) => {
                 self.session.connection.leave(&line);
                 Err(Error::Connection("the server sends its streams elsewhere".to_owned()))
             }
-            Some(_) => Err(Error::Contract("a stream has to begin with `opened`")),
+            _ => Err(Error::Contract("a stream has to begin with `opened`")),
         }
     }
 }

@@ -104,7 +104,8 @@ impl Check<'_> {
 
     /// The messages that a terminal saw, sorted.
     fn each_once(&mut self, sightings: &Sightings) -> Vec<SendNo> {
-        let mut seen: Vec<(SendNo, i64)> = sightings.entries.iter().filter_map(message_at).collect();
+        let mut seen: Vec<(SendNo, i64)> =
+            sightings.entries.iter().filter_map(message_at).collect();
         seen.sort_unstable();
         for pair in seen.windows(2) {
             let [(one, first), (other, second)] = [pair[0], pair[1]];

@@ -5,7 +5,7 @@
 //! goes out and with [`History::acked`] or [`History::refused`] *after* the answer; one that is neither
 //! is unknown: it may stand in the timelines of all participants or of none. Each terminal keeps its
 //! own [`Sightings`]. Bodies are not kept: a message is known by its number, which [`Marks`] puts into
-//! the body. It takes some 32 bytes a message and 16 bytes a delivery.
+//! the body. It takes some 40 bytes a message and 24 bytes a delivery.
 //!
 //! ```
 //! use imd_client::history::{History, Marks};

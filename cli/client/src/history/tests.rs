@@ -18,9 +18,10 @@ struct Run {
     history: History,
     ann: User,
     bob: User,
-    /// What ann's phone and pc, and bob's phone and pc got.
+    /// Ann's phone and pc, and bob's phone and pc.
+    terminals: [Sightings; 4],
+    /// What each of them got.
     got: [Vec<Got>; 4],
-    left: [bool; 4],
 }
 
 const ANNS: [usize; 2] = [0, 1];
@@ -31,7 +32,9 @@ impl Run {
     fn new() -> Self {
         let mut history = History::default();
         let (ann, bob) = (history.user("ann"), history.user("bob"));
-        Self { history, ann, bob, got: Default::default(), left: [false; 4] }
+        let terminals = [(ann, "phone"), (ann, "pc"), (bob, "phone"), (bob, "pc")]
+            .map(|(user, name)| history.terminal(user, name, 0));
+        Self { history, ann, bob, terminals, got: Default::default() }
     }
 
     /// Three messages from ann to bob, one after the other.
@@ -52,21 +55,29 @@ impl Run {
         send
     }
 
+    /// Changes what some terminals got.
+    fn plant(&mut self, terminals: [usize; 2], mut fault: impl FnMut(&mut Vec<Got>)) {
+        for terminal in terminals {
+            fault(&mut self.got[terminal]);
+        }
+    }
+
     fn check(mut self) -> Vec<String> {
-        // The terminals were there from the start.
-        let (sends, at_the_start) = (std::mem::take(&mut self.history.sends), 0);
-        let users = [self.ann, self.ann, self.bob, self.bob];
-        let names = ["phone", "pc", "phone", "pc"];
-        for (number, got) in self.got.into_iter().enumerate() {
-            let mut terminal = self.history.terminal(users[number], names[number], at_the_start);
-            got.iter().for_each(|got| terminal.message(got.seq, got.send, got.id));
-            if self.left[number] {
-                terminal.left();
+        for (mut terminal, got) in self.terminals.into_iter().zip(self.got) {
+            for Got { seq, send, id } in got {
+                terminal.message(seq, send, id);
             }
             self.history.add(terminal);
         }
-        self.history.sends = sends;
         self.history.check().iter().map(ToString::to_string).collect()
+    }
+}
+
+/// The same messages in the opposite order.
+fn turn_round(got: &mut [Got]) {
+    got.reverse();
+    for (got, seq) in got.iter_mut().zip(1..) {
+        got.seq = seq;
     }
 }
 
@@ -104,7 +115,7 @@ fn the_sending_user_must_see_it_too() {
 #[test]
 fn a_message_lost_for_a_whole_user_is_missing_on_all_terminals() {
     let mut run = Run::of_three();
-    BOBS.map(|terminal| run.got[terminal].pop());
+    run.plant(BOBS, |got| got.truncate(2));
     assert_eq!(
         run.check(),
         [
@@ -118,7 +129,7 @@ fn a_message_lost_for_a_whole_user_is_missing_on_all_terminals() {
 fn a_terminal_that_left_need_not_have_all() {
     let mut run = Run::of_three();
     run.got[3].pop();
-    run.left[3] = true;
+    run.terminals[3].left();
     assert_eq!(run.check(), [""; 0]);
 }
 
@@ -139,9 +150,7 @@ fn a_repeated_entry_is_found() {
 #[test]
 fn a_message_stored_twice_is_found() {
     let mut run = Run::of_three();
-    for terminal in BOBS {
-        run.got[terminal].push(Got { seq: 4, send: Some(SendNo(1)), id: "m1" });
-    }
+    run.plant(BOBS, |got| got.push(Got { seq: 4, send: Some(SendNo(1)), id: "m1" }));
     assert_eq!(
         run.check(),
         [
@@ -162,8 +171,7 @@ fn two_stories_are_found() {
     // Both at once, so that either order is right, but not both.
     run.history.acked(SendNo(0), "m0", 1);
     run.history.acked(SendNo(1), "m1", 2);
-    run.got[3].reverse();
-    run.got[3].iter_mut().zip(1..).for_each(|(got, seq)| got.seq = seq);
+    turn_round(&mut run.got[3]);
     assert_eq!(
         run.check(),
         [
@@ -179,10 +187,8 @@ fn sends_at_the_same_time_may_stand_in_either_order() {
     for _ in 0..2 {
         run.send();
     }
-    for terminal in ANNS.into_iter().chain(BOBS) {
-        run.got[terminal].reverse();
-        run.got[terminal].iter_mut().zip(1..).for_each(|(got, seq)| got.seq = seq);
-    }
+    run.plant(ANNS, |got| turn_round(got));
+    run.plant(BOBS, |got| turn_round(got));
     run.history.acked(SendNo(0), "m0", 2);
     run.history.acked(SendNo(1), "m1", 1);
     assert_eq!(run.check(), [""; 0]);
@@ -191,10 +197,7 @@ fn sends_at_the_same_time_may_stand_in_either_order() {
 #[test]
 fn sends_one_after_the_other_must_keep_their_order() {
     let mut run = Run::of_three();
-    for terminal in BOBS {
-        run.got[terminal].reverse();
-        run.got[terminal].iter_mut().zip(1..).for_each(|(got, seq)| got.seq = seq);
-    }
+    run.plant(BOBS, |got| turn_round(got));
     assert_eq!(
         run.check(),
         [
@@ -210,7 +213,7 @@ fn sends_one_after_the_other_must_keep_their_order() {
 fn an_invented_message_is_found() {
     for send in [None, Some(SendNo(77))] {
         let mut run = Run::of_three();
-        BOBS.map(|terminal| run.got[terminal].push(Got { seq: 4, send, id: "m9" }));
+        run.plant(BOBS, |got| got.push(Got { seq: 4, send, id: "m9" }));
         assert_eq!(
             run.check(),
             [
@@ -226,9 +229,9 @@ fn a_refused_message_must_not_be_seen() {
     let mut run = Run::of_three();
     let send = run.send();
     run.history.refused(send);
-    ANNS.map(|terminal| run.got[terminal].pop());
+    run.plant(ANNS, |got| got.truncate(3));
     run.got[2].pop();
-    run.left[2] = true;
+    run.terminals[2].left();
     assert_eq!(run.check(), ["bob's pc: entry 4 is message 3 (ann → bob), which was refused"]);
 }
 
@@ -248,7 +251,7 @@ fn a_message_of_others_is_found() {
 #[test]
 fn another_message_id_than_acknowledged_is_found() {
     let mut run = Run::of_three();
-    BOBS.map(|terminal| run.got[terminal][0].id = "other");
+    run.plant(BOBS, |got| got[0].id = "other");
     let found = run.check();
     assert_eq!(found.len(), 2);
     assert!(found[0].ends_with("with another message_id than its sender was told"), "{found:?}");
@@ -282,7 +285,7 @@ fn an_unknown_message_is_everywhere_or_nowhere() {
     }
     let mut run = Run::of_three();
     run.send();
-    BOBS.map(|terminal| run.got[terminal].pop());
+    run.plant(BOBS, |got| got.truncate(3));
     assert_eq!(
         run.check(),
         ["message 3 (ann → bob), given up by its sender, came to 2 of 4 terminals"]

@@ -54,7 +54,9 @@ pub enum Violation {
     #[error("{terminal}: entry {seq} is {message}, which is none of this user's")]
     Astray { terminal: Arc<str>, seq: i64, message: Message },
     /// The acknowledgement named another message.
-    #[error("{terminal}: entry {seq} is {message} with another message_id than its sender was told")]
+    #[error(
+        "{terminal}: entry {seq} is {message} with another message_id than its sender was told"
+    )]
     OtherId { terminal: Arc<str>, seq: i64, message: Message },
     /// The acknowledgement named another place.
     #[error("{terminal}: {message} stands at {seq}, but its sender was told {told}")]

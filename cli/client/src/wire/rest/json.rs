@@ -1,0 +1,270 @@
+//! The JSON of REST as the contract's messages.
+
+use std::{collections::HashMap, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use imd_proto::v1::{self, EndReason, entry::Kind, message::Content, subscribe_response::Event};
+use prost_types::Timestamp;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::error::{Answer, Error, session_ended};
+
+#[derive(Deserialize)]
+pub(super) struct Info {
+    pub(super) heartbeat_interval: i32,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Tokens {
+    access_token: String,
+    expires_in: i32,
+    refresh_token: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct LoginResponse {
+    #[serde(flatten)]
+    tokens: Tokens,
+    session: Session,
+    replaced: Vec<Session>,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    session_id: String,
+    terminal: Terminal,
+    created_at: String,
+    last_used_at: String,
+    online: bool,
+    current: bool,
+    end: Option<SessionEnd>,
+}
+
+#[derive(Deserialize)]
+struct Terminal {
+    r#type: String,
+    device_id: String,
+    device_name: String,
+}
+
+#[derive(Deserialize)]
+struct SessionEnd {
+    reason: String,
+    by_terminal_type: String,
+    by_device_name: String,
+    ended_at: String,
+    note: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SendResponse {
+    message_id: String,
+    seq: i64,
+    cursor: String,
+    conversation_id: String,
+    sent_at: String,
+    duplicate: bool,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    seq: i64,
+    cursor: String,
+    appended_at: String,
+    message: Option<Message>,
+    session_changed: Option<SessionChanged>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message_id: String,
+    conversation_id: String,
+    sender_id: String,
+    #[serde(default)]
+    client_message_id: String,
+    text: Option<String>,
+    content_type: Option<String>,
+    data: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SessionChanged {
+    started: Option<Session>,
+    ended: Vec<Session>,
+}
+
+#[derive(Deserialize)]
+struct TimelineState {
+    epoch: i64,
+    last_seq: i64,
+    floor: i64,
+}
+
+#[derive(Deserialize)]
+struct HistoryTruncated {
+    from: i64,
+    to: i64,
+}
+
+#[derive(Deserialize)]
+struct TimelineReset {
+    epoch: i64,
+}
+
+/// An error, with the members that its code has beside these.
+#[derive(Deserialize)]
+pub(super) struct Problem {
+    code: String,
+    #[serde(default)]
+    detail: String,
+    retry_after: Option<u64>,
+    #[serde(flatten)]
+    members: HashMap<String, serde_json::Value>,
+}
+
+/// Bytes as JSON carries them.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// An event of a stream; none when its name is not known.
+pub(super) fn event(name: &str, data: &str) -> Result<Option<Event>, Error> {
+    Ok(Some(match name {
+        "opened" => Event::Opened(parse::<TimelineState>(data)?.into()),
+        "entry" => Event::Entry(parse::<Entry>(data)?.into()),
+        "history_truncated" => {
+            let HistoryTruncated { from, to } = parse(data)?;
+            Event::HistoryTruncated(v1::HistoryTruncated { from, to })
+        }
+        "timeline_reset" => {
+            let TimelineReset { epoch } = parse(data)?;
+            Event::TimelineReset(v1::TimelineReset { epoch })
+        }
+        "session_ended" => Event::SessionEnded(parse::<SessionEnd>(data)?.into()),
+        "reconnect" => Event::Reconnect(v1::Reconnect {}),
+        _ => return Ok(None),
+    }))
+}
+
+fn parse<T: DeserializeOwned>(data: &str) -> Result<T, Error> {
+    serde_json::from_str(data).map_err(|_| Error::Contract("an event of another shape"))
+}
+
+fn timestamp(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+impl From<Tokens> for v1::Tokens {
+    fn from(tokens: Tokens) -> Self {
+        let Tokens { access_token, expires_in, refresh_token } = tokens;
+        Self { access_token, expires_in, refresh_token }
+    }
+}
+
+impl From<LoginResponse> for v1::LoginResponse {
+    fn from(login: LoginResponse) -> Self {
+        Self {
+            tokens: Some(login.tokens.into()),
+            session: Some(login.session.into()),
+            replaced: login.replaced.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Session> for v1::Session {
+    fn from(session: Session) -> Self {
+        let Terminal { r#type, device_id, device_name } = session.terminal;
+        Self {
+            session_id: session.session_id,
+            terminal: Some(v1::Terminal { r#type, device_id, device_name }),
+            created_at: timestamp(&session.created_at),
+            last_used_at: timestamp(&session.last_used_at),
+            online: session.online,
+            current: session.current,
+            end: session.end.map(Into::into),
+        }
+    }
+}
+
+impl From<SessionEnd> for v1::SessionEnd {
+    fn from(end: SessionEnd) -> Self {
+        let reason = EndReason::from_str_name(&format!("END_REASON_{}", end.reason));
+        Self {
+            reason: reason.unwrap_or_default().into(),
+            by_terminal_type: end.by_terminal_type,
+            by_device_name: end.by_device_name,
+            ended_at: timestamp(&end.ended_at),
+            note: end.note,
+        }
+    }
+}
+
+impl From<SendResponse> for v1::SendResponse {
+    fn from(sent: SendResponse) -> Self {
+        Self {
+            message_id: sent.message_id,
+            seq: sent.seq,
+            cursor: sent.cursor,
+            conversation_id: sent.conversation_id,
+            sent_at: timestamp(&sent.sent_at),
+            duplicate: sent.duplicate,
+        }
+    }
+}
+
+impl From<TimelineState> for v1::TimelineState {
+    fn from(state: TimelineState) -> Self {
+        let TimelineState { epoch, last_seq, floor } = state;
+        Self { epoch, last_seq, floor }
+    }
+}
+
+impl From<Entry> for v1::Entry {
+    fn from(entry: Entry) -> Self {
+        let message = entry.message.map(|message| Kind::Message(message.into()));
+        let changed = entry.session_changed.map(|changed| Kind::SessionChanged(changed.into()));
+        Self {
+            seq: entry.seq,
+            cursor: entry.cursor,
+            appended_at: timestamp(&entry.appended_at),
+            kind: message.or(changed),
+        }
+    }
+}
+
+impl From<SessionChanged> for v1::SessionChanged {
+    fn from(changed: SessionChanged) -> Self {
+        Self {
+            started: changed.started.map(Into::into),
+            ended: changed.ended.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Message> for v1::Message {
+    fn from(message: Message) -> Self {
+        let data = message.data.and_then(|data| BASE64_STANDARD.decode(data).ok());
+        let typed = data.map(|data| {
+            let content_type = message.content_type.unwrap_or_default();
+            Content::Data(v1::Data { content_type, data: data.into() })
+        });
+        Self {
+            message_id: message.message_id,
+            conversation_id: message.conversation_id,
+            sender_id: message.sender_id,
+            client_message_id: message.client_message_id,
+            content: message.text.map(Content::Text).or(typed),
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        if problem.code == "session_ended" {
+            let said = |name: &str| problem.members.get(name).and_then(|v| v.as_str());
+            return session_ended(|name| said(name).unwrap_or_default().to_owned());
+        }
+        let retry_after = problem.retry_after.map(Duration::from_secs);
+        Self::Answer(Box::new(Answer { code: problem.code, retry_after, message: problem.detail }))
+    }
+}

@@ -1,0 +1,205 @@
+//! The arguments.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use imd_client::history::Marks;
+use secrecy::SecretString;
+use serde::Serialize;
+use tonic::transport::Uri;
+
+use super::{fleet::TERMINAL_TYPES, pairs::Pairs, report};
+use crate::client::{display, server_url};
+
+/// Where imd serves its users when it is told nothing.
+pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// Arguments of `imctl bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A message counts when every terminal of both its users has it, the sending one included. Without
+--rate the load is a closed loop of --outstanding messages. With it messages are due at fixed times,
+whatever the server does, and latencies count from there. Afterwards every timeline is checked; a
+violation fails the command.
+
+The users bench-00001 … are created, or get a new password, which ends their sessions. They stay,
+and so do their messages.
+
+Examples:
+  imctl bench
+  imctl bench --outstanding 1 --duration 30s
+  imctl bench --rate 2000 --json result.json --plot latency.svg
+  imctl bench --public-server http://10.0.0.5:8080 --public-server http://10.0.0.6:8080")]
+pub(crate) struct BenchArgs {
+    /// URL of a public listener; can be repeated: the connections spread over all of them
+    #[arg(
+        long = "public-server",
+        value_name = "URL",
+        env = "IMCTL_PUBLIC_SERVER",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_parser = server_url,
+        help = format!("A public listener of imd; can be repeated, to spread the load [default: {DEFAULT_SERVER}]")
+    )]
+    pub(super) servers: Vec<Uri>,
+    /// How the terminals talk to imd
+    #[arg(long, value_enum, default_value_t = Transport::Grpc)]
+    pub(super) transport: Transport,
+    /// How many users talk to each other
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub(super) users: u32,
+    /// Terminals per user, each of another type: phone, pc, pad, watch
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(super) terminals: u8,
+    /// The most messages under way at a time [default: 64, with --rate 4096]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) outstanding: Option<u32>,
+    /// Messages a second, due at fixed times
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) rate: Option<u32>,
+    /// How long to measure
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(super) duration: Duration,
+    /// How long to load before measuring
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub(super) warmup: Duration,
+    /// Bytes of text in each message
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    pub(super) body_size: u32,
+    /// Everyone writes to the first user
+    #[arg(long)]
+    pub(super) hot_user: bool,
+    /// HTTP/2 connections that the terminals share, with gRPC
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) connections: u16,
+    /// Makes the same choices of users again
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Write the result as JSON to a file, or with - to stdout in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Draw the latencies by percentile
+    #[arg(long, value_name = "FILE.svg")]
+    pub(super) plot: Option<PathBuf>,
+    /// Measure what the same rows cost PostgreSQL alone, before and after, in a schema of its own
+    #[arg(long, value_name = "DATABASE_URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
+    pub(super) floor: Option<SecretString>,
+}
+
+/// How terminals talk to imd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    /// gRPC, many terminals on one HTTP/2 connection
+    Grpc,
+    /// REST and Server-Sent Events, an HTTP/1.1 connection for each terminal and more to send on
+    Rest,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("more than nothing is needed".to_owned()),
+        Ok(time) => Ok(time),
+        Err(wrong) => Err(wrong.to_string()),
+    }
+}
+
+impl BenchArgs {
+    pub(super) fn outstanding(&self) -> u32 {
+        let default = if self.rate.is_some() { 4_096 } else { 64 };
+        self.outstanding.unwrap_or(default)
+    }
+
+    pub(super) fn pairs(&self) -> Pairs {
+        Pairs::new(self.users as usize, self.hot_user, self.seed)
+    }
+
+    /// Bodies of this run carry a mark of their own, so that those of another one are told apart.
+    pub(super) fn marks(&self) -> Marks {
+        Marks::new(fastrand::u32(..), self.body_size as usize)
+    }
+
+    pub(super) fn terminal_types(&self) -> &'static [&'static str] {
+        &TERMINAL_TYPES[..usize::from(self.terminals)]
+    }
+
+    /// What the run was, for the report.
+    pub(super) fn settings(&self, servers: &[Uri]) -> report::Settings {
+        report::Settings {
+            servers: servers.iter().map(display).collect(),
+            transport: self.transport,
+            connections: self.connections,
+            users: self.users,
+            terminals: self.terminals,
+            outstanding: self.outstanding(),
+            rate: self.rate,
+            body_size: self.body_size,
+            hot_user: self.hot_user,
+            warmup_seconds: self.warmup.as_secs_f64(),
+            duration_seconds: self.duration.as_secs_f64(),
+            seed: self.seed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<BenchArgs, clap::Error> {
+        Line::try_parse_from([&["bench"], args].concat()).map(|line| line.bench)
+    }
+
+    #[test]
+    fn the_defaults_are_a_closed_loop_of_64() {
+        let args = parse(&[]).expect("nothing is needed");
+        assert_eq!((args.users, args.terminals, args.outstanding()), (200, 2, 64));
+        assert_eq!((args.duration, args.warmup), (Duration::from_secs(10), Duration::from_secs(2)));
+        assert_eq!(args.terminal_types(), ["phone", "pc"]);
+        assert!(args.rate.is_none());
+    }
+
+    #[test]
+    fn a_rate_leaves_room_for_what_piles_up() {
+        assert_eq!(parse(&["--rate", "100"]).expect("a rate").outstanding(), 4_096);
+        let both = parse(&["--rate", "100", "--outstanding", "7"]).expect("both");
+        assert_eq!(both.outstanding(), 7);
+    }
+
+    #[test]
+    fn servers_can_be_repeated() {
+        let args = parse(&["--public-server", "http://a", "--public-server", "http://b"]);
+        assert_eq!(args.expect("two servers").servers, ["http://a", "http://b"]);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        for args in [
+            ["--users", "1"],
+            ["--terminals", "5"],
+            ["--outstanding", "0"],
+            ["--body-size", "15"],
+            ["--duration", "0s"],
+            ["--rate", "0"],
+            ["--connections", "0"],
+            ["--transport", "pigeon"],
+            ["--public-server", "127.0.0.1:8080"],
+        ] {
+            assert!(parse(&args).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn the_database_url_stays_out_of_debug_output() {
+        let args = parse(&["--floor", "postgresql://imd:hunter2@db/imd"]).expect("a URL");
+        assert!(!format!("{args:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Administration.
+
+mod audit;
+mod kick;
+mod sessions;
+mod status;
+mod users;

@@ -1,0 +1,77 @@
+//! The hot path below the contract: how batches lock, and what they refuse.
+
+mod batch;
+mod locks;
+
+use imd::{
+    model::{Content, SessionId, UserId, UserNo},
+    store::{Append, AppendConnection, Store},
+};
+use uuid::Uuid;
+
+use crate::support::postgres::Database;
+
+/// A user with a live session, made behind the server's back.
+#[derive(Clone)]
+struct Sender {
+    user_no: UserNo,
+    user_id: UserId,
+    session_id: SessionId,
+}
+
+/// Makes users `user-1` to `user-<count>`, each with a live session.
+async fn senders(database: &Database, count: i32) -> Vec<Sender> {
+    let sql = database.sql().await;
+    let make = "
+        WITH made AS (
+            INSERT INTO users (user_id)
+            SELECT 'user-' || n FROM generate_series(1, $1) n RETURNING user_no, user_id
+        ), counted AS (
+            INSERT INTO timelines (owner, epoch) SELECT user_no, 1 FROM made
+        )
+        INSERT INTO sessions (user_no, session_id, terminal_type, device_id, device_name, created_at,
+            last_used_at, refresh_hash, refresh_expires_at)
+        SELECT user_no, gen_random_uuid(), 'phone', 'p', user_id, now(), now(), '', now() + interval '1 d'
+        FROM made
+        RETURNING user_no, device_name, session_id";
+    let rows = sql.query(make, &[&count]).await.expect("users");
+    let sender = |row: &tokio_postgres::Row| Sender {
+        user_no: UserNo(row.get(0)),
+        user_id: UserId::from_stored(row.get(1)),
+        session_id: SessionId(row.get(2)),
+    };
+    rows.iter().map(sender).collect()
+}
+
+/// A lane's connection of a node of its own.
+fn lane(database: &Database) -> AppendConnection {
+    Store::new(database.url(), 2).expect("a store").append_connection(false)
+}
+
+fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text: &str) -> Append {
+    let content = Content::text(text.to_owned(), 1_000).expect("a text");
+    Append {
+        sender: from.user_no,
+        sender_id: from.user_id.clone(),
+        session_id: from.session_id,
+        recipient: to.user_no,
+        recipient_id: to.user_id.clone(),
+        client_message_id,
+        content_hash: content.hash(),
+        content,
+    }
+}
+
+/// Panics unless every timeline is dense and ends where its counter says; how many entries there are.
+async fn assert_dense(database: &Database) -> i64 {
+    let sql = database.sql().await;
+    let uneven = "
+        SELECT t.owner, t.last_seq, t.last_message_no, count(e.seq), min(e.seq), max(e.seq), max(e.message_no)
+        FROM timelines t LEFT JOIN entries e USING (owner)
+        GROUP BY t.owner
+        HAVING count(e.seq) <> t.last_seq OR coalesce(max(e.seq), 0) <> t.last_seq
+            OR coalesce(max(e.message_no), 0) <> t.last_message_no";
+    let uneven = sql.query(uneven, &[]).await.expect("the timelines");
+    assert!(uneven.is_empty(), "{uneven:?}");
+    sql.query_one("SELECT count(*) FROM entries", &[]).await.expect("a number").get(0)
+}

@@ -1,0 +1,255 @@
+//! Every call of every service.
+
+use std::collections::BTreeSet;
+
+use futures::future::{BoxFuture, FutureExt};
+use http::uri::PathAndQuery;
+use imd_proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{self, kick_sessions_request::Which, send_request},
+};
+use prost::Message;
+use tonic::{Request, client, transport::Channel};
+use tonic_prost::ProstCodec;
+use uuid::Uuid;
+
+use super::{
+    Access::{self, Admin, Anyone, User},
+    credentials::{forgeries, wrong_keys},
+};
+use crate::support::{
+    api::{Result, Transport},
+    cluster::{Cluster, PASSWORD},
+    failure::Failure,
+    grpc::{channel, with_bearer},
+    node::ADMIN_KEY,
+    terminal::Terminal,
+};
+
+/// A call with a request that is valid as far as that does not depend on who asks.
+struct Call {
+    path: &'static str,
+    access: Access,
+    make: Make,
+}
+
+/// Makes a call with a token or without.
+type Make = Box<dyn Fn(Channel, Option<String>) -> BoxFuture<'static, Result<()>>>;
+
+impl Call {
+    fn new<T: Message + Clone + 'static>(path: &'static str, access: Access, request: T) -> Self {
+        let make = move |channel, token: Option<String>| {
+            let request = match token {
+                Some(token) => with_bearer(&token, request.clone()),
+                None => Request::new(request.clone()),
+            };
+            make(channel, path, request).boxed()
+        };
+        Self { path, access, make: Box::new(make) }
+    }
+
+    /// Makes the call on the listener that serves it.
+    async fn on(&self, imd: &Cluster, token: Option<&str>) -> Result<()> {
+        let address = match self.access {
+            Admin => imd.node.admin_address(),
+            Anyone | User => imd.node.public_address(),
+        };
+        (self.make)(channel(address), token.map(str::to_owned)).await
+    }
+
+    /// Makes the call; how it was refused.
+    async fn refused(&self, imd: &Cluster, token: Option<&str>, with: &str) -> Failure {
+        let answer = self.on(imd, token).await;
+        answer.expect_err(&format!("{} with {with}", self.path))
+    }
+}
+
+/// Reads the first answer of any call: those of unary calls are streams of one.
+async fn make<T: Message + 'static>(
+    channel: Channel,
+    path: &'static str,
+    request: Request<T>,
+) -> Result<()> {
+    let mut client = client::Grpc::new(channel);
+    client.ready().await.map_err(Failure::lost)?;
+    let path = PathAndQuery::from_static(path);
+    // `()` reads any message and keeps nothing of it.
+    let codec = ProstCodec::<T, ()>::default();
+    let mut answer = client.server_streaming(request, path, codec).await?.into_inner();
+    answer.message().await?;
+    Ok(())
+}
+
+/// Every call there is, for `ann` on a phone and a pc. Those that end something come last.
+fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
+    let ann = || "ann".to_owned();
+    let send = v1::SendRequest {
+        to: Some(send_request::To::UserId(ann())),
+        client_message_id: Uuid::new_v4().to_string(),
+        content: Some(send_request::Content::Text("a note".to_owned())),
+    };
+    let terminal = v1::Terminal {
+        r#type: "pad".to_owned(),
+        device_id: "pad".to_owned(),
+        device_name: String::new(),
+    };
+    let login = v1::LoginRequest {
+        user_id: ann(),
+        password: PASSWORD.to_owned(),
+        terminal: Some(terminal),
+        if_occupied: 0,
+    };
+    let refresh = v1::RefreshRequest { refresh_token: phone.refresh_token.clone() };
+    let history =
+        v1::ListHistoryRequest { conversation_id: "user:ann".to_owned(), ..Default::default() };
+    let end = v1::EndMySessionRequest { session_id: pc.session_id().to_owned() };
+    let create = v1::CreateUserRequest {
+        user_id: Uuid::new_v4().to_string(),
+        password: PASSWORD.to_owned(),
+    };
+    let password =
+        v1::SetPasswordRequest { user_id: "zoe".to_owned(), password: PASSWORD.to_owned() };
+    let disable = v1::DisableUserRequest { user_id: "zoe".to_owned(), note: String::new() };
+    let enable = v1::EnableUserRequest { user_id: "zoe".to_owned() };
+    let kick = v1::KickSessionsRequest {
+        user_id: "zoe".to_owned(),
+        which: Some(Which::All(true)),
+        note: String::new(),
+    };
+    vec![
+        Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),
+        Call::new("/im.v1.AuthService/Login", Anyone, login),
+        Call::new("/im.v1.AuthService/Refresh", Anyone, refresh),
+        Call::new("/im.v1.AuthService/ListMySessions", User, v1::ListMySessionsRequest {}),
+        Call::new("/im.v1.MessageService/Send", User, send),
+        Call::new("/im.v1.MessageService/Subscribe", User, v1::SubscribeRequest::default()),
+        Call::new("/im.v1.MessageService/PullTimeline", User, v1::PullTimelineRequest::default()),
+        Call::new(
+            "/im.v1.MessageService/ListConversations",
+            User,
+            v1::ListConversationsRequest::default(),
+        ),
+        Call::new("/im.v1.MessageService/ListHistory", User, history),
+        Call::new("/im.v1.AdminService/CreateUser", Admin, create),
+        Call::new("/im.v1.AdminService/ListUsers", Admin, v1::ListUsersRequest::default()),
+        Call::new("/im.v1.AdminService/GetUser", Admin, v1::GetUserRequest { user_id: ann() }),
+        Call::new("/im.v1.AdminService/SetPassword", Admin, password),
+        Call::new("/im.v1.AdminService/DisableUser", Admin, disable),
+        Call::new("/im.v1.AdminService/EnableUser", Admin, enable),
+        Call::new("/im.v1.AdminService/ListSessions", Admin, v1::ListSessionsRequest::default()),
+        Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
+        Call::new("/im.v1.AdminService/GetStatus", Admin, v1::GetStatusRequest {}),
+        Call::new(
+            "/im.v1.AdminService/ListAuditRecords",
+            Admin,
+            v1::ListAuditRecordsRequest::default(),
+        ),
+        Call::new("/im.v1.AuthService/EndMySession", User, end),
+        Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}),
+    ]
+}
+
+async fn scene() -> (Cluster, Terminal, Vec<Call>) {
+    let imd = Cluster::start(Transport::Grpc).await;
+    imd.user("zoe").await;
+    let phone = imd.user_with_phone("ann").await;
+    let pc = imd.log_in("ann", "pc", "desk").await;
+    let calls = calls(&phone, &pc);
+    (imd, phone, calls)
+}
+
+#[tokio::test]
+async fn every_call_of_the_contract_is_checked_here() {
+    let contract =
+        prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("descriptors");
+    let services = contract
+        .file
+        .iter()
+        .filter(|file| file.package() == "im.v1")
+        .flat_map(|file| &file.service);
+    let paths = services.flat_map(|service| {
+        let path = |method: &prost_types::MethodDescriptorProto| {
+            format!("/im.v1.{}/{}", service.name(), method.name())
+        };
+        service.method.iter().map(path).collect::<Vec<_>>()
+    });
+    let (_imd, _phone, calls) = scene().await;
+    let checked: BTreeSet<String> = calls.iter().map(|call| call.path.to_owned()).collect();
+    assert_eq!(checked, paths.collect());
+}
+
+#[tokio::test]
+async fn every_call_succeeds_with_the_right_credentials() {
+    let (imd, phone, calls) = scene().await;
+    for call in calls {
+        let token = match call.access {
+            Anyone => None,
+            User => Some(phone.token.as_str()),
+            Admin => Some(ADMIN_KEY),
+        };
+        call.on(&imd, token).await.unwrap_or_else(|error| panic!("{}: {error:?}", call.path));
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_to_be_had() {
+    let (imd, _phone, calls) = scene().await;
+    for call in calls {
+        match call.access {
+            Anyone => call.on(&imd, None).await.expect(call.path),
+            User => assert_eq!(call.refused(&imd, None, "no token").await.code, "invalid_token"),
+            Admin => assert_eq!(call.refused(&imd, None, "no key").await.code, "invalid_admin_key"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let (imd, phone, calls) = scene().await;
+    for (what, token) in forgeries(&imd, &phone).await {
+        for call in calls.iter().filter(|call| call.access == User) {
+            let refused = call.refused(&imd, Some(&token), what).await;
+            assert_eq!(refused.code, "invalid_token", "{} with {what}", call.path);
+        }
+    }
+    assert!(phone.sessions().await.is_ok());
+}
+
+#[tokio::test]
+async fn i3_the_token_of_an_ended_session_is_refused_with_the_reason() {
+    let (imd, phone, calls) = scene().await;
+    let which = Which::SessionId(phone.session_id().to_owned());
+    imd.admin().kick("ann", Some(which), "lost").await.expect("kicked");
+    for call in calls.iter().filter(|call| call.access == User) {
+        let refused = call.refused(&imd, Some(&phone.token), "an ended session").await;
+        assert_eq!(refused.end_reason(), "KICKED", "{}", call.path);
+        assert_eq!(refused.detail("note"), "lost", "{}", call.path);
+    }
+}
+
+#[tokio::test]
+async fn only_the_admin_key_administrates() {
+    let (imd, phone, calls) = scene().await;
+    for (what, key) in wrong_keys(&phone) {
+        for call in calls.iter().filter(|call| call.access == Admin) {
+            let refused = call.refused(&imd, Some(&key), what).await;
+            assert_eq!(refused.code, "invalid_admin_key", "{} with {what}", call.path);
+        }
+    }
+    let records = imd.admin().audit("zoe", 0, "").await.expect("the records").records;
+    assert_eq!(records.len(), 1, "nothing was done to zoe but to create her");
+}
+
+#[tokio::test]
+async fn each_listener_serves_its_own_calls_only() {
+    let (imd, phone, calls) = scene().await;
+    for call in calls {
+        let (wrong, token) = match call.access {
+            Admin => (imd.node.public_address(), ADMIN_KEY),
+            Anyone | User => (imd.node.admin_address(), phone.token.as_str()),
+        };
+        let refused =
+            (call.make)(channel(wrong), Some(token.to_owned())).await.expect_err(call.path);
+        assert!(refused.message.contains("not implemented"), "{}: {refused:?}", call.path);
+    }
+}

@@ -1,0 +1,14 @@
+//! Who may do what: each call of the contract, over both transports, with each kind of credentials.
+
+mod credentials;
+mod grpc;
+mod rest;
+mod strangers;
+
+/// Who may make a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Anyone,
+    User,
+    Admin,
+}

@@ -1,0 +1,191 @@
+//! Every operation of the OpenAPI document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use imd_proto::v1::kick_sessions_request::Which;
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Access::{self, Anyone, User},
+    credentials::forgeries,
+};
+use crate::support::{
+    api::Transport,
+    cluster::{Cluster, PASSWORD},
+    failure::Failure,
+    terminal::Terminal,
+};
+
+/// An operation with a request that is valid as far as that does not depend on who asks.
+struct Operation {
+    method: Method,
+    /// As in the document.
+    path: &'static str,
+    access: Access,
+    /// The path with its parameters.
+    url: String,
+    body: Option<Value>,
+}
+
+impl Operation {
+    fn new(method: Method, path: &'static str, access: Access) -> Self {
+        Self { method, path, access, url: path.to_owned(), body: None }
+    }
+
+    fn with(self, parameter: &str, value: &str) -> Self {
+        Self { url: self.url.replace(parameter, value), ..self }
+    }
+
+    fn body(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    async fn on(&self, imd: &Cluster, token: Option<&str>) -> Response {
+        let url = format!("http://{}{}", imd.node.public_address(), self.url);
+        let mut request = Client::new().request(self.method.clone(), url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = &self.body {
+            request = request.json(body);
+        }
+        request.send().await.expect("an answer")
+    }
+
+    /// Makes the request; how it was refused.
+    async fn refused(&self, imd: &Cluster, token: Option<&str>, with: &str) -> Failure {
+        let response = self.on(imd, token).await;
+        let status = response.status();
+        assert!(!status.is_success(), "{} {} with {with}: {status}", self.method, self.path);
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        let problem: BTreeMap<String, Value> = response.json().await.expect("a problem");
+        Failure::from_problem(status.as_u16(), problem)
+    }
+}
+
+/// Every operation there is, for `ann` on a phone and a pc. Those that end something come last.
+fn operations(phone: &Terminal, pc: &Terminal) -> Vec<Operation> {
+    let login = json!({
+        "user_id": "ann",
+        "password": PASSWORD,
+        "terminal": { "type": "pad", "device_id": "pad" },
+    });
+    let refresh = json!({ "refresh_token": phone.refresh_token });
+    let send = json!({
+        "to": { "user_id": "ann" },
+        "client_message_id": Uuid::new_v4(),
+        "text": "a note",
+    });
+    let messages = "/v1/conversations/{conversation_id}/messages";
+    vec![
+        Operation::new(Method::GET, "/healthz", Anyone),
+        Operation::new(Method::GET, "/readyz", Anyone),
+        Operation::new(Method::GET, "/v1/info", Anyone),
+        Operation::new(Method::POST, "/v1/login", Anyone).body(login),
+        Operation::new(Method::POST, "/v1/refresh", Anyone).body(refresh),
+        Operation::new(Method::GET, "/v1/sessions", User),
+        Operation::new(Method::POST, "/v1/messages", User).body(send),
+        Operation::new(Method::GET, "/v1/events", User),
+        Operation::new(Method::GET, "/v1/timeline", User),
+        Operation::new(Method::GET, "/v1/conversations", User),
+        Operation::new(Method::GET, messages, User).with("{conversation_id}", "user:ann"),
+        Operation::new(Method::DELETE, "/v1/sessions/{session_id}", User)
+            .with("{session_id}", pc.session_id()),
+        Operation::new(Method::POST, "/v1/logout", User),
+    ]
+}
+
+async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
+    let imd = Cluster::start(Transport::Rest).await;
+    let phone = imd.user_with_phone("ann").await;
+    let pc = imd.log_in("ann", "pc", "desk").await;
+    let operations = operations(&phone, &pc);
+    (imd, phone, operations)
+}
+
+#[tokio::test]
+async fn every_operation_of_the_document_is_checked_here() {
+    let document: Value = serde_json::from_str(&imd::rest::openapi_json()).expect("JSON");
+    let mut documented = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("operations") {
+            let needs_token = operation.get("security").is_some();
+            documented.insert((method.to_uppercase(), path.clone(), needs_token));
+        }
+    }
+    let (_imd, _phone, operations) = scene().await;
+    let checked = operations.iter().map(|operation| {
+        (operation.method.to_string(), operation.path.to_owned(), operation.access == User)
+    });
+    assert_eq!(checked.collect::<BTreeSet<_>>(), documented);
+}
+
+#[tokio::test]
+async fn every_operation_succeeds_with_the_right_credentials() {
+    let (imd, phone, operations) = scene().await;
+    for operation in operations {
+        let token = (operation.access == User).then_some(phone.token.as_str());
+        let status = operation.on(&imd, token).await.status();
+        assert!(status.is_success(), "{} {}: {status}", operation.method, operation.path);
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_to_be_had() {
+    let (imd, _phone, operations) = scene().await;
+    for operation in operations {
+        if operation.access == Anyone {
+            let status = operation.on(&imd, None).await.status();
+            assert!(status.is_success(), "{} {}: {status}", operation.method, operation.path);
+        } else {
+            assert_eq!(operation.refused(&imd, None, "no token").await.code, "invalid_token");
+        }
+    }
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let (imd, phone, operations) = scene().await;
+    for (what, token) in forgeries(&imd, &phone).await {
+        for operation in operations.iter().filter(|operation| operation.access == User) {
+            let refused = operation.refused(&imd, Some(&token), what).await;
+            assert_eq!(refused.code, "invalid_token", "{} with {what}", operation.path);
+        }
+    }
+    assert!(phone.sessions().await.is_ok());
+}
+
+#[tokio::test]
+async fn i3_the_token_of_an_ended_session_is_refused_with_the_reason() {
+    let (imd, phone, operations) = scene().await;
+    let which = Which::SessionId(phone.session_id().to_owned());
+    imd.admin().kick("ann", Some(which), "lost").await.expect("kicked");
+    for operation in operations.iter().filter(|operation| operation.access == User) {
+        let refused = operation.refused(&imd, Some(&phone.token), "an ended session").await;
+        assert_eq!(refused.end_reason(), "KICKED", "{}", operation.path);
+        assert_eq!(refused.detail("note"), "lost", "{}", operation.path);
+    }
+}
+
+#[tokio::test]
+async fn a_token_goes_into_the_header_and_nowhere_else() {
+    let (imd, phone, operations) = scene().await;
+    let sessions = operations.iter().find(|o| o.path == "/v1/sessions").expect("an operation");
+    let url = format!("http://{}/v1/sessions", imd.node.public_address());
+    let in_the_query = format!("{url}?access_token={}", phone.token);
+    let client = Client::new();
+    let wrong = [
+        client.get(in_the_query),
+        client.get(&url).basic_auth("ann", Some(&phone.token)),
+        client.get(&url).header("authorization", &phone.token),
+        client.get(&url).header("cookie", format!("access_token={}", phone.token)),
+    ];
+    for request in wrong {
+        assert_eq!(request.send().await.expect("an answer").status(), 401);
+    }
+    let lower_case = client.get(&url).header("authorization", format!("bearer {}", phone.token));
+    assert_eq!(lower_case.send().await.expect("an answer").status(), 200);
+    assert_eq!(sessions.on(&imd, Some(&phone.token)).await.status(), 200);
+}

@@ -1,0 +1,106 @@
+//! What hints do, and what they do not.
+
+use futures::{StreamExt as _, future::join_all, stream::BoxStream};
+use imd::delivery::PlantedBugs;
+use serde_json::{Value, json};
+
+use super::{LOSES_HINTS, LOST_HINT, NEVER_SWEEPS, Stage, bus::on_both_buses};
+use crate::faults::node::Plan;
+use crate::support::{api::Outgoing, within_deadline};
+
+on_both_buses! {
+
+/// The far node never sweeps: the hints do it.
+async fn a_hint_makes_the_other_node_deliver(bus: Bus) {
+    let stage = Stage::start_with(bus, PlantedBugs::default(), NEVER_SWEEPS).await;
+    let mut feed = stage.ben.follow("now").await;
+    // A node does not wait for its bus to start.
+    stage.hints_get_through(&mut feed, Vec::new()).await;
+    for text in ["one", "two", "three"] {
+        stage.delay(&mut feed, text).await;
+    }
+}
+
+async fn a_lost_hint_delays_a_delivery_by_three_seconds_at_most(bus: Bus) {
+    let stage = Stage::start_with(bus, LOSES_HINTS, PlantedBugs::default()).await;
+    let mut feed = stage.ben.follow("now").await;
+    for text in ["one", "two", "three"] {
+        let delay = stage.delay(&mut feed, text).await;
+        assert!(delay < LOST_HINT, "{text}: {delay:?}");
+    }
+}
+
+async fn repeated_reordered_and_unreadable_hints_do_no_harm(bus: Bus) {
+    let stage = Stage::start(bus).await;
+    let mut feed = stage.ben.follow("now").await;
+    let (ben, nodes) = (stage.user_no("ben").await, stage.node_nos().await);
+    let [near, far] = nodes[..] else { panic!("two nodes: {nodes:?}") };
+    let hint = |from: i64, no: i64, owner: i64, seq: i64| {
+        json!({ "from": from, "no": no, "timelines": [[owner, seq]] }).to_string()
+    };
+    let last = feed.opened.last_seq;
+    let said = [
+        // Of before, of now, of a time to come; repeated, and of numbers in any order.
+        hint(near, 3, ben, last + 3),
+        hint(near, 1, ben, last + 1),
+        hint(near, 1, ben, last + 1),
+        hint(near, 2, ben, 0),
+        hint(near, 2, ben, -1),
+        hint(near, 3, ben, last + 1_000_000),
+        // Of nodes and users that are not there.
+        hint(999_999, 1, ben, last + 2),
+        hint(near, 3, 999_999, 7),
+        hint(far, 1, ben, last + 1),
+        json!({ "from": near, "no": 3, "timelines": [] }).to_string(),
+        // Unreadable.
+        json!({ "from": near }).to_string(),
+        json!({ "from": "near", "no": 1, "timelines": [] }).to_string(),
+        "{".to_owned(),
+        "garbage".to_owned(),
+        String::new(),
+    ];
+    for round in ["one", "two", "three"] {
+        for payload in &said {
+            stage.bus.publish(&stage.database, far, payload.as_bytes()).await;
+        }
+        let delay = stage.delay(&mut feed, round).await;
+        assert!(delay < LOST_HINT, "{round}: {delay:?}");
+    }
+}
+
+async fn hints_go_to_the_nodes_concerned_and_several_entries_share_one(bus: Bus) {
+    const MESSAGES: usize = 200;
+    let stage = Stage::start(bus).await;
+    let plan = Plan { bus_url: stage.bus.url(), ..Plan::on(stage.database.url()) };
+    let _bystander = plan.start().await;
+    let nodes = stage.node_nos().await;
+    let mut to_far = stage.bus.tap(&stage.database, nodes[1]).await;
+    let mut to_bystander = stage.bus.tap(&stage.database, nodes[2]).await;
+    let mut feed = stage.ben.follow("now").await;
+
+    let messages: Vec<_> = (0..MESSAGES).map(|no| Outgoing::text("ben", no.to_string())).collect();
+    join_all(messages.iter().map(|message| stage.ann.send(message))).await;
+    let last = feed.entries(MESSAGES).await.pop().expect("some").seq;
+    let ben = stage.user_no("ben").await;
+    let mut hints = 0;
+    loop {
+        let hint = said(&mut to_far).await;
+        let hint: Value = serde_json::from_str(&hint).expect("a hint");
+        hints += 1;
+        assert_eq!(hint["no"], hints, "hints are numbered: {hint}");
+        let of_ben = hint["timelines"].as_array().expect("a list");
+        if of_ben.contains(&json!([ben, last])) {
+            break;
+        }
+    }
+    assert!(hints < MESSAGES, "{hints} hints of {MESSAGES} messages");
+
+    stage.bus.publish(&stage.database, nodes[2], b"the end").await;
+    assert_eq!(said(&mut to_bystander).await, "the end");
+}
+
+}
+
+async fn said(tap: &mut BoxStream<'static, String>) -> String {
+    within_deadline("something is said", tap.next()).await.expect("a connection")
+}

@@ -1,0 +1,45 @@
+//! What may break, breaks: connections, databases, buses and nodes. What was acknowledged stands, every
+//! terminal gets it once and in order, and nothing waits for more than seconds.
+//!
+//! `buses` has the tests that both buses must pass, `append` what can go wrong with a batch, `drain` the
+//! stop of a node, `chaos` faults under load, and `planted` the bugs that show that the judge of those
+//! loads, `imd_client::history`, is not blind.
+//!
+//! The faults under load take seconds each, once. `IMD_CHAOS_SECONDS` makes each of these tests go on
+//! with its fault for so long, and `IMD_CHAOS_SEED` draws another run:
+//!
+//! ```text
+//! IMD_CHAOS_SECONDS=300 cargo test -p imd-tests --test it -- faults::chaos --test-threads 1 --nocapture
+//! ```
+//!
+//! They need `nats-server`, of the Debian package of that name.
+
+mod append;
+mod buses;
+mod chaos;
+mod drain;
+mod follower;
+mod held;
+mod load;
+mod nats;
+mod node;
+mod planted;
+mod process_node;
+mod proxy;
+mod story;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Asks again and again, for `patience` at most.
+async fn until<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + patience;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < give_up, "{what}: not within {patience:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}

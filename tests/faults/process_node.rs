@@ -1,0 +1,103 @@
+//! Nodes as processes, with a proxy on either side.
+
+use std::{fs, net::SocketAddr, time::Duration};
+
+use nix::sys::signal::{Signal, kill};
+use tokio::time::Instant;
+
+use super::proxy::{Proxy, Target};
+use crate::support::process::{DataFolder, Imd};
+
+/// What a drain may take: `shutdown.grace`, and what the process needs to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// An `imd` that can be killed and started again; its clients find it where it was.
+pub(super) struct ProcessNode {
+    // Ends before the folder goes.
+    imd: Imd,
+    folder: DataFolder,
+    /// Before its public listener.
+    pub(super) front: Proxy,
+    /// Before its database, unless that is its own.
+    pub(super) back: Option<Proxy>,
+    /// Past the proxy.
+    database_url: String,
+    /// Through the proxy.
+    url: Option<String>,
+}
+
+impl ProcessNode {
+    /// A node on a database, or on its own.
+    pub(super) async fn start(database_url: Option<&str>, bus_url: Option<&str>) -> Self {
+        let folder = DataFolder::new();
+        let settings = settings(bus_url);
+        let home = folder.path().parent().expect("a folder");
+        fs::write(home.join("imd.toml"), settings).expect("a file can be made");
+        let (back, url) = match database_url {
+            Some(url) => Some(Proxy::before_database(url).await).unzip(),
+            None => (None, None),
+        };
+        let imd = start(&folder, url.as_deref()).await;
+        let front = Proxy::start(Target::Tcp(imd.public)).await;
+        let database_url = match database_url {
+            Some(url) => url.to_owned(),
+            None => folder.database_url().await,
+        };
+        Self { imd, folder, front, back, database_url, url }
+    }
+
+    /// Where clients find it.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.front.address()
+    }
+
+    pub(super) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    pub(super) fn folder(&self) -> &DataFolder {
+        &self.folder
+    }
+
+    pub(super) async fn create_users(&self, user_ids: &[String]) {
+        let user_ids: Vec<_> = user_ids.iter().map(String::as_str).collect();
+        self.imd.create_users(&user_ids).await;
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill(self.imd.pid(), signal).expect("it runs");
+    }
+
+    pub(super) async fn kill(&mut self) {
+        self.imd.end(Signal::SIGKILL).await;
+    }
+
+    /// Stops it as it is meant to be stopped, and in time.
+    pub(super) async fn drain(&mut self) {
+        let began = Instant::now();
+        let status = self.imd.end(Signal::SIGTERM).await;
+        assert!(status.success() && began.elapsed() < DRAIN, "{status} {:?}", began.elapsed());
+    }
+
+    pub(super) async fn start_again(&mut self) {
+        self.imd = start(&self.folder, self.url.as_deref()).await;
+        self.front.lead_to(self.imd.public);
+    }
+}
+
+async fn start(folder: &DataFolder, database_url: Option<&str>) -> Imd {
+    match database_url {
+        Some(url) => folder.start_node(url).await,
+        None => folder.start().await,
+    }
+}
+
+fn settings(bus_url: Option<&str>) -> String {
+    // Terminals give a stream up that has been silent for three heartbeats.
+    let settings = "streams.heartbeat = \"1s\"
+        shutdown.grace = \"2s\"
+        # The database may be that of other tests too.
+        database.pool_size = 6";
+    let bus = bus_url.map(|url| format!("bus.url = \"{url}\"")).unwrap_or_default();
+    format!("{settings}\n{bus}\n")
+}

@@ -1,0 +1,43 @@
+//! What came of a load.
+
+use std::{
+    fmt::{Display, Formatter, Result},
+    time::Duration,
+};
+
+/// The counts, and the judgement.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    pub(super) sent: u64,
+    /// Messages sent again because nobody answered.
+    pub(super) resent: u64,
+    /// The longest that an acknowledgement took.
+    pub(super) slowest: Duration,
+    pub(super) delivered: u64,
+    pub(super) reconnects: u64,
+    /// Entries that came again.
+    pub(super) repeated: u64,
+    /// What is not as it must be, in words.
+    pub(super) wrong: Vec<String>,
+}
+
+impl Display for Story {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { sent, resent, slowest, delivered, reconnects, repeated, wrong } = self;
+        write!(
+            f,
+            "{sent} messages acknowledged, {resent} resent, the slowest {slowest:.1?}, {delivered} entries delivered, \
+             {reconnects} reconnects, {repeated} repetitions, {} violations",
+            wrong.len()
+        )
+    }
+}
+
+impl Story {
+    /// Panics unless every message was acknowledged, and stands, and came to every terminal, once.
+    #[track_caller]
+    pub(super) fn assert_sound(&self) {
+        let some: Vec<_> = self.wrong.iter().take(20).collect();
+        assert!(some.is_empty() && self.repeated == 0, "{self}: {some:#?}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Logging in: who may, what it ends, and keeping logged in.
+
+mod credentials;
+mod occupied;
+mod password;
+mod places;
+mod refresh;
+mod told;

@@ -1,0 +1,6 @@
+//! Several nodes on one database.
+
+mod delivery;
+mod hints;
+mod no_grace;
+mod start_and_stop;

@@ -1,0 +1,90 @@
+//! `imctl users`
+
+use insta::assert_snapshot;
+
+use super::Shell;
+use crate::support::{api::Transport::Grpc, cluster::PASSWORD, process::DataFolder};
+
+#[tokio::test]
+async fn users_are_created_shown_and_changed() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let shell = Shell::new(&folder, &imd);
+
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"there are no users");
+    let create = ["users", "create", "ann", "--password-stdin"];
+    assert_snapshot!(shell.run(&create, PASSWORD).await.result(), @r#"
+    USER  STATE  LIVE  ONLINE  LAST ENTRY
+    ann  active  0  0  -
+    "#);
+    assert_snapshot!(shell.run(&create, PASSWORD).await.failure(), @r#"
+    error: the user id ann is taken (user_exists)
+    exit code 1
+    "#);
+    let create = ["users", "create", "ben", "--password-stdin", "-o", "json"];
+    assert_snapshot!(shell.run(&create, PASSWORD).await.result(), @r#"
+    {
+      "user_id": "ben",
+      "state": "active",
+      "live_sessions": 0,
+      "online_sessions": 0,
+      "last_at": null,
+      "last_seq": 0,
+      "created_at": "[time]"
+    }
+    "#);
+    let create = ["users", "create", "kim", "--password-stdin"];
+    assert_snapshot!(shell.run(&create, "short").await.failure(), @r#"
+    error: password: must be 8–1024 bytes long (invalid_argument)
+    exit code 1
+    "#);
+    let create = ["users", "create", "kim!", "--password-stdin"];
+    assert_snapshot!(shell.run(&create, PASSWORD).await.failure(), @r#"
+    error: user_id: must be 1–64 characters of A-Z a-z 0-9 . _ @ + = - (invalid_argument)
+    exit code 1
+    "#);
+
+    let _ann = imd.log_in(Grpc, "ann", "phone").await;
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @r#"
+    USER  STATE  LIVE  ONLINE  LAST ENTRY
+    ann  active  1  0  [ago]
+    ben  active  0  0  -
+    "#);
+    let list = ["users", "list", "--limit", "1", "-o", "wide"];
+    assert_snapshot!(shell.imctl(&list).await, @r#"
+    USER  STATE  LIVE  ONLINE  LAST ENTRY  LAST SEQ  CREATED
+    ann  active  1  0  [ago]  1  [ago]
+    there are more than these 1 (--limit)
+    "#);
+    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @r#"
+    user_id: ann
+    state: active
+    live_sessions: 1
+    online_sessions: 0
+    last_at: [time]
+    last_seq: 1
+    created_at: [time]
+    "#);
+    assert_snapshot!(shell.failing_imctl(&["users", "show", "kim"]).await, @r#"
+    error: there is no user kim (user_not_found)
+    exit code 1
+    "#);
+
+    let set_password = ["users", "set-password", "ann", "--password-stdin"];
+    assert_snapshot!(shell.run(&set_password, "battery staple").await.result(), @r#"
+    USER  TERMINAL  DEVICE  STATE  LAST USED  SESSION
+    ann  phone  ann's [uuid]  ended  [ago]  [uuid]
+    1 session ended
+    "#);
+    let disable = ["users", "disable", "ann", "--reason", "on leave"];
+    assert_snapshot!(shell.imctl(&disable).await, @"done; no session was live");
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @r#"
+    USER  STATE  LIVE  ONLINE  LAST ENTRY
+    ann  disabled  0  0  [ago]
+    ben  active  0  0  -
+    "#);
+    assert_snapshot!(shell.imctl(&["users", "enable", "ann"]).await, @r#"
+    USER  STATE  LIVE  ONLINE  LAST ENTRY
+    ann  active  0  0  [ago]
+    "#);
+}

@@ -1,0 +1,10 @@
+//! The binaries `imd` and `imctl`, run as their users run them.
+
+mod conversation;
+mod embedded;
+mod imctl;
+mod killed;
+mod load;
+mod nodes;
+mod python_client;
+mod readme;

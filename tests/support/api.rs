@@ -1,0 +1,103 @@
+//! The public interface of a node, over whichever transport.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use uuid::Uuid;
+
+use super::{
+    failure::Failure,
+    grpc::Grpc,
+    rest::Rest,
+    types::{
+        Content, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch,
+        Tokens,
+    },
+};
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// The events of a stream as they come. One that is not polled is a terminal that does not read.
+pub(crate) type Events = BoxStream<'static, Result<Event>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Grpc,
+    Rest,
+}
+
+impl Transport {
+    /// A client of the node at `address`, on connections of its own.
+    pub(crate) fn connect(self, address: SocketAddr) -> Arc<dyn Api> {
+        match self {
+            Self::Grpc => Arc::new(Grpc::new(address)),
+            Self::Rest => Arc::new(Rest::new(address)),
+        }
+    }
+}
+
+/// A login as a client asks for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) user_id: String,
+    pub(crate) password: String,
+    pub(crate) terminal_type: String,
+    pub(crate) device_id: String,
+    pub(crate) device_name: String,
+    /// Ask for REFUSE and not for REPLACE.
+    pub(crate) refuse: bool,
+}
+
+/// A message as a client sends it.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) to: Option<String>,
+    pub(crate) client_message_id: String,
+    pub(crate) content: Option<Content>,
+}
+
+impl Outgoing {
+    /// A text with a fresh id.
+    pub(crate) fn text(to: &str, text: impl Into<String>) -> Self {
+        Self::new(to, Content::Text(text.into()))
+    }
+
+    /// Typed bytes with a fresh id.
+    pub(crate) fn data(to: &str, content_type: &str, data: &[u8]) -> Self {
+        let content_type = content_type.to_owned();
+        Self::new(to, Content::Data { content_type, data: data.to_owned() })
+    }
+
+    fn new(to: &str, content: Content) -> Self {
+        let client_message_id = Uuid::new_v4().to_string();
+        Self { to: Some(to.to_owned()), client_message_id, content: Some(content) }
+    }
+}
+
+/// The calls of the contract. Where a call needs a token, it is the first argument.
+#[async_trait]
+pub(crate) trait Api: Send + Sync {
+    async fn info(&self) -> Result<Info>;
+    async fn login(&self, login: &Login) -> Result<LoggedIn>;
+    async fn refresh(&self, refresh_token: &str) -> Result<Tokens>;
+    async fn logout(&self, token: &str) -> Result<()>;
+    async fn sessions(&self, token: &str) -> Result<Vec<Session>>;
+    async fn end_session(&self, token: &str, session_id: &str) -> Result<()>;
+    async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent>;
+    async fn subscribe(&self, token: &str, after: &str) -> Result<Events>;
+    async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch>;
+    async fn conversations(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ConversationPage>;
+    async fn history(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<HistoryPage>;
+}

@@ -1,0 +1,103 @@
+//! How calls fail, the same whatever the transport.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// The stable codes of the contract and how each transport shows them.
+const CODES: [(&str, Code, u16); 13] = [
+    ("invalid_argument", Code::InvalidArgument, 400),
+    ("invalid_credentials", Code::Unauthenticated, 401),
+    ("invalid_token", Code::Unauthenticated, 401),
+    ("session_ended", Code::Unauthenticated, 401),
+    ("invalid_admin_key", Code::Unauthenticated, 401),
+    ("terminal_occupied", Code::FailedPrecondition, 409),
+    ("user_not_found", Code::NotFound, 404),
+    ("session_not_found", Code::NotFound, 404),
+    ("user_exists", Code::AlreadyExists, 409),
+    ("client_message_id_conflict", Code::AlreadyExists, 409),
+    ("overloaded", Code::ResourceExhausted, 429),
+    ("unavailable", Code::Unavailable, 503),
+    ("internal", Code::Internal, 500),
+];
+
+/// The code of a call that got no answer of imd's: the connection is gone.
+pub(crate) const LOST: &str = "lost";
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// `invalid_argument` …, or [`LOST`].
+    pub(crate) code: String,
+    /// For people.
+    pub(crate) message: String,
+    /// What a program may want to know beyond the code.
+    pub(crate) details: BTreeMap<String, String>,
+}
+
+impl Failure {
+    pub(crate) fn lost(error: impl Display) -> Self {
+        Self { code: LOST.to_owned(), message: error.to_string(), details: BTreeMap::new() }
+    }
+
+    /// What a REST call failed with: a problem. Panics when the status is not that of the code.
+    pub(crate) fn from_problem(
+        status: u16,
+        mut problem: BTreeMap<String, serde_json::Value>,
+    ) -> Self {
+        let mut take = |name| problem.remove(name).unwrap_or_default();
+        let code = take("code").as_str().expect("a problem has a code").to_owned();
+        assert_eq!(status, known(&code).2, "the HTTP status of {code}");
+        assert_eq!(take("status"), status, "the status in a problem");
+        let message = take("detail").as_str().expect("a problem has a detail").to_owned();
+        // The same for every problem of a status.
+        let (_, _) = (take("type"), take("title"));
+        let text =
+            |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));
+        Self { code, message, details: problem.into_iter().filter_map(text).collect() }
+    }
+
+    /// A detail by name; empty when there is none.
+    pub(crate) fn detail(&self, name: &str) -> &str {
+        self.details.get(name).map_or("", String::as_str)
+    }
+
+    /// The field that is wrong; panics when this is about something else.
+    #[track_caller]
+    pub(crate) fn field(&self) -> &str {
+        assert_eq!(self.code, "invalid_argument", "{self:?}");
+        self.detail("field")
+    }
+
+    /// Why the session ended; panics when this is about something else.
+    #[track_caller]
+    pub(crate) fn end_reason(&self) -> &str {
+        assert_eq!(self.code, "session_ended", "{self:?}");
+        self.detail("end_reason")
+    }
+
+    /// Whether the call may have done its work all the same.
+    pub(crate) fn outcome_is_unknown(&self) -> bool {
+        self.code == LOST || self.code == "unavailable"
+    }
+}
+
+/// What a gRPC call failed with. Panics when the status is not that of the code.
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let Some(info) = status.get_details_error_info() else { return Self::lost(status) };
+        assert_eq!(info.domain, "imd", "the domain of {status:?}");
+        assert_eq!(status.code(), known(&info.reason).1, "the gRPC status of {}", info.reason);
+        Self {
+            code: info.reason,
+            message: status.message().to_owned(),
+            details: info.metadata.into_iter().collect(),
+        }
+    }
+}
+
+fn known(code: &str) -> (&'static str, Code, u16) {
+    let found = CODES.into_iter().find(|(name, ..)| *name == code);
+    found.unwrap_or_else(|| panic!("{code:?} is not a code of the contract"))
+}

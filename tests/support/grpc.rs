@@ -1,0 +1,329 @@
+//! The client over gRPC.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use imd_proto::v1::{
+    self, auth_service_client::AuthServiceClient, info_service_client::InfoServiceClient,
+    message_service_client::MessageServiceClient,
+};
+use time::OffsetDateTime;
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
+
+use super::{
+    api::{Api, Events, Login, Outgoing, Result},
+    failure::Failure,
+    types::{
+        Content, Conversation, ConversationPage, Device, Entry, Event, HistoryPage,
+        HistoryTruncated, Info, Kind, LoggedIn, Message, Sent, Session, SessionChanged, SessionEnd,
+        Stretch, TerminalType, TimelineState, Tokens,
+    },
+};
+
+pub(crate) struct Grpc(Channel);
+
+impl Grpc {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self(channel(address))
+    }
+
+    fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.0.clone())
+    }
+
+    fn messages(&self) -> MessageServiceClient<Channel> {
+        MessageServiceClient::new(self.0.clone())
+    }
+}
+
+/// A connection to the listener at `address`, made at first use.
+pub(crate) fn channel(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .expect("an address makes a URL")
+        // So small that a terminal that does not read soon stops the server from writing.
+        .initial_stream_window_size(64 * 1024)
+        .connect_lazy()
+}
+
+/// A request that carries a bearer token.
+pub(crate) fn with_bearer<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = format!("Bearer {token}").parse().expect("tokens are ASCII");
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+#[async_trait]
+impl Api for Grpc {
+    async fn info(&self) -> Result<Info> {
+        let mut client = InfoServiceClient::new(self.0.clone());
+        let info = client.get_info(v1::GetInfoRequest {}).await?.into_inner();
+        let terminal_type =
+            |t: v1::TerminalType| TerminalType { name: t.name, session_limit: t.session_limit };
+        Ok(Info {
+            version: info.version,
+            terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),
+            max_body_bytes: info.max_body_bytes.try_into().expect("a size"),
+            heartbeat_interval: info.heartbeat_interval.try_into().expect("a duration"),
+        })
+    }
+
+    async fn login(&self, login: &Login) -> Result<LoggedIn> {
+        let if_occupied =
+            if login.refuse { v1::IfOccupied::Refuse } else { v1::IfOccupied::Unspecified };
+        let request = v1::LoginRequest {
+            user_id: login.user_id.clone(),
+            password: login.password.clone(),
+            terminal: Some(v1::Terminal {
+                r#type: login.terminal_type.clone(),
+                device_id: login.device_id.clone(),
+                device_name: login.device_name.clone(),
+            }),
+            if_occupied: if_occupied.into(),
+        };
+        let logged_in = self.auth().login(request).await?.into_inner();
+        Ok(LoggedIn {
+            tokens: logged_in.tokens.expect("a login brings tokens").into(),
+            session: logged_in.session.expect("a login brings a session").into(),
+            replaced: all(logged_in.replaced),
+        })
+    }
+
+    async fn refresh(&self, refresh_token: &str) -> Result<Tokens> {
+        let request = v1::RefreshRequest { refresh_token: refresh_token.to_owned() };
+        let refreshed = self.auth().refresh(request).await?.into_inner();
+        Ok(refreshed.tokens.expect("a refresh brings tokens").into())
+    }
+
+    async fn logout(&self, token: &str) -> Result<()> {
+        let request = with_bearer(token, v1::LogoutRequest {});
+        self.auth().logout(request).await?;
+        Ok(())
+    }
+
+    async fn sessions(&self, token: &str) -> Result<Vec<Session>> {
+        let request = with_bearer(token, v1::ListMySessionsRequest {});
+        let listed = self.auth().list_my_sessions(request).await?;
+        Ok(all(listed.into_inner().sessions))
+    }
+
+    async fn end_session(&self, token: &str, session_id: &str) -> Result<()> {
+        let request = v1::EndMySessionRequest { session_id: session_id.to_owned() };
+        self.auth().end_my_session(with_bearer(token, request)).await?;
+        Ok(())
+    }
+
+    async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent> {
+        use v1::send_request::{Content as Wire, To};
+        let content = message.content.clone().map(|content| match content {
+            Content::Text(text) => Wire::Text(text),
+            Content::Data { content_type, data } => {
+                Wire::Data(v1::Data { content_type, data: data.into() })
+            }
+        });
+        let request = v1::SendRequest {
+            to: message.to.clone().map(To::UserId),
+            client_message_id: message.client_message_id.clone(),
+            content,
+        };
+        let sent = self.messages().send(with_bearer(token, request)).await?;
+        let sent = sent.into_inner();
+        Ok(Sent {
+            message_id: sent.message_id,
+            seq: sent.seq,
+            cursor: sent.cursor,
+            conversation_id: sent.conversation_id,
+            sent_at: at(sent.sent_at),
+            duplicate: sent.duplicate,
+        })
+    }
+
+    async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
+        let request = with_bearer(token, v1::SubscribeRequest { after: after.to_owned() });
+        let stream = self.messages().subscribe(request).await?.into_inner();
+        Ok(stream.map(|event| event.map(Event::from).map_err(Failure::from)).boxed())
+    }
+
+    async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
+        let request = v1::PullTimelineRequest { after: after.to_owned(), limit };
+        let pulled = self.messages().pull_timeline(with_bearer(token, request)).await;
+        let pulled = pulled?.into_inner();
+        Ok(Stretch {
+            entries: all(pulled.entries),
+            state: pulled.state.expect("a pull brings the state").into(),
+            history_truncated: pulled.history_truncated.map(Into::into),
+            timeline_reset: pulled.timeline_reset.map(|reset| reset.epoch),
+            next_after: pulled.next_after,
+        })
+    }
+
+    async fn conversations(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ConversationPage> {
+        let request = v1::ListConversationsRequest { page_size, page_token: page_token.to_owned() };
+        let listed = self.messages().list_conversations(with_bearer(token, request)).await;
+        let listed = listed?.into_inner();
+        let conversation = |conversation: v1::Conversation| Conversation {
+            conversation_id: conversation.conversation_id,
+            last_message: conversation.last_message.expect("a conversation has messages").into(),
+        };
+        Ok(ConversationPage {
+            conversations: listed.conversations.into_iter().map(conversation).collect(),
+            next_page_token: listed.next_page_token,
+        })
+    }
+
+    async fn history(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<HistoryPage> {
+        let request = v1::ListHistoryRequest {
+            conversation_id: conversation_id.to_owned(),
+            page_size,
+            page_token: page_token.to_owned(),
+        };
+        let listed = self.messages().list_history(with_bearer(token, request)).await;
+        let listed = listed?.into_inner();
+        let end = match listed.end() {
+            v1::HistoryEnd::Unspecified => None,
+            end => Some(name(end.as_str_name(), "HISTORY_END_")),
+        };
+        Ok(HistoryPage {
+            end,
+            entries: all(listed.entries),
+            next_page_token: listed.next_page_token,
+            state: listed.state.expect("a history brings the state").into(),
+        })
+    }
+}
+
+fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
+    many.into_iter().map(Ours::from).collect()
+}
+
+/// A time that must be there.
+pub(crate) fn at(timestamp: Option<prost_types::Timestamp>) -> OffsetDateTime {
+    let timestamp = timestamp.expect("a time");
+    let nanoseconds = i128::from(timestamp.seconds) * 1_000_000_000 + i128::from(timestamp.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).expect("a time within the calendar")
+}
+
+/// The name of a value as REST has it.
+fn name(value: &str, prefix: &str) -> String {
+    value.strip_prefix(prefix).expect("values start with the name of their enum").to_owned()
+}
+
+fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl From<v1::Tokens> for Tokens {
+    fn from(tokens: v1::Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            expires_in: tokens.expires_in.try_into().expect("a duration"),
+            refresh_token: tokens.refresh_token,
+        }
+    }
+}
+
+impl From<v1::Session> for Session {
+    fn from(session: v1::Session) -> Self {
+        let terminal = session.terminal.expect("a session has a terminal");
+        Self {
+            session_id: session.session_id,
+            terminal: Device {
+                terminal_type: terminal.r#type,
+                device_id: terminal.device_id,
+                device_name: terminal.device_name,
+            },
+            created_at: at(session.created_at),
+            last_used_at: at(session.last_used_at),
+            online: session.online,
+            current: session.current,
+            end: session.end.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::SessionEnd> for SessionEnd {
+    fn from(end: v1::SessionEnd) -> Self {
+        Self {
+            reason: name(end.reason().as_str_name(), "END_REASON_"),
+            by_terminal_type: end.by_terminal_type,
+            by_device_name: end.by_device_name,
+            ended_at: at(end.ended_at),
+            note: end.note,
+        }
+    }
+}
+
+impl From<v1::Entry> for Entry {
+    fn from(entry: v1::Entry) -> Self {
+        let kind = match entry.kind {
+            Some(v1::entry::Kind::Message(message)) => Kind::Message(message.into()),
+            Some(v1::entry::Kind::SessionChanged(change)) => Kind::SessionChanged(SessionChanged {
+                started: change.started.map(Into::into),
+                ended: all(change.ended),
+            }),
+            None => Kind::Unknown,
+        };
+        Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }
+    }
+}
+
+impl From<v1::Message> for Message {
+    fn from(message: v1::Message) -> Self {
+        use v1::message::Content as Wire;
+        let content = match message.content.expect("a message has content") {
+            Wire::Text(text) => Content::Text(text),
+            Wire::Data(typed) => {
+                Content::Data { content_type: typed.content_type, data: typed.data.into() }
+            }
+        };
+        Self {
+            message_id: message.message_id,
+            conversation_id: message.conversation_id,
+            sender_id: message.sender_id,
+            client_message_id: non_empty(message.client_message_id),
+            content,
+        }
+    }
+}
+
+impl From<v1::TimelineState> for TimelineState {
+    fn from(state: v1::TimelineState) -> Self {
+        Self { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+    }
+}
+
+impl From<v1::HistoryTruncated> for HistoryTruncated {
+    fn from(truncated: v1::HistoryTruncated) -> Self {
+        Self { from: truncated.from, to: truncated.to }
+    }
+}
+
+impl From<v1::SubscribeResponse> for Event {
+    fn from(response: v1::SubscribeResponse) -> Self {
+        use v1::subscribe_response::Event as Wire;
+        match response.event.expect("an event") {
+            Wire::Opened(state) => Self::Opened(state.into()),
+            Wire::Entry(entry) => Self::Entry(entry.into()),
+            Wire::HistoryTruncated(truncated) => Self::HistoryTruncated(truncated.into()),
+            Wire::TimelineReset(reset) => Self::TimelineReset { epoch: reset.epoch },
+            Wire::Heartbeat(_) => Self::Heartbeat,
+            Wire::SessionEnded(end) => Self::SessionEnded(end.into()),
+            Wire::Reconnect(_) => Self::Reconnect,
+        }
+    }
+}

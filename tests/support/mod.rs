@@ -1,0 +1,62 @@
+//! What the tests stand on: a PostgreSQL to throw away, nodes in this process, and one client
+//! interface over both transports.
+
+pub(crate) mod admin;
+pub(crate) mod api;
+pub(crate) mod checker;
+pub(crate) mod cluster;
+pub(crate) mod failure;
+pub(crate) mod feed;
+pub(crate) mod grpc;
+pub(crate) mod node;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod rest;
+pub(crate) mod terminal;
+pub(crate) mod types;
+
+use std::time::Duration;
+
+/// How long anything that must happen may take. Long, so that a busy machine fails no test.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Waits for what must happen; panics when it has not happened in time.
+pub(crate) async fn within_deadline<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(DEADLINE, future).await;
+    done.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+/// Asks again and again until the answer is there; panics when it has not come in time. For what has
+/// no event to wait for, such as rows of the database.
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let answered = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within_deadline(what, answered).await
+}
+
+/// Makes two tests of each `async fn behaviour(imd: Cluster)`, `behaviour::grpc` and
+/// `behaviour::rest`, each on a node and a database of its own.
+macro_rules! on_both_transports {
+    ($($behaviour:ident),+ $(,)?) => {$(
+        mod $behaviour {
+            use crate::support::{api::Transport, cluster::Cluster};
+
+            #[tokio::test]
+            async fn grpc() {
+                super::$behaviour(Cluster::start(Transport::Grpc).await).await;
+            }
+
+            #[tokio::test]
+            async fn rest() {
+                super::$behaviour(Cluster::start(Transport::Rest).await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both_transports;

@@ -1,0 +1,72 @@
+//! Nodes in this process.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use imd::{app::App, config::Settings};
+
+use super::{
+    admin::Admin,
+    api::{Api, Transport},
+    postgres::Database,
+};
+
+/// The key of every node's administrator.
+pub(crate) const ADMIN_KEY: &str = "key-of-the-tests";
+
+/// A node on ports of its own. It ends with the runtime of its test, or before by [`Node::stop`].
+pub(crate) struct Node {
+    app: App,
+}
+
+impl Node {
+    pub(crate) async fn start(database: &Database) -> Self {
+        Self::start_with(database, |_| ()).await
+    }
+
+    /// A node with other settings than those of the tests.
+    pub(crate) async fn start_with(
+        database: &Database,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        show_logs();
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let mut settings = Settings { listen: any_port, ..Settings::default() };
+        settings.admin.listen = any_port;
+        settings.database.pool_size = 6;
+        settings.streams.heartbeat = Duration::from_secs(1);
+        settings.shutdown.grace = Duration::from_secs(1);
+        change(&mut settings);
+        let app = App::start(&settings, database.url(), ADMIN_KEY.to_owned().into()).await;
+        Self { app: app.expect("a node") }
+    }
+
+    pub(crate) fn public_address(&self) -> SocketAddr {
+        self.app.public_address()
+    }
+
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.app.admin_address()
+    }
+
+    /// A client on connections of its own.
+    pub(crate) fn api(&self, transport: Transport) -> Arc<dyn Api> {
+        transport.connect(self.public_address())
+    }
+
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::new(self.admin_address(), ADMIN_KEY)
+    }
+
+    /// Stops as a node does that is asked to.
+    pub(crate) async fn stop(self) {
+        self.app.stop().await;
+    }
+}
+
+/// What the nodes log goes to the output of the test, which is shown when it fails. `RUST_LOG` says
+/// how much.
+fn show_logs() {
+    let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "imd=warn".to_owned());
+    // The first test of the process sets it up for all.
+    let _ = tracing_subscriber::fmt().with_env_filter(levels).with_test_writer().try_init();
+}

@@ -1,0 +1,276 @@
+//! The client over REST.
+
+mod sse;
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use time::{OffsetDateTime, serde::rfc3339};
+
+use super::{
+    api::{Api, Events, Login, Outgoing, Result},
+    failure::Failure,
+    types::{
+        Content, Conversation, ConversationPage, Entry, HistoryPage, HistoryTruncated, Info, Kind,
+        LoggedIn, Message, Sent, Session, SessionChanged, Stretch, TimelineState, Tokens,
+    },
+};
+
+pub(crate) struct Rest {
+    client: Client,
+    base: String,
+}
+
+impl Rest {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { client: Client::new(), base: format!("http://{address}") }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    fn get(&self, token: &str, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path).bearer_auth(token)
+    }
+}
+
+/// The answer, unless it is a problem.
+async fn answer(request: RequestBuilder) -> Result<Response> {
+    let response = request.send().await.map_err(Failure::lost)?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let media_type = response.headers().get("content-type").cloned();
+    assert_eq!(media_type.expect("a media type"), "application/problem+json", "{status}");
+    let problem: BTreeMap<String, Value> = response.json().await.map_err(Failure::lost)?;
+    Err(Failure::from_problem(status.as_u16(), problem))
+}
+
+async fn json_of<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
+    let body = answer(request).await?.text().await.map_err(Failure::lost)?;
+    Ok(read(&body))
+}
+
+/// Reads JSON of the server's; panics when it is not as it should be.
+fn read<T: DeserializeOwned>(json: &str) -> T {
+    serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in {json}"))
+}
+
+#[async_trait]
+impl Api for Rest {
+    async fn info(&self) -> Result<Info> {
+        json_of(self.request(Method::GET, "/v1/info")).await
+    }
+
+    async fn login(&self, login: &Login) -> Result<LoggedIn> {
+        let mut body = json!({
+            "user_id": login.user_id,
+            "password": login.password,
+            "terminal": {
+                "type": login.terminal_type,
+                "device_id": login.device_id,
+                "device_name": login.device_name,
+            },
+        });
+        if login.refuse {
+            body["if_occupied"] = "REFUSE".into();
+        }
+        json_of(self.request(Method::POST, "/v1/login").json(&body)).await
+    }
+
+    async fn refresh(&self, refresh_token: &str) -> Result<Tokens> {
+        let body = json!({ "refresh_token": refresh_token });
+        json_of(self.request(Method::POST, "/v1/refresh").json(&body)).await
+    }
+
+    async fn logout(&self, token: &str) -> Result<()> {
+        answer(self.request(Method::POST, "/v1/logout").bearer_auth(token)).await.map(drop)
+    }
+
+    async fn sessions(&self, token: &str) -> Result<Vec<Session>> {
+        let listed: WireSessions = json_of(self.get(token, "/v1/sessions")).await?;
+        Ok(listed.sessions)
+    }
+
+    async fn end_session(&self, token: &str, session_id: &str) -> Result<()> {
+        let request = self.request(Method::DELETE, &format!("/v1/sessions/{session_id}"));
+        answer(request.bearer_auth(token)).await.map(drop)
+    }
+
+    async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent> {
+        let mut body = json!({ "client_message_id": message.client_message_id });
+        if let Some(to) = &message.to {
+            body["to"] = json!({ "user_id": to });
+        }
+        match &message.content {
+            None => {}
+            Some(Content::Text(text)) => body["text"] = text.as_str().into(),
+            Some(Content::Data { content_type, data }) => {
+                body["content_type"] = content_type.as_str().into();
+                body["data"] = BASE64_STANDARD.encode(data).into();
+            }
+        }
+        json_of(self.request(Method::POST, "/v1/messages").bearer_auth(token).json(&body)).await
+    }
+
+    async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
+        let response = answer(self.get(token, "/v1/events").query(&[("after", after)])).await?;
+        Ok(sse::events(response))
+    }
+
+    async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
+        let limit = limit.to_string();
+        let request = self.get(token, "/v1/timeline").query(&[("after", after), ("limit", &limit)]);
+        let pulled: WireStretch = json_of(request).await?;
+        Ok(Stretch {
+            entries: entries(pulled.entries),
+            state: pulled.state,
+            history_truncated: pulled.history_truncated,
+            timeline_reset: pulled.timeline_reset.map(|reset| reset.epoch),
+            next_after: pulled.next_after,
+        })
+    }
+
+    async fn conversations(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ConversationPage> {
+        let size = page_size.to_string();
+        let page = [("page_size", size.as_str()), ("page_token", page_token)];
+        let listed: WireConversations =
+            json_of(self.get(token, "/v1/conversations").query(&page)).await?;
+        let conversation = |conversation: WireConversation| Conversation {
+            conversation_id: conversation.conversation_id,
+            last_message: conversation.last_message.into(),
+        };
+        Ok(ConversationPage {
+            conversations: listed.conversations.into_iter().map(conversation).collect(),
+            next_page_token: listed.next_page_token,
+        })
+    }
+
+    async fn history(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<HistoryPage> {
+        let path = format!("/v1/conversations/{conversation_id}/messages");
+        let size = page_size.to_string();
+        let page = [("page_size", size.as_str()), ("page_token", page_token)];
+        let listed: WireHistory = json_of(self.get(token, &path).query(&page)).await?;
+        Ok(HistoryPage {
+            entries: entries(listed.entries),
+            next_page_token: listed.next_page_token,
+            end: listed.end,
+            state: listed.state,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireSessions {
+    sessions: Vec<Session>,
+}
+
+#[derive(Deserialize)]
+struct WireStretch {
+    entries: Vec<WireEntry>,
+    #[serde(flatten)]
+    state: TimelineState,
+    history_truncated: Option<HistoryTruncated>,
+    timeline_reset: Option<WireReset>,
+    next_after: String,
+}
+
+#[derive(Deserialize)]
+struct WireReset {
+    epoch: i64,
+}
+
+#[derive(Deserialize)]
+struct WireConversations {
+    conversations: Vec<WireConversation>,
+    next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct WireConversation {
+    conversation_id: String,
+    last_message: WireEntry,
+}
+
+#[derive(Deserialize)]
+struct WireHistory {
+    entries: Vec<WireEntry>,
+    next_page_token: String,
+    end: Option<String>,
+    #[serde(flatten)]
+    state: TimelineState,
+}
+
+#[derive(Deserialize)]
+struct WireEntry {
+    seq: i64,
+    cursor: String,
+    #[serde(with = "rfc3339")]
+    appended_at: OffsetDateTime,
+    kind: String,
+    message: Option<WireMessage>,
+    session_changed: Option<SessionChanged>,
+}
+
+#[derive(Deserialize)]
+struct WireMessage {
+    message_id: String,
+    conversation_id: String,
+    sender_id: String,
+    client_message_id: Option<String>,
+    text: Option<String>,
+    content_type: Option<String>,
+    data: Option<String>,
+}
+
+fn entries(wire: Vec<WireEntry>) -> Vec<Entry> {
+    wire.into_iter().map(Entry::from).collect()
+}
+
+impl From<WireEntry> for Entry {
+    fn from(wire: WireEntry) -> Self {
+        let kind = match (wire.kind.as_str(), wire.message, wire.session_changed) {
+            ("message", Some(message), None) => Kind::Message(message.into()),
+            ("session_changed", None, Some(change)) => Kind::SessionChanged(change),
+            ("unknown", None, None) => Kind::Unknown,
+            (kind, message, _) => panic!("{kind} with message: {}", message.is_some()),
+        };
+        Self { seq: wire.seq, cursor: wire.cursor, appended_at: wire.appended_at, kind }
+    }
+}
+
+impl From<WireMessage> for Message {
+    fn from(wire: WireMessage) -> Self {
+        let content = match (wire.text, wire.content_type, wire.data) {
+            (Some(text), None, None) => Content::Text(text),
+            (None, Some(content_type), Some(data)) => {
+                Content::Data { content_type, data: BASE64_STANDARD.decode(data).expect("base64") }
+            }
+            other => panic!("not one content: {other:?}"),
+        };
+        Self {
+            message_id: wire.message_id,
+            conversation_id: wire.conversation_id,
+            sender_id: wire.sender_id,
+            client_message_id: wire.client_message_id,
+            content,
+        }
+    }
+}

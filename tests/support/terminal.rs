@@ -1,0 +1,93 @@
+//! A terminal that is logged in.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use super::{
+    api::{Api, Outgoing, Result},
+    feed::Feed,
+    types::{HistoryPage, LoggedIn, Sent, Session, Stretch},
+};
+
+#[derive(Clone)]
+pub(crate) struct Terminal {
+    pub(crate) api: Arc<dyn Api>,
+    pub(crate) user_id: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) session: Session,
+    /// The sessions that its login ended.
+    pub(crate) replaced: Vec<Session>,
+}
+
+impl Terminal {
+    pub(crate) fn new(api: Arc<dyn Api>, user_id: &str, logged_in: LoggedIn) -> Self {
+        Self {
+            api,
+            user_id: user_id.to_owned(),
+            token: logged_in.tokens.access_token,
+            refresh_token: logged_in.tokens.refresh_token,
+            session: logged_in.session,
+            replaced: logged_in.replaced,
+        }
+    }
+
+    /// The same terminal as it talks to another node.
+    pub(crate) fn through(&self, api: Arc<dyn Api>) -> Self {
+        Self { api, ..self.clone() }
+    }
+
+    pub(crate) fn session_id(&self) -> &str {
+        &self.session.session_id
+    }
+
+    pub(crate) async fn send(&self, message: &Outgoing) -> Result<Sent> {
+        self.api.send(&self.token, message).await
+    }
+
+    /// Sends a text that must arrive.
+    pub(crate) async fn say(&self, to: &str, text: &str) -> Sent {
+        self.send(&Outgoing::text(to, text)).await.unwrap_or_else(|e| panic!("{text}: {e:?}"))
+    }
+
+    /// Sends texts at once, all of which must arrive; they arrive in any order.
+    pub(crate) async fn say_at_once(
+        &self,
+        to: &str,
+        texts: impl Iterator<Item = String>,
+    ) -> Vec<Sent> {
+        join_all(texts.map(async |text| self.say(to, &text).await)).await
+    }
+
+    /// Opens a stream, which must succeed.
+    pub(crate) async fn follow(&self, after: &str) -> Feed {
+        Feed::open(self.api.subscribe(&self.token, after).await.expect("a stream")).await
+    }
+
+    pub(crate) async fn pull(&self, after: &str) -> Result<Stretch> {
+        self.api.pull(&self.token, after, 500).await
+    }
+
+    pub(crate) async fn sessions(&self) -> Result<Vec<Session>> {
+        self.api.sessions(&self.token).await
+    }
+
+    pub(crate) async fn end_session(&self, session_id: &str) -> Result<()> {
+        self.api.end_session(&self.token, session_id).await
+    }
+
+    pub(crate) async fn logout(&self) -> Result<()> {
+        self.api.logout(&self.token).await
+    }
+
+    /// A page of the history with `peer`.
+    pub(crate) async fn history(
+        &self,
+        peer: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<HistoryPage> {
+        self.api.history(&self.token, &format!("user:{peer}"), page_size, page_token).await
+    }
+}

@@ -1,0 +1,211 @@
+//! What a client gets to see, the same whatever the transport.
+
+use serde::Deserialize;
+use time::{OffsetDateTime, serde::rfc3339};
+
+/// A terminal as a login names it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Device {
+    #[serde(rename = "type")]
+    pub(crate) terminal_type: String,
+    pub(crate) device_id: String,
+    pub(crate) device_name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) session_id: String,
+    pub(crate) terminal: Device,
+    #[serde(with = "rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "rfc3339")]
+    pub(crate) last_used_at: OffsetDateTime,
+    pub(crate) online: bool,
+    pub(crate) current: bool,
+    pub(crate) end: Option<SessionEnd>,
+}
+
+impl Session {
+    /// How it ended; panics when it has not.
+    pub(crate) fn end(&self) -> &SessionEnd {
+        self.end.as_ref().unwrap_or_else(|| panic!("{self:?} has not ended"))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct SessionEnd {
+    /// `REPLACED` …
+    pub(crate) reason: String,
+    pub(crate) by_terminal_type: String,
+    pub(crate) by_device_name: String,
+    #[serde(with = "rfc3339")]
+    pub(crate) ended_at: OffsetDateTime,
+    pub(crate) note: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) access_token: String,
+    pub(crate) expires_in: u32,
+    pub(crate) refresh_token: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct LoggedIn {
+    #[serde(flatten)]
+    pub(crate) tokens: Tokens,
+    pub(crate) session: Session,
+    pub(crate) replaced: Vec<Session>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) message_id: String,
+    pub(crate) seq: i64,
+    pub(crate) cursor: String,
+    pub(crate) conversation_id: String,
+    #[serde(with = "rfc3339")]
+    pub(crate) sent_at: OffsetDateTime,
+    pub(crate) duplicate: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    Text(String),
+    Data { content_type: String, data: Vec<u8> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) message_id: String,
+    pub(crate) conversation_id: String,
+    pub(crate) sender_id: String,
+    /// Only in the sender's own timeline.
+    pub(crate) client_message_id: Option<String>,
+    pub(crate) content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct SessionChanged {
+    pub(crate) started: Option<Session>,
+    pub(crate) ended: Vec<Session>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Message(Message),
+    SessionChanged(SessionChanged),
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) seq: i64,
+    pub(crate) cursor: String,
+    pub(crate) appended_at: OffsetDateTime,
+    pub(crate) kind: Kind,
+}
+
+impl Entry {
+    pub(crate) fn as_message(&self) -> Option<&Message> {
+        match &self.kind {
+            Kind::Message(message) => Some(message),
+            Kind::SessionChanged(_) | Kind::Unknown => None,
+        }
+    }
+
+    /// The message that it is; panics when it is none.
+    pub(crate) fn message(&self) -> &Message {
+        self.as_message().unwrap_or_else(|| panic!("{self:?} is no message"))
+    }
+
+    /// The text of the message that it is; panics when it is none.
+    pub(crate) fn text(&self) -> &str {
+        match &self.message().content {
+            Content::Text(text) => text,
+            Content::Data { .. } => panic!("{self:?} is no text"),
+        }
+    }
+
+    /// The change of sessions that it is; panics when it is none.
+    pub(crate) fn session_changed(&self) -> &SessionChanged {
+        match &self.kind {
+            Kind::SessionChanged(change) => change,
+            Kind::Message(_) | Kind::Unknown => panic!("{self:?} is no change of sessions"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct TimelineState {
+    pub(crate) epoch: i64,
+    pub(crate) last_seq: i64,
+    pub(crate) floor: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct HistoryTruncated {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is an entry")]
+pub(crate) enum Event {
+    Opened(TimelineState),
+    Entry(Entry),
+    HistoryTruncated(HistoryTruncated),
+    TimelineReset { epoch: i64 },
+    Heartbeat,
+    SessionEnded(SessionEnd),
+    Reconnect,
+}
+
+/// What a pull of the timeline brings.
+#[derive(Debug, Clone)]
+pub(crate) struct Stretch {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) state: TimelineState,
+    pub(crate) history_truncated: Option<HistoryTruncated>,
+    /// The epoch that holds now, when the cursor was of another.
+    pub(crate) timeline_reset: Option<i64>,
+    pub(crate) next_after: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Conversation {
+    pub(crate) conversation_id: String,
+    pub(crate) last_message: Entry,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ConversationPage {
+    pub(crate) conversations: Vec<Conversation>,
+    /// Empty on the last page.
+    pub(crate) next_page_token: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct HistoryPage {
+    pub(crate) entries: Vec<Entry>,
+    /// Empty on the last page.
+    pub(crate) next_page_token: String,
+    /// `BEGINNING` or `RETENTION_LIMIT`, on the last page.
+    pub(crate) end: Option<String>,
+    pub(crate) state: TimelineState,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Info {
+    pub(crate) version: String,
+    pub(crate) terminal_types: Vec<TerminalType>,
+    pub(crate) max_body_bytes: usize,
+    /// In seconds.
+    pub(crate) heartbeat_interval: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct TerminalType {
+    pub(crate) name: String,
+    pub(crate) session_limit: i32,
+}
