@@ -25,8 +25,8 @@ use crate::{
     telemetry,
 };
 
-/// How many connections a node has for staying in the cluster.
-const CONTROL_CONNECTIONS: usize = 3;
+/// How many connections a node has for staying in the cluster: one for each task that does so.
+const CONTROL_CONNECTIONS: usize = 5;
 
 /// The name of the admin key of the data folder in audit records.
 const ADMIN_KEY_NAME: &str = "local";

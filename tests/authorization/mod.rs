@@ -2,6 +2,7 @@
 
 mod credentials;
 mod grpc;
+mod order;
 mod rest;
 mod strangers;
 

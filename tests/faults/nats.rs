@@ -39,6 +39,10 @@ impl Nats {
         Self { folder, address: (Ipv4Addr::LOCALHOST, port).into(), process }
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn url(&self) -> String {
         format!("nats://{}", self.address)
     }

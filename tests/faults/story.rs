@@ -15,7 +15,7 @@ pub(super) struct Story {
     pub(super) slowest: Duration,
     pub(super) delivered: u64,
     pub(super) reconnects: u64,
-    /// Entries that came again.
+    /// Entries that came to a terminal that had them.
     pub(super) repeated: u64,
     /// What is not as it must be, in words.
     pub(super) wrong: Vec<String>,
@@ -26,8 +26,9 @@ impl Display for Story {
         let Self { sent, resent, slowest, delivered, reconnects, repeated, wrong } = self;
         write!(
             f,
-            "{sent} messages acknowledged, {resent} resent, the slowest {slowest:.1?}, {delivered} entries delivered, \
-             {reconnects} reconnects, {repeated} repetitions, {} violations",
+            "{sent} messages acknowledged, {resent} resent, the slowest after {slowest:.1?}; \
+             {delivered} entries delivered, {repeated} of them again, {reconnects} reconnects; \
+             {} violations",
             wrong.len()
         )
     }

@@ -1,11 +1,9 @@
-//! Hints between nodes may get lost, repeat or be wrong: everything arrives all the same, in seconds
+//! Hints between nodes may get lost, repeat or be wrong: all the same everything arrives, in seconds
 //! (I9).
 
 use tokio_postgres::Client;
 
-use crate::support::{
-    api::Outgoing, checker::Run, cluster::Cluster, eventually, on_both_transports, types::Event,
-};
+use crate::support::{cluster::Cluster, eventually, on_both_transports, types::Event};
 
 /// The connections on which nodes of this database listen for hints.
 const LISTENERS: &str =
@@ -42,25 +40,14 @@ async fn i9_nothing_is_lost_with_the_connections_for_hints(imd: Cluster) {
     let (_node, there) = imd.start_node().await;
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await.through(there);
-    let mut feed = bob.follow("").await;
+    let mut feed = bob.follow("now").await;
     let sql = imd.database.sql().await;
-    let mut run = Run::default();
-    for _ in 0..3 {
+    for n in 0..10 {
         cut_both_listeners(&sql).await;
-        for n in 0..20 {
-            let message = Outgoing::text("bob", n.to_string());
-            let answer = ann.send(&message).await;
-            run.sent("ann", &message, answer);
-        }
+        // Nothing comes after it that could make up for its hint.
+        let sent = ann.say("bob", &n.to_string()).await;
+        assert_eq!(feed.entry().await.message().message_id, sent.message_id);
     }
-    let last = ann.say("bob", "the last one").await;
-    let mut entries = feed.entries_to(61).await;
-    assert_eq!(feed.entry().await.message().message_id, last.message_id);
-    entries.truncate(61);
-    let own = ann.pull("").await.expect("the timeline").entries;
-    run.saw("ann", "ann's phone", 0, own[..61].to_vec());
-    run.saw("bob", "bob's phone", 0, entries);
-    run.assert_sound();
 }
 
 async fn i9_a_kick_is_not_lost_with_a_hint(imd: Cluster) {

@@ -15,6 +15,7 @@ const SIZE: usize = 8_000;
 on_both_transports! {
     i10_a_terminal_that_does_not_read_slows_nobody_and_misses_nothing,
     i3_what_a_terminal_left_unread_ends_with_its_session,
+    i8_what_is_purged_before_a_terminal_reads_it_is_announced,
 }
 
 async fn i10_a_terminal_that_does_not_read_slows_nobody_and_misses_nothing(imd: Cluster) {
@@ -58,4 +59,38 @@ async fn i3_what_a_terminal_left_unread_ends_with_its_session(imd: Cluster) {
     assert_eq!(entries.iter().filter(is_entry).count(), 1 + before.len(), "a login and the notes");
     let last = entries.iter().rfind(is_entry).expect("an entry");
     assert!(matches!(last, Ok(Event::Entry(entry)) if entry.text() == padding));
+}
+
+async fn i8_what_is_purged_before_a_terminal_reads_it_is_announced(imd: Cluster) {
+    const NOTES: i64 = 900;
+    let phone = imd.user_with_phone("ann").await;
+    let apart = phone.through(imd.node.api(imd.transport));
+    let unread = apart.api.subscribe(&apart.token, "").await.expect("a stream");
+    let padding = "x".repeat(2 * SIZE);
+    phone.say_at_once("ann", (0..NOTES).map(|_| padding.clone())).await;
+    let sql = imd.database.sql().await;
+    let (purged_to, last_seq) = (NOTES - 10, NOTES + 1);
+    let purge = format!(
+        "UPDATE timelines SET purged_to = {purged_to}; DELETE FROM entries WHERE seq <= {purged_to}"
+    );
+    sql.batch_execute(&purge).await.expect("a purge");
+
+    let mut feed = Feed::open(unread).await;
+    let mut next = 1;
+    let mut announced = 0;
+    while next <= last_seq {
+        match feed.event().await {
+            Event::Entry(entry) => {
+                assert_eq!(entry.seq, next);
+                next += 1;
+            }
+            Event::HistoryTruncated(gone) => {
+                assert_eq!((gone.from, gone.to), (next, purged_to));
+                next = gone.to + 1;
+                announced += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(announced, 1, "the purge came before the terminal had read so far");
 }

@@ -2,7 +2,9 @@
 //! test.
 //!
 //! The server is imd's own embedded one, in a temporary folder, unless `TEST_DATABASE_URL` names
-//! another: the URL of a superuser, database included, of PostgreSQL 15 or newer.
+//! another: the URL of a superuser, database included, of PostgreSQL 15 or newer. There one database,
+//! `imd_tests_…`, is left behind by each run. A runner with a process for each test makes a server for
+//! each, too.
 
 use std::{
     path::Path,
@@ -22,6 +24,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
 };
 use tokio_postgres::{Client, Config, NoTls};
+use uuid::Uuid;
 
 /// How many databases there are at a time: the embedded server takes 100 connections.
 const DATABASES: usize = 4;
@@ -86,7 +89,7 @@ impl Server {
     }
 
     async fn prepare(url: String, superuser: Config, supervisor: Option<Child>) -> Self {
-        let template = format!("imd_tests_{}", std::process::id());
+        let template = format!("imd_tests_{}", Uuid::new_v4().simple());
         let runtime = Handle::current();
         let server = Self { url, superuser, template, runtime, supervisor };
         server.create(&server.template, "template0").await;

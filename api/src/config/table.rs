@@ -78,12 +78,12 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "append.lanes",
-        default: Some("2"),
-        meaning: "connections that append messages, 1 to 16; more help only where the database has cores to spare",
+        default: Some("1"),
+        meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",
     },
     Setting {
         key: "append.batch",
-        default: Some("128"),
+        default: Some("256"),
         meaning: "most messages in one transaction of a lane, 1 to 1000",
     },
     Setting {

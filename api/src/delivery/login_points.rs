@@ -39,11 +39,11 @@ impl Drop for Held {
 }
 
 impl LoginPoints {
-    /// Starts the task that removes what streams leave behind.
-    pub(super) fn start(store: Store, node_no: i64, tasks: &TaskTracker) -> Self {
+    /// Starts the task that removes, over `control`, what streams leave behind.
+    pub(super) fn start(store: Store, control: Store, node_no: i64, tasks: &TaskTracker) -> Self {
         let (left, leaving) = mpsc::unbounded_channel();
         let stop = tokio_util::sync::CancellationToken::new();
-        let removing = remove_all(store.clone(), node_no, leaving);
+        let removing = remove_all(control, node_no, leaving);
         tasks.spawn(stop.clone().run_until_cancelled_owned(removing));
         Self { store, node_no, left, stop }
     }
@@ -55,7 +55,7 @@ impl LoginPoints {
         // A task of its own, so that a call that is given up half-way cannot have the login point
         // removed before it stands.
         let adding = tokio::spawn(async move {
-            store.add_login_point(node_no, point).await?;
+            store.add_login_points(node_no, &[point]).await?;
             Ok(held)
         });
         adding.await.map_err(Error::internal)?

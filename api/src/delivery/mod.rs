@@ -87,7 +87,7 @@ impl Delivery {
             lose_hints: settings.bugs.lose_hints,
         };
         tasks.spawn(announcer.stopped().run_until_cancelled_owned(teller.run()));
-        let login_points = LoginPoints::start(control.clone(), node_no, &tasks);
+        let login_points = LoginPoints::start(store.clone(), control.clone(), node_no, &tasks);
         let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
             store.append_connection(settings.bugs.count_outside_transaction)
         });

@@ -1,7 +1,11 @@
 //! The node among the others: its heartbeat, the hints it receives, and the sweeps that make up for
 //! those it does not.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt;
 use metrics::counter;
@@ -18,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{Result, UserNo},
-    store::{PeerHeartbeat, Store},
+    store::{LoginPoint, PeerHeartbeat, Store},
     telemetry,
 };
 
@@ -116,9 +120,7 @@ impl Node {
         let streams = i64::try_from(self.hub.streams()).unwrap_or(i64::MAX);
         let heartbeat = self.store.heartbeat(self.node_no, streams, &self.announcer.sent()).await?;
         if !heartbeat.known {
-            tracing::info!("registering the node and its streams anew");
-            self.store.restore_node(self.node_no, &self.node_id, self.version).await?;
-            self.store.restore_login_points(self.node_no, &self.hub.points()).await?;
+            self.register_anew().await?;
             return Ok(true);
         }
         let mut peers = self.peers.lock();
@@ -130,6 +132,19 @@ impl Node {
         peers.retain(|node_no, _| heartbeat.peers.iter().any(|peer| peer.node_no == *node_no));
         // One that has left may have taken its last hints with it.
         Ok(lost || peers.len() < known)
+    }
+
+    async fn register_anew(&self) -> Result<()> {
+        tracing::info!("registering the node and its streams anew");
+        self.store.restore_node(self.node_no, &self.node_id, self.version).await?;
+        let points = self.hub.points();
+        self.store.add_login_points(self.node_no, &points).await?;
+        // Those that left meanwhile may have been removed before they stood.
+        let open: HashSet<LoginPoint> = self.hub.points().into_iter().collect();
+        let left: Vec<LoginPoint> = points.into_iter().filter(|p| !open.contains(p)).collect();
+        self.store.remove_login_points(self.node_no, &left).await?;
+        // The marker comes last: while it is missing, all this is repeated.
+        self.store.mark_login_points(self.node_no).await
     }
 
     async fn sweep(&self) {

@@ -22,20 +22,8 @@ pub(super) const MARKER: LoginPoint =
     LoginPoint { user_no: UserNo(0), session_id: SessionId(Uuid::nil()), stream_no: 0 };
 
 impl Store {
-    /// Adds a login point. Its session counts as used just now.
-    pub async fn add_login_point(&self, node_no: i64, point: LoginPoint) -> Result<()> {
-        self.insert_login_points(node_no, &[point]).await
-    }
-
-    /// Adds all the login points of a node, and with them its marker; those that stand already are
-    /// left.
-    pub async fn restore_login_points(&self, node_no: i64, points: &[LoginPoint]) -> Result<()> {
-        // The marker comes last: while it is missing, something is.
-        self.insert_login_points(node_no, points).await?;
-        self.insert_login_points(node_no, &[MARKER]).await
-    }
-
-    async fn insert_login_points(&self, node_no: i64, points: &[LoginPoint]) -> Result<()> {
+    /// Adds login points; those that stand already are left. Their sessions count as used just now.
+    pub async fn add_login_points(&self, node_no: i64, points: &[LoginPoint]) -> Result<()> {
         let (users, sessions, streams) = columns(points);
         let client = self.client().await?;
         let statement = client
@@ -48,6 +36,11 @@ impl Store {
             .await?;
         client.execute(&statement, &[&node_no, &users, &sessions, &streams]).await?;
         touch(&client, &users, &sessions).await
+    }
+
+    /// Adds the marker of a node, which says that its login points stand.
+    pub async fn mark_login_points(&self, node_no: i64) -> Result<()> {
+        self.add_login_points(node_no, &[MARKER]).await
     }
 
     /// Removes login points by their exact keys. Their sessions count as used just now.

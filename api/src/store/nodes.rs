@@ -60,7 +60,7 @@ impl Store {
             .await?;
         let node_no = row.get(0);
         drop(client);
-        self.restore_login_points(node_no, &[]).await?;
+        self.mark_login_points(node_no).await?;
         Ok(node_no)
     }
 

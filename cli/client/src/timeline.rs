@@ -50,7 +50,8 @@ pub struct Timeline {
     silence: Duration,
     /// When to open a stream again, after one has failed.
     again_at: Option<Instant>,
-    backoff: Backoff,
+    /// The pauses since a stream last brought something.
+    backoff: Option<Backoff>,
     repeated: u64,
     /// The error that ended it for good.
     over: Option<Error>,
@@ -74,7 +75,7 @@ impl Timeline {
             stream: None,
             silence,
             again_at: None,
-            backoff: Backoff::new(),
+            backoff: None,
             repeated: 0,
             over: None,
         }
@@ -134,7 +135,7 @@ impl Timeline {
     fn take(&mut self, event: Option<Received>) -> Result<Option<Event>, Error> {
         match event {
             Some(Received::Entry(entry)) => {
-                self.backoff = Backoff::new();
+                self.backoff = None;
                 if self.last_seq.is_some_and(|last| entry.seq <= last) {
                     self.repeated += 1;
                     return Ok(None);
@@ -160,7 +161,7 @@ impl Timeline {
                 Ok(None)
             }
             Some(Received::Heartbeat(_)) => {
-                self.backoff = Backoff::new();
+                self.backoff = None;
                 Ok(None)
             }
             Some(Received::Opened(_)) => Err(Error::Contract("`opened` in the middle of a stream")),
@@ -182,7 +183,11 @@ impl Timeline {
         if let Some(stream) = self.stream.take() {
             self.session.connection.leave(&stream.line);
         }
-        self.again_at = Some(Instant::now() + self.backoff.next());
+        self.again_at = Some(Instant::now() + self.pause());
+    }
+
+    fn pause(&mut self) -> Duration {
+        self.backoff.get_or_insert_with(Backoff::new).next()
     }
 
     async fn open(&mut self) -> Result<TimelineState, Error> {
@@ -198,7 +203,7 @@ impl Timeline {
                     return Ok(state);
                 }
                 Err(error) if error.may_pass() => {
-                    let pause = self.backoff.next().max(error.retry_after().unwrap_or_default());
+                    let pause = self.pause().max(error.retry_after().unwrap_or_default());
                     self.again_at = Some(Instant::now() + pause);
                 }
                 Err(error) => return Err(error),

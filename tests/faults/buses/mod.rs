@@ -50,8 +50,19 @@ impl Stage {
     }
 
     async fn start_with(bus: Bus, of_near: PlantedBugs, of_far: PlantedBugs) -> Self {
+        let bus_url = bus.url();
+        Self::start_through(bus_url, bus, of_near, of_far).await
+    }
+
+    /// With nodes that reach the bus by another way.
+    async fn start_through(
+        bus_url: Option<String>,
+        bus: Bus,
+        of_near: PlantedBugs,
+        of_far: PlantedBugs,
+    ) -> Self {
         let database = Database::create().await;
-        let plan = Plan { bus_url: bus.url(), ..Plan::on(database.url()) };
+        let plan = Plan { bus_url, ..Plan::on(database.url()) };
         let near = Plan { bugs: of_near, ..plan.clone() }.start().await;
         let far = Plan { bugs: of_far, ..plan }.start().await;
         near.create_users(&["ann", "ben"]).await;

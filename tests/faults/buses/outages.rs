@@ -6,7 +6,10 @@ use super::{
     LOST_HINT, NEVER_SWEEPS, Stage,
     bus::{Bus, on_both_buses},
 };
-use crate::faults::nats::Nats;
+use crate::faults::{
+    nats::Nats,
+    proxy::{Proxy, Target},
+};
 
 on_both_buses! {
 
@@ -73,4 +76,21 @@ async fn nodes_start_without_their_bus() {
     let mut feed = stage.ben.follow("now").await;
     stage.bus.come_back().await;
     stage.hints_get_through(&mut feed, Vec::new()).await;
+}
+
+/// Connections stand and nothing passes, so nobody learns that the bus is away.
+#[tokio::test]
+async fn a_bus_that_falls_silent_delays_deliveries_by_three_seconds_at_most() {
+    let nats = Nats::start().await;
+    let proxy = Proxy::start(Target::Tcp(nats.address())).await;
+    let url = format!("nats://{}", proxy.address());
+    let (bus, bugs) = (Bus::Nats(Box::new(nats)), PlantedBugs::default());
+    let stage = Stage::start_through(Some(url), bus, bugs, bugs).await;
+    let mut feed = stage.ben.follow("now").await;
+    stage.delay(&mut feed, "before").await;
+    proxy.silence();
+    for text in ["one", "two"] {
+        let delay = stage.delay(&mut feed, text).await;
+        assert!(delay < LOST_HINT, "{text}: {delay:?}");
+    }
 }

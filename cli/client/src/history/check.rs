@@ -44,36 +44,41 @@ impl Check<'_> {
     /// Nothing is invented, and everything is as its sender was told.
     fn contents(&mut self, sightings: &Sightings) {
         for entry in &sightings.entries {
-            let (seq, terminal) = (entry.seq, || sightings.name.clone());
-            let send_no = match entry.what {
-                Seen::Event => continue,
-                Seen::Message(send_no) if send_no.index() < self.history.sends.len() => send_no,
+            match entry.what {
+                Seen::Event => {}
+                Seen::Message(send_no) if send_no.index() < self.history.sends.len() => {
+                    self.message(sightings, entry, send_no);
+                }
                 Seen::Message(_) | Seen::Foreign => {
-                    self.found.push(Violation::Invented { terminal: terminal(), seq });
-                    continue;
+                    let (terminal, seq) = (sightings.name.clone(), entry.seq);
+                    self.found.push(Violation::Invented { terminal, seq });
                 }
-            };
-            let send = &self.history.sends[send_no.index()];
-            let message = || self.history.name(send_no);
-            if ![send.sender, send.recipient].contains(&sightings.user) {
-                let (terminal, message) = (terminal(), message());
-                self.found.push(Violation::Astray { terminal, seq, message });
             }
-            match send.outcome {
-                Outcome::Unknown => {}
-                Outcome::Refused => {
+        }
+    }
+
+    fn message(&mut self, sightings: &Sightings, entry: &Sighting, send_no: SendNo) {
+        let send = &self.history.sends[send_no.index()];
+        let (seq, terminal) = (entry.seq, || sightings.name.clone());
+        let message = || self.history.name(send_no);
+        if ![send.sender, send.recipient].contains(&sightings.user) {
+            let (terminal, message) = (terminal(), message());
+            self.found.push(Violation::Astray { terminal, seq, message });
+        }
+        match send.outcome {
+            Outcome::Unknown => {}
+            Outcome::Refused => {
+                let (terminal, message) = (terminal(), message());
+                self.found.push(Violation::Refused { terminal, seq, message });
+            }
+            Outcome::Acked { message_id, seq: told, .. } => {
+                if message_id != entry.message_id {
                     let (terminal, message) = (terminal(), message());
-                    self.found.push(Violation::Refused { terminal, seq, message });
+                    self.found.push(Violation::OtherId { terminal, seq, message });
                 }
-                Outcome::Acked { message_id, seq: told, .. } => {
-                    if message_id != entry.message_id {
-                        let (terminal, message) = (terminal(), message());
-                        self.found.push(Violation::OtherId { terminal, seq, message });
-                    }
-                    if sightings.user == send.sender && told != seq {
-                        let (terminal, message) = (terminal(), message());
-                        self.found.push(Violation::OtherPlace { terminal, message, seq, told });
-                    }
+                if sightings.user == send.sender && told != seq {
+                    let (terminal, message) = (terminal(), message());
+                    self.found.push(Violation::OtherPlace { terminal, message, seq, told });
                 }
             }
         }

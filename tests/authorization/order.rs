@@ -1,0 +1,51 @@
+//! Who asks is looked at before what is asked: a terminal whose session has ended learns so, and a
+//! stranger learns nothing, however wrong the rest of the call is.
+
+use crate::support::{
+    api::{Api, Outgoing},
+    cluster::Cluster,
+    failure::Failure,
+    on_both_transports,
+};
+
+on_both_transports! {
+    i3_an_ended_session_is_told_so_whatever_it_asks,
+    a_stranger_is_told_nothing_else,
+}
+
+/// Calls that are wrong in other ways, too; how each was refused.
+async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)> {
+    let no_text = Outgoing { content: None, ..Outgoing::text("ann", "") };
+    let refused = |call: &'static str, refusal: Option<Failure>| {
+        (call, refusal.unwrap_or_else(|| panic!("{call} succeeded")))
+    };
+    let to_nobody = Outgoing::text("nobody", "hello");
+    vec![
+        refused("send nothing", api.send(token, &no_text).await.err()),
+        refused("send to nobody", api.send(token, &to_nobody).await.err()),
+        refused("end no UUID", api.end_session(token, "no-uuid").await.err()),
+        refused("follow from nowhere", api.subscribe(token, "nowhere").await.err()),
+        refused("pull from nowhere", api.pull(token, "nowhere", 0).await.err()),
+        refused("pull less than nothing", api.pull(token, "", -1).await.err()),
+        refused("list less than nothing", api.conversations(token, -1, "").await.err()),
+        refused("list from nowhere", api.conversations(token, 0, "nowhere").await.err()),
+        refused("read with no user", api.history(token, "user:", 0, "").await.err()),
+        refused("read with nobody", api.history(token, "user:nobody", 0, "").await.err()),
+        refused("read from nowhere", api.history(token, "user:ann", 0, "nowhere").await.err()),
+    ]
+}
+
+async fn i3_an_ended_session_is_told_so_whatever_it_asks(imd: Cluster) {
+    let first = imd.user_with_phone("ann").await;
+    imd.log_in("ann", "phone", "second").await;
+    let refusals = wrong_calls(&*imd.api, &first.token).await;
+    let otherwise: Vec<_> = refusals.iter().filter(|(_, r)| r.code != "session_ended").collect();
+    assert!(otherwise.is_empty(), "{otherwise:#?}");
+}
+
+async fn a_stranger_is_told_nothing_else(imd: Cluster) {
+    imd.user("ann").await;
+    let refusals = wrong_calls(&*imd.api, "garbage").await;
+    let otherwise: Vec<_> = refusals.iter().filter(|(_, r)| r.code != "invalid_token").collect();
+    assert!(otherwise.is_empty(), "{otherwise:#?}");
+}
