@@ -1,14 +1,19 @@
 //! Sending: stored before it is said (I4), the same on every terminal (I6), once however often it is
 //! sent (I7).
 
-use futures::future::join_all;
+use std::time::Duration;
+
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use imd::config::Settings;
 use uuid::Uuid;
 
 use crate::support::{
     api::Outgoing,
     cluster::Cluster,
+    node::Node,
     on_both_transports,
     types::{Content, Sent},
+    within_deadline,
 };
 
 /// How many entries all timelines hold.
@@ -29,6 +34,7 @@ on_both_transports! {
     i7_ids_of_different_senders_have_nothing_to_do_with_each_other,
     a_bad_message_names_the_field_and_leaves_no_trace,
     i5_messages_of_one_terminal_sent_at_once_have_places_of_their_own,
+    a_server_with_too_much_to_do_says_when_to_come_again,
 }
 
 async fn i4_an_acknowledged_message_is_stored_in_both_timelines(imd: Cluster) {
@@ -235,4 +241,30 @@ async fn i5_messages_of_one_terminal_sent_at_once_have_places_of_their_own(imd: 
     assert_eq!(seqs, (2..102).collect::<Vec<_>>());
     let unknown = Outgoing { client_message_id: Uuid::nil().to_string(), ..messages[0].clone() };
     assert!(!ann.send(&unknown).await.expect("nil is a UUID, too").duplicate);
+}
+
+async fn a_server_with_too_much_to_do_says_when_to_come_again(imd: Cluster) {
+    let tiny = |settings: &mut Settings| {
+        (settings.append.lanes, settings.append.batch, settings.append.queue) = (1, 1, 1);
+    };
+    let node = Node::start_with(&imd.database, tiny).await;
+    let ann = imd.user_with_phone("ann").await.through(node.api(imd.transport));
+    let mut sql = imd.database.sql().await;
+    let held = sql.transaction().await.expect("a transaction");
+    held.execute("SELECT FROM timelines FOR UPDATE", &[]).await.expect("locked");
+
+    let notes: Vec<_> = (0..10).map(|n| Outgoing::text("ann", n.to_string())).collect();
+    let mut sends: FuturesUnordered<_> = notes.iter().map(|note| ann.send(note)).collect();
+    let refused = within_deadline("a refusal", sends.next()).await.expect("an answer");
+    let refused = refused.expect_err("nothing can be stored");
+    assert_eq!(refused.code, "overloaded");
+    assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
+    held.commit().await.expect("released");
+    while let Some(answer) = within_deadline("every answer", sends.next()).await {
+        assert!(answer.is_ok() || answer.as_ref() == Err(&refused), "{answer:?}");
+    }
+    for note in &notes {
+        ann.send(note).await.expect("there is time now");
+    }
+    assert_eq!(ann.pull("").await.expect("the timeline").state.last_seq, 1 + 10);
 }

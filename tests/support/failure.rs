@@ -1,6 +1,6 @@
 //! How calls fail, the same whatever the transport.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -34,11 +34,18 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What a program may want to know beyond the code.
     pub(crate) details: BTreeMap<String, String>,
+    /// When to try again, where that was said.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(crate) fn lost(error: impl Display) -> Self {
-        Self { code: LOST.to_owned(), message: error.to_string(), details: BTreeMap::new() }
+        Self {
+            code: LOST.to_owned(),
+            message: error.to_string(),
+            details: BTreeMap::new(),
+            retry_after: None,
+        }
     }
 
     /// What a REST call failed with: a problem. Panics when the status is not that of the code.
@@ -53,9 +60,11 @@ impl Failure {
         let message = take("detail").as_str().expect("a problem has a detail").to_owned();
         // The same for every problem of a status.
         let (_, _) = (take("type"), take("title"));
+        let retry_after = take("retry_after").as_u64().map(Duration::from_secs);
         let text =
             |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));
-        Self { code, message, details: problem.into_iter().filter_map(text).collect() }
+        let details = problem.into_iter().filter_map(text).collect();
+        Self { code, message, details, retry_after }
     }
 
     /// A detail by name; empty when there is none.
@@ -93,6 +102,7 @@ impl From<Status> for Failure {
             code: info.reason,
             message: status.message().to_owned(),
             details: info.metadata.into_iter().collect(),
+            retry_after: status.get_details_retry_info().and_then(|info| info.retry_delay),
         }
     }
 }

@@ -29,6 +29,12 @@ impl Service {
         Ok(identity)
     }
 
+    /// What to answer to a call whose session is not checked yet and whose arguments are refused: an
+    /// ended session is told so whatever it asks, and nothing else.
+    pub(super) async fn refuse(&self, identity: &Identity, refusal: Error) -> Error {
+        self.check_session(identity).await.err().unwrap_or(refusal)
+    }
+
     pub(super) async fn check_session(&self, identity: &Identity) -> Result<()> {
         match self.store.check_session(identity.user_no, identity.session_id).await? {
             SessionCheck::Live => Ok(()),

@@ -28,8 +28,8 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<Conversation>> {
-        let size = PageSize::parse("page_size", page_size, 50, 200)?;
         let caller = self.authenticate(token).await?;
+        let size = PageSize::parse("page_size", page_size, 50, 200)?;
         let scope = format!("conversations/{}", caller.user_no.0);
         let before = self.read_place(&scope, page_token)?;
         let mut found =
@@ -58,9 +58,9 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<History> {
+        let caller = self.authenticate(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 200)?;
         let ConversationId::User(peer) = ConversationId::parse(conversation_id)?;
-        let caller = self.authenticate(token).await?;
         let peer_no = self.store.user_no(&peer).await?;
         let scope = format!("history/{}/{}", caller.user_no.0, peer_no.0);
         let before = self.read_place(&scope, page_token)?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::Service;
+use super::{Service, access::Identity};
 use crate::{
     model::{Content, ConversationId, Cursor, Error, MessageId, Result, UserId, parse_uuid},
     store::Append,
@@ -65,32 +65,37 @@ impl Service {
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
         // The session is checked in the transaction, behind the locks.
         let caller = self.identify(token)?;
+        let append = match self.read_send(&caller, send).await {
+            Ok(append) => append,
+            Err(refusal) => return Err(self.refuse(&caller, refusal).await),
+        };
+        let conversation_id = ConversationId::User(append.recipient_id.clone());
+        let appended = self.delivery.append(append).await?;
+        Ok(Sent {
+            message_id: appended.message_id,
+            cursor: appended.cursor,
+            conversation_id,
+            sent_at: appended.appended_at,
+            duplicate: appended.duplicate,
+        })
+    }
+
+    async fn read_send(&self, caller: &Identity, send: Send) -> Result<Append> {
         let Some(Recipient::User(recipient)) = send.to else {
             return Err(Error::invalid("to", "a recipient is needed"));
         };
         let recipient_id = UserId::parse("to.user_id", &recipient)?;
         let client_message_id = parse_uuid("client_message_id", &send.client_message_id)?;
         let content = self.content(send.content)?;
-        let recipient = self.store.user_no(&recipient_id).await?;
-        let appended = self
-            .delivery
-            .append(Append {
-                sender: caller.user_no,
-                sender_id: caller.user_id,
-                session_id: caller.session_id,
-                recipient,
-                recipient_id: recipient_id.clone(),
-                client_message_id,
-                content_hash: content.hash(),
-                content,
-            })
-            .await?;
-        Ok(Sent {
-            message_id: appended.message_id,
-            cursor: appended.cursor,
-            conversation_id: ConversationId::User(recipient_id),
-            sent_at: appended.appended_at,
-            duplicate: appended.duplicate,
+        Ok(Append {
+            sender: caller.user_no,
+            sender_id: caller.user_id.clone(),
+            session_id: caller.session_id,
+            recipient: self.store.user_no(&recipient_id).await?,
+            recipient_id,
+            client_message_id,
+            content_hash: content.hash(),
+            content,
         })
     }
 

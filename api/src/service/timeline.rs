@@ -20,7 +20,10 @@ impl Service {
     /// Opens a stream over the caller's timeline.
     pub async fn subscribe(&self, token: Option<&str>, after: &str) -> Result<Subscription> {
         let caller = self.identify(token)?;
-        let start = Start::parse(after)?;
+        let start = match Start::parse(after) {
+            Ok(start) => start,
+            Err(refusal) => return Err(self.refuse(&caller, refusal).await),
+        };
         let check = self.check_session(&caller);
         self.delivery.subscribe(caller.user_no, caller.session_id, start, check).await
     }
@@ -32,9 +35,9 @@ impl Service {
         after: &str,
         limit: i32,
     ) -> Result<TimelineRead> {
+        let caller = self.authenticate(token).await?;
         let start = Start::parse(after)?;
         let limit = PageSize::parse("limit", limit, 100, 500)?;
-        let caller = self.authenticate(token).await?;
         let page = self.store.read_timeline(caller.user_no, start, limit.get()).await?;
         let next_after = page.entries.last().map_or(page.after, |entry| entry.cursor);
         Ok(TimelineRead { page, next_after })
