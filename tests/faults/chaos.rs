@@ -18,7 +18,7 @@ use super::{
 use crate::support::{postgres::Database, within_deadline};
 
 /// How many messages are acknowledged before a fault and after it.
-const CALM: u64 = 300;
+const CALM: u64 = 200;
 
 /// How many commits are cut off in a round.
 const CUTS: usize = 50;

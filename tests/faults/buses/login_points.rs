@@ -117,6 +117,8 @@ async fn a_terminal_that_leaves_while_login_points_are_restored_leaves_none() {
 async fn streams_that_wait_to_open_do_not_hold_up_hints() {
     let stage = Stage::start(Bus::postgres()).await;
     let mut feed = stage.ben.follow("now").await;
+    // The near node knows Ben from now on: to send him more takes the lane's connection alone.
+    stage.delay(&mut feed, "before").await;
     let holding = stage.database.sql().await;
     let lock = "BEGIN; LOCK TABLE login_points IN SHARE ROW EXCLUSIVE MODE";
     holding.batch_execute(lock).await.expect("a lock");

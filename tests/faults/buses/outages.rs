@@ -84,8 +84,8 @@ async fn a_bus_that_falls_silent_delays_deliveries_by_three_seconds_at_most() {
     let nats = Nats::start().await;
     let proxy = Proxy::start(Target::Tcp(nats.address())).await;
     let url = format!("nats://{}", proxy.address());
-    let (bus, bugs) = (Bus::Nats(Box::new(nats)), PlantedBugs::default());
-    let stage = Stage::start_through(Some(url), bus, bugs, bugs).await;
+    let (bus, none) = (Bus::Nats(Box::new(nats)), PlantedBugs::default());
+    let stage = Stage::start_through(Some(url), bus, none, none).await;
     let mut feed = stage.ben.follow("now").await;
     stage.delay(&mut feed, "before").await;
     proxy.silence();

@@ -1,0 +1,130 @@
+//! The contract's messages as clients get to see them.
+
+use imd_proto::v1;
+use time::OffsetDateTime;
+
+use crate::support::types::{
+    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, Session, SessionChanged,
+    SessionEnd, TimelineState, Tokens,
+};
+
+pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
+    many.into_iter().map(Ours::from).collect()
+}
+
+/// A time that must be there.
+pub(crate) fn at(timestamp: Option<prost_types::Timestamp>) -> OffsetDateTime {
+    let timestamp = timestamp.expect("a time");
+    let nanoseconds = i128::from(timestamp.seconds) * 1_000_000_000 + i128::from(timestamp.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).expect("a time within the calendar")
+}
+
+/// The name of a value as REST has it.
+pub(super) fn name(value: &str, prefix: &str) -> String {
+    value.strip_prefix(prefix).expect("values start with the name of their enum").to_owned()
+}
+
+fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl From<v1::Tokens> for Tokens {
+    fn from(tokens: v1::Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            expires_in: tokens.expires_in.try_into().expect("a duration"),
+            refresh_token: tokens.refresh_token,
+        }
+    }
+}
+
+impl From<v1::Session> for Session {
+    fn from(session: v1::Session) -> Self {
+        let terminal = session.terminal.expect("a session has a terminal");
+        Self {
+            session_id: session.session_id,
+            terminal: Device {
+                terminal_type: terminal.r#type,
+                device_id: terminal.device_id,
+                device_name: terminal.device_name,
+            },
+            created_at: at(session.created_at),
+            last_used_at: at(session.last_used_at),
+            online: session.online,
+            current: session.current,
+            end: session.end.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::SessionEnd> for SessionEnd {
+    fn from(end: v1::SessionEnd) -> Self {
+        Self {
+            reason: name(end.reason().as_str_name(), "END_REASON_"),
+            by_terminal_type: end.by_terminal_type,
+            by_device_name: end.by_device_name,
+            ended_at: at(end.ended_at),
+            note: end.note,
+        }
+    }
+}
+
+impl From<v1::Entry> for Entry {
+    fn from(entry: v1::Entry) -> Self {
+        let kind = match entry.kind {
+            Some(v1::entry::Kind::Message(message)) => Kind::Message(message.into()),
+            Some(v1::entry::Kind::SessionChanged(change)) => Kind::SessionChanged(SessionChanged {
+                started: change.started.map(Into::into),
+                ended: all(change.ended),
+            }),
+            None => Kind::Unknown,
+        };
+        Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }
+    }
+}
+
+impl From<v1::Message> for Message {
+    fn from(message: v1::Message) -> Self {
+        use v1::message::Content as Wire;
+        let content = match message.content.expect("a message has content") {
+            Wire::Text(text) => Content::Text(text),
+            Wire::Data(typed) => {
+                Content::Data { content_type: typed.content_type, data: typed.data.into() }
+            }
+        };
+        Self {
+            message_id: message.message_id,
+            conversation_id: message.conversation_id,
+            sender_id: message.sender_id,
+            client_message_id: non_empty(message.client_message_id),
+            content,
+        }
+    }
+}
+
+impl From<v1::TimelineState> for TimelineState {
+    fn from(state: v1::TimelineState) -> Self {
+        Self { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+    }
+}
+
+impl From<v1::HistoryTruncated> for HistoryTruncated {
+    fn from(truncated: v1::HistoryTruncated) -> Self {
+        Self { from: truncated.from, to: truncated.to }
+    }
+}
+
+impl From<v1::SubscribeResponse> for Event {
+    fn from(response: v1::SubscribeResponse) -> Self {
+        use v1::subscribe_response::Event as Wire;
+        match response.event.expect("an event") {
+            Wire::Opened(state) => Self::Opened(state.into()),
+            Wire::Entry(entry) => Self::Entry(entry.into()),
+            Wire::HistoryTruncated(truncated) => Self::HistoryTruncated(truncated.into()),
+            Wire::TimelineReset(reset) => Self::TimelineReset { epoch: reset.epoch },
+            Wire::Heartbeat(_) => Self::Heartbeat,
+            Wire::SessionEnded(end) => Self::SessionEnded(end.into()),
+            Wire::Reconnect(_) => Self::Reconnect,
+        }
+    }
+}
