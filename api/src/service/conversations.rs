@@ -84,12 +84,22 @@ impl Service {
 
     /// The place that a page token stands for; for the first page, one above all.
     pub(super) fn read_place(&self, scope: &str, page_token: &str) -> Result<i64> {
+        let place = |payload: Vec<u8>| payload.try_into().ok().map(i64::from_be_bytes);
+        Ok(self.read_page_token(scope, page_token, place)?.unwrap_or(i64::MAX))
+    }
+
+    /// What a page token of the listing `scope` carries; `None` for the first page.
+    pub(super) fn read_page_token<T>(
+        &self,
+        scope: &str,
+        page_token: &str,
+        read: impl FnOnce(Vec<u8>) -> Option<T>,
+    ) -> Result<Option<T>> {
         if page_token.is_empty() {
-            return Ok(i64::MAX);
+            return Ok(None);
         }
-        self.opaque_tokens
-            .open(scope, page_token)
-            .and_then(|payload| payload.try_into().ok().map(i64::from_be_bytes))
-            .ok_or_else(|| Error::invalid("page_token", "is not a token of this listing"))
+        let carried = self.opaque_tokens.open(scope, page_token).and_then(read);
+        let refusal = || Error::invalid("page_token", "is not a token of this listing");
+        carried.map(Some).ok_or_else(refusal)
     }
 }

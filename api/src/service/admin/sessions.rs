@@ -45,19 +45,8 @@ impl Admin<'_> {
             id => Some(self.service.store.user_no(&UserId::parse("user_id", id)?).await?),
         };
         let scope = format!("sessions/{:?}/{}/{:?}", user_no, query.terminal_type, query.state);
-        let before = match page_token {
-            "" => None,
-            token => Some(
-                self.service
-                    .opaque_tokens
-                    .open(&scope, token)
-                    .and_then(|payload| Uuid::from_slice(&payload).ok())
-                    .map(SessionId)
-                    .ok_or_else(|| {
-                        Error::invalid("page_token", "is not a token of this listing")
-                    })?,
-            ),
-        };
+        let session_id = |payload: Vec<u8>| Uuid::from_slice(&payload).ok().map(SessionId);
+        let before = self.service.read_page_token(&scope, page_token, session_id)?;
         let filter = SessionFilter {
             user_no,
             terminal_type: Some(query.terminal_type).filter(|name| !name.is_empty()),

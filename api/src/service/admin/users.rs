@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Admin, check_note, list_size};
 use crate::{
-    model::{Error, Page, Result, Session, UserId, UserState},
+    model::{Page, Result, Session, UserId, UserState},
     store::User,
 };
 
@@ -30,15 +30,9 @@ impl Admin<'_> {
     /// The users, by id.
     pub async fn list_users(&self, page_size: i32, page_token: &str) -> Result<Page<User>> {
         let size = list_size(page_size)?;
-        let after = match page_token {
-            "" => String::new(),
-            token => self
-                .service
-                .opaque_tokens
-                .open(LIST_SCOPE, token)
-                .and_then(|payload| String::from_utf8(payload).ok())
-                .ok_or_else(|| Error::invalid("page_token", "is not a token of this listing"))?,
-        };
+        let user_id = |payload| String::from_utf8(payload).ok();
+        let after = self.service.read_page_token(LIST_SCOPE, page_token, user_id)?;
+        let after = after.unwrap_or_default();
         let mut items = self.service.store.list_users(&after, size.get() + 1).await?;
         let more = size.cut(&mut items);
         let next = items.last().filter(|_| more).map(|user| {
