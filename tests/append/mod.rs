@@ -70,7 +70,8 @@ async fn assert_dense(database: &Database) -> i64 {
         FROM timelines t LEFT JOIN entries e USING (owner)
         GROUP BY t.owner
         HAVING count(e.seq) <> t.last_seq OR coalesce(max(e.seq), 0) <> t.last_seq
-            OR coalesce(max(e.message_no), 0) <> t.last_message_no";
+            OR coalesce(max(e.message_no), 0) <> t.last_message_no
+            OR count(e.seq) FILTER (WHERE e.kind = 1) <> t.last_message_no";
     let uneven = sql.query(uneven, &[]).await.expect("the timelines");
     assert!(uneven.is_empty(), "{uneven:?}");
     sql.query_one("SELECT count(*) FROM entries", &[]).await.expect("a number").get(0)

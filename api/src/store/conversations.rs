@@ -7,6 +7,9 @@ use super::{
 };
 use crate::model::{Entry, Result, TimelineState, UserNo};
 
+/// Which entries stand in conversations: the predicate of the index that they are found with.
+const IN_CONVERSATION: &str = "kind = 1 AND tombstone IS DISTINCT FROM 2";
+
 /// The newest messages of the newest conversations.
 #[derive(Debug)]
 pub struct ConversationsPage {
@@ -41,12 +44,12 @@ impl Store {
             .prepare_cached(&format!(
                 "WITH RECURSIVE newest AS (
                      (SELECT conversation, seq FROM entries
-                      WHERE owner = $1 AND message_no IS NOT NULL
+                      WHERE owner = $1 AND {IN_CONVERSATION}
                       ORDER BY conversation DESC, seq DESC LIMIT 1)
                      UNION ALL
                      SELECT next.* FROM newest CROSS JOIN LATERAL (
                          SELECT conversation, seq FROM entries
-                         WHERE owner = $1 AND message_no IS NOT NULL
+                         WHERE owner = $1 AND {IN_CONVERSATION}
                              AND conversation < newest.conversation
                          ORDER BY conversation DESC, seq DESC LIMIT 1
                      ) next
@@ -89,7 +92,7 @@ impl Store {
                  SELECT timeline.*, e.*
                  FROM timeline LEFT JOIN LATERAL (
                      SELECT {ENTRY_COLUMNS} FROM entries e
-                     WHERE e.owner = $1 AND e.conversation = $2 AND e.message_no IS NOT NULL
+                     WHERE e.owner = $1 AND e.conversation = $2 AND {IN_CONVERSATION}
                          AND e.seq >= timeline.floor AND e.seq < $3
                      ORDER BY e.seq DESC LIMIT $4
                  ) e ON true

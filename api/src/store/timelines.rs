@@ -155,6 +155,8 @@ pub(super) fn no_timeline(owner: UserNo) -> Error {
 pub(super) struct Place {
     owner: UserNo,
     cursor: Cursor,
+    /// How many messages the timeline holds before it.
+    message_no: i64,
     pub(super) at: OffsetDateTime,
 }
 
@@ -166,20 +168,33 @@ impl Place {
                 "UPDATE timelines
                  SET last_seq = last_seq + 1, last_at = greatest(last_at, now())
                  WHERE owner = $1
-                 RETURNING epoch, last_seq, last_at",
+                 RETURNING epoch, last_seq, last_message_no, last_at",
                 &[&owner.0],
             )
             .await?
             .ok_or_else(|| no_timeline(owner))?;
-        Ok(Self { owner, cursor: Cursor { epoch: row.get(0), seq: row.get(1) }, at: row.get(2) })
+        Ok(Self {
+            owner,
+            cursor: Cursor { epoch: row.get("epoch"), seq: row.get("last_seq") },
+            message_no: row.get("last_message_no"),
+            at: row.get("last_at"),
+        })
     }
 
     /// Fills the place with a change of the owner's sessions.
     pub(super) async fn fill(self, tx: &Transaction<'_>, change: SessionChanged) -> Result<Entry> {
         let body = serde_json::to_vec(&change).map_err(Error::internal)?;
         tx.execute(
-            "INSERT INTO entries (owner, seq, appended_at, kind, body) VALUES ($1, $2, $3, $4, $5)",
-            &[&self.owner.0, &self.cursor.seq, &self.at, &KIND_SESSION_CHANGED, &body],
+            "INSERT INTO entries (owner, seq, message_no, appended_at, kind, body)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                &self.owner.0,
+                &self.cursor.seq,
+                &self.message_no,
+                &self.at,
+                &KIND_SESSION_CHANGED,
+                &body,
+            ],
         )
         .await?;
         Ok(Entry {
