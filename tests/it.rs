@@ -3,7 +3,7 @@
 //! Each behaviour is tested over both transports where both have it, on a database of its own. What a
 //! test holds of the design's invariants its name or its comment says: I1 one session per type, I2 told
 //! why, I3 no grace, I4 stored before said, I5 gap-free, I6 same story everywhere, I7 idempotent,
-//! I8 never silent, I9 the bus is a hint, I10 bounded, I11 stateless.
+//! I8 never silent, I9 the bus is a hint, I10 bounded, I11 stateless, I12 retention is immediate.
 
 mod admin;
 mod append;
@@ -14,6 +14,7 @@ mod layout;
 mod login;
 mod nodes;
 mod process;
+mod retention;
 mod send;
 mod sessions;
 mod subscribe;

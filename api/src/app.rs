@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    config::Settings,
+    config::{self, Settings},
     delivery::{Delivery, DeliverySettings, LaneSettings, PlantedBugs},
     grpc,
-    model::TerminalType,
+    model::{RetentionLimits, TerminalType, Tier},
     rest,
     serve::serve,
     service::{AdminKey, Limits, Service},
@@ -75,6 +75,8 @@ impl App {
         let store = Store::new(database_url, pool_size).context("read database.url")?;
         store.migrate().await.context("bring the database up to date")?;
         store.seed_terminal_types(&terminal_types(settings)).await?;
+        store.seed_tiers(&tiers(settings)).await?;
+        check_default_tier(&store, &settings.default_tier).await?;
 
         let node_id = node_id(public_address);
         let delivery = Delivery::start(
@@ -98,6 +100,8 @@ impl App {
             refresh_ttl: settings.tokens.refresh_ttl,
             max_body_bytes: settings.messages.max_body_bytes,
             heartbeat: settings.streams.heartbeat,
+            purge_after: settings.retention.purge_after,
+            default_tier: settings.default_tier.clone(),
         };
         let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
         let service =
@@ -105,8 +109,10 @@ impl App {
 
         let (grpc, health) = grpc::public_router(service.clone()).await;
         let public_routes = merge(grpc, rest::public_router(service.clone()));
-        let admin_routes = merge(grpc::admin_router(service.clone()), rest::admin_router(service));
+        let admin_routes =
+            merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(service.keep_purging()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public_routes, stop.clone(), grace));
@@ -154,6 +160,23 @@ fn merge(grpc: Router, rest: Router) -> Router {
     grpc.merge(rest).fallback(async |headers: HeaderMap| {
         if grpc::is_call(&headers) { grpc::unknown_method() } else { rest::unknown_path() }
     })
+}
+
+async fn check_default_tier(store: &Store, name: &str) -> anyhow::Result<()> {
+    let exists = store.tiers().await?.iter().any(|used| used.tier.name == name);
+    anyhow::ensure!(exists, "default_tier: there is no tier {name:?}");
+    Ok(())
+}
+
+fn tiers(settings: &Settings) -> Vec<Tier> {
+    let tier = |(name, limits): (&String, &config::Tier)| Tier {
+        name: name.clone(),
+        limits: RetentionLimits {
+            max_age: limits.days.map(|days| Duration::from_hours(24) * days),
+            max_messages: limits.messages.map(i64::from),
+        },
+    };
+    settings.tiers.iter().map(tier).collect()
 }
 
 fn terminal_types(settings: &Settings) -> Vec<TerminalType> {

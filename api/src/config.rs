@@ -88,6 +88,10 @@ pub struct Settings {
     pub streams: Streams,
     /// Terminal type → live sessions a user may have of it.
     pub terminals: BTreeMap<String, u32>,
+    pub default_tier: String,
+    #[serde(default)]
+    pub tiers: BTreeMap<String, Tier>,
+    pub retention: Retention,
     pub shutdown: Shutdown,
     pub log: Log,
 }
@@ -155,6 +159,26 @@ pub struct Messages {
 pub struct Streams {
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
+}
+
+/// `tiers.<name>.*`
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Tier {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<u32>,
+}
+
+/// `retention.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Retention {
+    #[serde(with = "humantime_serde")]
+    pub purge_after: Duration,
 }
 
 /// `shutdown.*`

@@ -23,6 +23,8 @@ pub const DELIVERED: &str = "imd_entries_delivered_total";
 pub const HINTS_SENT: &str = "imd_hints_sent_total";
 /// Sweeps of all streams of the node.
 pub const SWEEPS: &str = "imd_sweeps_total";
+/// Entries deleted by the purge.
+pub const PURGED: &str = "imd_entries_purged_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
 
@@ -80,5 +82,6 @@ fn describe() {
     describe_counter!(DELIVERED, Unit::Count, "Entries handed to transports, by source");
     describe_counter!(HINTS_SENT, Unit::Count, "Hints sent to other nodes");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
+    describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

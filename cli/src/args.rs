@@ -9,7 +9,8 @@ use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
         audit::AuditArgs, bench::BenchArgs, completions::CompletionsArgs, demo::DemoArgs,
-        sessions::SessionsCommand, status::StatusArgs, users::UsersCommand,
+        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
+        users::UsersCommand,
     },
 };
 
@@ -19,6 +20,7 @@ Examples:
   imctl users create ann
   imctl sessions list --user ann -o wide
   imctl sessions kick ann --terminal phone --reason 'lost device'
+  imctl retention set free --days 7 --messages 10000
   imctl --profile prod audit --limit 20
 
 The admin key, from the first of these that is given:
@@ -43,7 +45,7 @@ Exit codes:
 
 Results go to stdout, everything else to stderr. NO_COLOR turns colours off.";
 
-/// Administers imd: users, sessions, status, audit.
+/// Administers imd: users, sessions, retention, status, audit.
 #[derive(Debug, Parser)]
 #[command(name = "imctl", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     /// List sessions and end them
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Show, change and try out how far back users see, and delete what they no longer do
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

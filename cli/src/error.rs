@@ -45,6 +45,9 @@ pub(crate) enum Error {
     /// The benchmark could not be run, or found a violation.
     #[error("{0}")]
     Bench(String),
+    /// The operator did not agree to what would follow.
+    #[error("nothing was changed")]
+    Declined,
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -58,6 +61,7 @@ impl Error {
             | Self::NothingMatched(_)
             | Self::Demo(_)
             | Self::Bench(_)
+            | Self::Declined
             | Self::Output(_) => FAILED,
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } => UNREACHABLE,

@@ -7,6 +7,7 @@ mod args;
 mod client;
 mod clock;
 mod commands;
+mod confirm;
 mod error;
 mod output;
 mod paging;

@@ -6,7 +6,7 @@ use futures::future::{BoxFuture, FutureExt};
 use http::uri::PathAndQuery;
 use imd_proto::{
     FILE_DESCRIPTOR_SET,
-    v1::{self, kick_sessions_request::Which, send_request},
+    v1::{self, kick_sessions_request::Which, send_request, set_user_limits_request::Limits},
 };
 use prost::Message;
 use tonic::{Request, client, transport::Channel};
@@ -106,11 +106,17 @@ fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
     let create = v1::CreateUserRequest {
         user_id: Uuid::new_v4().to_string(),
         password: PASSWORD.to_owned(),
+        tier: String::new(),
     };
     let password =
         v1::SetPasswordRequest { user_id: "zoe".to_owned(), password: PASSWORD.to_owned() };
     let disable = v1::DisableUserRequest { user_id: "zoe".to_owned(), note: String::new() };
     let enable = v1::EnableUserRequest { user_id: "zoe".to_owned() };
+    let limits = v1::SetUserLimitsRequest {
+        user_id: "zoe".to_owned(),
+        limits: Some(Limits::Tier("unlimited".to_owned())),
+    };
+    let tiers = || vec![v1::Tier { name: "free".to_owned(), ..Default::default() }];
     let kick = v1::KickSessionsRequest {
         user_id: "zoe".to_owned(),
         which: Some(Which::All(true)),
@@ -136,6 +142,19 @@ fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
         Call::new("/im.v1.AdminService/SetPassword", Admin, password),
         Call::new("/im.v1.AdminService/DisableUser", Admin, disable),
         Call::new("/im.v1.AdminService/EnableUser", Admin, enable),
+        Call::new("/im.v1.AdminService/SetUserLimits", Admin, limits),
+        Call::new("/im.v1.AdminService/ListTiers", Admin, v1::ListTiersRequest {}),
+        Call::new(
+            "/im.v1.AdminService/PreviewTiers",
+            Admin,
+            v1::PreviewTiersRequest { tiers: tiers() },
+        ),
+        Call::new(
+            "/im.v1.AdminService/ApplyTiers",
+            Admin,
+            v1::ApplyTiersRequest { tiers: tiers() },
+        ),
+        Call::new("/im.v1.AdminService/Purge", Admin, v1::PurgeRequest {}),
         Call::new("/im.v1.AdminService/ListSessions", Admin, v1::ListSessionsRequest::default()),
         Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
         Call::new("/im.v1.AdminService/GetStatus", Admin, v1::GetStatusRequest {}),

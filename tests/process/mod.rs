@@ -6,5 +6,6 @@ mod imctl;
 mod killed;
 mod load;
 mod nodes;
+mod purge;
 mod python_client;
 mod readme;

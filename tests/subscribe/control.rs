@@ -52,14 +52,15 @@ async fn i8_entries_that_are_gone_are_announced(imd: Cluster) {
     for n in 2..=8 {
         phone.say("ann", &n.to_string()).await;
     }
-    let epoch = phone.pull("").await.expect("the timeline").state.epoch;
+    let state = phone.pull("").await.expect("the timeline").state;
+    let epoch = state.epoch;
     purge(&imd, 5).await;
 
-    let gone = HistoryTruncated { from: 3, to: 5 };
+    let gone = HistoryTruncated { from: 3, to: 5, retention: state.retention };
     let cursor = format!("{epoch}.2");
     let mut feed = phone.follow(&cursor).await;
     assert_eq!(feed.opened.floor, 6);
-    assert_eq!(feed.event().await, Event::HistoryTruncated(gone));
+    assert_eq!(feed.event().await, Event::HistoryTruncated(gone.clone()));
     assert_eq!(feed.entry().await.seq, 6);
     let pulled = phone.pull(&cursor).await.expect("the timeline");
     assert_eq!(pulled.history_truncated, Some(gone));
@@ -78,8 +79,8 @@ async fn i5_an_entry_of_an_unknown_kind_passes_by(imd: Cluster) {
     let sql = imd.database.sql().await;
     sql.batch_execute(
         "UPDATE timelines SET last_seq = last_seq + 1;
-         INSERT INTO entries (owner, seq, appended_at, kind, body)
-         SELECT owner, last_seq, now(), 999, '' FROM timelines",
+         INSERT INTO entries (owner, seq, message_no, appended_at, kind, body)
+         SELECT owner, last_seq, last_message_no, now(), 999, '' FROM timelines",
     )
     .await
     .expect("an entry of a later version");

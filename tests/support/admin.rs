@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use imd_proto::v1::{self, admin_service_client::AdminServiceClient, kick_sessions_request::Which};
+use imd_proto::v1::{
+    self, admin_service_client::AdminServiceClient, kick_sessions_request::Which,
+    set_user_limits_request::Limits,
+};
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     service::{Interceptor, interceptor::InterceptedService},
     transport::Channel,
 };
@@ -25,6 +28,15 @@ impl Interceptor for Key {
     }
 }
 
+/// A tier; `max_age` in seconds.
+pub(crate) fn tier(name: &str, max_age: Option<i64>, max_messages: Option<i64>) -> v1::Tier {
+    v1::Tier { name: name.to_owned(), max_age: max_age.map(seconds), max_messages, users: 0 }
+}
+
+fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
+}
+
 /// An administrator.
 #[derive(Clone)]
 pub(crate) struct Admin(AdminServiceClient<InterceptedService<Channel, Key>>);
@@ -40,8 +52,20 @@ impl Admin {
     }
 
     pub(crate) async fn create_user(&self, user_id: &str, password: &str) -> Result<v1::User> {
-        let request =
-            v1::CreateUserRequest { user_id: user_id.to_owned(), password: password.to_owned() };
+        self.create_user_of("", user_id, password).await
+    }
+
+    pub(crate) async fn create_user_of(
+        &self,
+        tier: &str,
+        user_id: &str,
+        password: &str,
+    ) -> Result<v1::User> {
+        let request = v1::CreateUserRequest {
+            user_id: user_id.to_owned(),
+            password: password.to_owned(),
+            tier: tier.to_owned(),
+        };
         let created = answer(self.0.clone().create_user(request).await)?;
         Ok(created.user.expect("the new user"))
     }
@@ -74,6 +98,55 @@ impl Admin {
     pub(crate) async fn enable(&self, user_id: &str) -> Result<v1::User> {
         let request = v1::EnableUserRequest { user_id: user_id.to_owned() };
         Ok(answer(self.0.clone().enable_user(request).await)?.user.expect("the user"))
+    }
+
+    pub(crate) async fn set_tier(&self, user_id: &str, tier: &str) -> Result<v1::User> {
+        self.limit(user_id, Limits::Tier(tier.to_owned())).await
+    }
+
+    /// Gives the user limits of its own; `max_age` in seconds.
+    pub(crate) async fn set_limits(
+        &self,
+        user_id: &str,
+        max_age: Option<i64>,
+        max_messages: Option<i64>,
+    ) -> Result<v1::User> {
+        let max_age = max_age.map(seconds);
+        self.limit(user_id, Limits::Override(v1::RetentionLimits { max_age, max_messages })).await
+    }
+
+    async fn limit(&self, user_id: &str, limits: Limits) -> Result<v1::User> {
+        let request =
+            v1::SetUserLimitsRequest { user_id: user_id.to_owned(), limits: Some(limits) };
+        Ok(answer(self.0.clone().set_user_limits(request).await)?.user.expect("the user"))
+    }
+
+    pub(crate) async fn tiers(&self) -> Result<Vec<v1::Tier>> {
+        Ok(answer(self.0.clone().list_tiers(v1::ListTiersRequest {}).await)?.tiers)
+    }
+
+    pub(crate) async fn preview_tiers(&self, tiers: Vec<v1::Tier>) -> Result<Vec<v1::TierEffect>> {
+        let request = v1::PreviewTiersRequest { tiers };
+        Ok(answer(self.0.clone().preview_tiers(request).await)?.effects)
+    }
+
+    pub(crate) async fn apply_tiers(&self, tiers: Vec<v1::Tier>) -> Result<Vec<v1::Tier>> {
+        let request = v1::ApplyTiersRequest { tiers };
+        Ok(answer(self.0.clone().apply_tiers(request).await)?.tiers)
+    }
+
+    /// Purges to the end; how far it came.
+    pub(crate) async fn purge(&self) -> Result<v1::PurgeResponse> {
+        let mut steps = self.start_purge().await?;
+        let mut last = v1::PurgeResponse::default();
+        while let Some(step) = steps.message().await? {
+            last = step;
+        }
+        Ok(last)
+    }
+
+    pub(crate) async fn start_purge(&self) -> Result<Streaming<v1::PurgeResponse>> {
+        answer(self.0.clone().purge(v1::PurgeRequest {}).await)
     }
 
     pub(crate) async fn kick(

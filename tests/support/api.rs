@@ -85,6 +85,7 @@ pub(crate) trait Api: Send + Sync {
     async fn sessions(&self, token: &str) -> Result<Vec<Session>>;
     async fn end_session(&self, token: &str, session_id: &str) -> Result<()>;
     async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent>;
+    /// `after` may be `last=N`, here and in `pull`.
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events>;
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch>;
     async fn conversations(

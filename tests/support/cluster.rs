@@ -64,7 +64,10 @@ impl Cluster {
     pub(crate) async fn user(&self, user_id: &str) {
         let audit = Audit { actor: "tests", action: "create_user", details: serde_json::json!({}) };
         let user_id = UserId::parse("user_id", user_id).expect("a valid id");
-        self.store.create_user(&user_id, &PASSWORD_HASH, audit).await.expect("a new user");
+        self.store
+            .create_user(&user_id, &PASSWORD_HASH, "unlimited", audit)
+            .await
+            .expect("a new user");
     }
 
     pub(crate) async fn users<const N: usize>(&self, user_ids: [&str; N]) {

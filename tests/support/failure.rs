@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 /// The stable codes of the contract and how each transport shows them.
-const CODES: [(&str, Code, u16); 13] = [
+const CODES: &[(&str, Code, u16)] = &[
     ("invalid_argument", Code::InvalidArgument, 400),
     ("invalid_credentials", Code::Unauthenticated, 401),
     ("invalid_token", Code::Unauthenticated, 401),
@@ -15,8 +15,10 @@ const CODES: [(&str, Code, u16); 13] = [
     ("terminal_occupied", Code::FailedPrecondition, 409),
     ("user_not_found", Code::NotFound, 404),
     ("session_not_found", Code::NotFound, 404),
+    ("tier_not_found", Code::NotFound, 404),
     ("user_exists", Code::AlreadyExists, 409),
     ("client_message_id_conflict", Code::AlreadyExists, 409),
+    ("purge_running", Code::FailedPrecondition, 409),
     ("overloaded", Code::ResourceExhausted, 429),
     ("unavailable", Code::Unavailable, 503),
     ("internal", Code::Internal, 500),
@@ -108,6 +110,6 @@ impl From<Status> for Failure {
 }
 
 fn known(code: &str) -> (&'static str, Code, u16) {
-    let found = CODES.into_iter().find(|(name, ..)| *name == code);
-    found.unwrap_or_else(|| panic!("{code:?} is not a code of the contract"))
+    let found = CODES.iter().find(|(name, ..)| *name == code);
+    *found.unwrap_or_else(|| panic!("{code:?} is not a code of the contract"))
 }

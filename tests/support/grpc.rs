@@ -59,6 +59,14 @@ pub(crate) fn with_bearer<T>(token: &str, message: T) -> Request<T> {
     request
 }
 
+/// `after` and `last` of a request: `last=5` stands for the latter.
+fn start(after: &str) -> (String, i32) {
+    match after.strip_prefix("last=") {
+        Some(last) => (String::new(), last.parse().expect("a number")),
+        None => (after.to_owned(), 0),
+    }
+}
+
 #[async_trait]
 impl Api for Grpc {
     async fn info(&self) -> Result<Info> {
@@ -145,13 +153,15 @@ impl Api for Grpc {
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
-        let request = with_bearer(token, v1::SubscribeRequest { after: after.to_owned() });
+        let (after, last) = start(after);
+        let request = with_bearer(token, v1::SubscribeRequest { after, last });
         let stream = self.messages().subscribe(request).await?.into_inner();
         Ok(stream.map(|event| event.map(Event::from).map_err(Failure::from)).boxed())
     }
 
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
-        let request = v1::PullTimelineRequest { after: after.to_owned(), limit };
+        let (after, last) = start(after);
+        let request = v1::PullTimelineRequest { after, last, limit };
         let pulled = self.messages().pull_timeline(with_bearer(token, request)).await;
         let pulled = pulled?.into_inner();
         Ok(Stretch {

@@ -111,14 +111,19 @@ impl DataFolder {
 
     /// Starts `imd` and waits until it says that it is ready.
     pub(crate) async fn start(&self) -> Imd {
-        Imd::start(self.imd(), &self.parent.path().join("imd.log")).await
+        self.start_with(&[]).await
+    }
+
+    /// As [`DataFolder::start`], with other settings, as environment variables.
+    pub(crate) async fn start_with(&self, settings: &[(&str, &str)]) -> Imd {
+        let mut command = self.imd();
+        command.envs(settings.iter().copied());
+        Imd::start(command, &self.parent.path().join("imd.log")).await
     }
 
     /// Starts `imd` as a node on a database that is there already.
     pub(crate) async fn start_node(&self, database_url: &str) -> Imd {
-        let mut command = self.imd();
-        command.env("IMD_DATABASE_URL", database_url);
-        Imd::start(command, &self.parent.path().join("imd.log")).await
+        self.start_with(&[("IMD_DATABASE_URL", database_url)]).await
     }
 
     /// Runs `imd` to its end: for one that is expected to end by itself.
@@ -188,10 +193,15 @@ impl Imd {
         }
     }
 
+    /// The administrator.
+    pub(crate) fn admin(&self) -> Admin {
+        let key = fs::read_to_string(&self.admin_key).expect("imd has made a key");
+        Admin::new(self.admin, key.trim())
+    }
+
     /// Creates users with [`PASSWORD`].
     pub(crate) async fn create_users(&self, user_ids: &[&str]) {
-        let key = fs::read_to_string(&self.admin_key).expect("imd has made a key");
-        let admin = Admin::new(self.admin, key.trim());
+        let admin = self.admin();
         for user_id in user_ids {
             admin.create_user(user_id, PASSWORD).await.expect("a new user");
         }

@@ -62,6 +62,11 @@ fn read<T: DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in {json}"))
 }
 
+/// Where to start, as a parameter: `last=5` is one of its own, all else is `after`.
+fn start(after: &str) -> (&str, &str) {
+    after.split_once('=').unwrap_or(("after", after))
+}
+
 #[async_trait]
 impl Api for Rest {
     async fn info(&self) -> Result<Info> {
@@ -120,13 +125,13 @@ impl Api for Rest {
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
-        let response = answer(self.get(token, "/v1/events").query(&[("after", after)])).await?;
+        let response = answer(self.get(token, "/v1/events").query(&[start(after)])).await?;
         Ok(sse::events(response))
     }
 
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
         let limit = limit.to_string();
-        let request = self.get(token, "/v1/timeline").query(&[("after", after), ("limit", &limit)]);
+        let request = self.get(token, "/v1/timeline").query(&[start(after), ("limit", &limit)]);
         let pulled: WireStretch = json_of(request).await?;
         Ok(Stretch {
             entries: entries(pulled.entries),

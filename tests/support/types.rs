@@ -136,17 +136,27 @@ impl Entry {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct TimelineState {
     pub(crate) epoch: i64,
     pub(crate) last_seq: i64,
     pub(crate) floor: i64,
+    pub(crate) retention: Retention,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Retention {
+    pub(crate) tier: String,
+    pub(crate) overridden: bool,
+    pub(crate) max_age_seconds: Option<i64>,
+    pub(crate) max_messages: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct HistoryTruncated {
     pub(crate) from: i64,
     pub(crate) to: i64,
+    pub(crate) retention: Retention,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,6 +27,11 @@ impl Settings {
         duration_within("tokens.refresh_ttl", tokens.refresh_ttl, tokens.access_ttl..=YEAR * 10)?;
         duration_within("streams.heartbeat", self.streams.heartbeat, SECOND..=MINUTE * 10)?;
         duration_within("shutdown.grace", self.shutdown.grace, Duration::ZERO..=MINUTE * 10)?;
+        duration_within(
+            "retention.purge_after",
+            self.retention.purge_after,
+            Duration::ZERO..=YEAR * 10,
+        )?;
         within("append.lanes", self.append.lanes, 1..=16)?;
         within("append.batch", self.append.batch, 1..=1000)?;
         within("append.queue", self.append.queue, 1..=100_000)?;
@@ -35,6 +40,7 @@ impl Settings {
         self.validate_database()?;
         self.validate_bus()?;
         self.validate_terminals()?;
+        self.validate_tiers()?;
         EnvFilter::try_new(&self.log.level).map(drop).map_err(|error| invalid("log.level", error))
     }
 
@@ -62,6 +68,17 @@ impl Settings {
         url.expose_secret()
             .parse::<async_nats::ServerAddr>()
             .map_err(|_| invalid("bus.url", "not a NATS URL"))?;
+        Ok(())
+    }
+
+    fn validate_tiers(&self) -> Result<(), ConfigError> {
+        for (name, tier) in &self.tiers {
+            if !TerminalType::is_name(name) {
+                let key = format!("tiers.{name}");
+                return Err(invalid(&key, "the name of a tier is [a-z][a-z0-9_-]{0,31}"));
+            }
+            within(&format!("tiers.{name}.days"), tier.days.unwrap_or(0), 0..=36_500)?;
+        }
         Ok(())
     }
 

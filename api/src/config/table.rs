@@ -106,6 +106,26 @@ pub const SETTINGS: &[Setting] = &[
     Setting { key: "terminals.pad", default: Some("1"), meaning: "the same for tablets" },
     Setting { key: "terminals.watch", default: Some("1"), meaning: "the same for watches" },
     Setting {
+        key: "default_tier",
+        default: Some("unlimited"),
+        meaning: "tier of users that are created without one; `unlimited` always exists and hides nothing",
+    },
+    Setting {
+        key: "tiers.free.days",
+        default: None,
+        meaning: "makes a tier `free`, if there is none, whose users see entries of so many days, 0 to 36500; likewise for any tiers.<name>; later it is changed with `imctl retention`",
+    },
+    Setting {
+        key: "tiers.free.messages",
+        default: None,
+        meaning: "how many of their newest messages the users of this tier see; where both limits are set, the stricter holds; likewise for any tiers.<name>",
+    },
+    Setting {
+        key: "retention.purge_after",
+        default: Some("7d"),
+        meaning: "how long an entry must have been hidden before it is deleted, 0s to 10 years",
+    },
+    Setting {
         key: "shutdown.grace",
         default: Some("10s"),
         meaning: "how long requests may take to end after a stop signal, 0s to 10m",
@@ -138,7 +158,14 @@ const TERMINALS: &str = "terminals.";
 
 pub(super) fn is_key(key: &str) -> bool {
     let listed = SETTINGS.iter().any(|setting| setting.key == key);
-    listed || key.strip_prefix(TERMINALS).is_some_and(|name| !name.contains('.'))
+    let terminal = || key.strip_prefix(TERMINALS).is_some_and(|name| !name.contains('.'));
+    listed || terminal() || is_tier_key(key)
+}
+
+/// `tiers.<name>.days` or `tiers.<name>.messages`.
+fn is_tier_key(key: &str) -> bool {
+    let limit = key.strip_prefix("tiers.").and_then(|rest| rest.split_once('.'));
+    limit.is_some_and(|(_, limit)| limit == "days" || limit == "messages")
 }
 
 /// The key that the environment variable `name` sets.

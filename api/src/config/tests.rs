@@ -77,7 +77,9 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "log.level" => "warn",
         "data_dir" => "/srv/imd",
         "tokens.refresh_ttl" => "40days",
-        "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => "7m",
+        "retention.purge_after" | "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => {
+            "7m"
+        }
         _ => "17",
     };
     for setting in SETTINGS {

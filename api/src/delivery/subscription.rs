@@ -17,7 +17,7 @@ use crate::{
         Cursor, Entry, EntryKind, Result, SessionEnd, SessionId, Start, TimelineState, Truncated,
         UserNo,
     },
-    store::{Store, TimelinePage},
+    store::{SessionCheck, Store, TimelinePage},
     telemetry,
 };
 
@@ -90,13 +90,13 @@ impl Subscription {
             session_id: point.session_id,
             heartbeat,
             last: page.after,
-            ready: VecDeque::from([Event::Opened(page.state)]),
+            ready: VecDeque::from([Event::Opened(page.state.clone())]),
             early: BTreeMap::new(),
             gap_until: None,
             expected: 0,
             finished: false,
         };
-        subscription.take_page(page);
+        subscription.take_page(page).await?;
         Ok(subscription)
     }
 
@@ -177,17 +177,21 @@ impl Subscription {
 
     async fn read_log(&mut self) -> Result<()> {
         let page = self.store.read_timeline(self.owner, Start::After(self.last), PAGE).await?;
-        self.take_page(page);
+        self.take_page(page).await?;
         self.deliver_early();
         Ok(())
     }
 
-    fn take_page(&mut self, page: TimelinePage) {
-        if page.reset {
+    async fn take_page(&mut self, page: TimelinePage) -> Result<()> {
+        // What the floor hides may hold the end of this session.
+        if page.after.seq + 1 == page.state.floor && page.state.floor > 1 {
+            self.check_session().await?;
+        }
+        if page.reset && !self.finished {
             self.early.clear();
             self.ready.push_back(Event::TimelineReset { epoch: page.state.epoch });
         }
-        if let Some(truncated) = page.truncated {
+        if let Some(truncated) = page.truncated.filter(|_| !self.finished) {
             self.ready.push_back(Event::HistoryTruncated(truncated));
         }
         self.last = page.after;
@@ -196,6 +200,16 @@ impl Subscription {
         for entry in page.entries {
             self.deliver(Arc::new(entry));
         }
+        Ok(())
+    }
+
+    /// Ends the stream if its session has ended.
+    async fn check_session(&mut self) -> Result<()> {
+        let check = self.store.check_session(self.owner, self.session_id).await?;
+        if let SessionCheck::Ended(end) = check {
+            self.finish(Event::SessionEnded(*end));
+        }
+        Ok(())
     }
 
     /// Makes the next entry ready, up to the one that ends this very session (I3).

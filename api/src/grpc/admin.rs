@@ -1,19 +1,22 @@
 //! `AdminService`.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
+use futures::{Stream, StreamExt};
 use imd_proto::v1;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     bearer,
     convert::{self, timestamp},
+    retention,
     status::status,
 };
 use crate::{
     model::UserState,
     service::{
-        Admin, AdminSession, AuditRecord, Kick, Node, Service, SessionQuery, SessionState, User,
+        Admin, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Service, SessionQuery,
+        SessionState, User,
     },
 };
 
@@ -33,7 +36,8 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::CreateUserResponse>, Status> {
         let admin = self.admin(&request)?;
         let asked = request.into_inner();
-        let created = admin.create_user(&asked.user_id, asked.password).await.map_err(status)?;
+        let created =
+            admin.create_user(&asked.user_id, asked.password, &asked.tier).await.map_err(status)?;
         Ok(Response::new(v1::CreateUserResponse { user: Some(user(&created)) }))
     }
 
@@ -86,6 +90,69 @@ impl v1::admin_service_server::AdminService for Administration {
         let enabled =
             self.admin(&request)?.enable_user(&request.get_ref().user_id).await.map_err(status)?;
         Ok(Response::new(v1::EnableUserResponse { user: Some(user(&enabled)) }))
+    }
+
+    async fn set_user_limits(
+        &self,
+        request: Request<v1::SetUserLimitsRequest>,
+    ) -> Result<Response<v1::SetUserLimitsResponse>, Status> {
+        use v1::set_user_limits_request::Limits;
+        let admin = self.admin(&request)?;
+        let asked = request.into_inner();
+        let limits = match asked.limits {
+            Some(Limits::Tier(name)) => Some(NewUserLimits::Tier(name)),
+            Some(Limits::Override(own)) => Some(NewUserLimits::Override {
+                max_age: own
+                    .max_age
+                    .map(|age| retention::duration("override.max_age", age))
+                    .transpose()?,
+                max_messages: own.max_messages,
+            }),
+            None => None,
+        };
+        let changed = admin.set_user_limits(&asked.user_id, limits).await.map_err(status)?;
+        Ok(Response::new(v1::SetUserLimitsResponse { user: Some(user(&changed)) }))
+    }
+
+    async fn list_tiers(
+        &self,
+        request: Request<v1::ListTiersRequest>,
+    ) -> Result<Response<v1::ListTiersResponse>, Status> {
+        let tiers = self.admin(&request)?.list_tiers().await.map_err(status)?;
+        Ok(Response::new(v1::ListTiersResponse { tiers: retention::tiers(&tiers) }))
+    }
+
+    async fn preview_tiers(
+        &self,
+        request: Request<v1::PreviewTiersRequest>,
+    ) -> Result<Response<v1::PreviewTiersResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let tiers = retention::new_tiers(request.into_inner().tiers)?;
+        let effects = admin.preview_tiers(tiers).await.map_err(status)?;
+        Ok(Response::new(v1::PreviewTiersResponse { effects: retention::effects(&effects) }))
+    }
+
+    async fn apply_tiers(
+        &self,
+        request: Request<v1::ApplyTiersRequest>,
+    ) -> Result<Response<v1::ApplyTiersResponse>, Status> {
+        let admin = self.admin(&request)?;
+        let tiers = retention::new_tiers(request.into_inner().tiers)?;
+        let applied = admin.apply_tiers(tiers).await.map_err(status)?;
+        Ok(Response::new(v1::ApplyTiersResponse { tiers: retention::tiers(&applied) }))
+    }
+
+    type PurgeStream = Pin<Box<dyn Stream<Item = Result<v1::PurgeResponse, Status>> + Send>>;
+
+    async fn purge(
+        &self,
+        request: Request<v1::PurgeRequest>,
+    ) -> Result<Response<Self::PurgeStream>, Status> {
+        let key = bearer(request.metadata()).map(str::to_owned);
+        let service = self.0.clone();
+        let progress = service.purge(key.as_deref()).await.map_err(status)?;
+        let progress = progress.map(|step| step.map(retention::progress).map_err(status));
+        Ok(Response::new(Box::pin(progress)))
     }
 
     async fn list_sessions(
@@ -175,6 +242,7 @@ fn user(user: &User) -> v1::User {
         online_sessions: i32::try_from(user.online_sessions).unwrap_or(i32::MAX),
         last_seq: user.last_seq,
         last_at: user.last_at.map(timestamp),
+        retention: Some(convert::retention(&user.retention)),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The model in the contract's messages.
 
+use std::time::Duration;
+
 use imd_proto::v1;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
 use crate::{
     model::{
-        Content, Conversation, Entry, EntryKind, HistoryEnd, IfOccupied, Message, Session,
-        SessionEnd, SessionId, TimelineState, Truncated,
+        Content, Conversation, Entry, EntryKind, HistoryEnd, IfOccupied, Message, Retention,
+        Session, SessionEnd, SessionId, TimelineState, Truncated,
     },
     service::{Event, Tokens},
 };
@@ -116,12 +118,34 @@ pub(super) fn conversation(conversation: &Conversation) -> v1::Conversation {
     }
 }
 
-pub(super) fn state(state: TimelineState) -> v1::TimelineState {
-    v1::TimelineState { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+pub(super) fn state(state: &TimelineState) -> v1::TimelineState {
+    v1::TimelineState {
+        epoch: state.epoch,
+        last_seq: state.last_seq,
+        floor: state.floor,
+        retention: Some(retention(&state.retention)),
+    }
 }
 
-pub(super) fn truncated(truncated: Truncated) -> v1::HistoryTruncated {
-    v1::HistoryTruncated { from: truncated.from, to: truncated.to }
+pub(super) fn truncated(truncated: &Truncated) -> v1::HistoryTruncated {
+    let retention = Some(retention(&truncated.retention));
+    v1::HistoryTruncated { from: truncated.from, to: truncated.to, retention }
+}
+
+pub(super) fn retention(retention: &Retention) -> v1::Retention {
+    v1::Retention {
+        tier: retention.tier.clone(),
+        overridden: retention.overridden,
+        max_age: retention.limits.max_age.map(duration),
+        max_messages: retention.limits.max_messages,
+    }
+}
+
+pub(super) fn duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: 0,
+    }
 }
 
 pub(super) fn history_end(end: Option<HistoryEnd>) -> v1::HistoryEnd {
@@ -135,9 +159,9 @@ pub(super) fn history_end(end: Option<HistoryEnd>) -> v1::HistoryEnd {
 pub(super) fn event(event: &Event) -> v1::SubscribeResponse {
     use v1::subscribe_response::Event as Wire;
     let event = match event {
-        Event::Opened(opened) => Wire::Opened(state(*opened)),
+        Event::Opened(opened) => Wire::Opened(state(opened)),
         Event::Entry(next) => Wire::Entry(entry(next)),
-        Event::HistoryTruncated(range) => Wire::HistoryTruncated(truncated(*range)),
+        Event::HistoryTruncated(range) => Wire::HistoryTruncated(truncated(range)),
         Event::TimelineReset { epoch } => Wire::TimelineReset(v1::TimelineReset { epoch: *epoch }),
         Event::Heartbeat => Wire::Heartbeat(v1::Heartbeat {}),
         Event::SessionEnded(end) => Wire::SessionEnded(session_end(end)),

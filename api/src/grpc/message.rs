@@ -36,9 +36,12 @@ impl v1::message_service_server::MessageService for Messages {
         &self,
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let after = &request.get_ref().after;
-        let subscription =
-            self.0.subscribe(bearer(request.metadata()), after).await.map_err(status)?;
+        let asked = request.get_ref();
+        let subscription = self
+            .0
+            .subscribe(bearer(request.metadata()), &asked.after, asked.last)
+            .await
+            .map_err(status)?;
         let events = subscription
             .into_stream()
             .map(|event| event.map(|event| convert::event(&event)).map_err(status));
@@ -50,12 +53,16 @@ impl v1::message_service_server::MessageService for Messages {
         request: Request<v1::PullTimelineRequest>,
     ) -> Result<Response<v1::PullTimelineResponse>, Status> {
         let (token, asked) = (bearer(request.metadata()), request.get_ref());
-        let read = self.0.pull_timeline(token, &asked.after, asked.limit).await.map_err(status)?;
+        let read = self
+            .0
+            .pull_timeline(token, &asked.after, asked.last, asked.limit)
+            .await
+            .map_err(status)?;
         let epoch = read.page.state.epoch;
         Ok(Response::new(v1::PullTimelineResponse {
             entries: convert::entries(&read.page.entries),
-            state: Some(convert::state(read.page.state)),
-            history_truncated: read.page.truncated.map(convert::truncated),
+            state: Some(convert::state(&read.page.state)),
+            history_truncated: read.page.truncated.as_ref().map(convert::truncated),
             timeline_reset: read.page.reset.then_some(v1::TimelineReset { epoch }),
             next_after: read.next_after.to_string(),
         }))
@@ -91,7 +98,7 @@ impl v1::message_service_server::MessageService for Messages {
             entries: convert::entries(&history.page.items),
             next_page_token: history.page.next_page_token.unwrap_or_default(),
             end: convert::history_end(history.end).into(),
-            state: Some(convert::state(history.state)),
+            state: Some(convert::state(&history.state)),
         }))
     }
 }

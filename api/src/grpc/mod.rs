@@ -5,6 +5,7 @@ mod auth;
 mod convert;
 mod info;
 mod message;
+mod retention;
 mod status;
 
 use std::sync::Arc;

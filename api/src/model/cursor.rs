@@ -24,18 +24,27 @@ impl fmt::Display for Cursor {
 pub enum Start {
     /// At the lowest entry that may be seen.
     Floor,
-    /// Behind the newest entry.
-    Now,
+    /// Before the newest so many; with 0, behind all that stand there now.
+    Last(i64),
     /// Behind an entry.
     After(Cursor),
 }
 
 impl Start {
-    /// Reads what a client gave as `after`.
-    pub fn parse(value: &str) -> Result<Self> {
-        match value {
+    /// Reads what a client gave as `after` and as `last`; the latter, when not 0, stands alone.
+    pub fn parse(after: &str, last: i32) -> Result<Self> {
+        match (after, last) {
+            (_, ..0) => Err(Error::invalid("last", "must not be negative")),
+            ("", 1..) => Ok(Self::Last(last.into())),
+            (_, 1..) => Err(Error::invalid("last", "goes without after")),
+            (after, 0) => Self::parse_after(after),
+        }
+    }
+
+    fn parse_after(after: &str) -> Result<Self> {
+        match after {
             "" | "0" => Ok(Self::Floor),
-            "now" => Ok(Self::Now),
+            "now" => Ok(Self::Last(0)),
             cursor => parse_cursor(cursor).map(Self::After).ok_or_else(|| {
                 Error::invalid("after", "must be a cursor (<epoch>.<seq>), 0 or now")
             }),
@@ -59,7 +68,7 @@ mod tests {
     #[test]
     fn a_cursor_reads_back_what_it_shows() {
         let cursor = Cursor { epoch: 1_763_880_000, seq: 42 };
-        assert_eq!(Start::parse(&cursor.to_string()).unwrap(), Start::After(cursor));
+        assert_eq!(Start::parse(&cursor.to_string(), 0).unwrap(), Start::After(cursor));
     }
 
     #[test]
@@ -77,7 +86,7 @@ mod tests {
             "Now",
             " 0",
         ] {
-            let error = Start::parse(bad).unwrap_err();
+            let error = Start::parse(bad, 0).unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { field: "after", .. }), "{bad:?}");
         }
     }

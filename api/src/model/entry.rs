@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Content, ConversationId, Cursor, MessageId, Session, SessionId, UserId};
+use super::{Content, ConversationId, Cursor, MessageId, Retention, Session, SessionId, UserId};
 
 /// One row of a timeline.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl SessionChanged {
 }
 
 /// How far a timeline reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineState {
     /// The stamp of the numbering.
     pub epoch: i64,
@@ -80,15 +80,19 @@ pub struct TimelineState {
     pub last_seq: i64,
     /// The lowest seq that may be seen; `last_seq + 1` when none may.
     pub floor: i64,
+    /// What sets the floor.
+    pub retention: Retention,
 }
 
 /// A range of seqs that can no longer be had, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Truncated {
     /// The first seq that is gone.
     pub from: i64,
     /// The last seq that is gone.
     pub to: i64,
+    /// What holds, which mostly is the reason.
+    pub retention: Retention,
 }
 
 /// A conversation in the listing of them.

@@ -41,12 +41,18 @@ pub enum Error {
     /// The user has no such session.
     #[error("the user has no such session")]
     SessionNotFound,
+    /// There is no such tier.
+    #[error("there is no tier {0:?}")]
+    TierNotFound(String),
     /// There is, or was, a user of that id.
     #[error("the user id {0} is taken")]
     UserExists(UserId),
     /// The `client_message_id` was used for another recipient or content.
     #[error("the client_message_id was used for another recipient or content")]
     ClientMessageIdConflict,
+    /// A purge is under way, here or on another node.
+    #[error("a purge is under way")]
+    PurgeRunning,
     /// There is more to do than can be done in time.
     #[error("the server is busy")]
     Overloaded {
@@ -144,8 +150,10 @@ impl Error {
             Self::TerminalOccupied(_) => "terminal_occupied",
             Self::UserNotFound(_) => "user_not_found",
             Self::SessionNotFound => "session_not_found",
+            Self::TierNotFound(_) => "tier_not_found",
             Self::UserExists(_) => "user_exists",
             Self::ClientMessageIdConflict => "client_message_id_conflict",
+            Self::PurgeRunning => "purge_running",
             Self::Overloaded { .. } => "overloaded",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -161,8 +169,10 @@ impl Error {
             | Self::InvalidToken(_)
             | Self::SessionEnded(_)
             | Self::InvalidAdminKey => Class::Unauthenticated,
-            Self::TerminalOccupied(_) => Class::FailedPrecondition,
-            Self::UserNotFound(_) | Self::SessionNotFound => Class::NotFound,
+            Self::TerminalOccupied(_) | Self::PurgeRunning => Class::FailedPrecondition,
+            Self::UserNotFound(_) | Self::SessionNotFound | Self::TierNotFound(_) => {
+                Class::NotFound
+            }
             Self::UserExists(_) | Self::ClientMessageIdConflict => Class::AlreadyExists,
             Self::Overloaded { .. } => Class::ResourceExhausted,
             Self::Unavailable(_) => Class::Unavailable,

@@ -6,6 +6,7 @@ mod entry;
 mod error;
 mod ids;
 mod paging;
+mod retention;
 mod session;
 
 pub use content::{Content, ContentHash};
@@ -17,6 +18,7 @@ pub use error::{Class, Error, Result, Source};
 pub(crate) use ids::parse_uuid;
 pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
 pub use paging::{HistoryEnd, Page, PageSize};
+pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, Occupant, RECENT_USE, Session, SessionEnd, Terminal, TerminalType,
     UserState, make_room,

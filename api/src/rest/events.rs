@@ -35,6 +35,10 @@ struct EventsQuery {
     #[serde(default)]
     #[param(pattern = r"^(|0|now|[0-9]{1,18}\.[0-9]{1,18})$", example = "1763880000.42")]
     after: String,
+    /// Instead of `after`: start before the newest so many entries.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 2_147_483_647)]
+    last: i32,
 }
 
 /// Follow one's timeline.
@@ -76,8 +80,9 @@ async fn subscribe(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let after = last_event_id(&headers).unwrap_or(&query.after);
-    let subscription = service.subscribe(bearer.token(), after).await?;
+    let (after, last) =
+        last_event_id(&headers).map_or((query.after.as_str(), query.last), |id| (id, 0));
+    let subscription = service.subscribe(bearer.token(), after, last).await?;
     let events = subscription.into_stream().map(or_reconnect).map(|event| encode(&event));
     // Asks proxies to pass on each event as it comes.
     Ok(([("x-accel-buffering", "no")], Sse::new(events)))
@@ -114,11 +119,13 @@ fn or_reconnect(event: ServiceResult<Event>) -> Event {
 
 fn encode(event: &Event) -> Result<sse::Event, axum::Error> {
     match event {
-        Event::Opened(state) => named("opened", &TimelineState::from(*state)),
+        Event::Opened(state) => named("opened", &TimelineState::from(state.clone())),
         Event::Entry(entry) => {
             Ok(named("entry", &Entry::from(entry.as_ref()))?.id(entry.cursor.to_string()))
         }
-        Event::HistoryTruncated(gone) => named("history_truncated", &HistoryTruncated::from(*gone)),
+        Event::HistoryTruncated(gone) => {
+            named("history_truncated", &HistoryTruncated::from(gone.clone()))
+        }
         Event::TimelineReset { epoch } => named("timeline_reset", &TimelineReset { epoch: *epoch }),
         Event::Heartbeat => Ok(sse::Event::default().comment("heartbeat")),
         Event::SessionEnded(end) => named("session_ended", &SessionEnd::from(end)),
@@ -137,7 +144,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::model::{self, Cursor, Error, TimelineState as State, Truncated};
+    use crate::model::{self, Cursor, Error, Retention, TimelineState as State, Truncated};
 
     async fn written(events: Vec<Event>) -> String {
         let body = Sse::new(stream::iter(events).map(|event| encode(&event))).into_response();
@@ -162,17 +169,24 @@ mod tests {
     #[tokio::test]
     async fn no_other_event_carries_an_id() {
         let events = vec![
-            Event::Opened(State { epoch: 5, last_seq: 42, floor: 1 }),
+            Event::Opened(State {
+                epoch: 5,
+                last_seq: 42,
+                floor: 1,
+                retention: Retention::default(),
+            }),
             Event::TimelineReset { epoch: 5 },
-            Event::HistoryTruncated(Truncated { from: 1, to: 9 }),
+            Event::HistoryTruncated(Truncated { from: 1, to: 9, retention: Retention::default() }),
             Event::Heartbeat,
             Event::Reconnect,
         ];
         assert_eq!(
             written(events).await,
-            "event: opened\ndata: {\"epoch\":5,\"last_seq\":42,\"floor\":1}\n\n\
+            "event: opened\ndata: {\"epoch\":5,\"last_seq\":42,\"floor\":1,\
+                \"retention\":{\"tier\":\"\",\"overridden\":false}}\n\n\
              event: timeline_reset\ndata: {\"epoch\":5}\n\n\
-             event: history_truncated\ndata: {\"from\":1,\"to\":9}\n\n\
+             event: history_truncated\ndata: {\"from\":1,\"to\":9,\
+                \"retention\":{\"tier\":\"\",\"overridden\":false}}\n\n\
              : heartbeat\n\n\
              event: reconnect\ndata: {}\n\n"
         );

@@ -52,6 +52,10 @@ struct TimelineQuery {
     #[serde(default)]
     #[param(pattern = r"^(|0|now|[0-9]{1,18}\.[0-9]{1,18})$", example = "1763880000.42")]
     after: String,
+    /// Instead of `after`: start before the newest so many entries.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 2_147_483_647)]
+    last: i32,
     /// The most entries to return: 100 when absent or 0; more than 500 counts as 500.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -75,6 +79,6 @@ async fn pull_timeline(
     bearer: Bearer,
     Query(query): Query<TimelineQuery>,
 ) -> Result<Json<TimelinePage>, Problem> {
-    let read = service.pull_timeline(bearer.token(), &query.after, query.limit).await?;
+    let read = service.pull_timeline(bearer.token(), &query.after, query.last, query.limit).await?;
     Ok(Json(read.into()))
 }

@@ -4,7 +4,7 @@ use super::Service;
 use crate::{
     model::{
         Conversation, ConversationId, Entry, EntryKind, Error, HistoryEnd, Page, PageSize, Result,
-        TimelineState,
+        TimelineState, UserNo,
     },
     store::HistoryPage,
 };
@@ -69,12 +69,20 @@ impl Service {
         let more = size.cut(&mut entries);
         let next =
             entries.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
-        let end = match (&next, state.floor) {
-            (Some(_), _) => None,
-            (None, ..=1) => Some(HistoryEnd::Beginning),
-            (None, _) => Some(HistoryEnd::RetentionLimit),
+        let end = match next {
+            Some(_) => None,
+            None => Some(self.history_end(caller.user_no, peer_no, state.floor).await?),
         };
         Ok(History { page: Page { items: entries, next_page_token: next }, end, state })
+    }
+
+    /// Why there is nothing older in the conversation than what stands from `floor` on.
+    async fn history_end(&self, owner: UserNo, peer: UserNo, floor: i64) -> Result<HistoryEnd> {
+        if floor > 1 && self.store.has_hidden_history(owner, peer, floor).await? {
+            Ok(HistoryEnd::RetentionLimit)
+        } else {
+            Ok(HistoryEnd::Beginning)
+        }
     }
 
     /// The token of the page behind the place `seq`.

@@ -10,6 +10,7 @@ mod conversations;
 mod info;
 mod login;
 mod passwords;
+mod purge;
 mod send;
 mod sessions;
 mod timeline;
@@ -19,16 +20,17 @@ use std::time::Duration;
 
 use crate::{delivery::Delivery, model::Result, store::Store};
 
-pub use admin::{Admin, AdminKey, ClusterStatus, Kick, SessionQuery};
+pub use admin::{Admin, AdminKey, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
 pub use conversations::History;
 pub use info::Info;
 pub use login::{LoggedIn, Login, Tokens};
+pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use timeline::TimelineRead;
 
 pub use crate::{
     delivery::{Event, Subscription},
-    store::{AdminSession, AuditRecord, Node, SessionState, TimelinePage, User},
+    store::{AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage, User},
 };
 
 use self::{
@@ -47,6 +49,10 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// How often a quiet stream sends a heartbeat.
     pub heartbeat: Duration,
+    /// How long an entry must have been hidden before it is deleted.
+    pub purge_after: Duration,
+    /// The tier of new users.
+    pub default_tier: String,
 }
 
 /// The use cases.

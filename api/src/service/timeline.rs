@@ -18,9 +18,14 @@ pub struct TimelineRead {
 
 impl Service {
     /// Opens a stream over the caller's timeline.
-    pub async fn subscribe(&self, token: Option<&str>, after: &str) -> Result<Subscription> {
+    pub async fn subscribe(
+        &self,
+        token: Option<&str>,
+        after: &str,
+        last: i32,
+    ) -> Result<Subscription> {
         let caller = self.identify(token)?;
-        let start = match Start::parse(after) {
+        let start = match Start::parse(after, last) {
             Ok(start) => start,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
@@ -33,10 +38,11 @@ impl Service {
         &self,
         token: Option<&str>,
         after: &str,
+        last: i32,
         limit: i32,
     ) -> Result<TimelineRead> {
         let caller = self.authenticate(token).await?;
-        let start = Start::parse(after)?;
+        let start = Start::parse(after, last)?;
         let limit = PageSize::parse("limit", limit, 100, 500)?;
         let page = self.store.read_timeline(caller.user_no, start, limit.get()).await?;
         let next_after = page.entries.last().map_or(page.after, |entry| entry.cursor);

@@ -53,6 +53,15 @@ impl Audit<'_> {
 }
 
 impl Store {
+    /// Records what leaves no other trace in the database.
+    pub async fn record(&self, audit: Audit<'_>) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        audit.record(&tx, None).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// The records, the newest first: at most `limit`, all older than `before`.
     pub async fn audit_records(
         &self,

@@ -3,7 +3,7 @@
 use super::{
     Store,
     entries::ENTRY_COLUMNS,
-    timelines::{no_timeline, read_state},
+    timelines::{TIMELINE, no_timeline, read_state},
 };
 use crate::model::{Entry, Result, TimelineState, UserNo};
 
@@ -53,9 +53,7 @@ impl Store {
                              AND conversation < newest.conversation
                          ORDER BY conversation DESC, seq DESC LIMIT 1
                      ) next
-                 ), timeline AS (
-                     SELECT epoch, last_seq, purged_to + 1 AS floor FROM timelines WHERE owner = $1
-                 )
+                 ), timeline AS MATERIALIZED ({TIMELINE})
                  SELECT timeline.*, e.*
                  FROM timeline LEFT JOIN LATERAL (
                      SELECT {ENTRY_COLUMNS}
@@ -74,6 +72,25 @@ impl Store {
         Ok(ConversationsPage { state, last_messages })
     }
 
+    /// Whether the owner exchanged messages with `peer` that are now below `floor` or purged.
+    pub async fn has_hidden_history(
+        &self,
+        owner: UserNo,
+        peer: UserNo,
+        floor: i64,
+    ) -> Result<bool> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT EXISTS (SELECT FROM purged_conversations
+                                WHERE owner = $1 AND conversation = $2)
+                     OR EXISTS (SELECT FROM entries
+                                WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND seq < $3)"
+            ))
+            .await?;
+        Ok(client.query_one(&statement, &[&owner.0, &peer.0, &floor]).await?.get(0))
+    }
+
     /// The messages that the owner exchanged with `peer`, newest first: at most `limit`, all below the
     /// place `before`.
     pub async fn history(
@@ -86,9 +103,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "WITH timeline AS (
-                     SELECT epoch, last_seq, purged_to + 1 AS floor FROM timelines WHERE owner = $1
-                 )
+                "WITH timeline AS MATERIALIZED ({TIMELINE})
                  SELECT timeline.*, e.*
                  FROM timeline LEFT JOIN LATERAL (
                      SELECT {ENTRY_COLUMNS} FROM entries e

@@ -11,8 +11,10 @@ mod login_points;
 mod migrate;
 mod nodes;
 mod notify;
+mod purge;
 mod sessions;
 mod status;
+mod tiers;
 mod timelines;
 mod users;
 
@@ -30,11 +32,13 @@ pub use keys::Key;
 pub use login_points::LoginPoint;
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
+pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Rotation, SessionFilter, SessionState, SessionsEnded,
     Which,
 };
 pub use status::Status;
+pub use tiers::{Effect, TierUse, UserLimits};
 pub use timelines::{SessionCheck, TimelinePage};
 pub use users::{Credentials, User};
 

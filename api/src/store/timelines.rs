@@ -7,6 +7,7 @@ use super::{
     Store,
     entries::{ENTRY_COLUMNS, EntryRow, KIND_SESSION_CHANGED},
     sessions::read_end,
+    tiers::read_retention,
 };
 use crate::model::{
     Cursor, Entry, EntryKind, Error, Result, SessionChanged, SessionEnd, SessionId, Start,
@@ -27,6 +28,12 @@ pub struct TimelinePage {
     /// Set when the cursor was of another numbering.
     pub reset: bool,
 }
+
+/// Selects how far the timeline of `$1` reaches. To be materialized: the floor is a search.
+pub(super) const TIMELINE: &str =
+    "SELECT t.epoch, t.last_seq, l.tier, l.override, l.max_age, l.max_messages,
+         floor_under(t.owner, l.max_age, l.max_messages) AS floor
+     FROM timelines t CROSS JOIN limits_of(t.owner) l WHERE t.owner = $1";
 
 /// What is known of the session that a token names.
 #[derive(Debug)]
@@ -51,11 +58,9 @@ impl Store {
         // One statement, so that state and entries are of one snapshot.
         let statement = client
             .prepare_cached(&format!(
-                "WITH timeline AS (
-                     SELECT epoch, last_seq, purged_to + 1 AS floor FROM timelines WHERE owner = $1
-                 ), start AS (
+                "WITH timeline AS MATERIALIZED ({TIMELINE}), start AS (
                      SELECT CASE
-                         WHEN $2 THEN last_seq
+                         WHEN $2::bigint IS NOT NULL THEN greatest(last_seq - $2, floor - 1)
                          WHEN $3 = epoch AND $4 <= last_seq THEN greatest($4, floor - 1)
                          ELSE floor - 1
                      END AS after
@@ -70,20 +75,15 @@ impl Store {
                  ORDER BY e.seq"
             ))
             .await?;
-        let cursor = match start {
-            Start::After(cursor) => Some(cursor),
-            Start::Floor | Start::Now => None,
+        let (last, cursor) = match start {
+            Start::After(cursor) => (None, Some(cursor)),
+            Start::Last(count) => (Some(count), None),
+            Start::Floor => (None, None),
         };
         let rows = client
             .query(
                 &statement,
-                &[
-                    &owner.0,
-                    &(start == Start::Now),
-                    &cursor.map(|c| c.epoch),
-                    &cursor.map(|c| c.seq),
-                    &limit,
-                ],
+                &[&owner.0, &last, &cursor.map(|c| c.epoch), &cursor.map(|c| c.seq), &limit],
             )
             .await?;
         drop(client);
@@ -91,9 +91,11 @@ impl Store {
         let state = read_state(first);
         let after = Cursor { epoch: state.epoch, seq: first.get("after") };
         let reset = cursor.is_some_and(|c| c.epoch != state.epoch || c.seq > state.last_seq);
-        let truncated = cursor
-            .filter(|c| !reset && c.seq < after.seq)
-            .map(|c| Truncated { from: c.seq + 1, to: after.seq });
+        let truncated = cursor.filter(|c| !reset && c.seq < after.seq).map(|c| Truncated {
+            from: c.seq + 1,
+            to: after.seq,
+            retention: state.retention.clone(),
+        });
         let entries = self.entries_of(state.epoch, &rows).await?;
         Ok(TimelinePage { state, entries, after, truncated, reset })
     }
@@ -137,12 +139,13 @@ impl Store {
     }
 }
 
-/// Reads the columns `epoch`, `last_seq` and `floor`.
+/// Reads the columns of [`TIMELINE`].
 pub(super) fn read_state(row: &Row) -> TimelineState {
     TimelineState {
         epoch: row.get("epoch"),
         last_seq: row.get("last_seq"),
         floor: row.get("floor"),
+        retention: read_retention(row),
     }
 }
 

@@ -4,9 +4,13 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, error::SqlState};
 
 use super::{
-    Audit, Ending, SessionsEnded, Store, Which, nodes::ALIVE, sessions::end_named, timelines::Place,
+    Audit, Ending, SessionsEnded, Store, Which,
+    nodes::ALIVE,
+    sessions::end_named,
+    tiers::{check_tier, read_retention},
+    timelines::Place,
 };
-use crate::model::{EndReason, Error, Result, TerminalType, UserId, UserNo, UserState};
+use crate::model::{EndReason, Error, Result, Retention, TerminalType, UserId, UserNo, UserState};
 
 /// An account as administrators see it.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct User {
     pub last_seq: i64,
     /// When that was appended.
     pub last_at: Option<OffsetDateTime>,
+    /// How far back it may see.
+    pub retention: Retention,
 }
 
 /// What a login needs to know of an account.
@@ -45,19 +51,23 @@ pub(super) fn read_state(row: &Row) -> UserState {
 }
 
 impl Store {
-    /// Creates an account with an empty timeline. Errors: [`Error::UserExists`].
+    /// Creates an account with an empty timeline. Errors: [`Error::UserExists`],
+    /// [`Error::TierNotFound`].
     pub async fn create_user(
         &self,
         user_id: &UserId,
         password_hash: &str,
+        tier: &str,
         audit: Audit<'_>,
     ) -> Result<()> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
+        check_tier(&tx, tier).await?;
         let row = tx
             .query_one(
-                "INSERT INTO users (user_id, password_hash) VALUES ($1, $2) RETURNING user_no",
-                &[&user_id.as_str(), &password_hash],
+                "INSERT INTO users (user_id, password_hash, tier) VALUES ($1, $2, $3)
+                 RETURNING user_no",
+                &[&user_id.as_str(), &password_hash, &tier],
             )
             .await
             .map_err(|error| match error.code() {
@@ -152,12 +162,13 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT u.user_id, u.state, u.created_at, t.last_seq, t.last_at,
+                "SELECT u.user_id, u.state, u.created_at, t.last_seq, t.last_at, u.tier, u.override,
+                     l.max_age, l.max_messages,
                      (SELECT count(*) FROM sessions s
                       WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
                      (SELECT count(DISTINCT p.session_id) FROM login_points p JOIN nodes n USING (node_no)
                       WHERE p.user_no = u.user_no AND {ALIVE}) AS online_sessions
-                 FROM users u JOIN timelines t ON t.owner = u.user_no
+                 FROM users u JOIN timelines t ON t.owner = u.user_no CROSS JOIN limits_of(u.user_no) l
                  WHERE {condition} ORDER BY u.user_id LIMIT $2"
             ))
             .await?;
@@ -170,6 +181,7 @@ impl Store {
             online_sessions: row.get("online_sessions"),
             last_seq: row.get("last_seq"),
             last_at: row.get("last_at"),
+            retention: read_retention(row),
         };
         Ok(rows.iter().map(user).collect())
     }

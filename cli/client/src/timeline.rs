@@ -199,7 +199,7 @@ impl Timeline {
                 Ok((stream, state)) => {
                     self.stream = Some(stream);
                     self.again_at = None;
-                    self.opened(state);
+                    self.opened(&state);
                     return Ok(state);
                 }
                 Err(error) if error.may_pass() => {
@@ -212,7 +212,7 @@ impl Timeline {
     }
 
     /// The first stream fixes where `now` is.
-    fn opened(&mut self, state: TimelineState) {
+    fn opened(&mut self, state: &TimelineState) {
         self.epoch = state.epoch;
         if self.cursor == NOW {
             self.cursor = format!("{}.{}", state.epoch, state.last_seq);

@@ -89,8 +89,11 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
 }
 
 async fn create(person: &Person, admin: &mut Admin) -> Result<(), Error> {
-    let request =
-        CreateUserRequest { user_id: person.user_id.clone(), password: person.password.clone() };
+    let request = CreateUserRequest {
+        user_id: person.user_id.clone(),
+        password: person.password.clone(),
+        tier: String::new(),
+    };
     let created = admin.calls.create_user(request).await;
     created.map_err(|status| admin.failure(status)).map(drop)
 }

@@ -4,13 +4,17 @@ use clap::{Args, Subcommand};
 use comfy_table::{Cell, Color};
 use imd_proto::v1::{
     CreateUserRequest, DisableUserRequest, EnableUserRequest, GetUserRequest, ListUsersRequest,
-    SetPasswordRequest, User, UserState,
+    RetentionLimits, SetPasswordRequest, SetUserLimitsRequest, User, UserState,
+    set_user_limits_request::Limits,
 };
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::sessions::print_ended;
+use super::{
+    retention::{LimitsArgs, age},
+    sessions::print_ended,
+};
 use crate::{
     client::Admin,
     clock,
@@ -31,6 +35,9 @@ Examples:
     Create {
         #[command(flatten)]
         user: UserArgs,
+        /// The user's tier; without it, the setting `default_tier`
+        #[arg(long, value_name = "TIER", default_value = "", hide_default_value = true)]
+        tier: String,
         #[command(flatten)]
         password: PasswordArgs,
     },
@@ -49,6 +56,25 @@ Examples:
         user: UserArgs,
         #[command(flatten)]
         password: PasswordArgs,
+    },
+    /// Give a user a tier, and with it the tier's limits of retention
+    SetTier {
+        #[command(flatten)]
+        user: UserArgs,
+        /// The tier
+        #[arg(value_name = "TIER")]
+        tier: String,
+    },
+    /// Give a user limits of retention of its own, whatever its tier
+    #[command(after_help = "\
+Examples:
+  imctl users set-limits ann --days 3650
+  imctl users set-tier ann free       # takes them away again")]
+    SetLimits {
+        #[command(flatten)]
+        user: UserArgs,
+        #[command(flatten)]
+        limits: LimitsArgs,
     },
     /// Let a user log in no more; every live session of the user ends
     Disable {
@@ -75,19 +101,32 @@ pub(crate) struct UserArgs {
 /// Runs one of the commands.
 pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
-        UsersCommand::Create { user, password } => create(user, &password, admin).await,
+        UsersCommand::Create { user, tier, password } => create(user, tier, &password, admin).await,
         UsersCommand::List { limit, output } => list(&limit, &output, admin).await,
         UsersCommand::Show(user) => show(user, admin).await,
         UsersCommand::SetPassword { user, password } => set_password(user, &password, admin).await,
+        UsersCommand::SetTier { user, tier } => limit(user, Limits::Tier(tier), admin).await,
+        UsersCommand::SetLimits { user, limits } => {
+            limits.check()?;
+            let (max_age, max_messages) = (limits.max_age_or(None), limits.max_messages_or(None));
+            let limits = RetentionLimits { max_age, max_messages };
+            limit(user, Limits::Override(limits), admin).await
+        }
         UsersCommand::Disable { user, reason } => disable(user, reason, admin).await,
         UsersCommand::Enable(user) => enable(user, admin).await,
     }
 }
 
-async fn create(args: UserArgs, password: &PasswordArgs, admin: &mut Admin) -> Result<(), Error> {
+async fn create(
+    args: UserArgs,
+    tier: String,
+    password: &PasswordArgs,
+    admin: &mut Admin,
+) -> Result<(), Error> {
     let request = CreateUserRequest {
         user_id: args.user_id,
         password: password.read()?.expose_secret().to_owned(),
+        tier,
     };
     let answer = admin.calls.create_user(request).await;
     let created = answer.map_err(|status| admin.failure(status))?.into_inner();
@@ -128,6 +167,13 @@ async fn set_password(
     print_ended(&args.user_id, changed.ended, args.output.output)
 }
 
+async fn limit(args: UserArgs, limits: Limits, admin: &mut Admin) -> Result<(), Error> {
+    let request = SetUserLimitsRequest { user_id: args.user_id, limits: Some(limits) };
+    let answer = admin.calls.set_user_limits(request).await;
+    let limited = answer.map_err(|status| admin.failure(status))?.into_inner();
+    print_user(limited.user, &args.output)
+}
+
 async fn disable(args: UserArgs, note: String, admin: &mut Admin) -> Result<(), Error> {
     let request = DisableUserRequest { user_id: args.user_id.clone(), note };
     let answer = admin.calls.disable_user(request).await;
@@ -150,6 +196,10 @@ fn print_user(user: Option<User>, output: &OutputArgs) -> Result<(), Error> {
 struct UserView {
     user_id: String,
     state: &'static str,
+    tier: String,
+    limits_overridden: bool,
+    max_age_seconds: Option<i64>,
+    max_messages: Option<i64>,
     live_sessions: i32,
     online_sessions: i32,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -161,6 +211,7 @@ struct UserView {
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
+        let retention = user.retention.clone().unwrap_or_default();
         Self {
             state: match user.state() {
                 UserState::Active => "active",
@@ -168,6 +219,10 @@ impl From<User> for UserView {
                 UserState::Unspecified => "unknown",
             },
             user_id: user.user_id,
+            tier: retention.tier,
+            limits_overridden: retention.overridden,
+            max_age_seconds: retention.max_age.map(|age| age.seconds),
+            max_messages: retention.max_messages,
             live_sessions: user.live_sessions,
             online_sessions: user.online_sessions,
             last_at: clock::time(user.last_at),
@@ -178,22 +233,38 @@ impl From<User> for UserView {
 }
 
 impl Row for UserView {
-    const COLUMNS: &[&str] =
-        &["USER", "STATE", "LIVE", "ONLINE", "LAST ENTRY", "LAST SEQ", "CREATED"];
-    const NARROW: usize = 5;
+    const COLUMNS: &[&str] = &[
+        "USER",
+        "STATE",
+        "TIER",
+        "LIVE",
+        "ONLINE",
+        "LAST ENTRY",
+        "LAST SEQ",
+        "MAX AGE",
+        "MAX MESSAGES",
+        "CREATED",
+    ];
+    const NARROW: usize = 6;
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
         let state = match self.state {
             "active" => Cell::new(self.state),
             other => Cell::new(other).fg(Color::DarkYellow),
         };
+        // The limits are not the tier's.
+        let mark = if self.limits_overridden { "*" } else { "" };
+        let tier = format!("{}{mark}", self.tier);
         vec![
             output::text(&self.user_id),
             state,
+            output::text(&tier),
             Cell::new(self.live_sessions),
             Cell::new(self.online_sessions),
             Cell::new(clock::ago(self.last_at, now)),
             Cell::new(self.last_seq),
+            Cell::new(self.max_age_seconds.map_or("-".to_owned(), age)),
+            Cell::new(self.max_messages.map_or("-".to_owned(), |count| count.to_string())),
             Cell::new(clock::ago(self.created_at, now)),
         ]
     }
@@ -201,6 +272,7 @@ impl Row for UserView {
 
 #[cfg(test)]
 mod tests {
+    use imd_proto::v1::Retention;
     use prost_types::Timestamp;
     use time::macros::datetime;
 
@@ -216,6 +288,12 @@ mod tests {
             online_sessions: 2,
             last_seq: 41,
             last_at: None,
+            retention: Some(Retention {
+                tier: "free".to_owned(),
+                overridden: true,
+                max_age: None,
+                max_messages: Some(100),
+            }),
         })
     }
 
@@ -223,10 +301,10 @@ mod tests {
     fn a_user_as_a_table() {
         let now = datetime!(2026-11-23 12:00:00 UTC);
         let wide = output::table(&[ann()], true, now);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @r#"
-        USER  STATE     LIVE  ONLINE  LAST ENTRY  LAST SEQ  CREATED
-        ann   disabled  3     2       -           41        1day ago
-        "#);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @"
+        USER  STATE     TIER   LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED
+        ann   disabled  free*  3     2       -           41        -        100           1day ago
+        ");
     }
 
     #[test]
@@ -236,6 +314,10 @@ mod tests {
         {
           "user_id": "ann",
           "state": "disabled",
+          "tier": "free",
+          "limits_overridden": true,
+          "max_age_seconds": null,
+          "max_messages": 100,
           "live_sessions": 3,
           "online_sessions": 2,
           "last_at": null,

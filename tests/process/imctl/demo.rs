@@ -63,9 +63,9 @@ async fn the_demo_passes_and_shows_each_step() {
 
     ✓ 30 checks, 13 messages; from sending to the last terminal: median [ms], slowest [ms]
     "#);
-    assert_snapshot!(shell.imctl(&["users", "list"]).await, @r#"
-    USER  STATE  LIVE  ONLINE  LAST ENTRY
-    demo-alice-[tag]  disabled  0  0  [ago]
-    demo-bob-[tag]  disabled  0  0  [ago]
-    "#);
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    demo-alice-[tag]  disabled  unlimited  0  0  [ago]
+    demo-bob-[tag]  disabled  unlimited  0  0  [ago]
+    ");
 }

@@ -100,8 +100,8 @@ async fn a_kick_is_shown_to_the_terminal_and_kept_in_the_audit_records() {
     AT  ACTOR  ACTION  USER  DETAILS
     [ago]  local  kick_sessions  ann  {"note":"lost device","sessions_ended":0,"which":{"terminal_type":"phone"}}
     [ago]  local  kick_sessions  ann  {"note":"lost device","sessions_ended":1,"which":{"terminal_type":"phone"}}
-    [ago]  local  create_user  ben  {}
-    [ago]  local  create_user  ann  {}
+    [ago]  local  create_user  ben  {"tier":"unlimited"}
+    [ago]  local  create_user  ann  {"tier":"unlimited"}
     "#);
     let newest = ["audit", "--user", "ann", "--limit", "1", "-o", "json"];
     assert_snapshot!(shell.imctl(&newest).await, @r#"

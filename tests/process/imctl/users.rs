@@ -13,10 +13,10 @@ async fn users_are_created_shown_and_changed() {
 
     assert_snapshot!(shell.imctl(&["users", "list"]).await, @"there are no users");
     let create = ["users", "create", "ann", "--password-stdin"];
-    assert_snapshot!(shell.run(&create, PASSWORD).await.result(), @r#"
-    USER  STATE  LIVE  ONLINE  LAST ENTRY
-    ann  active  0  0  -
-    "#);
+    assert_snapshot!(shell.run(&create, PASSWORD).await.result(), @"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    ann  active  unlimited  0  0  -
+    ");
     assert_snapshot!(shell.run(&create, PASSWORD).await.failure(), @r#"
     error: the user id ann is taken (user_exists)
     exit code 1
@@ -26,6 +26,10 @@ async fn users_are_created_shown_and_changed() {
     {
       "user_id": "ben",
       "state": "active",
+      "tier": "unlimited",
+      "limits_overridden": false,
+      "max_age_seconds": null,
+      "max_messages": null,
       "live_sessions": 0,
       "online_sessions": 0,
       "last_at": null,
@@ -45,26 +49,30 @@ async fn users_are_created_shown_and_changed() {
     "#);
 
     let _ann = imd.log_in(Grpc, "ann", "phone").await;
-    assert_snapshot!(shell.imctl(&["users", "list"]).await, @r#"
-    USER  STATE  LIVE  ONLINE  LAST ENTRY
-    ann  active  1  0  [ago]
-    ben  active  0  0  -
-    "#);
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    ann  active  unlimited  1  0  [ago]
+    ben  active  unlimited  0  0  -
+    ");
     let list = ["users", "list", "--limit", "1", "-o", "wide"];
-    assert_snapshot!(shell.imctl(&list).await, @r#"
-    USER  STATE  LIVE  ONLINE  LAST ENTRY  LAST SEQ  CREATED
-    ann  active  1  0  [ago]  1  [ago]
+    assert_snapshot!(shell.imctl(&list).await, @"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED
+    ann  active  unlimited  1  0  [ago]  1  -  -  [ago]
     there are more than these 1 (--limit)
-    "#);
-    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @r#"
+    ");
+    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @"
     user_id: ann
     state: active
+    tier: unlimited
+    limits_overridden: false
+    max_age_seconds: null
+    max_messages: null
     live_sessions: 1
     online_sessions: 0
     last_at: [time]
     last_seq: 1
     created_at: [time]
-    "#);
+    ");
     assert_snapshot!(shell.failing_imctl(&["users", "show", "kim"]).await, @r#"
     error: there is no user kim (user_not_found)
     exit code 1
@@ -78,13 +86,13 @@ async fn users_are_created_shown_and_changed() {
     "#);
     let disable = ["users", "disable", "ann", "--reason", "on leave"];
     assert_snapshot!(shell.imctl(&disable).await, @"done; no session was live");
-    assert_snapshot!(shell.imctl(&["users", "list"]).await, @r#"
-    USER  STATE  LIVE  ONLINE  LAST ENTRY
-    ann  disabled  0  0  [ago]
-    ben  active  0  0  -
-    "#);
-    assert_snapshot!(shell.imctl(&["users", "enable", "ann"]).await, @r#"
-    USER  STATE  LIVE  ONLINE  LAST ENTRY
-    ann  active  0  0  [ago]
-    "#);
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    ann  disabled  unlimited  0  0  [ago]
+    ben  active  unlimited  0  0  -
+    ");
+    assert_snapshot!(shell.imctl(&["users", "enable", "ann"]).await, @"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    ann  active  unlimited  0  0  [ago]
+    ");
 }

@@ -4,8 +4,8 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, Session, SessionChanged,
-    SessionEnd, TimelineState, Tokens,
+    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, Retention, Session,
+    SessionChanged, SessionEnd, TimelineState, Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -104,13 +104,30 @@ impl From<v1::Message> for Message {
 
 impl From<v1::TimelineState> for TimelineState {
     fn from(state: v1::TimelineState) -> Self {
-        Self { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+        Self {
+            epoch: state.epoch,
+            last_seq: state.last_seq,
+            floor: state.floor,
+            retention: state.retention.expect("what sets the floor").into(),
+        }
+    }
+}
+
+impl From<v1::Retention> for Retention {
+    fn from(retention: v1::Retention) -> Self {
+        Self {
+            tier: retention.tier,
+            overridden: retention.overridden,
+            max_age_seconds: retention.max_age.map(|age| age.seconds),
+            max_messages: retention.max_messages,
+        }
     }
 }
 
 impl From<v1::HistoryTruncated> for HistoryTruncated {
     fn from(truncated: v1::HistoryTruncated) -> Self {
-        Self { from: truncated.from, to: truncated.to }
+        let retention = truncated.retention.expect("the reason").into();
+        Self { from: truncated.from, to: truncated.to, retention }
     }
 }
 

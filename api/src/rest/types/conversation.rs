@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{entry::Entry, id::ConversationId, timeline::TimelineState};
+use super::{TimelineState, entry::Entry, id::ConversationId};
 use crate::{
     model::{self, Page},
     service::History,

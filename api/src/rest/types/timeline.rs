@@ -17,6 +17,8 @@ pub(crate) struct TimelineState {
     /// The lowest seq that may be seen; `last_seq + 1` when none may.
     #[schema(minimum = 1)]
     floor: i64,
+    /// What sets the floor.
+    retention: Retention,
 }
 
 /// The entries from `from` to `to` can no longer be had. The client's cursor is to move to `to`.
@@ -28,6 +30,37 @@ pub(crate) struct HistoryTruncated {
     /// The last seq that is gone.
     #[schema(minimum = 1)]
     to: i64,
+    /// What holds for the user, which mostly is the reason.
+    retention: Retention,
+}
+
+/// How far back a user may see. Where both limits are there, the stricter holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Retention {
+    /// The user's tier.
+    #[schema(example = "free")]
+    tier: String,
+    /// Whether the limits are the user's own and not the tier's.
+    overridden: bool,
+    /// Entries older than so many seconds are hidden; absent when age does not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0, example = 604_800)]
+    max_age_seconds: Option<u64>,
+    /// Of the messages, only the newest so many may be seen; absent when their number does not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0, example = 10_000)]
+    max_messages: Option<i64>,
+}
+
+impl From<model::Retention> for Retention {
+    fn from(retention: model::Retention) -> Self {
+        Self {
+            tier: retention.tier,
+            overridden: retention.overridden,
+            max_age_seconds: retention.limits.max_age.map(|age| age.as_secs()),
+            max_messages: retention.limits.max_messages,
+        }
+    }
 }
 
 /// The cursor belongs to another numbering: drop what is stored locally and start from the floor.
@@ -62,13 +95,18 @@ pub(crate) struct TimelinePage {
 
 impl From<model::TimelineState> for TimelineState {
     fn from(state: model::TimelineState) -> Self {
-        Self { epoch: state.epoch, last_seq: state.last_seq, floor: state.floor }
+        Self {
+            epoch: state.epoch,
+            last_seq: state.last_seq,
+            floor: state.floor,
+            retention: state.retention.into(),
+        }
     }
 }
 
 impl From<model::Truncated> for HistoryTruncated {
     fn from(truncated: model::Truncated) -> Self {
-        Self { from: truncated.from, to: truncated.to }
+        Self { from: truncated.from, to: truncated.to, retention: truncated.retention.into() }
     }
 }
 
@@ -77,10 +115,10 @@ impl From<TimelineRead> for TimelinePage {
         let page = read.page;
         Self {
             entries: Entry::list(&page.entries),
+            timeline_reset: page.reset.then_some(TimelineReset { epoch: page.state.epoch }),
             state: page.state.into(),
             next_after: read.next_after.into(),
             history_truncated: page.truncated.map(HistoryTruncated::from),
-            timeline_reset: page.reset.then_some(TimelineReset { epoch: page.state.epoch }),
         }
     }
 }

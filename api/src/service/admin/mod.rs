@@ -1,6 +1,7 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod retention;
 mod sessions;
 mod status;
 mod users;
@@ -14,6 +15,7 @@ use crate::{
     store::{Audit, AuditRecord},
 };
 
+pub use retention::{NewTier, NewUserLimits};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
 
@@ -66,7 +68,7 @@ impl Admin<'_> {
         Ok(Page { items, next_page_token: next })
     }
 
-    fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
+    pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
         Audit { actor: self.name, action, details }
     }
 }

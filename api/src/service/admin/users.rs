@@ -11,13 +11,16 @@ use crate::{
 const LIST_SCOPE: &str = "users";
 
 impl Admin<'_> {
-    /// Creates a user. Errors: [`Error::UserExists`].
-    pub async fn create_user(&self, user_id: &str, password: String) -> Result<User> {
+    /// Creates a user, of the default tier when `tier` is empty.
+    ///
+    /// Errors: [`Error::UserExists`], [`Error::TierNotFound`].
+    pub async fn create_user(&self, user_id: &str, password: String, tier: &str) -> Result<User> {
         let user_id = UserId::parse("user_id", user_id)?;
+        let tier = if tier.is_empty() { &self.service.limits.default_tier } else { tier };
         let hash = self.service.passwords.hash("password", password).await?;
         self.service
             .store
-            .create_user(&user_id, &hash, self.audit("create_user", json!({})))
+            .create_user(&user_id, &hash, tier, self.audit("create_user", json!({ "tier": tier })))
             .await?;
         self.service.store.get_user(&user_id).await
     }

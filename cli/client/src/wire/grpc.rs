@@ -65,7 +65,7 @@ pub(super) async fn subscribe(
     after: &str,
 ) -> Result<Streaming<SubscribeResponse>, Error> {
     let mut messages = MessageServiceClient::new(channel.clone());
-    let request = SubscribeRequest { after: after.to_owned() };
+    let request = SubscribeRequest { after: after.to_owned(), last: 0 };
     Ok(messages.subscribe(authorized(request, token)).await?.into_inner())
 }
 

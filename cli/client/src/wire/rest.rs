@@ -207,7 +207,7 @@ impl Events {
 mod tests {
     use std::time::Duration;
 
-    use imd_proto::v1::{EndReason, TimelineState, entry::Kind, message};
+    use imd_proto::v1::{EndReason, Retention, TimelineState, entry::Kind, message};
 
     use super::*;
 
@@ -223,7 +223,8 @@ mod tests {
     #[tokio::test]
     async fn events_are_told_apart_by_name_and_unknown_ones_are_none() {
         let read = read(
-            "event: opened\ndata: {\"epoch\":5,\"last_seq\":42,\"floor\":1}\n\n\
+            "event: opened\ndata: {\"epoch\":5,\"last_seq\":42,\"floor\":1,\"retention\":\
+             {\"tier\":\"free\",\"overridden\":false,\"max_age_seconds\":604800}}\n\n\
              : heartbeat\n\n\
              event: surprise\ndata: {\"from\": \"the future\"}\n\n\
              event: history_truncated\ndata: {\"from\":1,\ndata: \"to\":9}\n\n\
@@ -237,7 +238,10 @@ mod tests {
         else {
             panic!("{events:?}");
         };
-        assert_eq!(*opened, Event::Opened(TimelineState { epoch: 5, last_seq: 42, floor: 1 }));
+        let max_age = Some(prost_types::Duration { seconds: 604_800, nanos: 0 });
+        let retention = Retention { tier: "free".to_owned(), max_age, ..Retention::default() };
+        let state = TimelineState { epoch: 5, last_seq: 42, floor: 1, retention: Some(retention) };
+        assert_eq!(*opened, Event::Opened(state));
         assert!(matches!(heartbeat, Event::Heartbeat(_)));
         assert!(matches!(gone, Event::HistoryTruncated(gone) if (gone.from, gone.to) == (1, 9)));
         let Event::SessionEnded(end) = ended else { panic!("{ended:?}") };

@@ -55,7 +55,7 @@ impl SubscribeCall {
     /// Opens the stream of a timeline that reaches `last_seq`.
     pub(crate) fn open(self, last_seq: i64) -> Events {
         let (events, stream) = mpsc::unbounded_channel();
-        let state = proto::TimelineState { epoch: 1, last_seq, floor: 1 };
+        let state = proto::TimelineState { epoch: 1, last_seq, floor: 1, retention: None };
         tell(&events, Event::Opened(state));
         self.answer(UnboundedReceiverStream::new(stream));
         events

@@ -138,8 +138,8 @@ async fn lost_history_is_told_and_moves_the_cursor() {
     let mut follower = Follower::start(login(&[&server]).await.follow(FLOOR));
     let events = server.subscribe().await.open(9);
     follower.opened().await;
-    let gone = proto::HistoryTruncated { from: 1, to: 7 };
-    tell(&events, Told::HistoryTruncated(gone));
+    let gone = proto::HistoryTruncated { from: 1, to: 7, retention: None };
+    tell(&events, Told::HistoryTruncated(gone.clone()));
     assert_eq!(follower.next().await.expect("it goes on"), Event::HistoryTruncated(gone));
     assert_eq!(follower.cursor(), "1.7");
     let reset = proto::TimelineReset { epoch: 2 };

@@ -122,7 +122,11 @@ fn connections(args: &BenchArgs, servers: &[Uri]) -> Result<Vec<Connection>, Err
 async fn prepare(user_id: &str, password: &str, admin: &Admin) -> Result<(), Error> {
     let mut calls = admin.calls.clone();
     let (user_id, password) = (user_id.to_owned(), password.to_owned());
-    let request = CreateUserRequest { user_id: user_id.clone(), password: password.clone() };
+    let request = CreateUserRequest {
+        user_id: user_id.clone(),
+        password: password.clone(),
+        tier: String::new(),
+    };
     match calls.create_user(request).await {
         Err(status) if status.code() == Code::AlreadyExists => {
             let request = SetPasswordRequest { user_id, password };

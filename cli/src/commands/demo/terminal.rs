@@ -141,7 +141,7 @@ impl Terminal {
     /// Tries the tokens of the ended session: access and refresh token must be refused, for the
     /// reason that ended it.
     pub(super) async fn must_be_refused(&mut self, end_reason: &str) -> Result<(), Error> {
-        let request = PullTimelineRequest { after: String::new(), limit: 1 };
+        let request = PullTimelineRequest { limit: 1, ..Default::default() };
         let read = self.calls.pull_timeline(request).await.map(drop);
         self.check_refusal("access", read, end_reason)?;
         let request = RefreshRequest { refresh_token: self.tokens.refresh_token.clone() };
@@ -256,7 +256,7 @@ async fn open(
     name: &str,
     after: &str,
 ) -> Result<(Streaming<SubscribeResponse>, TimelineState), Error> {
-    let request = SubscribeRequest { after: after.to_owned() };
+    let request = SubscribeRequest { after: after.to_owned(), last: 0 };
     let failure = |status| server.failure(status);
     let mut events = calls.subscribe(request).await.map_err(failure)?.into_inner();
     match timeout(server.patience, events.message()).await {

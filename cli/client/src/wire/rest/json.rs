@@ -98,12 +98,22 @@ struct TimelineState {
     epoch: i64,
     last_seq: i64,
     floor: i64,
+    retention: Option<Retention>,
+}
+
+#[derive(Deserialize)]
+struct Retention {
+    tier: String,
+    overridden: bool,
+    max_age_seconds: Option<i64>,
+    max_messages: Option<i64>,
 }
 
 #[derive(Deserialize)]
 struct HistoryTruncated {
     from: i64,
     to: i64,
+    retention: Option<Retention>,
 }
 
 #[derive(Deserialize)]
@@ -133,8 +143,9 @@ pub(super) fn event(name: &str, data: &str) -> Result<Option<Event>, Error> {
         "opened" => Event::Opened(parse::<TimelineState>(data)?.into()),
         "entry" => Event::Entry(parse::<Entry>(data)?.into()),
         "history_truncated" => {
-            let HistoryTruncated { from, to } = parse(data)?;
-            Event::HistoryTruncated(v1::HistoryTruncated { from, to })
+            let HistoryTruncated { from, to, retention } = parse(data)?;
+            let retention = retention.map(Into::into);
+            Event::HistoryTruncated(v1::HistoryTruncated { from, to, retention })
         }
         "timeline_reset" => {
             let TimelineReset { epoch } = parse(data)?;
@@ -214,8 +225,16 @@ impl From<SendResponse> for v1::SendResponse {
 
 impl From<TimelineState> for v1::TimelineState {
     fn from(state: TimelineState) -> Self {
-        let TimelineState { epoch, last_seq, floor } = state;
-        Self { epoch, last_seq, floor }
+        let TimelineState { epoch, last_seq, floor, retention } = state;
+        Self { epoch, last_seq, floor, retention: retention.map(Into::into) }
+    }
+}
+
+impl From<Retention> for v1::Retention {
+    fn from(retention: Retention) -> Self {
+        let Retention { tier, overridden, max_age_seconds, max_messages } = retention;
+        let max_age = max_age_seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
+        Self { tier, overridden, max_age, max_messages }
     }
 }
 

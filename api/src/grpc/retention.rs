@@ -1,0 +1,60 @@
+//! Retention in the contract's messages.
+
+use std::time::Duration;
+
+use imd_proto::v1;
+use tonic::Status;
+
+use super::{convert, status::status};
+use crate::{
+    model::Error,
+    service::{Effect, NewTier, PurgeProgress, TierUse},
+};
+
+/// What a client gave as `field`. Below a second there is nothing.
+pub(super) fn duration(
+    field: &'static str,
+    duration: prost_types::Duration,
+) -> Result<Duration, Status> {
+    let seconds = u64::try_from(duration.seconds);
+    seconds
+        .map(Duration::from_secs)
+        .map_err(|_| status(Error::invalid(field, "must not be negative")))
+}
+
+pub(super) fn new_tiers(tiers: Vec<v1::Tier>) -> Result<Vec<NewTier>, Status> {
+    let tier = |tier: v1::Tier| {
+        let max_age = tier.max_age.map(|age| duration("tiers.max_age", age)).transpose()?;
+        Ok(NewTier { name: tier.name, max_age, max_messages: tier.max_messages })
+    };
+    tiers.into_iter().map(tier).collect()
+}
+
+pub(super) fn tiers(tiers: &[TierUse]) -> Vec<v1::Tier> {
+    let tier = |used: &TierUse| v1::Tier {
+        name: used.tier.name.clone(),
+        max_age: used.tier.limits.max_age.map(convert::duration),
+        max_messages: used.tier.limits.max_messages,
+        users: used.users,
+    };
+    tiers.iter().map(tier).collect()
+}
+
+pub(super) fn effects(effects: &[(String, Effect)]) -> Vec<v1::TierEffect> {
+    let effect = |(name, effect): &(String, Effect)| v1::TierEffect {
+        name: name.clone(),
+        users_losing: effect.users_losing,
+        entries_hidden: effect.entries_hidden,
+        entries_shown: effect.entries_shown,
+    };
+    effects.iter().map(effect).collect()
+}
+
+pub(super) fn progress(progress: PurgeProgress) -> v1::PurgeResponse {
+    v1::PurgeResponse {
+        timelines: progress.timelines,
+        timelines_seen: progress.timelines_seen,
+        timelines_purged: progress.timelines_purged,
+        entries: progress.entries,
+    }
+}

@@ -1,0 +1,118 @@
+//! Tiers, and which limits hold for whom.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Admin;
+use crate::{
+    model::{Error, Result, RetentionLimits, Tier, UserId},
+    store::{Effect, TierUse, User, UserLimits},
+};
+
+/// The most tiers in one call.
+const MAX_TIERS: usize = 100;
+
+/// A tier as an administrator gives it.
+#[derive(Debug)]
+pub struct NewTier {
+    /// The name.
+    pub name: String,
+    /// Older entries are hidden.
+    pub max_age: Option<Duration>,
+    /// Of the messages, only the newest so many may be seen.
+    pub max_messages: Option<i64>,
+}
+
+/// Which limits a user is to have, as an administrator gives it.
+#[derive(Debug)]
+pub enum NewUserLimits {
+    /// Those of a tier.
+    Tier(String),
+    /// Limits of the user's own.
+    Override {
+        /// Older entries are hidden.
+        max_age: Option<Duration>,
+        /// Of the messages, only the newest so many may be seen.
+        max_messages: Option<i64>,
+    },
+}
+
+impl Admin<'_> {
+    /// The tiers, by name.
+    pub async fn list_tiers(&self) -> Result<Vec<TierUse>> {
+        self.service.store.tiers().await
+    }
+
+    /// What [`Admin::apply_tiers`] would do to the users that have the tiers now, in their order.
+    pub async fn preview_tiers(&self, tiers: Vec<NewTier>) -> Result<Vec<(String, Effect)>> {
+        self.service.store.preview_tiers(&check(tiers)?).await
+    }
+
+    /// Makes or changes tiers, all or none. Holds from the next read on, on every node (I12).
+    pub async fn apply_tiers(&self, tiers: Vec<NewTier>) -> Result<Vec<TierUse>> {
+        let tiers = check(tiers)?;
+        let named: Vec<_> = tiers
+            .iter()
+            .map(|tier| {
+                json!({
+                    "name": tier.name,
+                    "max_age_seconds": tier.limits.max_age.map(|age| age.as_secs()),
+                    "max_messages": tier.limits.max_messages,
+                })
+            })
+            .collect();
+        let audit = self.audit("apply_tiers", json!({ "tiers": named }));
+        self.service.store.apply_tiers(&tiers, audit).await?;
+        self.service.store.tiers().await
+    }
+
+    /// Gives a user a tier, or limits of the user's own. Holds from the next read on.
+    ///
+    /// Errors: [`Error::UserNotFound`], [`Error::TierNotFound`].
+    pub async fn set_user_limits(
+        &self,
+        user_id: &str,
+        limits: Option<NewUserLimits>,
+    ) -> Result<User> {
+        let user_id = UserId::parse("user_id", user_id)?;
+        let limits = match limits {
+            Some(NewUserLimits::Tier(name)) => UserLimits::Tier(name),
+            Some(NewUserLimits::Override { max_age, max_messages }) => {
+                UserLimits::Override(RetentionLimits::parse(max_age, max_messages)?)
+            }
+            None => return Err(Error::invalid("limits", "a tier or an override is needed")),
+        };
+        let details = match &limits {
+            UserLimits::Tier(name) => json!({ "tier": name }),
+            UserLimits::Override(own) => json!({ "override": {
+                "max_age_seconds": own.max_age.map(|age| age.as_secs()),
+                "max_messages": own.max_messages,
+            }}),
+        };
+        let user_no = self.service.store.user_no(&user_id).await?;
+        let audit = self.audit("set_user_limits", details);
+        self.service.store.set_user_limits(user_no, &limits, audit).await?;
+        self.service.store.get_user(&user_id).await
+    }
+}
+
+fn check(tiers: Vec<NewTier>) -> Result<Vec<Tier>> {
+    if tiers.is_empty() || tiers.len() > MAX_TIERS {
+        return Err(Error::invalid("tiers", format!("must be 1–{MAX_TIERS} tiers")));
+    }
+    let checked: Vec<Tier> = tiers
+        .into_iter()
+        .map(|tier| {
+            Tier::check_name("tiers.name", &tier.name)?;
+            let limits = RetentionLimits::parse(tier.max_age, tier.max_messages)?;
+            Ok(Tier { name: tier.name, limits })
+        })
+        .collect::<Result<_>>()?;
+    let mut names: Vec<&str> = checked.iter().map(|tier| tier.name.as_str()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Error::invalid("tiers.name", "must not stand there twice"));
+    }
+    Ok(checked)
+}

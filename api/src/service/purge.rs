@@ -1,0 +1,139 @@
+//! The purge: in small batches, one node at a time, at a pace that leaves the database to the sends.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use metrics::counter;
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
+use super::Service;
+use crate::{
+    model::{Error, Result, UserNo},
+    store::PurgeTurn,
+    telemetry,
+};
+
+/// The most entries deleted in one transaction.
+const BATCH: i64 = 500;
+
+/// How many timelines are looked at in one statement.
+const LOOK: i64 = 200;
+
+/// How often a node looks for something to purge.
+const EVERY: Duration = Duration::from_hours(1);
+
+/// How long after its start it does so first: nodes that restart often purge too, and a start is not
+/// slowed down.
+const FIRST: Duration = Duration::from_mins(1);
+
+/// The purge rests this many times as long as it works, so that it takes a fifth of one connection.
+const REST: u32 = 4;
+
+/// How far a purge has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PurgeProgress {
+    /// Timelines there were when the purge began.
+    pub timelines: i64,
+    /// Timelines looked at.
+    pub timelines_seen: i64,
+    /// Timelines that are rid of all that was to go.
+    pub timelines_purged: i64,
+    /// Entries deleted.
+    pub entries: i64,
+}
+
+impl Service {
+    /// Purges every hour, when it is this node's turn. Runs for ever.
+    pub async fn keep_purging(self: Arc<Self>) {
+        let mut turns = interval_at(Instant::now() + FIRST, EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            if let Err(error) = self.clone().purge_unasked().await {
+                tracing::warn!(%error, "the purge stopped half-way; the next one goes on");
+            }
+        }
+    }
+
+    async fn purge_unasked(self: Arc<Self>) -> Result<()> {
+        let Some(mut purge) = Purge::begin(self).await? else { return Ok(()) };
+        while purge.step().await? {}
+        tracing::info!(progress = ?purge.progress, "purged");
+        Ok(())
+    }
+
+    /// Purges now, for an administrator; says after each step how far it has come. To be given up at
+    /// any time: what is done is done, and the next purge goes on from there.
+    ///
+    /// Errors: [`Error::PurgeRunning`] while a node purges.
+    pub async fn purge(
+        self: Arc<Self>,
+        key: Option<&str>,
+    ) -> Result<impl Stream<Item = Result<PurgeProgress>> + Send + 'static> {
+        let admin = self.admin(key)?;
+        self.store.record(admin.audit("purge", json!({}))).await?;
+        let purge = Purge::begin(self.clone()).await?.ok_or(Error::PurgeRunning)?;
+        Ok(stream::try_unfold(purge, |mut purge| async move {
+            let more = purge.step().await?;
+            Ok(more.then_some((purge.progress, purge)))
+        }))
+    }
+}
+
+struct Purge {
+    service: Arc<Service>,
+    _turn: PurgeTurn,
+    looked_to: UserNo,
+    /// Whose timeline is being purged, and whose come next.
+    purging: Option<UserNo>,
+    purgeable: VecDeque<UserNo>,
+    progress: PurgeProgress,
+}
+
+impl Purge {
+    /// Takes the turn; `None` when another node has it.
+    async fn begin(service: Arc<Service>) -> Result<Option<Self>> {
+        let Some(turn) = service.store.take_purge_turn().await? else { return Ok(None) };
+        let timelines = service.store.count_timelines().await?;
+        Ok(Some(Self {
+            service,
+            _turn: turn,
+            looked_to: UserNo(0),
+            purging: None,
+            purgeable: VecDeque::new(),
+            progress: PurgeProgress { timelines, ..PurgeProgress::default() },
+        }))
+    }
+
+    /// Deletes the next batch, or looks for the next timelines; whether there were any.
+    async fn step(&mut self) -> Result<bool> {
+        let hidden_for = self.service.limits.purge_after;
+        let store = &self.service.store;
+        if let Some(owner) = self.purging {
+            let batch = paced(store.purge_batch(owner, hidden_for, BATCH)).await?;
+            self.progress.entries += batch.entries;
+            counter!(telemetry::PURGED).increment(batch.entries.unsigned_abs());
+            if !batch.more {
+                self.progress.timelines_purged += 1;
+                self.purging = self.purgeable.pop_front();
+            }
+            return Ok(true);
+        }
+        let look = paced(store.purgeable(self.looked_to, hidden_for, LOOK)).await?;
+        let Some(last) = look.last else { return Ok(false) };
+        self.progress.timelines_seen += look.timelines;
+        self.looked_to = last;
+        self.purgeable = look.purgeable.into();
+        self.purging = self.purgeable.pop_front();
+        Ok(true)
+    }
+}
+
+/// Does a piece of work and rests after it.
+async fn paced<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let began = Instant::now();
+    let done = work.await?;
+    sleep(began.elapsed() * REST).await;
+    Ok(done)
+}

@@ -1,0 +1,128 @@
+//! The purge: deleting what has been hidden for long enough.
+
+use std::time::Duration;
+
+use tokio_postgres::NoTls;
+
+use super::{Store, timelines::no_timeline};
+use crate::model::{Result, UserNo};
+
+/// Held by the one node that purges. Any fixed number.
+const PURGE_LOCK: i64 = 0x696d_6402;
+
+/// What one batch did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PurgedBatch {
+    /// Entries deleted.
+    pub entries: i64,
+    /// Whether the timeline holds more to delete.
+    pub more: bool,
+}
+
+/// What there is to purge in a stretch of timelines.
+#[derive(Debug)]
+pub struct PurgeLook {
+    /// Whose timelines hold something to delete.
+    pub purgeable: Vec<UserNo>,
+    /// How many timelines were looked at.
+    pub timelines: i64,
+    /// The last of them; `None` when there was none.
+    pub last: Option<UserNo>,
+}
+
+/// The right to purge; gone when this is dropped, or with the connection or the node.
+pub struct PurgeTurn {
+    _client: tokio_postgres::Client,
+}
+
+impl Store {
+    /// Takes the turn to purge; `None` when another node has it.
+    pub async fn take_purge_turn(&self) -> Result<Option<PurgeTurn>> {
+        // A connection of its own: the lock is the session's.
+        let (client, connection) = self.config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&PURGE_LOCK]).await?;
+        Ok(row.get::<_, bool>(0).then_some(PurgeTurn { _client: client }))
+    }
+
+    /// How many timelines there are.
+    pub async fn count_timelines(&self) -> Result<i64> {
+        let client = self.client().await?;
+        Ok(client.query_one("SELECT count(*) FROM timelines", &[]).await?.get(0))
+    }
+
+    /// Looks at the next `limit` timelines after that of `after`, in the order of their owners' numbers,
+    /// for those with entries that were hidden for `hidden_for`.
+    pub async fn purgeable(
+        &self,
+        after: UserNo,
+        hidden_for: Duration,
+        limit: i64,
+    ) -> Result<PurgeLook> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT page.owner,
+                     purge_floor_of(page.owner, now() - make_interval(secs => $2))
+                         > page.purged_to + 1 AS purgeable
+                 FROM (SELECT owner, purged_to FROM timelines
+                       WHERE owner > $1 ORDER BY owner LIMIT $3) page
+                 ORDER BY page.owner",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&after.0, &hidden_for.as_secs_f64(), &limit]).await?;
+        let owner = |row: &tokio_postgres::Row| UserNo(row.get("owner"));
+        let purgeable = rows.iter().filter(|row| row.get("purgeable")).map(owner).collect();
+        let timelines = i64::try_from(rows.len()).unwrap_or(limit);
+        Ok(PurgeLook { purgeable, timelines, last: rows.last().map(owner) })
+    }
+
+    /// Deletes up to `limit` of a timeline's entries that were hidden for `hidden_for`, the oldest
+    /// first. What it may delete is found under the lock, so a change of limits is never missed.
+    pub async fn purge_batch(
+        &self,
+        owner: UserNo,
+        hidden_for: Duration,
+        limit: i64,
+    ) -> Result<PurgedBatch> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let row = tx
+            .query_opt("SELECT purged_to FROM timelines WHERE owner = $1 FOR UPDATE", &[&owner.0])
+            .await?
+            .ok_or_else(|| no_timeline(owner))?;
+        let purged_to: i64 = row.get(0);
+        // Whoever changes the limits waits for the end of this batch.
+        tx.execute("SELECT FROM users WHERE user_no = $1 FOR SHARE", &[&owner.0]).await?;
+        tx.execute(
+            "SELECT FROM tiers WHERE name = (SELECT tier FROM users WHERE user_no = $1) FOR SHARE",
+            &[&owner.0],
+        )
+        .await?;
+        let floor: i64 = tx
+            .query_one(
+                "SELECT purge_floor_of($1, now() - make_interval(secs => $2))",
+                &[&owner.0, &hidden_for.as_secs_f64()],
+            )
+            .await?
+            .get(0);
+        let to = (floor - 1).min(purged_to + limit);
+        if to <= purged_to {
+            return Ok(PurgedBatch::default());
+        }
+        tx.execute(
+            "WITH gone AS (
+                 DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3 RETURNING conversation
+             )
+             INSERT INTO purged_conversations (owner, conversation)
+             SELECT DISTINCT $1::bigint, conversation FROM gone WHERE conversation IS NOT NULL
+             ON CONFLICT DO NOTHING",
+            &[&owner.0, &purged_to, &to],
+        )
+        .await?;
+        tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&owner.0, &to])
+            .await?;
+        tx.commit().await?;
+        Ok(PurgedBatch { entries: to - purged_to, more: to < floor - 1 })
+    }
+}

@@ -1,0 +1,199 @@
+//! Tiers and the limits that hold for each user.
+
+use std::time::Duration;
+
+use tokio_postgres::{Row, Transaction, types::ToSql};
+
+use super::{Audit, Store};
+use crate::model::{Error, Result, Retention, RetentionLimits, Tier, UserNo};
+
+/// How many users a preview looks at in one statement.
+const PREVIEW_BATCH: i64 = 500;
+
+/// A tier and how many users have it.
+#[derive(Debug)]
+pub struct TierUse {
+    /// The tier.
+    pub tier: Tier,
+    /// How many users have it.
+    pub users: i64,
+}
+
+/// What a change of limits would do.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Effect {
+    /// How many users would see less.
+    pub users_losing: i64,
+    /// How many entries would no longer be seen.
+    pub entries_hidden: i64,
+    /// How many entries would be seen again.
+    pub entries_shown: i64,
+}
+
+/// Which limits a user is to have.
+#[derive(Debug, Clone)]
+pub enum UserLimits {
+    /// Those of a tier.
+    Tier(String),
+    /// Limits of the user's own, whatever the tier.
+    Override(RetentionLimits),
+}
+
+impl Store {
+    /// Adds the tiers that do not exist yet; those that do stay as they are.
+    pub async fn seed_tiers(&self, tiers: &[Tier]) -> Result<()> {
+        let client = self.client().await?;
+        for tier in tiers {
+            client
+                .execute(
+                    "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
+                     ON CONFLICT (name) DO NOTHING",
+                    &[&tier.name, &seconds(tier.limits.max_age), &tier.limits.max_messages],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The tiers, by name.
+    pub async fn tiers(&self) -> Result<Vec<TierUse>> {
+        let client = self.client().await?;
+        let rows = client
+            .query(
+                "SELECT t.name, t.max_age, t.max_messages,
+                     (SELECT count(*) FROM users u WHERE u.tier = t.name) AS users
+                 FROM tiers t ORDER BY t.name",
+                &[],
+            )
+            .await?;
+        let tier = |row: &Row| TierUse {
+            tier: Tier { name: row.get("name"), limits: read_limits(row) },
+            users: row.get("users"),
+        };
+        Ok(rows.iter().map(tier).collect())
+    }
+
+    /// Makes the tiers what is given, all or none; other tiers stay as they are. Holds from the next
+    /// read on, on every node (I12).
+    pub async fn apply_tiers(&self, tiers: &[Tier], audit: Audit<'_>) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        for tier in tiers {
+            tx.execute(
+                "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
+                 ON CONFLICT (name) DO UPDATE
+                 SET max_age = excluded.max_age, max_messages = excluded.max_messages,
+                     changed_at = now()
+                 WHERE (tiers.max_age, tiers.max_messages)
+                     IS DISTINCT FROM (excluded.max_age, excluded.max_messages)",
+                &[&tier.name, &seconds(tier.limits.max_age), &tier.limits.max_messages],
+            )
+            .await?;
+        }
+        audit.record(&tx, None).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What [`Store::apply_tiers`] would do, in the order of `tiers`. Looks at every user of the tiers,
+    /// some thousands a second.
+    pub async fn preview_tiers(&self, tiers: &[Tier]) -> Result<Vec<(String, Effect)>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT page.user_no, (SELECT floor_under(page.user_no, l.max_age, l.max_messages)
+                      FROM limits_of(page.user_no) l) AS old,
+                     floor_under(page.user_no, $2, $3) AS new
+                 FROM (SELECT user_no FROM users
+                       WHERE tier = $1 AND NOT override AND user_no > $4
+                       ORDER BY user_no LIMIT $5) page
+                 ORDER BY page.user_no",
+            )
+            .await?;
+        let mut effects = Vec::with_capacity(tiers.len());
+        for tier in tiers {
+            let mut effect = Effect::default();
+            let (max_age, max_messages) = (seconds(tier.limits.max_age), tier.limits.max_messages);
+            let mut after = 0_i64;
+            loop {
+                let parameters: [&(dyn ToSql + Sync); 5] =
+                    [&tier.name, &max_age, &max_messages, &after, &PREVIEW_BATCH];
+                let rows = client.query(&statement, &parameters).await?;
+                let Some(last) = rows.last() else { break };
+                after = last.get("user_no");
+                for row in &rows {
+                    effect.add(row.get("old"), row.get("new"));
+                }
+            }
+            effects.push((tier.name.clone(), effect));
+        }
+        Ok(effects)
+    }
+
+    /// Sets which limits a user has; the purge counts from now only what they change. Errors: [`Error::TierNotFound`].
+    pub async fn set_user_limits(
+        &self,
+        user_no: UserNo,
+        limits: &UserLimits,
+        audit: Audit<'_>,
+    ) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        match limits {
+            UserLimits::Tier(name) => {
+                check_tier(&tx, name).await?;
+                tx.execute(
+                    "UPDATE users SET tier = $2, override = false, limits_changed_at = now()
+                     WHERE user_no = $1 AND (override OR tier <> $2)",
+                    &[&user_no.0, name],
+                )
+                .await?;
+            }
+            UserLimits::Override(limits) => {
+                tx.execute(
+                    "UPDATE users
+                     SET override = true, override_max_age = $2, override_max_messages = $3,
+                         limits_changed_at = now()
+                     WHERE user_no = $1 AND (override, override_max_age, override_max_messages)
+                         IS DISTINCT FROM (true, $2::bigint, $3::bigint)",
+                    &[&user_no.0, &seconds(limits.max_age), &limits.max_messages],
+                )
+                .await?;
+            }
+        }
+        audit.record(&tx, Some(user_no)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+impl Effect {
+    /// Counts one user, whose floor would move.
+    fn add(&mut self, old: i64, new: i64) {
+        self.users_losing += i64::from(new > old);
+        self.entries_hidden += (new - old).max(0);
+        self.entries_shown += (old - new).max(0);
+    }
+}
+
+/// Errors: [`Error::TierNotFound`]. Keeps the tier from going until the transaction ends.
+pub(super) async fn check_tier(tx: &Transaction<'_>, name: &str) -> Result<()> {
+    tx.query_opt("SELECT FROM tiers WHERE name = $1 FOR KEY SHARE", &[&name])
+        .await?
+        .map(drop)
+        .ok_or_else(|| Error::TierNotFound(name.to_owned()))
+}
+
+/// Reads the columns `tier`, `override`, `max_age` and `max_messages`.
+pub(super) fn read_retention(row: &Row) -> Retention {
+    Retention { tier: row.get("tier"), overridden: row.get("override"), limits: read_limits(row) }
+}
+
+fn read_limits(row: &Row) -> RetentionLimits {
+    let age = row.get::<_, Option<i64>>("max_age").and_then(|seconds| seconds.try_into().ok());
+    RetentionLimits { max_age: age.map(Duration::from_secs), max_messages: row.get("max_messages") }
+}
+
+fn seconds(age: Option<Duration>) -> Option<i64> {
+    age.map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+}
