@@ -141,6 +141,10 @@ mod tests {
             .route("/query", get(async |Query(inner): Query<Inner>| inner.number.to_string()))
             .route("/path/{id}", get(async |Path(id): Path<String>| id))
             .route(
+                "/number/{number}",
+                get(async |Path(inner): Path<Inner>| inner.number.to_string()),
+            )
+            .route(
                 "/token",
                 get(async |bearer: Bearer| bearer.token().unwrap_or("none").to_owned()),
             )
@@ -214,6 +218,8 @@ mod tests {
         );
         assert_eq!(get_answer("/path/user:a%40b").await.1, "user:a@b");
         refused(get_answer("/path/%FF").await, 400, "invalid_argument", Some("id"));
+        assert_eq!(get_answer("/number/7").await.1, "7");
+        refused(get_answer("/number/x").await, 400, "invalid_argument", Some("number"));
     }
 
     #[tokio::test]

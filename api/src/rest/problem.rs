@@ -127,6 +127,7 @@ impl From<PathRejection> for Problem {
         match &rejection {
             PathRejection::FailedToDeserializePathParams(error) => match error.kind() {
                 ErrorKind::InvalidUtf8InPathParam { key } => Self::invalid(key, &"must be UTF-8"),
+                ErrorKind::ParseErrorAtKey { key, .. } => Self::invalid(key, &"must be a number"),
                 other => Self::invalid("path", other),
             },
             other => Self::from(Error::internal(other.to_string())),
