@@ -99,6 +99,8 @@ impl App {
             access_ttl: settings.tokens.access_ttl,
             refresh_ttl: settings.tokens.refresh_ttl,
             max_body_bytes: settings.messages.max_body_bytes,
+            recall_window: settings.messages.recall_window,
+            read_receipts: settings.messages.read_receipts,
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),

@@ -150,6 +150,9 @@ pub struct Tokens {
 #[expect(missing_docs, reason = "SETTINGS documents them")]
 pub struct Messages {
     pub max_body_bytes: usize,
+    #[serde(with = "humantime_serde")]
+    pub recall_window: Duration,
+    pub read_receipts: bool,
 }
 
 /// `streams.*`

@@ -36,6 +36,11 @@ impl Settings {
         within("append.batch", self.append.batch, 1..=1000)?;
         within("append.queue", self.append.queue, 1..=100_000)?;
         within("messages.max_body_bytes", self.messages.max_body_bytes, 1..=1024 * 1024)?;
+        duration_within(
+            "messages.recall_window",
+            self.messages.recall_window,
+            Duration::ZERO..=YEAR,
+        )?;
         self.validate_listeners()?;
         self.validate_database()?;
         self.validate_bus()?;

@@ -77,6 +77,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "largest message body in bytes, 1 to 1048576",
     },
     Setting {
+        key: "messages.recall_window",
+        default: Some("2m"),
+        meaning: "how long after sending a message can be recalled, at most 1 year; 0s for never",
+    },
+    Setting {
+        key: "messages.read_receipts",
+        default: Some("false"),
+        meaning: "whether the peer is told how far a conversation has been read",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

@@ -41,6 +41,8 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.tokens.access_ttl, Duration::from_mins(15));
     assert_eq!(settings.tokens.refresh_ttl, Duration::from_hours(30 * 24));
     assert_eq!(settings.messages.max_body_bytes, 16384);
+    assert_eq!(settings.messages.recall_window, Duration::from_mins(2));
+    assert!(!settings.messages.read_receipts);
     assert_eq!(settings.streams.heartbeat, Duration::from_secs(30));
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
     assert_eq!(settings.log.level, "info,refinery_core=warn,tokio_postgres=warn");
@@ -80,6 +82,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "retention.purge_after" | "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => {
             "7m"
         }
+        "messages.recall_window" => "0s",
+        "messages.read_receipts" => "true",
         _ => "17",
     };
     for setting in SETTINGS {

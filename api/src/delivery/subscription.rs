@@ -220,7 +220,7 @@ impl Subscription {
         self.last = entry.cursor;
         let end = match &entry.kind {
             EntryKind::SessionChanged(change) => change.end_of(self.session_id).cloned(),
-            EntryKind::Message(_) | EntryKind::Unknown => None,
+            _ => None,
         };
         match end {
             Some(end) => self.finish(Event::SessionEnded(end)),

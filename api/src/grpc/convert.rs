@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::{
     model::{
-        Content, Conversation, Entry, EntryKind, HistoryEnd, IfOccupied, Message, Retention,
-        Session, SessionEnd, SessionId, TimelineState, Truncated,
+        Body, Content, Conversation, Entry, EntryKind, HistoryEnd, IfOccupied, Message, Retention,
+        Session, SessionEnd, SessionId, TimelineState, Tombstone, Truncated,
     },
     service::{Event, Tokens},
 };
@@ -69,22 +69,42 @@ fn session_end(end: &SessionEnd) -> v1::SessionEnd {
 }
 
 pub(super) fn entry(entry: &Entry) -> v1::Entry {
-    let kind = match &entry.kind {
-        EntryKind::Message(message) => Some(v1::entry::Kind::Message(self::message(message))),
-        EntryKind::SessionChanged(change) => {
-            Some(v1::entry::Kind::SessionChanged(v1::SessionChanged {
-                started: change.started.as_ref().map(|started| session(started, None)),
-                ended: sessions(&change.ended),
-            }))
-        }
-        EntryKind::Unknown => None,
-    };
     v1::Entry {
         seq: entry.seq(),
         cursor: entry.cursor.to_string(),
         appended_at: Some(timestamp(entry.appended_at)),
-        kind,
+        kind: kind(&entry.kind),
     }
+}
+
+fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
+    use v1::entry::Kind;
+    Some(match kind {
+        EntryKind::Message(message) => Kind::Message(self::message(message)),
+        EntryKind::SessionChanged(change) => Kind::SessionChanged(v1::SessionChanged {
+            started: change.started.as_ref().map(|started| session(started, None)),
+            ended: sessions(&change.ended),
+        }),
+        EntryKind::ReadMark(mark) => Kind::ReadMark(v1::ReadMark {
+            conversation_id: mark.conversation_id.to_string(),
+            seq: mark.seq,
+        }),
+        EntryKind::ReadReceipt(receipt) => Kind::ReadReceipt(v1::ReadReceipt {
+            conversation_id: receipt.conversation_id.to_string(),
+            seq: receipt.seq,
+        }),
+        EntryKind::MessageRecalled(recalled) => Kind::MessageRecalled(v1::MessageRecalled {
+            message_id: recalled.message_id.to_string(),
+            conversation_id: recalled.conversation_id.to_string(),
+            seq: recalled.seq,
+        }),
+        EntryKind::MessageDeleted(deleted) => Kind::MessageDeleted(v1::MessageDeleted {
+            message_id: deleted.message_id.to_string(),
+            conversation_id: deleted.conversation_id.to_string(),
+            seq: deleted.seq,
+        }),
+        EntryKind::Unknown => return None,
+    })
 }
 
 pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<v1::Entry> {
@@ -92,12 +112,19 @@ pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<v
 }
 
 fn message(message: &Message) -> v1::Message {
+    let (content, tombstone) = match &message.body {
+        Body::Content(content) => (Some(self::content(content)), v1::Tombstone::Unspecified),
+        Body::Tombstone(Tombstone::Recalled) => (None, v1::Tombstone::Recalled),
+        Body::Tombstone(Tombstone::Deleted) => (None, v1::Tombstone::Deleted),
+        Body::Tombstone(Tombstone::Erased) => (None, v1::Tombstone::Erased),
+    };
     v1::Message {
         message_id: message.message_id.to_string(),
         conversation_id: message.conversation_id.to_string(),
         sender_id: message.sender.to_string(),
         client_message_id: message.client_message_id.map(|id| id.to_string()).unwrap_or_default(),
-        content: Some(content(&message.content)),
+        content,
+        tombstone: tombstone.into(),
     }
 }
 
@@ -115,6 +142,9 @@ pub(super) fn conversation(conversation: &Conversation) -> v1::Conversation {
     v1::Conversation {
         conversation_id: conversation.conversation_id.to_string(),
         last_message: Some(entry(&conversation.last_message)),
+        read_seq: conversation.read_seq,
+        unread_count: i32::try_from(conversation.unread_count).unwrap_or(i32::MAX),
+        peer_read_seq: conversation.peer_read_seq,
     }
 }
 

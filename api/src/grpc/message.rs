@@ -101,6 +101,35 @@ impl v1::message_service_server::MessageService for Messages {
             state: Some(convert::state(&history.state)),
         }))
     }
+
+    async fn mark_read(
+        &self,
+        request: Request<v1::MarkReadRequest>,
+    ) -> Result<Response<v1::MarkReadResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let marked = self.0.mark_read(token, &asked.conversation_id, asked.seq).await;
+        let read_seq = marked.map_err(status)?;
+        Ok(Response::new(v1::MarkReadResponse { read_seq }))
+    }
+
+    async fn recall(
+        &self,
+        request: Request<v1::RecallRequest>,
+    ) -> Result<Response<v1::RecallResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        self.0.recall(token, &asked.message_id).await.map_err(status)?;
+        Ok(Response::new(v1::RecallResponse {}))
+    }
+
+    async fn delete_message(
+        &self,
+        request: Request<v1::DeleteMessageRequest>,
+    ) -> Result<Response<v1::DeleteMessageResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let deleted = self.0.delete_message(token, &asked.conversation_id, asked.seq).await;
+        deleted.map_err(status)?;
+        Ok(Response::new(v1::DeleteMessageResponse {}))
+    }
 }
 
 fn decode_send(request: v1::SendRequest) -> SendMessage {

@@ -32,8 +32,36 @@ pub enum EntryKind {
     Message(Message),
     /// Sessions of the owner began or ended.
     SessionChanged(SessionChanged),
+    /// The owner has read a conversation up to a place.
+    ReadMark(ReadUpTo),
+    /// The peer has.
+    ReadReceipt(ReadUpTo),
+    /// The sender of a message has recalled it.
+    MessageRecalled(MessageGone),
+    /// The owner has deleted a message for itself.
+    MessageDeleted(MessageGone),
     /// Something that a newer node has written.
     Unknown,
+}
+
+/// How far a conversation has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadUpTo {
+    /// As the owner of the timeline sees it.
+    pub conversation_id: ConversationId,
+    /// The place of the last message read, in the same timeline.
+    pub seq: i64,
+}
+
+/// A message that is gone from where it stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageGone {
+    /// Which message.
+    pub message_id: MessageId,
+    /// As the owner of the timeline sees it.
+    pub conversation_id: ConversationId,
+    /// The place of the owner's copy, in the same timeline.
+    pub seq: i64,
 }
 
 /// A message as the owner of a timeline sees it.
@@ -47,8 +75,38 @@ pub struct Message {
     pub sender: UserId,
     /// The id its sender gave it; only in the sender's own timeline.
     pub client_message_id: Option<Uuid>,
-    /// What it says.
-    pub content: Content,
+    /// What it says, or why it says nothing any more.
+    pub body: Body,
+}
+
+/// What stands in a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// What was sent.
+    Content(Content),
+    /// Nothing any more: the message keeps its place and its ids alone.
+    Tombstone(Tombstone),
+}
+
+/// Why a message says nothing any more. Numbered as in the contract and in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tombstone {
+    /// Its sender has recalled it.
+    Recalled = 1,
+    /// The owner of the timeline has deleted it for itself.
+    Deleted = 2,
+    /// The account of its sender was deleted.
+    Erased = 3,
+}
+
+impl Tombstone {
+    const ALL: [Self; 3] = [Self::Recalled, Self::Deleted, Self::Erased];
+
+    /// The tombstone with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|tombstone| *tombstone as i16 == number)
+    }
 }
 
 /// The sessions that one transaction began and ended. Stored as JSON: fields are added, never
@@ -102,4 +160,13 @@ pub struct Conversation {
     pub conversation_id: ConversationId,
     /// Its newest message.
     pub last_message: Entry,
+    /// Up to where the caller has marked it as read; 0 when it never did.
+    pub read_seq: i64,
+    /// How many messages are unread, [`MOST_UNREAD`] when there are more.
+    pub unread_count: i64,
+    /// Up to where the peer has read it, as far as its receipts say; 0 when they say nothing.
+    pub peer_read_seq: i64,
 }
+
+/// Unread messages of a conversation are counted up to here.
+pub const MOST_UNREAD: i64 = 100;

@@ -41,6 +41,12 @@ pub enum Error {
     /// The user has no such session.
     #[error("the user has no such session")]
     SessionNotFound,
+    /// The caller has no such message, or it is not the caller's to recall.
+    #[error("there is no such message")]
+    MessageNotFound,
+    /// The message was sent too long ago to be recalled.
+    #[error("the message was sent too long ago to be recalled")]
+    RecallWindowOver,
     /// There is no such tier.
     #[error("there is no tier {0:?}")]
     TierNotFound(String),
@@ -150,6 +156,8 @@ impl Error {
             Self::TerminalOccupied(_) => "terminal_occupied",
             Self::UserNotFound(_) => "user_not_found",
             Self::SessionNotFound => "session_not_found",
+            Self::MessageNotFound => "message_not_found",
+            Self::RecallWindowOver => "recall_window_over",
             Self::TierNotFound(_) => "tier_not_found",
             Self::UserExists(_) => "user_exists",
             Self::ClientMessageIdConflict => "client_message_id_conflict",
@@ -169,10 +177,13 @@ impl Error {
             | Self::InvalidToken(_)
             | Self::SessionEnded(_)
             | Self::InvalidAdminKey => Class::Unauthenticated,
-            Self::TerminalOccupied(_) | Self::PurgeRunning => Class::FailedPrecondition,
-            Self::UserNotFound(_) | Self::SessionNotFound | Self::TierNotFound(_) => {
-                Class::NotFound
+            Self::TerminalOccupied(_) | Self::RecallWindowOver | Self::PurgeRunning => {
+                Class::FailedPrecondition
             }
+            Self::UserNotFound(_)
+            | Self::SessionNotFound
+            | Self::MessageNotFound
+            | Self::TierNotFound(_) => Class::NotFound,
             Self::UserExists(_) | Self::ClientMessageIdConflict => Class::AlreadyExists,
             Self::Overloaded { .. } => Class::ResourceExhausted,
             Self::Unavailable(_) => Class::Unavailable,

@@ -131,6 +131,17 @@ pub struct MessageId {
     pub sender_seq: i64,
 }
 
+impl MessageId {
+    /// Reads what a client gave as `message_id`.
+    pub fn parse(value: &str) -> Result<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
+        let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        let bytes = bytes.ok_or_else(|| Error::invalid("message_id", "is not a message id"))?;
+        let number = |from: usize| i64::from_be_bytes(std::array::from_fn(|i| bytes[from + i]));
+        Ok(Self { sender: UserNo(number(0)), sender_seq: number(8) })
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; 16];
@@ -161,5 +172,24 @@ impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::User(peer) = self;
         write!(f, "user:{peer}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_reads_back_what_it_shows() {
+        let id = MessageId { sender: UserNo(7), sender_seq: i64::MAX - 1 };
+        assert_eq!(MessageId::parse(&id.to_string()).unwrap(), id);
+    }
+
+    #[test]
+    fn what_is_no_message_id_is_refused_by_name() {
+        for bad in ["", "AAAA", "AAAAAAAAAAEAAAAAAAAAK", "AAAAAAAAAAEAAAAAAAAAKgA", "not base64!"] {
+            let error = MessageId::parse(bad).unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument { field: "message_id", .. }), "{bad:?}");
+        }
     }
 }

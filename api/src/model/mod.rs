@@ -12,7 +12,8 @@ mod session;
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
-    Conversation, Entry, EntryKind, Message, SessionChanged, TimelineState, Truncated,
+    Body, Conversation, Entry, EntryKind, MOST_UNREAD, Message, MessageGone, ReadUpTo,
+    SessionChanged, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub(crate) use ids::parse_uuid;

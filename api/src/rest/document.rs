@@ -31,8 +31,8 @@ refresh token for the next pair. Listings are paged by `page_size`, `page_token`
     info(title = "imd", description = DESCRIPTION),
     tags(
         (name = "Sessions", description = "Logging in and out, and the sessions of one's own account."),
-        (name = "Messages", description = "Sending, and following one's timeline."),
-        (name = "History", description = "Reading what was said before, on any device."),
+        (name = "Messages", description = "Sending and recalling, and following one's timeline."),
+        (name = "History", description = "What was said before, on any device, and how far it has been read."),
         (name = "Server", description = "Facts about the server. Needs no token."),
     ),
     components(schemas(
@@ -73,8 +73,16 @@ const REFUSALS: [(&str, &str, &str); 9] = [
         "Unauthorized",
         "The token or the password is missing or no good: `invalid_token`, `session_ended`, `invalid_credentials`.",
     ),
-    ("404", "NotFound", "There is none: `user_not_found`, `session_not_found`."),
-    ("409", "Conflict", "Not as things stand: `terminal_occupied`, `client_message_id_conflict`."),
+    (
+        "404",
+        "NotFound",
+        "There is none: `user_not_found`, `session_not_found`, `message_not_found`.",
+    ),
+    (
+        "409",
+        "Conflict",
+        "Not as things stand: `terminal_occupied`, `client_message_id_conflict`, `recall_window_over`.",
+    ),
     (
         "413",
         "ContentTooLarge",

@@ -1,22 +1,25 @@
-//! Sending, and reading one's timeline once.
+//! Sending and recalling, and reading one's timeline once.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     document::Refusal,
-    extract::{Bearer, Json, Query},
+    extract::{Bearer, Json, Path, Query},
     problem::Problem,
     types::{SendRequest, SendResponse, TimelinePage},
 };
 use crate::service::Service;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
-    OpenApiRouter::default().routes(routes!(send)).routes(routes!(pull_timeline))
+    OpenApiRouter::default()
+        .routes(routes!(send))
+        .routes(routes!(recall))
+        .routes(routes!(pull_timeline))
 }
 
 /// Send a message to a user.
@@ -43,6 +46,40 @@ async fn send(
 ) -> Result<Json<SendResponse>, Problem> {
     let sent = service.send(bearer.token(), request.try_into()?).await?;
     Ok(Json(sent.into()))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct MessagePath {
+    /// A message that the caller has sent.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$", example = "AAAAAAAAAAEAAAAAAAAAKg")]
+    message_id: String,
+}
+
+/// Recall a message.
+///
+/// Every participant's copy of what the caller has sent becomes a tombstone, and every terminal of all of
+/// them is told (`message_recalled`). A participant who has deleted its copy keeps it so and is told
+/// nothing; a sender who has can recall the message all the same. Safe to repeat: a message that is
+/// recalled stays so, and nobody is told again.
+///
+/// Errors: `message_not_found` when the caller has sent no such message; `recall_window_over` when it was
+/// sent too long ago (`recall_window` of `GET /v1/info`).
+#[utoipa::path(
+    post, path = "/v1/messages/{message_id}/recall", tag = "Messages", security(("access_token" = [])),
+    params(MessagePath),
+    responses(
+        (status = 204, description = "The message is recalled."),
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn recall(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Path(path): Path<MessagePath>,
+) -> Result<StatusCode, Problem> {
+    service.recall(bearer.token(), &path.message_id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -1,10 +1,7 @@
 //! Who is calling, and whether they still may.
 
 use super::Service;
-use crate::{
-    model::{Error, Result, SessionId, UserId, UserNo},
-    store::SessionCheck,
-};
+use crate::model::{Error, Result, SessionId, UserId, UserNo};
 
 /// Who a valid access token says is calling.
 #[derive(Debug, Clone)]
@@ -36,10 +33,6 @@ impl Service {
     }
 
     pub(super) async fn check_session(&self, identity: &Identity) -> Result<()> {
-        match self.store.check_session(identity.user_no, identity.session_id).await? {
-            SessionCheck::Live => Ok(()),
-            SessionCheck::Ended(end) => Err(Error::SessionEnded(end)),
-            SessionCheck::Unknown => Err(Error::InvalidToken("the token's session is not known")),
-        }
+        self.store.check_session(identity.user_no, identity.session_id).await?.require_live()
     }
 }

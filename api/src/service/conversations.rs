@@ -3,7 +3,7 @@
 use super::Service;
 use crate::{
     model::{
-        Conversation, ConversationId, Entry, EntryKind, Error, HistoryEnd, Page, PageSize, Result,
+        Conversation, ConversationId, Entry, Error, HistoryEnd, Page, PageSize, Result,
         TimelineState, UserNo,
     },
     store::HistoryPage,
@@ -32,18 +32,18 @@ impl Service {
         let size = PageSize::parse("page_size", page_size, 50, 200)?;
         let scope = format!("conversations/{}", caller.user_no.0);
         let before = self.read_place(&scope, page_token)?;
-        let mut found =
-            self.store.conversations(caller.user_no, before, size.get() + 1).await?.last_messages;
-        let more = size.cut(&mut found);
-        let next = found.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
-        let conversation = |entry: Entry| match &entry.kind {
-            EntryKind::Message(message) => Some(Conversation {
-                conversation_id: message.conversation_id.clone(),
-                last_message: entry,
-            }),
-            EntryKind::SessionChanged(_) | EntryKind::Unknown => None,
-        };
-        let items = found.into_iter().filter_map(conversation).collect();
+        let mut items = self.store.conversations(caller.user_no, before, size.get() + 1).await?;
+        let more = size.cut(&mut items);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|conversation| self.place_token(&scope, conversation.last_message.seq()));
+        if !self.limits.read_receipts {
+            // What receipts said while there were any.
+            for conversation in &mut items {
+                conversation.peer_read_seq = 0;
+            }
+        }
         Ok(Page { items, next_page_token: next })
     }
 

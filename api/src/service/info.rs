@@ -16,6 +16,10 @@ pub struct Info {
     pub max_body_bytes: usize,
     /// How often a quiet stream sends a heartbeat.
     pub heartbeat: Duration,
+    /// How long after sending a message can be recalled; zero for never.
+    pub recall_window: Duration,
+    /// Whether a reader's peer is told how far it has read.
+    pub read_receipts: bool,
 }
 
 impl Service {
@@ -26,6 +30,8 @@ impl Service {
             terminal_types: self.store.terminal_types().await?,
             max_body_bytes: self.limits.max_body_bytes,
             heartbeat: self.limits.heartbeat,
+            recall_window: self.limits.recall_window,
+            read_receipts: self.limits.read_receipts,
         })
     }
 }

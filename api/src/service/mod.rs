@@ -7,10 +7,13 @@
 mod access;
 pub mod admin;
 mod conversations;
+mod delete_message;
 mod info;
 mod login;
 mod passwords;
 mod purge;
+mod read_marks;
+mod recall;
 mod send;
 mod sessions;
 mod timeline;
@@ -18,7 +21,11 @@ mod tokens;
 
 use std::time::Duration;
 
-use crate::{delivery::Delivery, model::Result, store::Store};
+use crate::{
+    delivery::Delivery,
+    model::{Entry, Result, UserNo},
+    store::Store,
+};
 
 pub use admin::{Admin, AdminKey, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
 pub use conversations::History;
@@ -47,6 +54,10 @@ pub struct Limits {
     pub refresh_ttl: Duration,
     /// The largest body of a message, in bytes.
     pub max_body_bytes: usize,
+    /// How long after sending a message can be recalled; zero for never.
+    pub recall_window: Duration,
+    /// Whether a reader's peer is told how far it has read.
+    pub read_receipts: bool,
     /// How often a quiet stream sends a heartbeat.
     pub heartbeat: Duration,
     /// How long an entry must have been hidden before it is deleted.
@@ -96,6 +107,13 @@ impl Service {
     #[must_use]
     pub fn max_body_bytes(&self) -> usize {
         self.limits.max_body_bytes
+    }
+
+    /// Hands entries on that were committed.
+    fn announce(&self, entries: impl IntoIterator<Item = (UserNo, Entry)>) {
+        for (owner, entry) in entries {
+            self.delivery.announce(owner, entry);
+        }
     }
 
     /// Whether the node can do its work: whether the database answers.

@@ -38,9 +38,7 @@ impl Service {
 
     /// Tells the terminals of a user what ended.
     pub(super) fn announce_end(&self, user_no: UserNo, ended: SessionsEnded) -> Vec<Session> {
-        if let Some(entry) = ended.entry {
-            self.delivery.announce(user_no, entry);
-        }
+        self.announce(ended.entry.map(|entry| (user_no, entry)));
         ended.ended
     }
 }

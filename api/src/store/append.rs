@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::{Store, add_options, sessions::read_end};
 use crate::model::{
-    Content, ContentHash, ConversationId, Cursor, Entry, EntryKind, Error, Message, MessageId,
-    Result, SessionId, UserId, UserNo,
+    Body, Content, ContentHash, ConversationId, Cursor, Entry, EntryKind, Error, Message,
+    MessageId, Result, SessionId, UserId, UserNo,
 };
 use crate::telemetry;
 
@@ -396,7 +396,7 @@ impl Placed {
                     conversation_id: ConversationId::User(peer.clone()),
                     sender: item.sender_id.clone(),
                     client_message_id,
-                    content: item.content.clone(),
+                    body: Body::Content(item.content.clone()),
                 }),
             })
         };

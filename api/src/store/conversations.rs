@@ -1,23 +1,20 @@
 //! Reading conversations backward: the list of them, and the messages of one.
 
+use tokio_postgres::Row;
+
 use super::{
     Store,
     entries::ENTRY_COLUMNS,
     timelines::{TIMELINE, no_timeline, read_state},
 };
-use crate::model::{Entry, Result, TimelineState, UserNo};
+use crate::model::{Conversation, Entry, EntryKind, MOST_UNREAD, Result, TimelineState, UserNo};
 
 /// Which entries stand in conversations: the predicate of the index that they are found with.
-const IN_CONVERSATION: &str = "kind = 1 AND tombstone IS DISTINCT FROM 2";
+pub(super) const IN_CONVERSATION: &str = "kind = 1 AND tombstone IS DISTINCT FROM 2";
 
-/// The newest messages of the newest conversations.
-#[derive(Debug)]
-pub struct ConversationsPage {
-    /// The stamp and reach of the timeline they are from.
-    pub state: TimelineState,
-    /// The newest message of each, newest first.
-    pub last_messages: Vec<Entry>,
-}
+/// How many messages of a conversation are looked at to count the unread ones: more than
+/// [`MOST_UNREAD`], since recalled ones do not count; not all, however many of those there are.
+const LOOKED_AT: i64 = 2 * MOST_UNREAD;
 
 /// Messages of one conversation.
 #[derive(Debug)]
@@ -29,17 +26,21 @@ pub struct HistoryPage {
 }
 
 impl Store {
-    /// The newest message of each of the owner's conversations, newest first: at most `limit`, all
-    /// below the place `before`.
+    /// The owner's conversations, the one with the newest message first: at most `limit`, with their
+    /// newest messages all below the place `before`.
+    ///
+    /// Unread are the messages of others after the owner's read mark and after its own newest message,
+    /// recalled ones left out: counted here and not kept, so that a message costs no write for it.
     pub async fn conversations(
         &self,
         owner: UserNo,
         before: i64,
         limit: i64,
-    ) -> Result<ConversationsPage> {
+    ) -> Result<Vec<Conversation>> {
         let client = self.client().await?;
         // Hops from conversation to conversation on the index, one probe each: the cost is that of
-        // the conversations and not of their messages.
+        // the conversations and not of their messages. Unread messages are counted for the page alone,
+        // backward from the newest, and not at all where that is the owner's.
         let statement = client
             .prepare_cached(&format!(
                 "WITH RECURSIVE newest AS (
@@ -54,22 +55,49 @@ impl Store {
                          ORDER BY conversation DESC, seq DESC LIMIT 1
                      ) next
                  ), timeline AS MATERIALIZED ({TIMELINE})
-                 SELECT timeline.*, e.*
-                 FROM timeline LEFT JOIN LATERAL (
-                     SELECT {ENTRY_COLUMNS}
-                     FROM (SELECT seq FROM newest
-                           WHERE seq >= timeline.floor AND seq < $2
-                           ORDER BY seq DESC LIMIT $3) page
-                     JOIN entries e ON e.owner = $1 AND e.seq = page.seq
-                 ) e ON true
+                 SELECT timeline.epoch, {ENTRY_COLUMNS}, coalesce(m.read_seq, 0) AS read_seq,
+                     coalesce(m.peer_read_seq, 0) AS peer_read_seq, unread.count AS unread_count
+                 FROM timeline
+                 CROSS JOIN LATERAL (
+                     SELECT conversation, seq FROM newest
+                     WHERE seq >= timeline.floor AND seq < $2
+                     ORDER BY seq DESC LIMIT $3
+                 ) page
+                 JOIN entries e ON e.owner = $1 AND e.seq = page.seq
+                 LEFT JOIN read_marks m ON m.owner = $1 AND m.conversation = page.conversation
+                 CROSS JOIN LATERAL (
+                     SELECT count(*) FILTER (WHERE seq > coalesce(own, 0)) FROM (
+                         SELECT seq, max(seq) FILTER (WHERE sender = $1) OVER () AS own FROM (
+                             SELECT seq, sender FROM (
+                                 SELECT seq, sender, tombstone FROM entries
+                                 WHERE owner = $1 AND conversation = page.conversation
+                                     AND {IN_CONVERSATION} AND seq > coalesce(m.read_seq, 0)
+                                     AND seq >= timeline.floor AND e.sender <> $1
+                                 ORDER BY seq DESC LIMIT {LOOKED_AT}
+                             ) looked_at
+                             WHERE tombstone IS NULL OR sender = $1
+                             ORDER BY seq DESC LIMIT {MOST_UNREAD}
+                         ) latest
+                     ) latest
+                 ) unread
                  ORDER BY e.seq DESC"
             ))
             .await?;
         let rows = client.query(&statement, &[&owner.0, &before, &limit]).await?;
         drop(client);
-        let state = read_state(rows.first().ok_or_else(|| no_timeline(owner))?);
-        let last_messages = self.entries_of(state.epoch, &rows).await?;
-        Ok(ConversationsPage { state, last_messages })
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+        let last_messages = self.entries_of(first.get("epoch"), &rows).await?;
+        let conversation = |(last_message, row): (Entry, &Row)| {
+            let EntryKind::Message(message) = &last_message.kind else { return None };
+            Some(Conversation {
+                conversation_id: message.conversation_id.clone(),
+                last_message,
+                read_seq: row.get("read_seq"),
+                unread_count: row.get("unread_count"),
+                peer_read_seq: row.get("peer_read_seq"),
+            })
+        };
+        Ok(last_messages.into_iter().zip(&rows).filter_map(conversation).collect())
     }
 
     /// Whether the owner exchanged messages with `peer` that are now below `floor` or purged.

@@ -9,18 +9,22 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::model::{
-    Content, ConversationId, Cursor, Entry, EntryKind, Error, Message, MessageId, Result,
-    SessionChanged, UserNo,
+    Body, Content, ConversationId, Cursor, Entry, EntryKind, Error, Message, MessageGone,
+    MessageId, ReadUpTo, Result, SessionChanged, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
-pub(super) const KIND_MESSAGE: i16 = 1;
+const KIND_MESSAGE: i16 = 1;
 /// `entries.kind` of a change of sessions; the body is a [`SessionChanged`] as JSON.
-pub(super) const KIND_SESSION_CHANGED: i16 = 2;
+const KIND_SESSION_CHANGED: i16 = 2;
+const KIND_READ_MARK: i16 = 3;
+const KIND_READ_RECEIPT: i16 = 4;
+const KIND_MESSAGE_RECALLED: i16 = 5;
+const KIND_MESSAGE_DELETED: i16 = 6;
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.sender_seq, \
-     e.appended_at, e.kind, e.client_message_id, e.content_type, e.body";
+     e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, e.body";
 
 /// A row as it stands, with user numbers in place of ids.
 pub(super) struct EntryRow {
@@ -30,8 +34,10 @@ pub(super) struct EntryRow {
     sender_seq: Option<i64>,
     appended_at: OffsetDateTime,
     kind: i16,
+    tombstone: Option<i16>,
     client_message_id: Option<Uuid>,
     content_type: Option<String>,
+    target_seq: Option<i64>,
     body: Vec<u8>,
 }
 
@@ -46,10 +52,74 @@ impl EntryRow {
             sender_seq: row.try_get("sender_seq")?,
             appended_at: row.try_get("appended_at")?,
             kind: row.try_get("kind")?,
+            tombstone: row.try_get("tombstone")?,
             client_message_id: row.try_get("client_message_id")?,
             content_type: row.try_get("content_type")?,
+            target_seq: row.try_get("target_seq")?,
             body: row.try_get("body")?,
         }))
+    }
+
+    fn message_id(&self) -> MessageId {
+        MessageId {
+            sender: UserNo(self.sender.unwrap_or_default()),
+            sender_seq: self.sender_seq.unwrap_or_default(),
+        }
+    }
+
+    fn read_up_to(&self, conversation_id: ConversationId) -> ReadUpTo {
+        ReadUpTo { conversation_id, seq: self.target_seq.unwrap_or_default() }
+    }
+
+    fn message_gone(&self, conversation_id: ConversationId) -> MessageGone {
+        let (message_id, seq) = (self.message_id(), self.target_seq.unwrap_or_default());
+        MessageGone { message_id, conversation_id, seq }
+    }
+
+    fn body(self) -> Result<Body> {
+        let Some(number) = self.tombstone else {
+            return Ok(Body::Content(Content::from_stored(
+                self.content_type,
+                Bytes::from(self.body),
+            )));
+        };
+        let tombstone = Tombstone::from_number(number)
+            .ok_or_else(|| Error::internal(format!("no tombstone has number {number}")))?;
+        Ok(Body::Tombstone(tombstone))
+    }
+}
+
+/// What the row of an event says beside its place and its conversation.
+pub(super) struct EventColumns {
+    pub(super) kind: i16,
+    pub(super) message_id: Option<MessageId>,
+    pub(super) target_seq: Option<i64>,
+    pub(super) body: Vec<u8>,
+}
+
+impl EventColumns {
+    /// The columns of `event`, which is no message.
+    pub(super) fn of(event: &EntryKind) -> Result<Self> {
+        let columns = |kind| Self { kind, message_id: None, target_seq: None, body: Vec::new() };
+        let read = |kind, read: &ReadUpTo| Self { target_seq: Some(read.seq), ..columns(kind) };
+        let gone = |kind, gone: &MessageGone| Self {
+            message_id: Some(gone.message_id),
+            target_seq: Some(gone.seq),
+            ..columns(kind)
+        };
+        Ok(match event {
+            EntryKind::SessionChanged(change) => {
+                let body = serde_json::to_vec(change).map_err(Error::internal)?;
+                Self { body, ..columns(KIND_SESSION_CHANGED) }
+            }
+            EntryKind::ReadMark(mark) => read(KIND_READ_MARK, mark),
+            EntryKind::ReadReceipt(receipt) => read(KIND_READ_RECEIPT, receipt),
+            EntryKind::MessageRecalled(recalled) => gone(KIND_MESSAGE_RECALLED, recalled),
+            EntryKind::MessageDeleted(deleted) => gone(KIND_MESSAGE_DELETED, deleted),
+            EntryKind::Message(_) | EntryKind::Unknown => {
+                return Err(Error::internal("this is no event that could be appended"));
+            }
+        })
     }
 }
 
@@ -63,24 +133,32 @@ impl Store {
             let known = user_no.and_then(|no| user_ids.get(&no));
             known.cloned().ok_or_else(|| Error::internal(format!("no user has number {user_no:?}")))
         };
+        let conversation = |row: &EntryRow| user_id(row.conversation).map(ConversationId::User);
         let entry = |row: EntryRow| {
+            let cursor = Cursor { epoch, seq: row.seq };
+            let appended_at = row.appended_at;
             let kind = match row.kind {
                 KIND_MESSAGE => EntryKind::Message(Message {
-                    message_id: MessageId {
-                        sender: UserNo(row.sender.unwrap_or_default()),
-                        sender_seq: row.sender_seq.unwrap_or_default(),
-                    },
-                    conversation_id: ConversationId::User(user_id(row.conversation)?),
+                    message_id: row.message_id(),
+                    conversation_id: conversation(&row)?,
                     sender: user_id(row.sender)?,
                     client_message_id: row.client_message_id,
-                    content: Content::from_stored(row.content_type, Bytes::from(row.body)),
+                    body: row.body()?,
                 }),
                 KIND_SESSION_CHANGED => {
                     EntryKind::SessionChanged(from_json::<SessionChanged>(&row.body)?)
                 }
+                KIND_READ_MARK => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)),
+                KIND_READ_RECEIPT => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)),
+                KIND_MESSAGE_RECALLED => {
+                    EntryKind::MessageRecalled(row.message_gone(conversation(&row)?))
+                }
+                KIND_MESSAGE_DELETED => {
+                    EntryKind::MessageDeleted(row.message_gone(conversation(&row)?))
+                }
                 _ => EntryKind::Unknown,
             };
-            Ok(Entry { cursor: Cursor { epoch, seq: row.seq }, appended_at: row.appended_at, kind })
+            Ok(Entry { cursor, appended_at, kind })
         };
         rows.into_iter().map(entry).collect()
     }

@@ -12,10 +12,12 @@ mod migrate;
 mod nodes;
 mod notify;
 mod purge;
+mod read_marks;
 mod sessions;
 mod status;
 mod tiers;
 mod timelines;
+mod tombstones;
 mod users;
 
 use std::time::Duration;
@@ -27,12 +29,13 @@ use tokio_postgres::{NoTls, error::SqlState};
 
 pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
-pub use conversations::{ConversationsPage, HistoryPage};
+pub use conversations::HistoryPage;
 pub use keys::Key;
 pub use login_points::LoginPoint;
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
+pub use read_marks::{MarkRead, MarkedRead};
 pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Rotation, SessionFilter, SessionState, SessionsEnded,
     Which,
@@ -40,6 +43,7 @@ pub use sessions::{
 pub use status::Status;
 pub use tiers::{Effect, TierUse, UserLimits};
 pub use timelines::{SessionCheck, TimelinePage};
+pub use tombstones::{Delete, Recall};
 pub use users::{Credentials, User};
 
 use self::directory::Directory;

@@ -1,17 +1,19 @@
 //! Reading timelines forward, and the lock and counter that every change of one begins with.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use time::OffsetDateTime;
 use tokio_postgres::{Row, Transaction};
 
 use super::{
     Store,
-    entries::{ENTRY_COLUMNS, EntryRow, KIND_SESSION_CHANGED},
+    entries::{ENTRY_COLUMNS, EntryRow, EventColumns},
     sessions::read_end,
     tiers::read_retention,
 };
 use crate::model::{
-    Cursor, Entry, EntryKind, Error, Result, SessionChanged, SessionEnd, SessionId, Start,
-    TimelineState, Truncated, UserNo,
+    Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Start, TimelineState,
+    Truncated, UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -44,6 +46,41 @@ pub enum SessionCheck {
     Ended(Box<SessionEnd>),
     /// There is none.
     Unknown,
+}
+
+/// The end of a session, if it has ended, or nothing when there is no such session.
+const SESSION_END: &str =
+    "SELECT ended_at, end_reason, ended_by_type, ended_by_device_name, end_note
+     FROM sessions WHERE user_no = $1 AND session_id = $2";
+
+impl SessionCheck {
+    fn read(row: Option<&Row>) -> Self {
+        match row.map(read_end) {
+            None => Self::Unknown,
+            Some(None) => Self::Live,
+            Some(Some(end)) => Self::Ended(Box::new(end)),
+        }
+    }
+
+    /// Errors: [`Error::SessionEnded`], [`Error::InvalidToken`] unless it is live.
+    pub fn require_live(self) -> Result<()> {
+        match self {
+            Self::Live => Ok(()),
+            Self::Ended(end) => Err(Error::SessionEnded(end)),
+            Self::Unknown => Err(Error::InvalidToken("the token's session is not known")),
+        }
+    }
+}
+
+/// Fails as [`SessionCheck::require_live`] does. Behind the lock of the user's timeline, where the
+/// answer holds until the commit (I3).
+pub(super) async fn require_live(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    session_id: SessionId,
+) -> Result<()> {
+    let row = tx.query_opt(SESSION_END, &[&user_no.0, &session_id.0]).await?;
+    SessionCheck::read(row.as_ref()).require_live()
 }
 
 impl Store {
@@ -117,18 +154,9 @@ impl Store {
         session_id: SessionId,
     ) -> Result<SessionCheck> {
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT ended_at, end_reason, ended_by_type, ended_by_device_name, end_note
-                 FROM sessions WHERE user_no = $1 AND session_id = $2",
-            )
-            .await?;
+        let statement = client.prepare_cached(SESSION_END).await?;
         let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
-        Ok(match row.as_ref().map(read_end) {
-            None => SessionCheck::Unknown,
-            Some(None) => SessionCheck::Live,
-            Some(Some(end)) => SessionCheck::Ended(Box::new(end)),
-        })
+        Ok(SessionCheck::read(row.as_ref()))
     }
 
     /// The entries in rows that an outer join made; none where it found none.
@@ -166,6 +194,25 @@ pub(super) struct Place {
 impl Place {
     /// Takes the next place of `owner`'s timeline. To come first in its transaction.
     pub(super) async fn take(tx: &Transaction<'_>, owner: UserNo) -> Result<Self> {
+        Self::take_if_any(tx, owner).await?.ok_or_else(|| no_timeline(owner))
+    }
+
+    /// Takes the next place of each of the timelines that exist: in the order of owners, as all do
+    /// that lock more than one. To come first in its transaction.
+    pub(super) async fn take_each(
+        tx: &Transaction<'_>,
+        owners: &BTreeSet<UserNo>,
+    ) -> Result<BTreeMap<UserNo, Self>> {
+        let mut places = BTreeMap::new();
+        for &owner in owners {
+            if let Some(place) = Self::take_if_any(tx, owner).await? {
+                places.insert(owner, place);
+            }
+        }
+        Ok(places)
+    }
+
+    async fn take_if_any(tx: &Transaction<'_>, owner: UserNo) -> Result<Option<Self>> {
         let row = tx
             .query_opt(
                 "UPDATE timelines
@@ -174,37 +221,48 @@ impl Place {
                  RETURNING epoch, last_seq, last_message_no, last_at",
                 &[&owner.0],
             )
-            .await?
-            .ok_or_else(|| no_timeline(owner))?;
-        Ok(Self {
+            .await?;
+        Ok(row.map(|row| Self {
             owner,
             cursor: Cursor { epoch: row.get("epoch"), seq: row.get("last_seq") },
             message_no: row.get("last_message_no"),
             at: row.get("last_at"),
-        })
+        }))
     }
 
-    /// Fills the place with a change of the owner's sessions.
-    pub(super) async fn fill(self, tx: &Transaction<'_>, change: SessionChanged) -> Result<Entry> {
-        let body = serde_json::to_vec(&change).map_err(Error::internal)?;
+    /// The newest seq before the place.
+    pub(super) fn last_seq(&self) -> i64 {
+        self.cursor.seq - 1
+    }
+
+    /// Fills the place with `event`, about `conversation` if it is about one: the number of the one
+    /// that the event names.
+    pub(super) async fn fill(
+        self,
+        tx: &Transaction<'_>,
+        conversation: Option<UserNo>,
+        event: EntryKind,
+    ) -> Result<Entry> {
+        let columns = EventColumns::of(&event)?;
         tx.execute(
-            "INSERT INTO entries (owner, seq, message_no, appended_at, kind, body)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
+                 sender_seq, target_seq, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             &[
                 &self.owner.0,
                 &self.cursor.seq,
                 &self.message_no,
                 &self.at,
-                &KIND_SESSION_CHANGED,
-                &body,
+                &columns.kind,
+                &conversation.map(|no| no.0),
+                &columns.message_id.map(|id| id.sender.0),
+                &columns.message_id.map(|id| id.sender_seq),
+                &columns.target_seq,
+                &columns.body,
             ],
         )
         .await?;
-        Ok(Entry {
-            cursor: self.cursor,
-            appended_at: self.at,
-            kind: EntryKind::SessionChanged(change),
-        })
+        Ok(Entry { cursor: self.cursor, appended_at: self.at, kind: event })
     }
 
     /// Gives the place back, for a transaction that commits without an entry.

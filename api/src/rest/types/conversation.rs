@@ -23,6 +23,17 @@ struct Conversation {
     conversation_id: ConversationId,
     /// Its newest message.
     last_message: Entry,
+    /// Up to where the caller has marked it as read, a place in the caller's timeline; 0 when never.
+    #[schema(minimum = 0)]
+    read_seq: i64,
+    /// How many messages of others stand after `read_seq` and after the caller's own newest message,
+    /// recalled ones left out; 100 stands for 100 or more.
+    #[schema(minimum = 0, maximum = 100)]
+    unread_count: i64,
+    /// Up to where the peer has read what the caller sent, a place in the caller's timeline, as far as
+    /// receipts have told; 0 when they have not, or where the deployment has none.
+    #[schema(minimum = 0)]
+    peer_read_seq: i64,
 }
 
 /// A page of a conversation's messages, newest first.
@@ -55,6 +66,9 @@ impl From<Page<model::Conversation>> for ConversationList {
         let conversation = |conversation: &model::Conversation| Conversation {
             conversation_id: (&conversation.conversation_id).into(),
             last_message: (&conversation.last_message).into(),
+            read_seq: conversation.read_seq,
+            unread_count: conversation.unread_count,
+            peer_read_seq: conversation.peer_read_seq,
         };
         Self {
             conversations: page.items.iter().map(conversation).collect(),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     content::Content,
+    event::{MessageDeleted, MessageRecalled, ReadMark, ReadReceipt},
     id::{ConversationId, Cursor, UserId},
     session::Session,
 };
@@ -41,18 +42,36 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     session_changed: Option<SessionChanged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    read_mark: Option<ReadMark>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    read_receipt: Option<ReadReceipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message_recalled: Option<MessageRecalled>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message_deleted: Option<MessageDeleted>,
 }
 
 /// What an entry is. The set is open: a client that meets a kind it does not know moves its cursor on
 /// and ignores the entry.
 ///
 /// `message`: sent or received. `session_changed`: a terminal of the user logged in, or sessions ended.
-/// `unknown`: something that the answering node does not know, written by a newer one.
+/// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
+/// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
+/// message for itself, on some terminal. `unknown`: something that the answering node does not know, written by a newer one.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum EntryKind {
     Message,
     SessionChanged,
+    ReadMark,
+    ReadReceipt,
+    MessageRecalled,
+    MessageDeleted,
     Unknown,
 }
 
@@ -68,7 +87,28 @@ struct Message {
     #[schema(nullable = false)]
     client_message_id: Option<Uuid>,
     #[serde(flatten)]
-    content: Content,
+    body: Body,
+}
+
+/// What was sent; or a tombstone, when the message is gone: it keeps its place and its ids, and nothing of
+/// what it said. A client that knows the message shows it no longer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Body {
+    Content(Content),
+    Gone { tombstone: Tombstone },
+}
+
+/// Why a message says nothing any more. The set is open: what is not known here is gone, too.
+///
+/// `RECALLED`: its sender has recalled it. `DELETED`: the timeline's owner has deleted it; it stands in the
+/// timeline alone, and in no conversation. `ERASED`: the account of its sender was deleted.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Tombstone {
+    Recalled,
+    Deleted,
+    Erased,
 }
 
 /// A change of the set of live sessions: a login with all that it ended, a logout, a kick. One entry
@@ -87,25 +127,54 @@ impl Entry {
     pub(super) fn list(entries: &[model::Entry]) -> Vec<Self> {
         entries.iter().map(Self::from).collect()
     }
+
+    fn set(&mut self, kind: &model::EntryKind) {
+        self.kind = match kind {
+            model::EntryKind::Message(message) => {
+                self.message = Some(message.into());
+                EntryKind::Message
+            }
+            model::EntryKind::SessionChanged(change) => {
+                self.session_changed = Some(change.into());
+                EntryKind::SessionChanged
+            }
+            model::EntryKind::ReadMark(mark) => {
+                self.read_mark = Some(mark.into());
+                EntryKind::ReadMark
+            }
+            model::EntryKind::ReadReceipt(receipt) => {
+                self.read_receipt = Some(receipt.into());
+                EntryKind::ReadReceipt
+            }
+            model::EntryKind::MessageRecalled(recalled) => {
+                self.message_recalled = Some(recalled.into());
+                EntryKind::MessageRecalled
+            }
+            model::EntryKind::MessageDeleted(deleted) => {
+                self.message_deleted = Some(deleted.into());
+                EntryKind::MessageDeleted
+            }
+            model::EntryKind::Unknown => EntryKind::Unknown,
+        };
+    }
 }
 
 impl From<&model::Entry> for Entry {
     fn from(entry: &model::Entry) -> Self {
-        let (kind, message, session_changed) = match &entry.kind {
-            model::EntryKind::Message(message) => (EntryKind::Message, Some(message.into()), None),
-            model::EntryKind::SessionChanged(change) => {
-                (EntryKind::SessionChanged, None, Some(change.into()))
-            }
-            model::EntryKind::Unknown => (EntryKind::Unknown, None, None),
-        };
-        Self {
+        let mut shown = Self {
             seq: entry.seq(),
             cursor: entry.cursor.into(),
             appended_at: entry.appended_at,
-            kind,
-            message,
-            session_changed,
-        }
+            kind: EntryKind::Unknown,
+            message: None,
+            session_changed: None,
+            read_mark: None,
+            read_receipt: None,
+            message_recalled: None,
+            message_deleted: None,
+        };
+        shown.set(&entry.kind);
+        shown
     }
 }
 
@@ -116,8 +185,20 @@ impl From<&model::Message> for Message {
             conversation_id: (&message.conversation_id).into(),
             sender_id: (&message.sender).into(),
             client_message_id: message.client_message_id,
-            content: (&message.content).into(),
+            body: (&message.body).into(),
         }
+    }
+}
+
+impl From<&model::Body> for Body {
+    fn from(body: &model::Body) -> Self {
+        let tombstone = match body {
+            model::Body::Content(content) => return Self::Content(content.into()),
+            model::Body::Tombstone(model::Tombstone::Recalled) => Tombstone::Recalled,
+            model::Body::Tombstone(model::Tombstone::Deleted) => Tombstone::Deleted,
+            model::Body::Tombstone(model::Tombstone::Erased) => Tombstone::Erased,
+        };
+        Self::Gone { tombstone }
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{model, service};
     "terminal_types": [{ "name": "phone", "session_limit": 1 }],
     "max_body_bytes": 16384,
     "heartbeat_interval": 20,
+    "recall_window": 120,
+    "read_receipts": false,
 })))]
 pub(crate) struct Info {
     /// The server's version, as in `SemVer`.
@@ -25,6 +27,10 @@ pub(crate) struct Info {
     /// times as long opens the stream again.
     #[schema(minimum = 1)]
     heartbeat_interval: u64,
+    /// How long after sending a message can be recalled, in seconds; 0 when it never can.
+    recall_window: u64,
+    /// Whether a peer is told how far a conversation has been read (`read_receipt`).
+    read_receipts: bool,
 }
 
 /// A kind of terminal.
@@ -60,6 +66,8 @@ impl From<service::Info> for Info {
             terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),
             max_body_bytes: info.max_body_bytes,
             heartbeat_interval: info.heartbeat.as_secs(),
+            recall_window: info.recall_window.as_secs(),
+            read_receipts: info.read_receipts,
         }
     }
 }

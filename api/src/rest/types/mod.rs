@@ -4,9 +4,11 @@
 mod content;
 mod conversation;
 mod entry;
+mod event;
 mod id;
 mod info;
 mod login;
+mod read;
 mod send;
 mod session;
 mod timeline;
@@ -15,6 +17,7 @@ pub(super) use conversation::{ConversationList, HistoryPage};
 pub(super) use entry::Entry;
 pub(super) use info::{Health, Info};
 pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
+pub(super) use read::{MarkReadRequest, MarkReadResponse};
 pub(super) use send::{SendRequest, SendResponse};
 pub(super) use session::{SessionEnd, SessionList};
 pub(super) use timeline::{

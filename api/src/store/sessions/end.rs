@@ -6,7 +6,8 @@ use tokio_postgres::Transaction;
 use super::{live, write_ends};
 use crate::{
     model::{
-        EndReason, Entry, Error, Result, Session, SessionChanged, SessionEnd, SessionId, UserNo,
+        EndReason, Entry, EntryKind, Error, Result, Session, SessionChanged, SessionEnd, SessionId,
+        UserNo,
     },
     store::{Audit, Store, timelines::Place},
 };
@@ -123,6 +124,6 @@ pub(in crate::store) async fn end_named(
     }
     write_ends(tx, user_no, &ended).await?;
     let change = SessionChanged { started: None, ended: ended.clone() };
-    let entry = place.fill(tx, change).await?;
+    let entry = place.fill(tx, None, EntryKind::SessionChanged(change)).await?;
     Ok(SessionsEnded { ended, entry: Some(entry) })
 }

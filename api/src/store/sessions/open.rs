@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use super::{live, write_ends};
 use crate::{
     model::{
-        Entry, Error, IfOccupied, Result, Session, SessionChanged, SessionEnd, SessionId, Terminal,
-        UserId, UserNo, UserState, make_room,
+        Entry, EntryKind, Error, IfOccupied, Result, Session, SessionChanged, SessionEnd,
+        SessionId, Terminal, UserId, UserNo, UserState, make_room,
     },
     store::{Store, timelines::Place, users::read_state},
 };
@@ -109,7 +109,7 @@ impl Store {
             end: None,
         };
         let change = SessionChanged { started: Some(session.clone()), ended: ended.clone() };
-        let entry = place.fill(&tx, change).await?;
+        let entry = place.fill(&tx, None, EntryKind::SessionChanged(change)).await?;
         tx.commit().await?;
         Ok(Opened { session, ended, entry })
     }

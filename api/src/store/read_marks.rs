@@ -1,0 +1,157 @@
+//! How far conversations have been read: by their owners, and by the peers as far as they say so.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::Transaction;
+
+use super::{
+    Store,
+    conversations::IN_CONVERSATION,
+    timelines::{Place, no_timeline, require_live},
+};
+use crate::model::{
+    ConversationId, Entry, EntryKind, Error, ReadUpTo, Result, SessionId, UserId, UserNo,
+};
+
+/// A reader's word that it has read a conversation up to a place.
+#[derive(Debug)]
+pub struct MarkRead {
+    /// Who has read.
+    pub reader: UserNo,
+    /// The same, by id.
+    pub reader_id: UserId,
+    /// The session that says so, which must be live.
+    pub session_id: SessionId,
+    /// With whom the conversation is; the reader for notes to itself.
+    pub peer: UserNo,
+    /// The same, by id.
+    pub peer_id: UserId,
+    /// A place in the reader's timeline.
+    pub seq: i64,
+    /// Whether the peer is told.
+    pub with_receipt: bool,
+}
+
+/// Where a mark stands.
+#[derive(Debug)]
+pub struct MarkedRead {
+    /// In the reader's timeline; 0 where there is no mark.
+    pub read_seq: i64,
+    /// The entries that say so, if the mark has moved.
+    pub entries: Vec<(UserNo, Entry)>,
+}
+
+impl Store {
+    /// Moves the mark to the newest message of the conversation at or below the place; one that stands
+    /// there already or further on stays. So there are no more marks than messages.
+    ///
+    /// Errors: [`Error::InvalidArgument`] for a place beyond the end of the timeline;
+    /// [`Error::SessionEnded`], [`Error::InvalidToken`].
+    pub async fn mark_read(&self, mark: &MarkRead) -> Result<MarkedRead> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let mut places = Place::take_each(&tx, &mark.timelines()).await?;
+        require_live(&tx, mark.reader, mark.session_id).await?;
+        let own = places.remove(&mark.reader).ok_or_else(|| no_timeline(mark.reader))?;
+        if mark.seq > own.last_seq() {
+            return Err(Error::invalid("seq", "is beyond the end of the timeline"));
+        }
+        let (before, ahead) = mark.find(&tx).await?;
+        let Some(read_seq) = ahead else {
+            // Nothing is committed: the places are given back.
+            return Ok(MarkedRead { read_seq: before, entries: Vec::new() });
+        };
+        advance(&tx, mark.reader, mark.peer, read_seq).await?;
+        let conversation_id = ConversationId::User(mark.peer_id.clone());
+        let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
+        let mut entries = vec![(mark.reader, own.fill(&tx, Some(mark.peer), event).await?)];
+        if let Some(place) = places.remove(&mark.peer) {
+            let receipt = mark.receipt(&tx, place, before, read_seq).await?;
+            entries.extend(receipt.map(|entry| (mark.peer, entry)));
+        }
+        tx.commit().await?;
+        Ok(MarkedRead { read_seq, entries })
+    }
+}
+
+impl MarkRead {
+    /// Whose timelines it may go to.
+    fn timelines(&self) -> BTreeSet<UserNo> {
+        let told = self.with_receipt.then_some(self.peer);
+        std::iter::once(self.reader).chain(told).collect()
+    }
+
+    /// Where the mark stands, and where it is to go if that is ahead.
+    async fn find(&self, tx: &Transaction<'_>) -> Result<(i64, Option<i64>)> {
+        let row = tx
+            .query_one(
+                &format!(
+                    "SELECT mark.read_seq, newest.seq
+                     FROM (SELECT coalesce(
+                         (SELECT read_seq FROM read_marks WHERE owner = $1 AND conversation = $2), 0
+                     ) AS read_seq) mark
+                     LEFT JOIN LATERAL (
+                         SELECT seq FROM entries
+                         WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION}
+                             AND seq > mark.read_seq AND seq <= $3
+                         ORDER BY seq DESC LIMIT 1
+                     ) newest ON true"
+                ),
+                &[&self.reader.0, &self.peer.0, &self.seq],
+            )
+            .await?;
+        Ok((row.get(0), row.get(1)))
+    }
+
+    /// Tells the peer, at `place`, which of its messages was the last between the marks `before` and
+    /// `read_seq`; gives the place back when there is none.
+    async fn receipt(
+        &self,
+        tx: &Transaction<'_>,
+        place: Place,
+        before: i64,
+        read_seq: i64,
+    ) -> Result<Option<Entry>> {
+        // From one mark to the next, so that no message is looked at twice.
+        let last = tx
+            .query_opt(
+                &format!(
+                    "INSERT INTO read_marks (owner, conversation, peer_read_seq)
+                     (SELECT $2, $1, sender_seq FROM entries
+                      WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND sender = $2
+                          AND seq > $3 AND seq <= $4
+                      ORDER BY seq DESC LIMIT 1)
+                     ON CONFLICT (owner, conversation)
+                         DO UPDATE SET peer_read_seq = excluded.peer_read_seq
+                         WHERE read_marks.peer_read_seq < excluded.peer_read_seq
+                     RETURNING peer_read_seq"
+                ),
+                &[&self.reader.0, &self.peer.0, &before, &read_seq],
+            )
+            .await?;
+        let Some(row) = last else {
+            place.give_back(tx).await?;
+            return Ok(None);
+        };
+        let conversation_id = ConversationId::User(self.reader_id.clone());
+        let event = EntryKind::ReadReceipt(ReadUpTo { conversation_id, seq: row.get(0) });
+        place.fill(tx, Some(self.reader), event).await.map(Some)
+    }
+}
+
+/// Moves the owner's mark to `seq`, unless it stands further on.
+pub(super) async fn advance(
+    tx: &Transaction<'_>,
+    owner: UserNo,
+    conversation: UserNo,
+    seq: i64,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO read_marks (owner, conversation, read_seq) VALUES ($1, $2, $3)
+         ON CONFLICT (owner, conversation)
+             DO UPDATE SET read_seq = greatest(read_marks.read_seq, excluded.read_seq)",
+        &[&owner.0, &conversation.0, &seq],
+    )
+    .await?;
+    Ok(())
+}

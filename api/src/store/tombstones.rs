@@ -1,0 +1,189 @@
+//! Messages that go: recalled by their sender, or deleted by one participant for itself. Of such a
+//! message the row stays, with its ids and the hash that tells a retry from a reuse (I7), and without
+//! a word of what it said.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use time::OffsetDateTime;
+use tokio_postgres::Transaction;
+
+use super::{
+    Store,
+    read_marks::advance,
+    timelines::{Place, no_timeline, require_live},
+};
+use crate::model::{
+    ConversationId, Entry, EntryKind, Error, MessageGone, MessageId, Result, SessionId, Tombstone,
+    UserId, UserNo,
+};
+
+/// A message to recall. The caller is its sender.
+#[derive(Debug)]
+pub struct Recall {
+    /// Which message.
+    pub message_id: MessageId,
+    /// The session that recalls it, which must be live.
+    pub session_id: SessionId,
+    /// How old it may be.
+    pub window: Duration,
+}
+
+/// A message to delete from one timeline.
+#[derive(Debug)]
+pub struct Delete {
+    /// Whose copy goes.
+    pub owner: UserNo,
+    /// The session that deletes it, which must be live.
+    pub session_id: SessionId,
+    /// With whom the conversation is in which it stands.
+    pub peer: UserNo,
+    /// The same, by id.
+    pub peer_id: UserId,
+    /// Its place in the owner's timeline.
+    pub seq: i64,
+}
+
+/// What is written when a message is appended and never changes.
+struct Original {
+    appended_at: OffsetDateTime,
+    /// Where all copies lie, the sender's first.
+    copies: Vec<(UserNo, i64)>,
+}
+
+/// A copy that has become a tombstone.
+struct Blanked {
+    owner: UserNo,
+    seq: i64,
+    conversation: UserNo,
+    conversation_id: ConversationId,
+}
+
+impl Store {
+    /// Leaves a tombstone of every copy of a message, and says so in the timelines concerned: returns
+    /// the entries. A copy that its owner has deleted stays as it is, and its owner is told nothing.
+    /// When nothing is left to recall, there are no entries.
+    ///
+    /// Errors: [`Error::MessageNotFound`], [`Error::RecallWindowOver`]; [`Error::SessionEnded`],
+    /// [`Error::InvalidToken`].
+    pub async fn recall(&self, recall: &Recall) -> Result<Vec<(UserNo, Entry)>> {
+        let Recall { message_id, session_id, window } = *recall;
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        // Before the locks, to know which: what is read here never changes.
+        let original = Original::find(&tx, message_id).await?;
+        let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
+        let owners: BTreeSet<UserNo> =
+            copies.iter().map(|copy| copy.0).chain([message_id.sender]).collect();
+        let mut places = Place::take_each(&tx, &owners).await?;
+        require_live(&tx, message_id.sender, session_id).await?;
+        let original = original.ok_or(Error::MessageNotFound)?;
+        let now = places.get(&message_id.sender).map(|place| place.at);
+        let age = now.ok_or_else(|| no_timeline(message_id.sender))? - original.appended_at;
+
+        let blanked = original.blank(&tx).await?;
+        if blanked.is_empty() {
+            return Ok(Vec::new());
+        }
+        if age >= window {
+            return Err(Error::RecallWindowOver);
+        }
+        let mut entries = Vec::with_capacity(blanked.len());
+        for copy in blanked {
+            let Some(place) = places.remove(&copy.owner) else { continue };
+            let Blanked { owner, seq, conversation, conversation_id } = copy;
+            let event =
+                EntryKind::MessageRecalled(MessageGone { message_id, conversation_id, seq });
+            entries.push((owner, place.fill(&tx, Some(conversation), event).await?));
+        }
+        for place in places.into_values() {
+            place.give_back(&tx).await?;
+        }
+        tx.commit().await?;
+        Ok(entries)
+    }
+
+    /// Leaves a tombstone of the owner's own copy of a message, out of its conversation, and says so in
+    /// the owner's timeline: returns the entry; none when it was deleted before.
+    ///
+    /// Errors: [`Error::MessageNotFound`]; [`Error::SessionEnded`], [`Error::InvalidToken`].
+    pub async fn delete_message(&self, delete: &Delete) -> Result<Option<Entry>> {
+        let Delete { owner, session_id, peer, seq, .. } = *delete;
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let place = Place::take(&tx, owner).await?;
+        require_live(&tx, owner, session_id).await?;
+        let row = tx
+            .query_opt(
+                "SELECT sender, sender_seq, tombstone FROM entries
+                 WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = 1",
+                &[&owner.0, &seq, &peer.0],
+            )
+            .await?
+            .ok_or(Error::MessageNotFound)?;
+        let tombstone: Option<i16> = row.get("tombstone");
+        if tombstone == Some(Tombstone::Deleted as i16) {
+            return Ok(None);
+        }
+        tx.execute(
+            "UPDATE entries SET tombstone = $3, content_type = NULL, body = ''
+             WHERE owner = $1 AND seq = $2",
+            &[&owner.0, &seq, &(Tombstone::Deleted as i16)],
+        )
+        .await?;
+        let message_id =
+            MessageId { sender: UserNo(row.get("sender")), sender_seq: row.get("sender_seq") };
+        if message_id.sender == owner {
+            // What stands before an own message counts as read. That holds when it is gone, too.
+            advance(&tx, owner, peer, seq).await?;
+        }
+        let conversation_id = ConversationId::User(delete.peer_id.clone());
+        let event = EntryKind::MessageDeleted(MessageGone { message_id, conversation_id, seq });
+        let entry = place.fill(&tx, Some(peer), event).await?;
+        tx.commit().await?;
+        Ok(Some(entry))
+    }
+}
+
+impl Original {
+    /// Finds a message by the sender's copy.
+    async fn find(tx: &Transaction<'_>, message_id: MessageId) -> Result<Option<Self>> {
+        let MessageId { sender, sender_seq } = message_id;
+        let row = tx
+            .query_opt(
+                "SELECT appended_at, copies FROM entries WHERE owner = $1 AND seq = $2 AND kind = 1
+                     AND sender = $1",
+                &[&sender.0, &sender_seq],
+            )
+            .await?;
+        Ok(row.map(|row| {
+            let others: Option<Vec<i64>> = row.get("copies");
+            let others = others.unwrap_or_default();
+            let others = others.chunks_exact(2).map(|copy| (UserNo(copy[0]), copy[1]));
+            let copies = std::iter::once((sender, sender_seq)).chain(others).collect();
+            Self { appended_at: row.get("appended_at"), copies }
+        }))
+    }
+
+    /// Blanks the copies that still say something.
+    async fn blank(&self, tx: &Transaction<'_>) -> Result<Vec<Blanked>> {
+        let (owners, seqs): (Vec<i64>, Vec<i64>) =
+            self.copies.iter().map(|(owner, seq)| (owner.0, *seq)).unzip();
+        let rows = tx
+            .query(
+                "UPDATE entries e SET tombstone = $3, content_type = NULL, body = ''
+                 FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
+                 WHERE e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL
+                 RETURNING e.owner, e.seq, e.conversation,
+                     (SELECT u.user_id FROM users u WHERE u.user_no = e.conversation) AS peer_id",
+                &[&owners, &seqs, &(Tombstone::Recalled as i16)],
+            )
+            .await?;
+        let blanked = |row: &tokio_postgres::Row| Blanked {
+            owner: UserNo(row.get("owner")),
+            seq: row.get("seq"),
+            conversation: UserNo(row.get("conversation")),
+            conversation_id: ConversationId::User(UserId::from_stored(row.get("peer_id"))),
+        };
+        Ok(rows.iter().map(blanked).collect())
+    }
+}
