@@ -1,11 +1,16 @@
 //! The judgement.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{History, Message, Outcome, Seen, SendNo, Sighting, Sightings, User, Violation};
 
 pub(super) fn check(history: &History) -> Vec<Violation> {
-    let mut check = Check { history, found: Vec::new(), unknown: BTreeMap::new() };
+    let tombstones = Tombstones::of(history);
+    let mut check = Check { history, tombstones, found: Vec::new(), unknown: BTreeMap::new() };
     for sightings in &history.sightings {
         check.places(sightings);
         check.contents(sightings);
@@ -19,9 +24,49 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
 
 struct Check<'a> {
     history: &'a History,
+    tombstones: Tombstones,
     found: Vec<Violation>,
     /// Sends of unknown outcome: on how many terminals they were seen, and on how many they could be.
     unknown: BTreeMap<SendNo, (u32, u32)>,
+}
+
+/// Which messages the tombstones stand for, by the fingerprints of their ids; empty when there are none.
+struct Tombstones(HashMap<u32, SendNo>);
+
+impl Tombstones {
+    /// What the senders were told, and what terminals saw before it was gone.
+    fn of(history: &History) -> Self {
+        let entries = || history.sightings.iter().flat_map(|sightings| &sightings.entries);
+        if !entries().any(|entry| entry.what == Seen::Tombstone) {
+            return Self(HashMap::new());
+        }
+        let acked = (0..).map(SendNo).zip(&history.sends).filter_map(|(send_no, send)| {
+            let Outcome::Acked { message_id, .. } = send.outcome else { return None };
+            Some((message_id, send_no))
+        });
+        let seen = entries().filter_map(|entry| {
+            let Seen::Message(send_no) = entry.what else { return None };
+            Some((entry.message_id, send_no))
+        });
+        Self(seen.chain(acked).collect())
+    }
+
+    /// What an entry was before it was gone.
+    fn what(&self, entry: &Sighting) -> Seen {
+        match entry.what {
+            Seen::Tombstone => {
+                self.0.get(&entry.message_id).copied().map_or(Seen::Foreign, Seen::Message)
+            }
+            what => what,
+        }
+    }
+
+    fn message_at(&self, entry: &Sighting) -> Option<(SendNo, i64)> {
+        match self.what(entry) {
+            Seen::Message(send_no) => Some((send_no, entry.seq)),
+            Seen::Foreign | Seen::Tombstone | Seen::Event => None,
+        }
+    }
 }
 
 impl Check<'_> {
@@ -44,12 +89,12 @@ impl Check<'_> {
     /// Nothing is invented, and everything is as its sender was told.
     fn contents(&mut self, sightings: &Sightings) {
         for entry in &sightings.entries {
-            match entry.what {
+            match self.tombstones.what(entry) {
                 Seen::Event => {}
                 Seen::Message(send_no) if send_no.index() < self.history.sends.len() => {
                     self.message(sightings, entry, send_no);
                 }
-                Seen::Message(_) | Seen::Foreign => {
+                Seen::Message(_) | Seen::Foreign | Seen::Tombstone => {
                     let (terminal, seq) = (sightings.name.clone(), entry.seq);
                     self.found.push(Violation::Invented { terminal, seq });
                 }
@@ -110,7 +155,7 @@ impl Check<'_> {
     /// The messages that a terminal saw, sorted.
     fn each_once(&mut self, sightings: &Sightings) -> Vec<SendNo> {
         let mut seen: Vec<(SendNo, i64)> =
-            sightings.entries.iter().filter_map(message_at).collect();
+            sightings.entries.iter().filter_map(|e| self.tombstones.message_at(e)).collect();
         seen.sort_unstable();
         for pair in seen.windows(2) {
             let [(one, first), (other, second)] = [pair[0], pair[1]];
@@ -161,7 +206,8 @@ impl Check<'_> {
             let (told, one) = place[0];
             story.push(told);
             let told_otherwise = |(entry, _): &&(Sighting, &Arc<str>)| {
-                entry.what != told.what || entry.message_id != told.message_id
+                let what = |entry| self.tombstones.what(entry);
+                what(entry) != what(&told) || entry.message_id != told.message_id
             };
             if let Some((_, other)) = place.iter().find(told_otherwise) {
                 let user = self.history.users[user.0 as usize].clone();
@@ -175,7 +221,8 @@ impl Check<'_> {
     fn order(&mut self, user: User, story: &[Sighting]) {
         // The one of the messages so far that was sent last.
         let mut latest: Option<(u32, SendNo)> = None;
-        for (send_no, _) in story.iter().filter_map(message_at) {
+        let tombstones = &self.tombstones;
+        for (send_no, _) in story.iter().filter_map(|entry| tombstones.message_at(entry)) {
             let Some(send) = self.history.sends.get(send_no.index()) else { continue };
             if let (Outcome::Acked { at, .. }, Some((sent_at, later))) = (send.outcome, latest)
                 && at < sent_at
@@ -186,13 +233,6 @@ impl Check<'_> {
             }
             latest = latest.max(Some((send.at, send_no)));
         }
-    }
-}
-
-fn message_at(entry: &Sighting) -> Option<(SendNo, i64)> {
-    match entry.what {
-        Seen::Message(send_no) => Some((send_no, entry.seq)),
-        Seen::Foreign | Seen::Event => None,
     }
 }
 

@@ -110,6 +110,8 @@ enum Seen {
     Message(SendNo),
     /// A message without the mark of a send.
     Foreign,
+    /// A message that is gone: its id alone says which it was.
+    Tombstone,
     /// Another kind of entry.
     Event,
 }
@@ -185,6 +187,12 @@ impl Sightings {
     pub fn message(&mut self, seq: i64, send: Option<SendNo>, message_id: &str) {
         let what = send.map_or(Seen::Foreign, Seen::Message);
         self.entries.push(Sighting { seq, what, message_id: fingerprint(message_id) });
+    }
+
+    /// A message came that has been recalled or deleted. It takes the place of the message itself.
+    pub fn tombstone(&mut self, seq: i64, message_id: &str) {
+        let message_id = fingerprint(message_id);
+        self.entries.push(Sighting { seq, what: Seen::Tombstone, message_id });
     }
 
     /// An entry of another kind came.

@@ -316,6 +316,34 @@ fn events_take_places_and_are_no_messages() {
     assert_eq!(history.check(), []);
 }
 
+/// Bob's pc came when the message was gone.
+fn with_a_tombstone(seq: i64, id: &str) -> Vec<String> {
+    let mut run = Run::of_three();
+    let got = std::mem::take(&mut run.got[3]);
+    for Got { seq, send, id } in &got[..2] {
+        run.terminals[3].message(*seq, *send, id);
+    }
+    run.terminals[3].tombstone(seq, id);
+    run.check()
+}
+
+#[test]
+fn a_tombstone_stands_for_its_message() {
+    assert_eq!(with_a_tombstone(3, "m2"), [""; 0]);
+}
+
+#[test]
+fn a_tombstone_of_nothing_or_elsewhere_is_found() {
+    let found = with_a_tombstone(3, "m9");
+    assert!(found.contains(&"bob's pc: entry 3 is a message that nobody sent".to_owned()));
+    assert!(
+        found.contains(&"bob's pc: message 2 (ann → bob), acknowledged, never came".to_owned())
+    );
+    let found = with_a_tombstone(3, "m1");
+    let twice = "bob's pc: message 1 (ann → bob) stands at 2 and again at 3";
+    assert!(found.contains(&twice.to_owned()), "{found:?}");
+}
+
 proptest! {
     #[test]
     fn a_body_carries_its_number(run: u32, number: u32, size in Marks::SMALLEST..200) {

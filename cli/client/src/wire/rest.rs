@@ -207,7 +207,7 @@ impl Events {
 mod tests {
     use std::time::Duration;
 
-    use imd_proto::v1::{EndReason, Retention, TimelineState, entry::Kind, message};
+    use imd_proto::v1::{EndReason, Retention, TimelineState, Tombstone, entry::Kind, message};
 
     use super::*;
 
@@ -262,6 +262,34 @@ mod tests {
         let Some(Kind::Message(message)) = &entry.kind else { panic!("{entry:?}") };
         assert_eq!((message.message_id.as_str(), message.sender_id.as_str()), ("m", "ann"));
         assert_eq!(message.content, Some(message::Content::Text("On my way".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn what_became_of_messages_is_what_grpc_would_give() {
+        let read = read(
+            "event: entry\ndata: {\"seq\":42,\"cursor\":\"5.42\",\"appended_at\":\
+             \"2026-11-23T07:30:00.5Z\",\"kind\":\"message\",\"message\":{\"message_id\":\"m\",\
+             \"conversation_id\":\"user:ann\",\"sender_id\":\"ann\",\"tombstone\":\"DELETED\"}}\n\n\
+             event: entry\ndata: {\"seq\":43,\"cursor\":\"5.43\",\"appended_at\":\
+             \"2026-11-23T07:30:00.5Z\",\"kind\":\"message_deleted\",\"message_deleted\":\
+             {\"message_id\":\"m\",\"conversation_id\":\"user:ann\",\"seq\":42}}\n\n\
+             event: entry\ndata: {\"seq\":44,\"cursor\":\"5.44\",\"appended_at\":\
+             \"2026-11-23T07:30:00.5Z\",\"kind\":\"read_receipt\",\"read_receipt\":\
+             {\"conversation_id\":\"user:ann\",\"seq\":40}}\n\n",
+        )
+        .await;
+        let kinds = read.into_iter().map(|event| match event {
+            Ok(Some(Event::Entry(entry))) => entry.kind.expect("it is known"),
+            other => panic!("{other:?}"),
+        });
+        let [Kind::Message(message), Kind::MessageDeleted(deleted), Kind::ReadReceipt(receipt)] =
+            &kinds.collect::<Vec<_>>()[..]
+        else {
+            panic!("other kinds");
+        };
+        assert_eq!((message.tombstone(), &message.content), (Tombstone::Deleted, &None));
+        assert_eq!((deleted.message_id.as_str(), deleted.seq), ("m", 42));
+        assert_eq!((receipt.conversation_id.as_str(), receipt.seq), ("user:ann", 40));
     }
 
     #[tokio::test]

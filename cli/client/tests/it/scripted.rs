@@ -220,6 +220,24 @@ impl MessageService for Messages {
     ) -> Answer<proto::ListHistoryResponse> {
         Err(Status::unimplemented("no test calls it"))
     }
+
+    async fn delete_message(
+        &self,
+        _: Request<proto::DeleteMessageRequest>,
+    ) -> Answer<proto::DeleteMessageResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn recall(&self, _: Request<proto::RecallRequest>) -> Answer<proto::RecallResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn mark_read(
+        &self,
+        _: Request<proto::MarkReadRequest>,
+    ) -> Answer<proto::MarkReadResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
 }
 
 struct Info;

@@ -125,6 +125,9 @@ impl Ledger {
         let Some(Kind::Message(message)) = &entry.kind else {
             return sightings.event(entry.seq);
         };
+        if message.tombstone != 0 {
+            return sightings.tombstone(entry.seq, &message.message_id);
+        }
         let send = text(message).and_then(|text| self.marks.read(text));
         sightings.message(entry.seq, send, &message.message_id);
         self.counts.deliveries += 1;

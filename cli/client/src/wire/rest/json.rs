@@ -3,7 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use imd_proto::v1::{self, EndReason, entry::Kind, message::Content, subscribe_response::Event};
+use imd_proto::v1::{
+    self, EndReason, Tombstone, entry::Kind, message::Content, subscribe_response::Event,
+};
 use prost_types::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -73,6 +75,10 @@ struct Entry {
     appended_at: String,
     message: Option<Message>,
     session_changed: Option<SessionChanged>,
+    read_mark: Option<ReadUpTo>,
+    read_receipt: Option<ReadUpTo>,
+    message_recalled: Option<MessageGone>,
+    message_deleted: Option<MessageGone>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +91,21 @@ struct Message {
     text: Option<String>,
     content_type: Option<String>,
     data: Option<String>,
+    #[serde(default)]
+    tombstone: String,
+}
+
+#[derive(Deserialize)]
+struct ReadUpTo {
+    conversation_id: String,
+    seq: i64,
+}
+
+#[derive(Deserialize)]
+struct MessageGone {
+    message_id: String,
+    conversation_id: String,
+    seq: i64,
 }
 
 #[derive(Deserialize)]
@@ -240,13 +261,21 @@ impl From<Retention> for v1::Retention {
 
 impl From<Entry> for v1::Entry {
     fn from(entry: Entry) -> Self {
-        let message = entry.message.map(|message| Kind::Message(message.into()));
-        let changed = entry.session_changed.map(|changed| Kind::SessionChanged(changed.into()));
         Self {
             seq: entry.seq,
-            cursor: entry.cursor,
+            cursor: entry.cursor.clone(),
             appended_at: timestamp(&entry.appended_at),
-            kind: message.or(changed),
+            kind: entry.kind(),
+        }
+    }
+}
+
+/// One that is not known here stands for the first: what matters is that there is one.
+fn tombstone(name: &str) -> Tombstone {
+    match name {
+        "" => Tombstone::Unspecified,
+        name => {
+            Tombstone::from_str_name(&format!("TOMBSTONE_{name}")).unwrap_or(Tombstone::Recalled)
         }
     }
 }
@@ -257,6 +286,30 @@ impl From<SessionChanged> for v1::SessionChanged {
             started: changed.started.map(Into::into),
             ended: changed.ended.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl Entry {
+    /// What it is; none when that is not known here.
+    fn kind(self) -> Option<Kind> {
+        if let Some(message) = self.message {
+            return Some(Kind::Message(message.into()));
+        }
+        if let Some(changed) = self.session_changed {
+            return Some(Kind::SessionChanged(changed.into()));
+        }
+        if let Some(ReadUpTo { conversation_id, seq }) = self.read_mark {
+            return Some(Kind::ReadMark(v1::ReadMark { conversation_id, seq }));
+        }
+        if let Some(ReadUpTo { conversation_id, seq }) = self.read_receipt {
+            return Some(Kind::ReadReceipt(v1::ReadReceipt { conversation_id, seq }));
+        }
+        if let Some(MessageGone { message_id, conversation_id, seq }) = self.message_recalled {
+            let recalled = v1::MessageRecalled { message_id, conversation_id, seq };
+            return Some(Kind::MessageRecalled(recalled));
+        }
+        let MessageGone { message_id, conversation_id, seq } = self.message_deleted?;
+        Some(Kind::MessageDeleted(v1::MessageDeleted { message_id, conversation_id, seq }))
     }
 }
 
@@ -273,6 +326,7 @@ impl From<Message> for v1::Message {
             sender_id: message.sender_id,
             client_message_id: message.client_message_id,
             content: message.text.map(Content::Text).or(typed),
+            tombstone: tombstone(&message.tombstone).into(),
         }
     }
 }

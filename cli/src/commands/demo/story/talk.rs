@@ -124,6 +124,7 @@ pub(super) async fn say(
             sender_id: sender_id.clone(),
             client_message_id: if own { client_message_id.clone() } else { String::new() },
             content: Some(Content::Text(text.to_owned())),
+            tombstone: 0,
         });
         if entry.kind.as_ref() != Some(&due) || own && entry.seq != ack.seq {
             return Err(terminal.fault(&format!("sees {entry:?}, not {due:?} as in {ack:?}")));
