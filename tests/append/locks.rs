@@ -123,7 +123,7 @@ async fn i7_lanes_of_two_nodes_that_share_all_their_users_never_deadlock() {
 }
 
 /// How many deadlocks the database has seen. A connection tells of its own when it ends.
-async fn deadlocks(database: &Database) -> i64 {
+pub(crate) async fn deadlocks(database: &Database) -> i64 {
     let sql = database.sql().await;
     eventually("the lanes have gone", async || {
         let others = "SELECT count(*) FROM pg_stat_activity

@@ -1,7 +1,7 @@
 //! The hot path below the contract: how batches lock, and what they refuse.
 
 mod batch;
-mod locks;
+pub(crate) mod locks;
 
 use imd::{
     model::{Content, SessionId, UserId, UserNo},
@@ -62,8 +62,9 @@ fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text: &str) -> A
     }
 }
 
-/// Panics unless every timeline is dense and ends where its counter says; how many entries there are.
-async fn assert_dense(database: &Database) -> i64 {
+/// Panics unless every timeline is dense, ends where its counter says and counts its messages at each
+/// entry; how many entries there are.
+pub(crate) async fn assert_dense(database: &Database) -> i64 {
     let sql = database.sql().await;
     let uneven = "
         SELECT t.owner, t.last_seq, t.last_message_no, count(e.seq), min(e.seq), max(e.seq), max(e.message_no)
@@ -74,5 +75,13 @@ async fn assert_dense(database: &Database) -> i64 {
             OR count(e.seq) FILTER (WHERE e.kind = 1) <> t.last_message_no";
     let uneven = sql.query(uneven, &[]).await.expect("the timelines");
     assert!(uneven.is_empty(), "{uneven:?}");
+    let miscounted = "
+        SELECT owner, seq, message_no, messages
+        FROM (SELECT owner, seq, message_no,
+                  count(*) FILTER (WHERE kind = 1) OVER (PARTITION BY owner ORDER BY seq) AS messages
+              FROM entries) e
+        WHERE message_no <> messages";
+    let miscounted = sql.query(miscounted, &[]).await.expect("the entries");
+    assert!(miscounted.is_empty(), "{miscounted:?}");
     sql.query_one("SELECT count(*) FROM entries", &[]).await.expect("a number").get(0)
 }

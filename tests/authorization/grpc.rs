@@ -24,6 +24,7 @@ use crate::support::{
     grpc::{channel, with_bearer},
     node::ADMIN_KEY,
     terminal::Terminal,
+    types::Sent,
 };
 
 /// A call with a request that is valid as far as that does not depend on who asks.
@@ -80,8 +81,9 @@ async fn make<T: Message + 'static>(
     Ok(())
 }
 
-/// Every call there is, for `ann` on a phone and a pc. Those that end something come last.
-fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
+/// Every call there is, for `ann` on a phone and a pc, with a note to herself. Those that end something
+/// come last.
+fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     let ann = || "ann".to_owned();
     let send = v1::SendRequest {
         to: Some(send_request::To::UserId(ann())),
@@ -102,6 +104,9 @@ fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
     let refresh = v1::RefreshRequest { refresh_token: phone.refresh_token.clone() };
     let history =
         v1::ListHistoryRequest { conversation_id: "user:ann".to_owned(), ..Default::default() };
+    let mark = v1::MarkReadRequest { conversation_id: "user:ann".to_owned(), seq: note.seq };
+    let recall = v1::RecallRequest { message_id: note.message_id.clone() };
+    let delete = v1::DeleteMessageRequest { conversation_id: "user:ann".to_owned(), seq: note.seq };
     let end = v1::EndMySessionRequest { session_id: pc.session_id().to_owned() };
     let create = v1::CreateUserRequest {
         user_id: Uuid::new_v4().to_string(),
@@ -136,6 +141,9 @@ fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
             v1::ListConversationsRequest::default(),
         ),
         Call::new("/im.v1.MessageService/ListHistory", User, history),
+        Call::new("/im.v1.MessageService/MarkRead", User, mark),
+        Call::new("/im.v1.MessageService/Recall", User, recall),
+        Call::new("/im.v1.MessageService/DeleteMessage", User, delete),
         Call::new("/im.v1.AdminService/CreateUser", Admin, create),
         Call::new("/im.v1.AdminService/ListUsers", Admin, v1::ListUsersRequest::default()),
         Call::new("/im.v1.AdminService/GetUser", Admin, v1::GetUserRequest { user_id: ann() }),
@@ -173,7 +181,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
-    let calls = calls(&phone, &pc);
+    let note = phone.say("ann", "a note").await;
+    let calls = calls(&phone, &pc, &note);
     (imd, phone, calls)
 }
 

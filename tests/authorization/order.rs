@@ -13,6 +13,9 @@ on_both_transports! {
     a_stranger_is_told_nothing_else,
 }
 
+/// A message id of a user that there is not.
+const NOBODYS: &str = "AAAAAAAAJw8AAAAAAAAAAQ";
+
 /// Calls that are wrong in other ways, too; how each was refused.
 async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)> {
     let no_text = Outgoing { content: None, ..Outgoing::text("ann", "") };
@@ -31,6 +34,13 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
         refused("list from nowhere", api.conversations(token, 0, "nowhere").await.err()),
         refused("read with no user", api.history(token, "user:", 0, "").await.err()),
         refused("read with nobody", api.history(token, "user:nobody", 0, "").await.err()),
+        refused("mark no place", api.mark_read(token, "user:ann", 0).await.err()),
+        refused("mark what is not there", api.mark_read(token, "user:ann", 999).await.err()),
+        refused("mark with nobody", api.mark_read(token, "user:nobody", 1).await.err()),
+        refused("recall no message", api.recall(token, "no-id").await.err()),
+        refused("recall another's", api.recall(token, NOBODYS).await.err()),
+        refused("delete with nobody", api.delete_message(token, "user:nobody", 1).await.err()),
+        refused("delete no message", api.delete_message(token, "user:ann", 1).await.err()),
         refused("read from nowhere", api.history(token, "user:ann", 0, "nowhere").await.err()),
     ]
 }

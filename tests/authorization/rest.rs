@@ -16,6 +16,7 @@ use crate::support::{
     cluster::{Cluster, PASSWORD},
     failure::Failure,
     terminal::Terminal,
+    types::Sent,
 };
 
 /// An operation with a request that is valid as far as that does not depend on who asks.
@@ -65,8 +66,9 @@ impl Operation {
     }
 }
 
-/// Every operation there is, for `ann` on a phone and a pc. Those that end something come last.
-fn operations(phone: &Terminal, pc: &Terminal) -> Vec<Operation> {
+/// Every operation there is, for `ann` on a phone and a pc, with a note to herself. Those that end
+/// something come last.
+fn operations(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Operation> {
     let login = json!({
         "user_id": "ann",
         "password": PASSWORD,
@@ -79,6 +81,7 @@ fn operations(phone: &Terminal, pc: &Terminal) -> Vec<Operation> {
         "text": "a note",
     });
     let messages = "/v1/conversations/{conversation_id}/messages";
+    let message = "/v1/conversations/{conversation_id}/messages/{seq}";
     vec![
         Operation::new(Method::GET, "/healthz", Anyone),
         Operation::new(Method::GET, "/readyz", Anyone),
@@ -91,6 +94,14 @@ fn operations(phone: &Terminal, pc: &Terminal) -> Vec<Operation> {
         Operation::new(Method::GET, "/v1/timeline", User),
         Operation::new(Method::GET, "/v1/conversations", User),
         Operation::new(Method::GET, messages, User).with("{conversation_id}", "user:ann"),
+        Operation::new(Method::POST, "/v1/conversations/{conversation_id}/read", User)
+            .with("{conversation_id}", "user:ann")
+            .body(json!({ "seq": note.seq })),
+        Operation::new(Method::POST, "/v1/messages/{message_id}/recall", User)
+            .with("{message_id}", &note.message_id),
+        Operation::new(Method::DELETE, message, User)
+            .with("{conversation_id}", "user:ann")
+            .with("{seq}", &note.seq.to_string()),
         Operation::new(Method::DELETE, "/v1/sessions/{session_id}", User)
             .with("{session_id}", pc.session_id()),
         Operation::new(Method::POST, "/v1/logout", User),
@@ -101,7 +112,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     let imd = Cluster::start(Transport::Rest).await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
-    let operations = operations(&phone, &pc);
+    let note = phone.say("ann", "a note").await;
+    let operations = operations(&phone, &pc, &note);
     (imd, phone, operations)
 }
 

@@ -21,6 +21,7 @@ on_both_transports! {
     a_user_reads_its_own_conversations_only,
     a_user_follows_its_own_timeline_only,
     a_client_message_id_tells_nothing_of_anothers,
+    a_stranger_cannot_touch_what_others_said,
 }
 
 async fn a_user_reads_its_own_conversations_only(imd: Cluster) {
@@ -57,9 +58,30 @@ async fn a_client_message_id_tells_nothing_of_anothers(imd: Cluster) {
     let guess = crate::support::api::Outgoing {
         to: Some("bob".to_owned()),
         client_message_id: secret.client_message_id.clone().expect("ann's own"),
-        content: Some(secret.content.clone()),
+        content: secret.content.clone(),
     };
     let sent = carol.send(&guess).await.expect("a message of carol's own");
     assert!(!sent.duplicate);
     assert_ne!(sent.message_id, secret.message_id);
+}
+
+async fn a_stranger_cannot_touch_what_others_said(imd: Cluster) {
+    let (ann, bob, carol) = scene(&imd).await;
+    let before = (ann.timeline().await, bob.timeline().await, carol.timeline().await);
+    let of_ann = before.0.last().expect("a secret");
+    let refused = [
+        carol.recall(&of_ann.message().message_id).await.expect_err("ann's"),
+        bob.recall(&of_ann.message().message_id).await.expect_err("ann's, though bob has it"),
+        carol.recall("AAAAAAAAJw8AAAAAAAAAAQ").await.expect_err("nobody's"),
+        carol.delete("ann", of_ann.seq).await.expect_err("not carol's"),
+        carol.delete("ann", 1).await.expect_err("a login"),
+    ];
+    assert_eq!(refused[0].code, "message_not_found");
+    assert!(refused.iter().all(|other| *other == refused[0]), "one answer for all: {refused:?}");
+    assert_eq!(carol.mark_read("ann", 1).await, Ok(0), "carol has nothing to read there");
+    assert_eq!(
+        (ann.timeline().await, bob.timeline().await, carol.timeline().await),
+        before,
+        "nothing has changed for anybody"
+    );
 }

@@ -80,6 +80,9 @@ async fn follow(
 
 fn see(sightings: &mut Sightings, entry: &Entry, marks: &Marks) {
     match &entry.kind {
+        Some(Kind::Message(message)) if message.tombstone != 0 => {
+            sightings.tombstone(entry.seq, &message.message_id);
+        }
         Some(Kind::Message(message)) => {
             let send = match &message.content {
                 Some(Content::Text(text)) => marks.read(text),

@@ -16,6 +16,7 @@
 
 mod append;
 mod buses;
+mod changes;
 mod chaos;
 mod drain;
 mod follower;

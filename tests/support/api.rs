@@ -101,4 +101,8 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<HistoryPage>;
+    /// Where the mark stands now.
+    async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64>;
+    async fn recall(&self, token: &str, message_id: &str) -> Result<()>;
+    async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()>;
 }

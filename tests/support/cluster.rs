@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use imd::{
+    config::Settings,
     model::UserId,
     store::{Audit, Store},
 };
@@ -51,7 +52,15 @@ impl Cluster {
 
     /// One more node on the database, and a client of it.
     pub(crate) async fn start_node(&self) -> (Node, Arc<dyn Api>) {
-        let node = Node::start(&self.database).await;
+        self.start_node_with(|_| ()).await
+    }
+
+    /// One more node, with other settings than those of the tests.
+    pub(crate) async fn start_node_with(
+        &self,
+        change: impl FnOnce(&mut Settings),
+    ) -> (Node, Arc<dyn Api>) {
+        let node = Node::start_with(&self.database, change).await;
         let api = node.api(self.transport);
         (node, api)
     }

@@ -79,6 +79,8 @@ impl Api for Grpc {
             terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),
             max_body_bytes: info.max_body_bytes.try_into().expect("a size"),
             heartbeat_interval: info.heartbeat_interval.try_into().expect("a duration"),
+            recall_window: info.recall_window.try_into().expect("a duration"),
+            read_receipts: info.read_receipts,
         })
     }
 
@@ -185,6 +187,9 @@ impl Api for Grpc {
         let conversation = |conversation: v1::Conversation| Conversation {
             conversation_id: conversation.conversation_id,
             last_message: conversation.last_message.expect("a conversation has messages").into(),
+            read_seq: conversation.read_seq,
+            unread_count: conversation.unread_count.into(),
+            peer_read_seq: conversation.peer_read_seq,
         };
         Ok(ConversationPage {
             conversations: listed.conversations.into_iter().map(conversation).collect(),
@@ -216,5 +221,23 @@ impl Api for Grpc {
             next_page_token: listed.next_page_token,
             state: listed.state.expect("a history brings the state").into(),
         })
+    }
+
+    async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {
+        let request = v1::MarkReadRequest { conversation_id: conversation_id.to_owned(), seq };
+        let marked = self.messages().mark_read(with_bearer(token, request)).await?;
+        Ok(marked.into_inner().read_seq)
+    }
+
+    async fn recall(&self, token: &str, message_id: &str) -> Result<()> {
+        let request = v1::RecallRequest { message_id: message_id.to_owned() };
+        self.messages().recall(with_bearer(token, request)).await?;
+        Ok(())
+    }
+
+    async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {
+        let request = v1::DeleteMessageRequest { conversation_id: conversation_id.to_owned(), seq };
+        self.messages().delete_message(with_bearer(token, request)).await?;
+        Ok(())
     }
 }

@@ -16,7 +16,8 @@ use super::{
     failure::Failure,
     types::{
         Content, Conversation, ConversationPage, Entry, HistoryPage, HistoryTruncated, Info, Kind,
-        LoggedIn, Message, Sent, Session, SessionChanged, Stretch, TimelineState, Tokens,
+        LoggedIn, Message, MessageGone, ReadUpTo, Sent, Session, SessionChanged, Stretch,
+        TimelineState, Tokens,
     },
 };
 
@@ -155,6 +156,9 @@ impl Api for Rest {
         let conversation = |conversation: WireConversation| Conversation {
             conversation_id: conversation.conversation_id,
             last_message: conversation.last_message.into(),
+            read_seq: conversation.read_seq,
+            unread_count: conversation.unread_count,
+            peer_read_seq: conversation.peer_read_seq,
         };
         Ok(ConversationPage {
             conversations: listed.conversations.into_iter().map(conversation).collect(),
@@ -179,6 +183,23 @@ impl Api for Rest {
             end: listed.end,
             state: listed.state,
         })
+    }
+
+    async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {
+        let path = format!("/v1/conversations/{conversation_id}/read");
+        let request = self.request(Method::POST, &path).bearer_auth(token);
+        let marked: WireMarked = json_of(request.json(&json!({ "seq": seq }))).await?;
+        Ok(marked.read_seq)
+    }
+
+    async fn recall(&self, token: &str, message_id: &str) -> Result<()> {
+        let request = self.request(Method::POST, &format!("/v1/messages/{message_id}/recall"));
+        answer(request.bearer_auth(token)).await.map(drop)
+    }
+
+    async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {
+        let path = format!("/v1/conversations/{conversation_id}/messages/{seq}");
+        answer(self.request(Method::DELETE, &path).bearer_auth(token)).await.map(drop)
     }
 }
 
@@ -212,6 +233,14 @@ struct WireConversations {
 struct WireConversation {
     conversation_id: String,
     last_message: WireEntry,
+    read_seq: i64,
+    unread_count: i64,
+    peer_read_seq: i64,
+}
+
+#[derive(Deserialize)]
+struct WireMarked {
+    read_seq: i64,
 }
 
 #[derive(Deserialize)]
@@ -232,6 +261,10 @@ struct WireEntry {
     kind: String,
     message: Option<WireMessage>,
     session_changed: Option<SessionChanged>,
+    read_mark: Option<ReadUpTo>,
+    read_receipt: Option<ReadUpTo>,
+    message_recalled: Option<MessageGone>,
+    message_deleted: Option<MessageGone>,
 }
 
 #[derive(Deserialize)]
@@ -243,6 +276,7 @@ struct WireMessage {
     text: Option<String>,
     content_type: Option<String>,
     data: Option<String>,
+    tombstone: Option<String>,
 }
 
 fn entries(wire: Vec<WireEntry>) -> Vec<Entry> {
@@ -251,12 +285,17 @@ fn entries(wire: Vec<WireEntry>) -> Vec<Entry> {
 
 impl From<WireEntry> for Entry {
     fn from(wire: WireEntry) -> Self {
-        let kind = match (wire.kind.as_str(), wire.message, wire.session_changed) {
-            ("message", Some(message), None) => Kind::Message(message.into()),
-            ("session_changed", None, Some(change)) => Kind::SessionChanged(change),
-            ("unknown", None, None) => Kind::Unknown,
-            (kind, message, _) => panic!("{kind} with message: {}", message.is_some()),
-        };
+        let members = [
+            ("message", wire.message.map(|message| Kind::Message(message.into()))),
+            ("session_changed", wire.session_changed.map(Kind::SessionChanged)),
+            ("read_mark", wire.read_mark.map(Kind::ReadMark)),
+            ("read_receipt", wire.read_receipt.map(Kind::ReadReceipt)),
+            ("message_recalled", wire.message_recalled.map(Kind::MessageRecalled)),
+            ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
+        ];
+        let mut given = members.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
+        let (name, kind) = given.next().unwrap_or(("unknown", Kind::Unknown));
+        assert!(wire.kind == name && given.next().is_none(), "{} with {kind:?}", wire.kind);
         Self { seq: wire.seq, cursor: wire.cursor, appended_at: wire.appended_at, kind }
     }
 }
@@ -264,18 +303,22 @@ impl From<WireEntry> for Entry {
 impl From<WireMessage> for Message {
     fn from(wire: WireMessage) -> Self {
         let content = match (wire.text, wire.content_type, wire.data) {
-            (Some(text), None, None) => Content::Text(text),
+            (None, None, None) => None,
+            (Some(text), None, None) => Some(Content::Text(text)),
             (None, Some(content_type), Some(data)) => {
-                Content::Data { content_type, data: BASE64_STANDARD.decode(data).expect("base64") }
+                let data = BASE64_STANDARD.decode(data).expect("base64");
+                Some(Content::Data { content_type, data })
             }
             other => panic!("not one content: {other:?}"),
         };
+        assert_ne!(content.is_some(), wire.tombstone.is_some(), "content or a tombstone");
         Self {
             message_id: wire.message_id,
             conversation_id: wire.conversation_id,
             sender_id: wire.sender_id,
             client_message_id: wire.client_message_id,
             content,
+            tombstone: wire.tombstone,
         }
     }
 }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::{
     api::{Api, Outgoing, Result},
     feed::Feed,
-    types::{HistoryPage, LoggedIn, Sent, Session, Stretch},
+    types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch},
 };
 
 #[derive(Clone)]
@@ -67,6 +67,35 @@ impl Terminal {
 
     pub(crate) async fn pull(&self, after: &str) -> Result<Stretch> {
         self.api.pull(&self.token, after, 500).await
+    }
+
+    /// All that can be had of the timeline, which must be no more than a pull brings.
+    pub(crate) async fn timeline(&self) -> Vec<Entry> {
+        let stretch = self.pull("").await.expect("the timeline");
+        assert!(stretch.entries.last().is_none_or(|last| last.seq == stretch.state.last_seq));
+        stretch.entries
+    }
+
+    /// Marks the conversation with `peer` as read up to `seq`; where the mark stands now.
+    pub(crate) async fn mark_read(&self, peer: &str, seq: i64) -> Result<i64> {
+        self.api.mark_read(&self.token, &format!("user:{peer}"), seq).await
+    }
+
+    pub(crate) async fn recall(&self, message_id: &str) -> Result<()> {
+        self.api.recall(&self.token, message_id).await
+    }
+
+    /// Deletes the own copy of a message in the conversation with `peer`.
+    pub(crate) async fn delete(&self, peer: &str, seq: i64) -> Result<()> {
+        self.api.delete_message(&self.token, &format!("user:{peer}"), seq).await
+    }
+
+    /// The conversation with `peer`, which must be on the first page of the list.
+    pub(crate) async fn conversation(&self, peer: &str) -> Conversation {
+        let listed = self.api.conversations(&self.token, 0, "").await.expect("a page");
+        let id = format!("user:{peer}");
+        let found = listed.conversations.into_iter().find(|c| c.conversation_id == id);
+        found.unwrap_or_else(|| panic!("{} has no conversation with {peer}", self.user_id))
     }
 
     pub(crate) async fn sessions(&self) -> Result<Vec<Session>> {

@@ -82,7 +82,37 @@ pub(crate) struct Message {
     pub(crate) sender_id: String,
     /// Only in the sender's own timeline.
     pub(crate) client_message_id: Option<String>,
-    pub(crate) content: Content,
+    /// `None` in a tombstone.
+    pub(crate) content: Option<Content>,
+    /// `RECALLED` …
+    pub(crate) tombstone: Option<String>,
+}
+
+impl Message {
+    /// Whether it is the same message, one of them perhaps from before it was gone.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let gone = |message: &Self| Self {
+            content: None,
+            tombstone: Some(String::new()),
+            ..message.clone()
+        };
+        self == other || self.tombstone != other.tombstone && gone(self) == gone(other)
+    }
+}
+
+/// How far a conversation has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct ReadUpTo {
+    pub(crate) conversation_id: String,
+    pub(crate) seq: i64,
+}
+
+/// A message that was recalled or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct MessageGone {
+    pub(crate) message_id: String,
+    pub(crate) conversation_id: String,
+    pub(crate) seq: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -95,6 +125,10 @@ pub(crate) struct SessionChanged {
 pub(crate) enum Kind {
     Message(Message),
     SessionChanged(SessionChanged),
+    ReadMark(ReadUpTo),
+    ReadReceipt(ReadUpTo),
+    MessageRecalled(MessageGone),
+    MessageDeleted(MessageGone),
     Unknown,
 }
 
@@ -110,7 +144,7 @@ impl Entry {
     pub(crate) fn as_message(&self) -> Option<&Message> {
         match &self.kind {
             Kind::Message(message) => Some(message),
-            Kind::SessionChanged(_) | Kind::Unknown => None,
+            _ => None,
         }
     }
 
@@ -122,8 +156,8 @@ impl Entry {
     /// The text of the message that it is; panics when it is none.
     pub(crate) fn text(&self) -> &str {
         match &self.message().content {
-            Content::Text(text) => text,
-            Content::Data { .. } => panic!("{self:?} is no text"),
+            Some(Content::Text(text)) => text,
+            _ => panic!("{self:?} is no text"),
         }
     }
 
@@ -131,7 +165,7 @@ impl Entry {
     pub(crate) fn session_changed(&self) -> &SessionChanged {
         match &self.kind {
             Kind::SessionChanged(change) => change,
-            Kind::Message(_) | Kind::Unknown => panic!("{self:?} is no change of sessions"),
+            _ => panic!("{self:?} is no change of sessions"),
         }
     }
 }
@@ -186,6 +220,9 @@ pub(crate) struct Stretch {
 pub(crate) struct Conversation {
     pub(crate) conversation_id: String,
     pub(crate) last_message: Entry,
+    pub(crate) read_seq: i64,
+    pub(crate) unread_count: i64,
+    pub(crate) peer_read_seq: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -212,6 +249,9 @@ pub(crate) struct Info {
     pub(crate) max_body_bytes: usize,
     /// In seconds.
     pub(crate) heartbeat_interval: u64,
+    /// In seconds.
+    pub(crate) recall_window: u64,
+    pub(crate) read_receipts: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

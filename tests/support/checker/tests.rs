@@ -42,7 +42,8 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         conversation_id: format!("user:{peer}"),
         sender_id: "ann".to_owned(),
         client_message_id: client_message_id.map(str::to_owned),
-        content: Content::Text(text.to_owned()),
+        content: Some(Content::Text(text.to_owned())),
+        tombstone: None,
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

@@ -4,8 +4,8 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, Retention, Session,
-    SessionChanged, SessionEnd, TimelineState, Tokens,
+    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, MessageGone, ReadUpTo,
+    Retention, Session, SessionChanged, SessionEnd, TimelineState, Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -77,6 +77,20 @@ impl From<v1::Entry> for Entry {
                 started: change.started.map(Into::into),
                 ended: all(change.ended),
             }),
+            Some(v1::entry::Kind::ReadMark(v1::ReadMark { conversation_id, seq })) => {
+                Kind::ReadMark(ReadUpTo { conversation_id, seq })
+            }
+            Some(v1::entry::Kind::ReadReceipt(v1::ReadReceipt { conversation_id, seq })) => {
+                Kind::ReadReceipt(ReadUpTo { conversation_id, seq })
+            }
+            Some(v1::entry::Kind::MessageRecalled(gone)) => {
+                let v1::MessageRecalled { message_id, conversation_id, seq } = gone;
+                Kind::MessageRecalled(MessageGone { message_id, conversation_id, seq })
+            }
+            Some(v1::entry::Kind::MessageDeleted(gone)) => {
+                let v1::MessageDeleted { message_id, conversation_id, seq } = gone;
+                Kind::MessageDeleted(MessageGone { message_id, conversation_id, seq })
+            }
             None => Kind::Unknown,
         };
         Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }
@@ -86,18 +100,24 @@ impl From<v1::Entry> for Entry {
 impl From<v1::Message> for Message {
     fn from(message: v1::Message) -> Self {
         use v1::message::Content as Wire;
-        let content = match message.content.expect("a message has content") {
+        let tombstone = match message.tombstone() {
+            v1::Tombstone::Unspecified => None,
+            tombstone => Some(name(tombstone.as_str_name(), "TOMBSTONE_")),
+        };
+        assert_ne!(message.content.is_some(), tombstone.is_some(), "content or a tombstone");
+        let content = message.content.map(|content| match content {
             Wire::Text(text) => Content::Text(text),
             Wire::Data(typed) => {
                 Content::Data { content_type: typed.content_type, data: typed.data.into() }
             }
-        };
+        });
         Self {
             message_id: message.message_id,
             conversation_id: message.conversation_id,
             sender_id: message.sender_id,
             client_message_id: non_empty(message.client_message_id),
             content,
+            tombstone,
         }
     }
 }
