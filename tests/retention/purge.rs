@@ -14,6 +14,7 @@ use crate::support::{
 on_both_transports! {
     what_has_been_purged_never_comes_back,
     an_emptied_timeline_goes_on_where_it_was,
+    i8_what_its_owner_had_deleted_is_no_history_lost,
 }
 
 /// A cluster that purges at once what is hidden.
@@ -181,6 +182,23 @@ async fn an_emptied_timeline_goes_on_where_it_was(imd: Cluster) {
     imd.admin().set_limits("ann", None, Some(1)).await.expect("limits");
     ann.say("ann", "one more").await;
     assert_eq!(ann.pull("").await.expect("the timeline").state.floor, 8, "the count goes on, too");
+}
+
+async fn i8_what_its_owner_had_deleted_is_no_history_lost(imd: Cluster) {
+    let imd = restarted_impatient(imd).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.users(["bob", "carol"]).await;
+    let sent = ann.say("bob", "never mind").await;
+    ann.mark_read("bob", sent.seq).await.expect("marked");
+    ann.delete("bob", sent.seq).await.expect("deleted");
+    ann.say("carol", "hello").await;
+    imd.admin().set_limits("ann", None, Some(0)).await.expect("limits");
+    assert_eq!(deleted(&imd.admin().purge().await.expect("a purge")), (1, 5));
+    imd.admin().set_tier("ann", "unlimited").await.expect("no limit any more");
+    for (peer, end) in [("bob", "BEGINNING"), ("carol", "RETENTION_LIMIT")] {
+        let page = ann.history(peer, 0, "").await.expect("a page");
+        assert_eq!((page.entries.len(), page.end.as_deref()), (0, Some(end)), "{peer}");
+    }
 }
 
 /// The cluster with a node that purges at once in the place of its own.

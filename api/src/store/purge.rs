@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::NoTls;
 
-use super::{Store, timelines::no_timeline};
+use super::{Store, conversations::IN_CONVERSATION, timelines::no_timeline};
 use crate::model::{Result, UserNo};
 
 /// Held by the one node that purges. Any fixed number.
@@ -110,13 +110,17 @@ impl Store {
         if to <= purged_to {
             return Ok(PurgedBatch::default());
         }
+        // A conversation loses nothing by an event about it, nor by what its owner had deleted.
         tx.execute(
-            "WITH gone AS (
-                 DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3 RETURNING conversation
-             )
-             INSERT INTO purged_conversations (owner, conversation)
-             SELECT DISTINCT $1::bigint, conversation FROM gone WHERE conversation IS NOT NULL
-             ON CONFLICT DO NOTHING",
+            &format!(
+                "WITH gone AS (
+                     DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
+                     RETURNING conversation, kind, tombstone
+                 )
+                 INSERT INTO purged_conversations (owner, conversation)
+                 SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}
+                 ON CONFLICT DO NOTHING"
+            ),
             &[&owner.0, &purged_to, &to],
         )
         .await?;
