@@ -26,7 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PageQuery {
-    /// The most items to return: 50 when absent or 0; more than 200 counts as 200.
+    /// The most items to return: 50 when absent or 0; more than 200 messages or 1,000 conversations
+    /// counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
     page_size: i32,

@@ -29,7 +29,7 @@ impl Service {
         page_token: &str,
     ) -> Result<Page<Conversation>> {
         let caller = self.authenticate(token).await?;
-        let size = PageSize::parse("page_size", page_size, 50, 200)?;
+        let size = PageSize::parse("page_size", page_size, 50, 1000)?;
         let scope = format!("conversations/{}", caller.user_no.0);
         let before = self.read_place(&scope, page_token)?;
         let mut items = self.store.conversations(caller.user_no, before, size.get() + 1).await?;
