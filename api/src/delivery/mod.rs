@@ -89,7 +89,11 @@ impl Delivery {
         tasks.spawn(announcer.stopped().run_until_cancelled_owned(teller.run()));
         let login_points = LoginPoints::start(store.clone(), control.clone(), node_no, &tasks);
         let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
-            store.append_connection(settings.bugs.count_outside_transaction)
+            let connection = store.append_connection();
+            if settings.bugs.count_outside_transaction {
+                return connection.without_transactions();
+            }
+            connection
         });
         let node = node::Node {
             store: control,

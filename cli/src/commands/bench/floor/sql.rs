@@ -12,44 +12,11 @@ const TABLES: &str = include_str!("../../../../../migrations/V1__init.sql");
 pub(super) const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off \
      -c enable_seqscan=off -c plan_cache_mode=force_generic_plan";
 
-/// Takes the places of a batch.
-pub(super) const COUNT: &str = "\
-    UPDATE timelines t
-    SET last_seq = t.last_seq + o.entries, last_message_no = t.last_message_no + o.entries,
-        last_at = greatest(t.last_at, now())
-    FROM unnest($1::bigint[], $2::bigint[]) o (owner, entries)
-    WHERE t.owner = o.owner
-    RETURNING t.owner, t.epoch, t.last_seq, t.last_message_no, t.last_at";
-
-/// Finds what must not be appended.
-pub(super) const CHECK: &str = "\
-    SELECT i.item, s.session_id, s.ended_at, s.end_reason, s.ended_by_type, s.ended_by_device_name,
-        s.end_note, t.epoch, e.seq, e.conversation, e.content_hash, e.appended_at, e.copies
-    FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::uuid[])
-        i (item, sender, session_id, client_message_id)
-    LEFT JOIN sessions s ON s.user_no = i.sender AND s.session_id = i.session_id
-    LEFT JOIN timelines t ON t.owner = i.sender
-    LEFT JOIN entries e ON e.owner = i.sender AND e.client_message_id = i.client_message_id
-    WHERE s.session_id IS NULL OR s.ended_at IS NOT NULL OR e.seq IS NOT NULL";
-
-/// Fills the places.
-pub(super) const INSERT: &str = "\
-    INSERT INTO entries (owner, seq, conversation, sender, sender_seq, message_no, appended_at, kind,
-        client_message_id, content_hash, copies, content_type, body)
-    SELECT c.owner, c.seq, c.conversation, i.sender, i.sender_seq, c.message_no, c.appended_at, 1,
-        c.client_message_id, c.content_hash, c.copies, i.content_type, i.body
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[],
-                $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[],
-                $9::uuid[], $10::bytea[], $11::text[], $12::bytea[])
-        i (sender, sender_seq, sender_message_no, sender_at,
-           recipient, recipient_seq, recipient_message_no, recipient_at,
-           client_message_id, content_hash, content_type, body)
-    CROSS JOIN LATERAL (VALUES
-        (i.sender, i.sender_seq, i.recipient, i.sender_message_no, i.sender_at, i.client_message_id,
-         i.content_hash, CASE WHEN i.recipient_seq IS NOT NULL THEN ARRAY[i.recipient, i.recipient_seq] END),
-        (i.recipient, i.recipient_seq, i.sender, i.recipient_message_no, i.recipient_at, NULL, NULL, NULL)
-    ) c (owner, seq, conversation, message_no, appended_at, client_message_id, content_hash, copies)
-    WHERE c.seq IS NOT NULL";
+/// The statements of a batch: imd's own files, since a comparison with anything but what imd really does
+/// would be worth nothing.
+pub(super) const COUNT: &str = include_str!("../../../../../api/src/store/append/count.sql");
+pub(super) const CHECK: &str = include_str!("../../../../../api/src/store/append/check.sql");
+pub(super) const INSERT: &str = include_str!("../../../../../api/src/store/append/insert.sql");
 
 /// Makes the schema, with an empty timeline and a live session for each user.
 pub(super) async fn make_tables(client: &Client, sessions: &[Uuid]) -> Result<(), Error> {

@@ -1,0 +1,197 @@
+//! The hot path: appending a batch of messages to all the timelines concerned, in one transaction of
+//! two round trips.
+
+mod places;
+mod session;
+mod verdicts;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use metrics::counter;
+use time::OffsetDateTime;
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
+
+use self::session::{Attempt, Session};
+use super::Store;
+use crate::{
+    model::{
+        Content, ContentHash, Cursor, Entry, Error, MessageId, Result, SessionId, UserId, UserNo,
+    },
+    telemetry,
+};
+
+pub use self::session::LANE_SETTINGS;
+
+/// For how long a batch is run again after a failure that is nobody's fault.
+const RETRY_FOR: Duration = Duration::from_secs(5);
+
+/// The first pause before running a batch again; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A message to append.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// Who sends it.
+    pub sender: UserNo,
+    /// The same, by id.
+    pub sender_id: UserId,
+    /// The session it is sent from, which must be live.
+    pub session_id: SessionId,
+    /// To whom; the sender for a note to oneself.
+    pub recipient: UserNo,
+    /// The same, by id.
+    pub recipient_id: UserId,
+    /// The id that its sender gave it.
+    pub client_message_id: Uuid,
+    /// What it says.
+    pub content: Content,
+    /// [`Content::hash`] of it.
+    pub content_hash: ContentHash,
+}
+
+/// A message that stands in every participant's timeline.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The place in the sender's timeline.
+    pub cursor: Cursor,
+    /// When it was appended there.
+    pub appended_at: OffsetDateTime,
+    /// Whether it stood there before.
+    pub duplicate: bool,
+    /// The places of all copies.
+    pub places: Vec<(UserNo, i64)>,
+    /// The entries that this append made; none for a duplicate.
+    pub entries: Vec<(UserNo, Arc<Entry>)>,
+}
+
+impl Append {
+    /// Whose timelines it goes to.
+    fn owners(&self) -> impl Iterator<Item = UserNo> {
+        let other = (self.recipient != self.sender).then_some(self.recipient);
+        std::iter::once(self.sender).chain(other)
+    }
+}
+
+/// A connection of its own for one lane of appends.
+pub struct AppendConnection {
+    store: Store,
+    session: Option<Session>,
+    begin: &'static str,
+}
+
+impl Store {
+    /// A connection for appending. Connects at first use, and again when the connection is lost.
+    #[must_use]
+    pub fn append_connection(&self) -> AppendConnection {
+        AppendConnection { store: self.clone(), session: None, begin: "BEGIN" }
+    }
+}
+
+impl AppendConnection {
+    /// Plants a bug, for tests: nothing holds the statements together, each commits by itself.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_transactions(self) -> Self {
+        Self { begin: "", ..self }
+    }
+
+    /// Appends the batch and commits; the results stand in the order of the batch. Items that are
+    /// refused leave no trace, the others no gap. Ordered: an item's places come after those of the
+    /// items before it. A batch must not hold one (sender, `client_message_id`) twice.
+    ///
+    /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
+    /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`]; [`Error::Unavailable`] when it is
+    /// not known whether the batch was committed: to be sent again.
+    pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
+        let mut results: Vec<Option<Result<Appended>>> = vec![None; batch.len()];
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        // Whether an earlier attempt may have been committed.
+        let mut in_doubt = false;
+        loop {
+            let open: Vec<usize> = (0..batch.len()).filter(|&i| results[i].is_none()).collect();
+            if open.is_empty() {
+                break;
+            }
+            let items: Vec<&Append> = open.iter().map(|&i| &batch[i]).collect();
+            match self.attempt(&items, in_doubt).await {
+                Ok(Attempt::Committed(appended)) => {
+                    for (i, appended) in open.into_iter().zip(appended) {
+                        results[i] = Some(Ok(appended));
+                    }
+                }
+                Ok(Attempt::Refused(refused)) => {
+                    for (position, result) in refused {
+                        results[open[position]] = Some(result);
+                    }
+                }
+                Err(error) => {
+                    in_doubt |= error.code().is_none_or(is_shutdown);
+                    self.recover(&error).await;
+                    if began.elapsed() > RETRY_FOR || !worth_another_try(&error) {
+                        let error = Error::from(error);
+                        for i in open {
+                            results[i] = Some(Err(error.clone()));
+                        }
+                        break;
+                    }
+                    counter!(telemetry::BATCH_RETRIES).increment(1);
+                    tracing::debug!(%error, "running a batch again");
+                    tokio::time::sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+            }
+        }
+        results.into_iter().flatten().collect()
+    }
+
+    async fn attempt(
+        &mut self,
+        items: &[&Append],
+        in_doubt: bool,
+    ) -> Result<Attempt, tokio_postgres::Error> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => none.insert(Session::open(&self.store, self.begin).await?),
+        };
+        session.attempt(items, in_doubt).await
+    }
+
+    /// Leaves the failed transaction; drops the connection where that does not work.
+    async fn recover(&mut self, error: &tokio_postgres::Error) {
+        let Some(session) = &self.session else { return };
+        if error.is_closed() || session.roll_back().await.is_err() {
+            self.session = None;
+        }
+    }
+}
+
+/// Whether the server was on its way down.
+fn is_shutdown(code: &SqlState) -> bool {
+    code.code().starts_with("57P")
+}
+
+/// Whether a batch that failed so may succeed when it is run again as it is. That includes a lost
+/// connection: what was committed all the same is found by the check for duplicates.
+fn worth_another_try(error: &tokio_postgres::Error) -> bool {
+    const PASSING: [SqlState; 5] = [
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        SqlState::UNIQUE_VIOLATION,
+    ];
+    match error.code() {
+        Some(code) => PASSING.contains(code) || is_shutdown(code),
+        None => true,
+    }
+}
