@@ -47,6 +47,7 @@ fn main() -> anyhow::Result<()> {
     }
     let settings = load(&arguments.flags)?;
     start_log(&settings)?;
+    raise_file_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
 }
 
@@ -162,6 +163,15 @@ fn start_log(settings: &Settings) -> anyhow::Result<()> {
         LogFormat::Json => log.json().init(),
     }
     Ok(())
+}
+
+/// Every connection takes a file descriptor, and the limit that a process starts with is often 1,024: for
+/// the sake of programs that use `select`. It may be raised as far as the administrator allows.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
 }
 
 fn print_settings(settings: &Settings) -> anyhow::Result<()> {

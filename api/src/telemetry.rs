@@ -4,11 +4,14 @@ use std::sync::OnceLock;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
 
 use crate::model::Error;
 
 /// Messages appended, duplicates left out.
 pub const MESSAGES: &str = "imd_messages_appended_total";
+/// Lanes of the node.
+pub const LANES: &str = "imd_append_lanes";
 /// Messages in a batch.
 pub const BATCH_SIZE: &str = "imd_append_batch_size";
 /// How long a batch takes from its first statement to its commit.
@@ -28,10 +31,13 @@ pub const PURGED: &str = "imd_entries_purged_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
 
-/// The metrics of this process in Prometheus' text format. Counts from the first call on.
+/// The metrics of this process in Prometheus' text format, memory and processor time among them. Counts
+/// from the first call on.
 #[must_use]
 pub fn render_metrics() -> String {
-    recorder().render()
+    let recorder = recorder();
+    Collector::default().collect();
+    recorder.render()
 }
 
 /// Counts an error that goes to a client, and logs the cause of one that is a fault of our own: here
@@ -70,7 +76,9 @@ fn recorder() -> &'static PrometheusHandle {
 }
 
 fn describe() {
+    Collector::default().describe();
     describe_counter!(MESSAGES, Unit::Count, "Messages appended, duplicates left out");
+    describe_gauge!(LANES, Unit::Count, "Lanes of the node");
     describe_histogram!(BATCH_SIZE, Unit::Count, "Messages in a batch");
     describe_histogram!(
         BATCH_SECONDS,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -81,6 +81,7 @@ impl Lanes {
             tasks.spawn(lane.run(stop.clone()));
             queue
         };
+        gauge!(telemetry::LANES).set(u32::try_from(settings.lanes).unwrap_or(u32::MAX));
         Self { queues: (0..settings.lanes).map(start).collect(), stop }
     }
 
