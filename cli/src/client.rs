@@ -2,14 +2,17 @@
 
 use std::{error::Error as _, net::IpAddr, time::Duration};
 
+use http_body_util::BodyExt as _;
 use imd_proto::v1::admin_service_client::AdminServiceClient;
 use tonic::{
     Code, Request, Status, TimeoutExpired,
+    body::Body,
     metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, ClientTlsConfig, Endpoint, Uri},
 };
 use tonic_types::StatusExt as _;
+use tower::ServiceExt as _;
 
 use crate::{
     admin_key::AdminKey,
@@ -46,6 +49,7 @@ pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, InvalidMetadat
 pub(crate) struct Admin {
     /// The calls; their errors go through [`Admin::failure`].
     pub(crate) calls: AdminServiceClient<AuthorizedChannel>,
+    channel: Channel,
     server: Uri,
     key_origin: String,
 }
@@ -61,10 +65,25 @@ impl Admin {
         let key = AdminKey::find(args.admin_key_file.as_deref(), profile, &server)?;
         let channel = connect(&server, args.timeout).await?;
         Ok(Self {
-            calls: AdminServiceClient::with_interceptor(channel, Bearer(key.bearer)),
+            calls: AdminServiceClient::with_interceptor(channel.clone(), Bearer(key.bearer)),
+            channel,
             server,
             key_origin: key.origin,
         })
+    }
+
+    /// The metrics of the node, in Prometheus' text format.
+    pub(crate) async fn metrics(&self) -> Result<String, Error> {
+        let unreachable = |cause| Error::Unreachable { server: display(&self.server), cause };
+        let request = http::Request::get("/metrics").body(Body::empty()).expect("a path is a URL");
+        let answer = self.channel.clone().oneshot(request).await;
+        let answer = answer.map_err(|error| unreachable(root_cause(&error)))?;
+        if !answer.status().is_success() {
+            return Err(unreachable(format!("{} where metrics should be", answer.status())));
+        }
+        let body = answer.into_body().collect().await;
+        let body = body.map_err(|status| unreachable(root_cause(&status)))?.to_bytes();
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// What the failure of a call means: unreachable, refused, or an answer of the server.

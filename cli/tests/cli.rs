@@ -84,6 +84,7 @@ fn help_of_every_command() {
         "audit",
         "demo",
         "bench",
+        "bench idle",
         "completions",
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -1,5 +1,6 @@
 //! `imctl` against a server: what it prints and how it ends.
 
+mod bench;
 mod demo;
 mod retention;
 mod sessions;

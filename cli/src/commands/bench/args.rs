@@ -2,21 +2,27 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
-use imd_client::history::Marks;
+use clap::{Args, Subcommand, ValueEnum};
+use imd_client::{Connection, history::Marks};
 use secrecy::SecretString;
 use serde::Serialize;
 use tonic::transport::Uri;
 
-use super::{fleet::TERMINAL_TYPES, pairs::Pairs, report};
-use crate::client::{display, server_url};
+use super::{fleet::Cast, idle::IdleArgs, pairs::Pairs, report};
+use crate::{
+    client::{display, profile_url, server_url},
+    error::Error,
+    profile::Profile,
+};
 
 /// Where imd serves its users when it is told nothing.
 pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
 /// Arguments of `imctl bench`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 A message counts when every terminal of both its users has it, the sending one included. Without
 --rate the load is a closed loop of --outstanding messages. With it messages are due at fixed times,
 whatever the server does, and latencies count from there. Afterwards every timeline is checked; a
@@ -29,8 +35,26 @@ Examples:
   imctl bench
   imctl bench --outstanding 1 --duration 30s
   imctl bench --rate 2000 --json result.json --plot latency.svg
-  imctl bench --public-server http://10.0.0.5:8080 --public-server http://10.0.0.6:8080")]
+  imctl bench --public-server http://10.0.0.5:8080 --public-server http://10.0.0.6:8080
+  imctl bench idle --users 2500"
+)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(super) what: Option<What>,
+    #[command(flatten)]
+    pub(super) load: LoadArgs,
+}
+
+/// What to measure instead of a load.
+#[derive(Debug, Subcommand)]
+pub(super) enum What {
+    /// Open many terminals that do nothing, and measure what they cost
+    Idle(IdleArgs),
+}
+
+/// Where the terminals connect, and how.
+#[derive(Debug, Args)]
+pub(super) struct Target {
     /// URL of a public listener; can be repeated: the connections spread over all of them
     #[arg(
         long = "public-server",
@@ -45,6 +69,13 @@ pub(crate) struct BenchArgs {
     /// How the terminals talk to imd
     #[arg(long, value_enum, default_value_t = Transport::Grpc)]
     pub(super) transport: Transport,
+}
+
+/// Arguments of a load.
+#[derive(Debug, Args)]
+pub(super) struct LoadArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
     /// How many users talk to each other
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub(super) users: u32,
@@ -81,7 +112,7 @@ pub(crate) struct BenchArgs {
     /// Draw the latencies by percentile
     #[arg(long, value_name = "FILE.svg")]
     pub(super) plot: Option<PathBuf>,
-    /// Measure what the same rows cost PostgreSQL alone, before and after, in a schema of its own
+    /// Measure what the same rows cost PostgreSQL alone, in a schema of its own in imd's database
     #[arg(long, value_name = "DATABASE_URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
     pub(super) floor: Option<SecretString>,
 }
@@ -96,7 +127,7 @@ pub(crate) enum Transport {
     Rest,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time.is_zero() => Err("more than nothing is needed".to_owned()),
         Ok(time) => Ok(time),
@@ -104,7 +135,39 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-impl BenchArgs {
+impl Target {
+    /// The servers that are asked for, or else that of the profile.
+    pub(super) fn resolve(&mut self, profile: &Profile) -> Result<(), Error> {
+        if self.servers.is_empty() {
+            self.servers.push(match &profile.public_server {
+                Some(server) => profile_url(server)?,
+                None => Uri::from_static(DEFAULT_SERVER),
+            });
+        }
+        Ok(())
+    }
+
+    /// `count` connections that begin with another server each.
+    pub(super) fn connections(&self, count: usize) -> Result<Vec<Connection>, Error> {
+        let mut servers = self.servers.clone();
+        let connect = |_| {
+            let connection = match self.transport {
+                Transport::Grpc => Connection::new(&servers),
+                Transport::Rest => Connection::rest(&servers),
+            };
+            servers.rotate_left(1);
+            connection.map_err(|error| Error::Usage(error.to_string()))
+        };
+        (0..count).map(connect).collect()
+    }
+
+    /// The servers, for the report.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.servers.iter().map(display).collect()
+    }
+}
+
+impl LoadArgs {
     pub(super) fn outstanding(&self) -> u32 {
         let default = if self.rate.is_some() { 4_096 } else { 64 };
         self.outstanding.unwrap_or(default)
@@ -119,15 +182,16 @@ impl BenchArgs {
         Marks::new(fastrand::u32(..), self.body_size as usize)
     }
 
-    pub(super) fn terminal_types(&self) -> &'static [&'static str] {
-        &TERMINAL_TYPES[..usize::from(self.terminals)]
+    /// Who takes part.
+    pub(super) fn cast(&self) -> Cast {
+        Cast { users: self.users as usize, terminals: self.terminals }
     }
 
     /// What the run was, for the report.
-    pub(super) fn settings(&self, servers: &[Uri]) -> report::Settings {
+    pub(super) fn settings(&self) -> report::Settings {
         report::Settings {
-            servers: servers.iter().map(display).collect(),
-            transport: self.transport,
+            servers: self.target.names(),
+            transport: self.target.transport,
             connections: self.connections,
             users: self.users,
             terminals: self.terminals,
@@ -154,8 +218,8 @@ mod tests {
         bench: BenchArgs,
     }
 
-    fn parse(args: &[&str]) -> Result<BenchArgs, clap::Error> {
-        Line::try_parse_from([&["bench"], args].concat()).map(|line| line.bench)
+    fn parse(args: &[&str]) -> Result<LoadArgs, clap::Error> {
+        Line::try_parse_from([&["bench"], args].concat()).map(|line| line.bench.load)
     }
 
     #[test]
@@ -163,7 +227,6 @@ mod tests {
         let args = parse(&[]).expect("nothing is needed");
         assert_eq!((args.users, args.terminals, args.outstanding()), (200, 2, 64));
         assert_eq!((args.duration, args.warmup), (Duration::from_secs(10), Duration::from_secs(2)));
-        assert_eq!(args.terminal_types(), ["phone", "pc"]);
         assert!(args.rate.is_none());
     }
 
@@ -177,7 +240,7 @@ mod tests {
     #[test]
     fn servers_can_be_repeated() {
         let args = parse(&["--public-server", "http://a", "--public-server", "http://b"]);
-        assert_eq!(args.expect("two servers").servers, ["http://a", "http://b"]);
+        assert_eq!(args.expect("two servers").target.servers, ["http://a", "http://b"]);
     }
 
     #[test]
@@ -195,6 +258,19 @@ mod tests {
         ] {
             assert!(parse(&args).is_err(), "{args:?}");
         }
+    }
+
+    #[test]
+    fn idling_is_no_load() {
+        let idle = |args: &[&str]| Line::try_parse_from([&["bench", "idle"], args].concat());
+        assert!(matches!(
+            idle(&["--users", "500"]).expect("users").bench.what,
+            Some(What::Idle(_))
+        ));
+        for args in [["--outstanding", "1"], ["--terminals", "0"], ["--rest", "0s"]] {
+            assert!(idle(&args).is_err(), "{args:?}");
+        }
+        assert!(Line::try_parse_from(["bench", "--users", "3", "idle"]).is_err());
     }
 
     #[test]

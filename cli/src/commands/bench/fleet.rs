@@ -1,21 +1,35 @@
 //! The users and their terminals.
 
+use std::time::Duration;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imd_client::{Connection, Event, NOW, Terminal, Timeline};
 use imd_proto::v1::{
     CreateUserRequest, IfOccupied, LoginRequest, SetPasswordRequest, Terminal as Device,
 };
-use tonic::{Code, transport::Uri};
+use tokio::time::timeout;
+use tonic::Code;
 use uuid::Uuid;
 
-use super::{BenchArgs, args::Transport, progress};
+use super::progress;
 use crate::{client::Admin, error::Error, output};
 
 /// The terminal types, in the order in which users get them.
-pub(super) const TERMINAL_TYPES: [&str; 4] = ["phone", "pc", "pad", "watch"];
+const TERMINAL_TYPES: [&str; 4] = ["phone", "pc", "pad", "watch"];
 
 /// Calls at a time while users are made and log in: each costs the server a password hash.
 const CONCURRENT: usize = 8;
+
+/// How long a stream may take to open.
+const OPENING: Duration = Duration::from_secs(30);
+
+/// Who takes part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cast {
+    pub(super) users: usize,
+    /// Terminals of each user, four at most.
+    pub(super) terminals: u8,
+}
 
 /// Users with logged-in terminals.
 pub(super) struct Fleet {
@@ -34,18 +48,26 @@ pub(super) struct Following {
     pub(super) after: i64,
 }
 
+impl Cast {
+    fn user_ids(self) -> Vec<String> {
+        (1..=self.users).map(|number| format!("bench-{number:05}")).collect()
+    }
+
+    fn terminal_types(self) -> &'static [&'static str] {
+        &TERMINAL_TYPES[..usize::from(self.terminals)]
+    }
+}
+
 impl Fleet {
-    /// Makes the users where they do not exist, and logs all their terminals in.
+    /// Makes the users where they do not exist, and logs all their terminals in over `connections`, by
+    /// turns.
     pub(super) async fn muster(
-        args: &BenchArgs,
-        servers: &[Uri],
+        cast: Cast,
+        connections: &[Connection],
         admin: &Admin,
     ) -> Result<Self, Error> {
         let password = Uuid::new_v4().to_string();
-        let users: Vec<String> =
-            (1..=args.users).map(|number| format!("bench-{number:05}")).collect();
-        let connections = connections(args, servers)?;
-        let terminal_types = args.terminal_types();
+        let (users, terminal_types) = (cast.user_ids(), cast.terminal_types());
 
         let bar = progress::bar("users", users.len());
         stream::iter(&users)
@@ -76,7 +98,8 @@ impl Fleet {
         let open = |terminal: &Terminal| {
             let mut timeline = terminal.follow(NOW);
             async move {
-                match timeline.next().await {
+                let opened = timeout(OPENING, timeline.next()).await;
+                match opened.unwrap_or(Err(imd_client::Error::Timeout)) {
                     Ok(Event::Opened(state)) => Ok(Following { timeline, after: state.last_seq }),
                     Ok(other) => Err(Error::Bench(format!("a stream began with {other:?}"))),
                     Err(error) => Err(Error::Bench(format!("a stream cannot be opened: {error}"))),
@@ -102,20 +125,6 @@ impl Fleet {
         let user = &self.users[terminal / self.terminal_types.len()];
         format!("{user}'s {}", self.terminal_types[terminal % self.terminal_types.len()])
     }
-}
-
-/// Connections that begin with another server each.
-fn connections(args: &BenchArgs, servers: &[Uri]) -> Result<Vec<Connection>, Error> {
-    let mut servers = servers.to_vec();
-    let connect = |_| {
-        let connection = match args.transport {
-            Transport::Grpc => Connection::new(&servers),
-            Transport::Rest => Connection::rest(&servers),
-        };
-        servers.rotate_left(1);
-        connection.map_err(|error| Error::Usage(error.to_string()))
-    };
-    (0..args.connections).map(connect).collect()
 }
 
 /// Creates a user, or takes over the one of an earlier run.

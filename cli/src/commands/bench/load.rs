@@ -18,7 +18,7 @@ use tokio::{select, sync::mpsc, time::interval};
 use uuid::Uuid;
 
 use super::{
-    BenchArgs,
+    args::LoadArgs,
     fleet::{Fleet, Following},
     ledger::{Ledger, Outcome},
     measure::Meter,
@@ -64,7 +64,7 @@ pub(super) struct Load<'a> {
 impl<'a> Load<'a> {
     /// Opens all streams and starts the clock.
     pub(super) async fn start(
-        args: &BenchArgs,
+        args: &LoadArgs,
         fleet: &'a Fleet,
         patience: Duration,
     ) -> Result<Self, Error> {

@@ -4,31 +4,33 @@
 mod args;
 mod fleet;
 mod floor;
+mod idle;
 mod ledger;
 mod load;
 mod measure;
+mod metrics;
 mod pacer;
 mod pairs;
 mod plot;
 mod progress;
 mod report;
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use secrecy::ExposeSecret as _;
-use tonic::transport::Uri;
+use serde::Serialize;
 
 pub(crate) use self::args::BenchArgs;
 use self::{
-    args::DEFAULT_SERVER, fleet::Fleet, floor::Floor, load::Load, measure::Results, report::Report,
+    args::{LoadArgs, What},
+    fleet::Fleet,
+    floor::{Figures, Floor},
+    load::Load,
+    measure::Results,
+    metrics::Metrics,
+    report::Report,
 };
-use crate::{
-    args::Connection,
-    client::{Admin, profile_url},
-    error::Error,
-    output,
-    profile::Profile,
-};
+use crate::{args::Connection, client::Admin, error::Error, output, profile::Profile};
 
 /// How many violations are printed.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -37,73 +39,105 @@ const VIOLATIONS_SHOWN: usize = 20;
 pub(crate) async fn run(args: BenchArgs, connection: &Connection) -> Result<(), Error> {
     let profile = Profile::load(connection)?;
     let admin = Admin::connect(connection, &profile).await?;
-    let servers = match (args.servers.as_slice(), &profile.public_server) {
-        ([], Some(server)) => vec![profile_url(server)?],
-        ([], None) => vec![Uri::from_static(DEFAULT_SERVER)],
-        (given, _) => given.to_vec(),
-    };
+    match args.what {
+        Some(What::Idle(mut idle)) => {
+            idle.target.resolve(&profile)?;
+            unless_interrupted(idle::run(&idle, &admin)).await
+        }
+        None => {
+            let mut args = args.load;
+            args.target.resolve(&profile)?;
+            load(&args, &admin, connection.timeout).await
+        }
+    }
+}
+
+async fn load(args: &LoadArgs, admin: &Admin, patience: Duration) -> Result<(), Error> {
     let floor = match &args.floor {
-        Some(url) => Some(Floor::prepare(url.expose_secret(), &args).await?),
+        Some(url) => Some(Floor::prepare(url.expose_secret(), args).await?),
         None => None,
     };
-    let measured = tokio::select! {
-        measured = measure(&args, &servers, &admin, connection.timeout, floor.as_ref()) => measured,
-        _ = tokio::signal::ctrl_c() => Err(Error::Bench("interrupted".to_owned())),
-    };
+    let measured = unless_interrupted(measure(args, admin, patience, floor.as_ref())).await;
     if let Some(floor) = floor {
         floor.remove().await?;
     }
     let (results, report) = measured?;
-    publish(&args, &results, &report)?;
+    if let Some(path) = &args.plot {
+        plot::draw(path, &results)?;
+    }
+    publish(&report, args.json.as_deref())?;
     verdict(&report)
 }
 
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(Error::Bench("interrupted".to_owned())),
+    }
+}
+
 async fn measure(
-    args: &BenchArgs,
-    servers: &[Uri],
+    args: &LoadArgs,
     admin: &Admin,
     patience: Duration,
     floor: Option<&Floor>,
 ) -> Result<(Results, Report), Error> {
-    let fleet = Fleet::muster(args, servers, admin).await?;
-    let before = floor_figures(args, floor).await?;
-    let outcome = Load::start(args, &fleet, patience).await?.run().await?;
-    let after = floor_figures(args, floor).await?;
+    let connections = args.target.connections(usize::from(args.connections))?;
+    let fleet = Fleet::muster(args.cast(), &connections, admin).await?;
+    let load = async || Load::start(args, &fleet, patience).await?.run().await;
+    let (outcome, figures) = match floor {
+        Some(floor) => {
+            let (outcome, figures) = between(floor, args, admin, load).await?;
+            (outcome, Some(figures))
+        }
+        None => (load().await?, None),
+    };
     fleet.disband().await;
     let bar = progress::spinner("checking what each terminal saw");
     let violations = outcome.history.check();
     bar.finish_and_clear();
-    let floor = before.zip(after);
     let report =
-        Report::new(args.settings(servers), &outcome.results, outcome.counts, &violations, floor);
+        Report::new(args.settings(), &outcome.results, outcome.counts, &violations, figures);
     Ok((outcome.results, report))
 }
 
-async fn floor_figures(
-    args: &BenchArgs,
-    floor: Option<&Floor>,
-) -> Result<Option<floor::Figures>, Error> {
-    let Some(floor) = floor else { return Ok(None) };
+/// Runs `load` and measures PostgreSQL alone before and after it. Only then are the batches known.
+async fn between<T>(
+    floor: &Floor,
+    args: &LoadArgs,
+    admin: &Admin,
+    load: impl AsyncFnOnce() -> Result<T, Error>,
+) -> Result<(T, Figures), Error> {
     // The median of a single commit is only comparable with a single message under way.
     let commits = args.rate.is_none() && args.outstanding() == 1;
-    let bar = progress::spinner("measuring PostgreSQL alone");
-    let figures = floor.measure(args.pairs(), commits).await;
-    bar.finish_and_clear();
-    figures.map(Some)
+    let singles = async || {
+        let bar = progress::spinner("measuring PostgreSQL alone");
+        let singles = floor.singles(args.pairs(), commits).await;
+        bar.finish_and_clear();
+        singles
+    };
+    let before = singles().await?;
+    let batches = Metrics::read(admin).await?.batches()?;
+    let outcome = load().await?;
+    let shape = Metrics::read(admin).await?.batches()?.shape_since(batches);
+    let batched = floor.batched(args.pairs(), shape).await?;
+    let after = singles().await?;
+    Ok((outcome, Figures { before, after, batched }))
 }
 
-fn publish(args: &BenchArgs, results: &Results, report: &Report) -> Result<(), Error> {
-    if let Some(path) = &args.plot {
-        plot::draw(path, results)?;
-    }
-    let Some(path) = &args.json else {
+/// Prints a report: as tables, or as JSON when `json` is `-`; to any other path the JSON is written.
+fn publish(
+    report: &(impl Serialize + std::fmt::Display),
+    json: Option<&Path>,
+) -> Result<(), Error> {
+    let Some(path) = json else {
         return output::print(report);
     };
-    let json = output::document(report, output::Format::Json)?;
+    let document = output::document(report, output::Format::Json)?;
     if path.as_os_str() == "-" {
-        return output::print(json);
+        return output::print(document);
     }
-    fs::write(path, json + "\n")?;
+    fs::write(path, document + "\n")?;
     output::print(report)
 }
 

@@ -1,4 +1,4 @@
-//! A client that does what a lane of imd does with a full batch: the same statements, two round trips.
+//! A client that does what a lane of imd does with a batch: the same statements, two round trips.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,6 @@ use super::{
     sql::{CHECK, COUNT, INSERT, LANE_SETTINGS},
     user_no,
 };
-
-/// How many messages a batch has.
-pub(super) const BATCH: usize = 128;
 
 /// A connection.
 pub(super) struct Lane {

@@ -1,7 +1,9 @@
 //! What PostgreSQL does alone with the rows that imd writes: the floor under any latency, and the
 //! ceiling over any rate, of this machine and this database.
 //!
-//! Everything happens in a schema of its own, which has the tables of imd and goes when it is over.
+//! Everything happens in a schema of its own, which has the tables of imd and goes when it is over. The
+//! batches are as many and as large as those that imd's lanes made under the load: what is measured is
+//! what imd could at most do if everything but PostgreSQL cost nothing.
 
 mod batched;
 mod one_by_one;
@@ -14,7 +16,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
 use self::{batched::Lane, one_by_one::Single};
-use super::{BenchArgs, measure::per_second, pairs::Pairs};
+use super::{args::LoadArgs, measure::per_second, metrics::Shape, pairs::Pairs};
 use crate::error::Error;
 
 /// The schema. One that an aborted run left behind is replaced.
@@ -26,18 +28,29 @@ const RUN_IN: Duration = Duration::from_millis(500);
 /// Connections of the one-by-one measurement.
 const SINGLES: usize = 4;
 
-/// Connections of the batched measurement, as many as imd has lanes.
-const LANES: usize = 2;
-
 /// What PostgreSQL did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Figures {
-    /// Messages a second, a transaction each.
-    pub(super) one_by_one: f64,
-    /// Messages a second in batches.
-    pub(super) batched: f64,
+    pub(super) before: Singles,
+    pub(super) after: Singles,
+    pub(super) batched: Batched,
+}
+
+/// With a transaction for each message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Singles {
+    /// Messages a second, over several connections.
+    pub(super) rate: f64,
     /// The median time of one transaction with nothing beside it.
     pub(super) commit: Option<Duration>,
+}
+
+/// With the batches that imd made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batched {
+    pub(super) shape: Shape,
+    /// Messages a second.
+    pub(super) rate: f64,
 }
 
 /// The schema, ready to be measured on.
@@ -74,11 +87,14 @@ impl Window {
 
 impl Floor {
     /// Makes the schema, with a timeline and a session for each user.
-    pub(super) async fn prepare(url: &str, args: &BenchArgs) -> Result<Self, Error> {
+    pub(super) async fn prepare(url: &str, args: &LoadArgs) -> Result<Self, Error> {
         // The parser's own words could quote the password.
         let config: Config =
             url.parse().map_err(|_| Error::Usage("--floor: not a PostgreSQL URL".to_owned()))?;
-        let owner = connect(&config, "").await.map_err(failed)?;
+        let owner = open(&config).await.map_err(failed)?;
+        if !sql::has_tables(&owner).await.map_err(failed)? {
+            return Err(Error::Usage("--floor: imd has no tables in this database".to_owned()));
+        }
         let sessions: Vec<Uuid> = (0..args.users).map(|_| Uuid::new_v4()).collect();
         sql::make_tables(&owner, &sessions).await.map_err(failed)?;
         Ok(Self {
@@ -90,15 +106,21 @@ impl Floor {
         })
     }
 
-    /// Measures, for some seconds each. With `commits`, the time of a single commit too.
-    pub(super) async fn measure(&self, mut pairs: Pairs, commits: bool) -> Result<Figures, Error> {
-        let one_by_one = self.one_by_one(&mut pairs).await.map_err(failed)?;
-        let batched = self.batched(&mut pairs).await.map_err(failed)?;
-        let mut commit = None;
-        if commits {
-            commit = Some(self.commit(&mut pairs).await.map_err(failed)?);
-        }
-        Ok(Figures { one_by_one, batched, commit })
+    /// Measures a transaction for each message, for some seconds. With `commits`, the time of a single
+    /// one too.
+    pub(super) async fn singles(&self, mut pairs: Pairs, commits: bool) -> Result<Singles, Error> {
+        let rate = self.one_by_one(&mut pairs).await.map_err(failed)?;
+        let commit = match commits {
+            true => Some(self.commit(&mut pairs).await.map_err(failed)?),
+            false => None,
+        };
+        Ok(Singles { rate, commit })
+    }
+
+    /// Measures batches of this shape, for some seconds.
+    pub(super) async fn batched(&self, mut pairs: Pairs, shape: Shape) -> Result<Batched, Error> {
+        let rate = self.in_batches(&mut pairs, shape).await.map_err(failed)?;
+        Ok(Batched { shape, rate })
     }
 
     /// Drops the schema.
@@ -124,8 +146,12 @@ impl Floor {
         Ok(per_second(counts.iter().sum(), self.stage))
     }
 
-    async fn batched(&self, pairs: &mut Pairs) -> Result<f64, tokio_postgres::Error> {
-        let lanes = try_join_all((0..LANES).map(|_| Lane::open(&self.config))).await?;
+    async fn in_batches(
+        &self,
+        pairs: &mut Pairs,
+        shape: Shape,
+    ) -> Result<f64, tokio_postgres::Error> {
+        let lanes = try_join_all((0..shape.lanes).map(|_| Lane::open(&self.config))).await?;
         let window = Window::from_now(self.stage);
         let workers = lanes.iter().enumerate().map(|(number, lane)| {
             let mut pairs = pairs.fork();
@@ -134,8 +160,8 @@ impl Floor {
                 while !window.is_over() {
                     // A sender's messages are all in one lane, so that they keep their order.
                     let mine = std::iter::repeat_with(|| pairs.next())
-                        .filter(|(sender, _)| sender % LANES == number);
-                    let batch: Vec<_> = mine.take(batched::BATCH).collect();
+                        .filter(|(sender, _)| sender % shape.lanes == number);
+                    let batch: Vec<_> = mine.take(shape.size).collect();
                     lane.append(&batch, &self.sessions, &self.body).await?;
                     count += u64::from(window.is_open()) * batch.len() as u64;
                 }
@@ -166,6 +192,10 @@ async fn connect(config: &Config, settings: &str) -> Result<Client, tokio_postgr
     let mut config = config.clone();
     let given = config.get_options().unwrap_or_default();
     config.options(format!("{given} -c search_path={SCHEMA} {settings}"));
+    open(&config).await
+}
+
+async fn open(config: &Config) -> Result<Client, tokio_postgres::Error> {
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection.map(drop));
     Ok(client)

@@ -1,6 +1,10 @@
 //! The report as people and as programs see it.
 
 use super::*;
+use crate::commands::bench::{
+    floor::{Batched, Singles},
+    metrics::Shape,
+};
 
 fn settings() -> Settings {
     Settings {
@@ -45,13 +49,13 @@ fn counts() -> Counts {
     }
 }
 
-fn floor() -> (Figures, Figures) {
-    let figures = |one_by_one, batched, commit| Figures {
-        one_by_one,
-        batched,
-        commit: Some(Duration::from_micros(commit)),
-    };
-    (figures(900.0, 4_000.0, 490), figures(1_100.0, 6_000.0, 510))
+fn floor() -> Figures {
+    let singles = |rate, commit| Singles { rate, commit: Some(Duration::from_micros(commit)) };
+    Figures {
+        before: singles(900.0, 490),
+        after: singles(1_100.0, 510),
+        batched: Batched { shape: Shape { lanes: 1, size: 29 }, rate: 5_000.0 },
+    }
 }
 
 #[test]

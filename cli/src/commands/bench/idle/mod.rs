@@ -1,0 +1,101 @@
+//! `imctl bench idle`: what terminals cost that are connected and do nothing.
+
+mod args;
+mod database;
+mod report;
+
+use std::time::Instant;
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use secrecy::ExposeSecret as _;
+use tokio::time::sleep;
+
+pub(crate) use self::args::IdleArgs;
+use self::{
+    database::Database,
+    report::{Report, Resting},
+};
+use super::{
+    fleet::{Fleet, Following},
+    metrics::Metrics,
+    progress, publish,
+};
+use crate::{client::Admin, error::Error};
+
+/// Files that are open besides the connections of the terminals.
+const OTHER_FILES: u64 = 100;
+
+/// Opens the terminals, lets them rest, and tells what that took.
+pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
+    if args.target.servers.len() > 1 {
+        return Err(Error::Usage("the memory of one server is measured: name no other".to_owned()));
+    }
+    raise_file_limit(u64::from(args.all_terminals()) + OTHER_FILES)?;
+    let database = match &args.database {
+        Some(url) => Some(Database::connect(url.expose_secret()).await?),
+        None => None,
+    };
+    let before = Metrics::read(admin).await?.resident_memory()?;
+    let connections = args.target.connections(args.all_terminals() as usize)?;
+    let fleet = Fleet::muster(args.cast(), &connections, admin).await?;
+    let begun = Instant::now();
+    let following = fleet.follow().await?;
+    let opening = begun.elapsed();
+    let resting = undisturbed(&fleet, following, rest(args, admin, database.as_ref())).await?;
+    let after = Metrics::read(admin).await?.resident_memory()?;
+
+    fleet.disband().await;
+    publish(&Report::new(args, opening, before, after, resting), args.json.as_deref())
+}
+
+/// Watches node and database for as long as the rest lasts.
+async fn rest(
+    args: &IdleArgs,
+    admin: &Admin,
+    database: Option<&Database>,
+) -> Result<Resting, Error> {
+    let activity = async || match database {
+        Some(database) => database.activity().await.map(Some),
+        None => Ok(None),
+    };
+    let bar = progress::spinner("resting");
+    // PostgreSQL's statistics and the server's allocator are still at the opening.
+    sleep(args.settle).await;
+    let (cpu, before) = (Metrics::read(admin).await?.cpu_seconds()?, activity().await?);
+    sleep(args.rest).await;
+    let after = activity().await?;
+    let cpu = Metrics::read(admin).await?.cpu_seconds()? - cpu;
+    bar.finish_and_clear();
+    Ok(Resting { time: args.rest, cpu, database: before.zip(after) })
+}
+
+/// Waits for `rest` while the terminals listen. To each of them nothing must happen.
+async fn undisturbed<T>(
+    fleet: &Fleet,
+    following: Vec<Following>,
+    rest: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let listen = |(terminal, mut following): (usize, Following)| async move {
+        (terminal, following.timeline.next().await)
+    };
+    let mut listening: FuturesUnordered<_> =
+        following.into_iter().enumerate().map(listen).collect();
+    tokio::select! {
+        rested = rest => rested,
+        Some((terminal, event)) = listening.next() => {
+            Err(Error::Bench(format!("{} was disturbed: {event:?}", fleet.name(terminal))))
+        }
+    }
+}
+
+/// Allows this process as many open files as it needs.
+fn raise_file_limit(needed: u64) -> Result<(), Error> {
+    let allowed = rlimit::increase_nofile_limit(needed)?;
+    if allowed < needed {
+        let message = format!(
+            "{needed} files have to be open at a time and {allowed} may be (ulimit -Hn): fewer --users"
+        );
+        return Err(Error::Usage(message));
+    }
+    Ok(())
+}
