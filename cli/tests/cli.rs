@@ -85,6 +85,7 @@ fn help_of_every_command() {
         "demo",
         "bench",
         "bench idle",
+        "bench roaming",
         "completions",
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

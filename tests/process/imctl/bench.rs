@@ -36,6 +36,24 @@ async fn a_load_is_checked_and_compared_with_postgres_alone() {
 }
 
 #[tokio::test]
+async fn long_histories_are_filled_once_and_read() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let imctl = Shell::new(&folder, &imd);
+    let database = folder.database_url().await;
+    for _ in 0..2 {
+        let roaming = ["roaming", "--entries", "10000", "--database", &database];
+        let result = bench(&imctl, &roaming).await;
+        assert_eq!(result["entries"], 10_000);
+        for figure in
+            ["page_small_ms", "page_deep_ms", "list_2000_ms", "catch_up_ms", "hide_large_ms"]
+        {
+            assert!(result[figure].as_f64() > Some(0.0), "{figure}: {result:#}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn idle_terminals_are_counted_and_left_alone() {
     let folder = DataFolder::new();
     let imd = folder.start().await;

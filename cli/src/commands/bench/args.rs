@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use tonic::transport::Uri;
 
-use super::{fleet::Cast, idle::IdleArgs, pairs::Pairs, report};
+use super::{fleet::Cast, idle::IdleArgs, pairs::Pairs, report, roaming::RoamingArgs};
 use crate::{
     client::{display, profile_url, server_url},
     error::Error,
@@ -36,7 +36,8 @@ Examples:
   imctl bench --outstanding 1 --duration 30s
   imctl bench --rate 2000 --json result.json --plot latency.svg
   imctl bench --public-server http://10.0.0.5:8080 --public-server http://10.0.0.6:8080
-  imctl bench idle --users 2500"
+  imctl bench idle --users 2500
+  imctl bench roaming"
 )]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
@@ -50,6 +51,8 @@ pub(crate) struct BenchArgs {
 pub(super) enum What {
     /// Open many terminals that do nothing, and measure what they cost
     Idle(IdleArgs),
+    /// Read long histories, and measure what that costs
+    Roaming(RoamingArgs),
 }
 
 /// Where the terminals connect, and how.

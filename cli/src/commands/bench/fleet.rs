@@ -127,6 +127,22 @@ impl Fleet {
     }
 }
 
+/// Logs each of the users in on a phone, over one connection; makes those that do not exist.
+pub(super) async fn log_in_each(
+    users: &[&str],
+    connection: &Connection,
+    admin: &Admin,
+) -> Result<Vec<Terminal>, Error> {
+    let password = Uuid::new_v4().to_string();
+    let mut terminals = Vec::with_capacity(users.len());
+    for user_id in users {
+        prepare(user_id, &password, admin).await?;
+        let terminal = log_in(connection.clone(), user_id, &password, "phone");
+        terminals.push(terminal.await?);
+    }
+    Ok(terminals)
+}
+
 /// Creates a user, or takes over the one of an earlier run.
 async fn prepare(user_id: &str, password: &str, admin: &Admin) -> Result<(), Error> {
     let mut calls = admin.calls.clone();

@@ -14,6 +14,7 @@ mod pairs;
 mod plot;
 mod progress;
 mod report;
+mod roaming;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -43,6 +44,10 @@ pub(crate) async fn run(args: BenchArgs, connection: &Connection) -> Result<(), 
         Some(What::Idle(mut idle)) => {
             idle.target.resolve(&profile)?;
             unless_interrupted(idle::run(&idle, &admin)).await
+        }
+        Some(What::Roaming(mut roaming)) => {
+            roaming.target.resolve(&profile)?;
+            Box::pin(unless_interrupted(roaming::run(&roaming, &admin))).await
         }
         None => {
             let mut args = args.load;
@@ -117,9 +122,9 @@ async fn between<T>(
         singles
     };
     let before = singles().await?;
-    let batches = Metrics::read(admin).await?.batches()?;
+    let earlier = Metrics::read(admin).await?.batches()?;
     let outcome = load().await?;
-    let shape = Metrics::read(admin).await?.batches()?.shape_since(batches);
+    let shape = Metrics::read(admin).await?.batches()?.shape_since(earlier);
     let batched = floor.batched(args.pairs(), shape).await?;
     let after = singles().await?;
     Ok((outcome, Figures { before, after, batched }))

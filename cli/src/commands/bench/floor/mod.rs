@@ -110,10 +110,8 @@ impl Floor {
     /// one too.
     pub(super) async fn singles(&self, mut pairs: Pairs, commits: bool) -> Result<Singles, Error> {
         let rate = self.one_by_one(&mut pairs).await.map_err(failed)?;
-        let commit = match commits {
-            true => Some(self.commit(&mut pairs).await.map_err(failed)?),
-            false => None,
-        };
+        let commit =
+            if commits { Some(self.commit(&mut pairs).await.map_err(failed)?) } else { None };
         Ok(Singles { rate, commit })
     }
 

@@ -45,7 +45,7 @@ pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
     let after = Metrics::read(admin).await?.resident_memory()?;
 
     fleet.disband().await;
-    publish(&Report::new(args, opening, before, after, resting), args.json.as_deref())
+    publish(&Report::new(args, opening, before, after, &resting), args.json.as_deref())
 }
 
 /// Watches node and database for as long as the rest lasts.

@@ -55,7 +55,7 @@ impl Report {
         opening: Duration,
         before: f64,
         after: f64,
-        resting: Resting,
+        resting: &Resting,
     ) -> Self {
         let seconds = resting.time.as_secs_f64();
         Self {
@@ -154,11 +154,11 @@ mod tests {
             active: Duration::from_millis(active),
         };
         let resting = Resting {
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
             cpu: 0.3,
             database: with_database.then(|| (activity(500, 100, 40), activity(620, 220, 100))),
         };
-        Report::new(&args, Duration::from_millis(1_234), 50_331_648.0, 70_811_648.0, resting)
+        Report::new(&args, Duration::from_millis(1_234), 50_331_648.0, 70_811_648.0, &resting)
     }
 
     #[test]
