@@ -18,6 +18,7 @@ mod read_marks;
 mod retention;
 mod send;
 mod sessions;
+mod socket;
 mod subscribe;
 mod support;
 mod tombstones;

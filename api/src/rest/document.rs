@@ -12,6 +12,7 @@ use utoipa::{
 
 use super::{
     problem::{MEDIA_TYPE, Members},
+    socket::{SocketFrame, SocketRequest},
     types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
 };
 
@@ -37,6 +38,7 @@ refresh token for the next pair. Listings are paged by `page_size`, `page_token`
     ),
     components(schemas(
         Members, TimelineState, Entry, HistoryTruncated, TimelineReset, SessionEnd, Reconnect,
+        SocketRequest, SocketFrame,
     )),
     modifiers(&AccessToken, &Refusals),
 )]
@@ -66,7 +68,7 @@ impl<const STATUS: u16> IntoResponses for Refusal<STATUS> {
 }
 
 /// Status, name and codes.
-const REFUSALS: [(&str, &str, &str); 9] = [
+const REFUSALS: [(&str, &str, &str); 10] = [
     ("400", "BadRequest", "A field is wrong: `invalid_argument`."),
     (
         "401",
@@ -89,6 +91,7 @@ const REFUSALS: [(&str, &str, &str); 9] = [
         "The body is larger than any that could be valid: `body_too_large`.",
     ),
     ("415", "UnsupportedMediaType", "The body is not JSON: `unsupported_media_type`."),
+    ("426", "UpgradeRequired", "The request opens no WebSocket: `upgrade_required`."),
     ("429", "TooManyRequests", "The server is busy: `overloaded`. Try again after `retry_after`."),
     ("500", "InternalServerError", "A fault of the server's own: `internal`."),
     ("503", "ServiceUnavailable", "The database does not answer: `unavailable`. Try again later."),

@@ -9,12 +9,13 @@ mod history;
 mod info;
 mod messages;
 mod problem;
+mod socket;
 mod types;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, header::CACHE_CONTROL},
     middleware::map_response,
@@ -24,6 +25,7 @@ use axum::{
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::socket::Sockets;
 use self::{document::Document, problem::Problem};
 use crate::{service::Service, telemetry};
 
@@ -34,12 +36,13 @@ const LONGEST_ESCAPE: usize = 6;
 const OVERHEAD: usize = 16 * 1024;
 
 /// The routes of the public listener. Without a fallback, so that they can be merged with others; see
-/// [`unknown_path`].
-pub fn public_router(service: Arc<Service>) -> Router {
-    let largest = service.max_body_bytes() * LONGEST_ESCAPE + OVERHEAD;
+/// [`unknown_path`]. `sockets` are told from here on.
+pub fn public_router(service: Arc<Service>, sockets: Sockets) -> Router {
+    let largest = largest_body(&service);
     let (operations, document) = operations().split_for_parts();
     operations
         .layer(map_response(not_to_be_stored))
+        .layer(Extension(sockets))
         .merge(docs::router(document))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(largest))
@@ -57,6 +60,11 @@ pub fn admin_router(service: Arc<Service>) -> Router {
 #[must_use]
 pub fn unknown_path() -> Response {
     Problem::not_found().into_response()
+}
+
+/// The largest body of a request, in bytes.
+fn largest_body(service: &Service) -> usize {
+    service.max_body_bytes() * LONGEST_ESCAPE + OVERHEAD
 }
 
 /// The OpenAPI document of [`public_router`].
@@ -77,6 +85,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(auth::routes())
         .merge(messages::routes())
         .merge(events::routes())
+        .merge(socket::routes())
         .merge(history::routes())
         .merge(info::routes())
 }

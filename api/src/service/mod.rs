@@ -32,7 +32,7 @@ pub use conversations::History;
 pub use info::Info;
 pub use login::{LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
-pub use send::{Recipient, Send, SendContent, Sent};
+pub use send::{Recipient, Send, SendContent, Sending, Sent};
 pub use timeline::TimelineRead;
 
 pub use crate::{
