@@ -22,3 +22,4 @@ mod socket;
 mod subscribe;
 mod support;
 mod tombstones;
+mod wire;

@@ -15,6 +15,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     config::{self, Settings},
+    cors,
     delivery::{Delivery, DeliverySettings, LaneSettings, PlantedBugs},
     grpc,
     model::{RetentionLimits, TerminalType, Tier},
@@ -113,6 +114,7 @@ impl App {
         let sockets = Sockets::default();
         let (grpc, health) = grpc::public_router(service.clone()).await;
         let public_routes = merge(grpc, rest::public_router(service.clone(), sockets.clone()));
+        let public_routes = cors::allow(&settings.cors.allowed_origins, public_routes);
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         let stop = CancellationToken::new();

@@ -62,6 +62,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
     },
     Setting {
+        key: "page",
+        default: Some("true"),
+        meaning: "whether the public listener shows a chat at `/`: `true` or `false`",
+    },
+    Setting {
+        key: "cors.allowed_origins",
+        default: None,
+        meaning: "origins of the pages that may call the public listener from a browser, as `https://a.example,https://b.example`, or `*` for all; unset: its own alone",
+    },
+    Setting {
         key: "tokens.access_ttl",
         default: Some("15m"),
         meaning: "how long an access token is good for, 1s to 1d",

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod convert;
+mod deadline;
 mod info;
 mod message;
 mod retention;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::{HeaderMap, header::CONTENT_TYPE},
+    middleware::from_fn,
     response::Response,
 };
 use imd_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -73,7 +75,8 @@ pub fn admin_router(service: Arc<Service>) -> Router {
 /// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
 /// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
 fn router(routes: Routes) -> Router {
-    routes.prepare().into_axum_router().reset_fallback().route_layer(GrpcWebLayer::new())
+    let routes = routes.prepare().into_axum_router().reset_fallback();
+    routes.route_layer(from_fn(deadline::keep)).route_layer(GrpcWebLayer::new())
 }
 
 /// Whether a request is a gRPC call.
