@@ -13,6 +13,7 @@ mod history;
 mod layout;
 mod login;
 mod nodes;
+mod page;
 mod process;
 mod read_marks;
 mod retention;

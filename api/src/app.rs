@@ -106,6 +106,7 @@ impl App {
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),
+            demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
         };
         let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
         let service =
@@ -113,7 +114,8 @@ impl App {
 
         let sockets = Sockets::default();
         let (grpc, health) = grpc::public_router(service.clone()).await;
-        let public_routes = merge(grpc, rest::public_router(service.clone(), sockets.clone()));
+        let rest = rest::public_router(service.clone(), sockets.clone(), settings.page);
+        let public_routes = merge(grpc, rest);
         let public_routes = cors::allow(&settings.cors.allowed_origins, public_routes);
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));

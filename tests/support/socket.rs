@@ -88,6 +88,14 @@ pub(crate) fn request(address: SocketAddr) -> Request {
     format!("ws://{address}/v1/ws").into_client_request().expect("a URL")
 }
 
+/// Where to start: `last=5` is a member of its own, all else is `after`.
+fn start(after: &str) -> Value {
+    match after.strip_prefix("last=") {
+        Some(last) => json!({ "last": last.parse::<i32>().expect("a number") }),
+        None => json!({ "after": after }),
+    }
+}
+
 /// A frame's name and what it holds.
 fn named(text: &str) -> (String, Value) {
     let frame: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e} in {text}"));
@@ -251,7 +259,7 @@ impl Api for Sockets {
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
         let mut socket = Socket::open_as(self.address, token).await;
-        socket.say(&json!({ "subscribe": { "after": after } })).await;
+        socket.say(&json!({ "subscribe": start(after) })).await;
         loop {
             match socket.next().await {
                 Some((name, _)) if name == "authenticated" => {}

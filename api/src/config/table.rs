@@ -34,7 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen",
         default: Some("127.0.0.1:8080"),
-        meaning: "address and port of the public listener: gRPC, gRPC-web and REST",
+        meaning: "address and port of the public listener: gRPC, gRPC-web, REST and WebSocket",
     },
     Setting {
         key: "admin.listen",

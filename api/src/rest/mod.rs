@@ -8,6 +8,7 @@ mod extract;
 mod history;
 mod info;
 mod messages;
+mod page;
 mod problem;
 mod socket;
 mod types;
@@ -36,14 +37,15 @@ const LONGEST_ESCAPE: usize = 6;
 const OVERHEAD: usize = 16 * 1024;
 
 /// The routes of the public listener. Without a fallback, so that they can be merged with others; see
-/// [`unknown_path`]. `sockets` are told from here on.
-pub fn public_router(service: Arc<Service>, sockets: Sockets) -> Router {
+/// [`unknown_path`]. WebSockets are counted among `sockets`; `page` says whether there is a chat at `/`.
+pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Router {
     let largest = largest_body(&service);
     let (operations, document) = operations().split_for_parts();
     operations
         .layer(map_response(not_to_be_stored))
         .layer(Extension(sockets))
         .merge(docs::router(document))
+        .merge(if page { page::router() } else { Router::new() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(largest))
         .with_state(service)

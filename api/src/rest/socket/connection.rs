@@ -197,11 +197,13 @@ impl Connection {
                     Err(ending) => return Ok(Err(ending)),
                 }
             }
-            Ok(SocketRequest::Subscribe { after }) => match self.subscribe(&after).await {
-                // The first event is the answer.
-                Ok(()) => return Ok(Ok(())),
-                Err(problem) => Err(problem),
-            },
+            Ok(SocketRequest::Subscribe { after, last }) => {
+                match self.subscribe(&after, last).await {
+                    // The first event is the answer.
+                    Ok(()) => return Ok(Ok(())),
+                    Err(problem) => Err(problem),
+                }
+            }
             Ok(SocketRequest::Send(request)) => match self.send(request).await {
                 Ok(()) => return Ok(Ok(())),
                 Err(problem) => Err(problem),
@@ -237,14 +239,14 @@ impl Connection {
         Ok(())
     }
 
-    async fn subscribe(&mut self, after: &str) -> Result<(), Problem> {
+    async fn subscribe(&mut self, after: &str, last: i32) -> Result<(), Problem> {
         if self.subscribed {
             return Err(Problem::invalid(
                 "subscribe",
                 &"the connection follows the timeline already",
             ));
         }
-        let subscription = self.service.subscribe(self.token.as_deref(), after).await?;
+        let subscription = self.service.subscribe(self.token.as_deref(), after, last).await?;
         let events = subscription.into_stream().map(or_reconnect);
         // The last event ends the connection.
         self.events = events.chain(stream::pending()).boxed();

@@ -39,6 +39,10 @@ pub(crate) enum SocketRequest {
         #[serde(default)]
         #[schema(pattern = r"^(|0|now|[0-9]{1,18}\.[0-9]{1,18})$")]
         after: String,
+        /// Instead of `after`: start before the newest so many entries.
+        #[serde(default)]
+        #[schema(minimum = 0)]
+        last: i32,
     },
     Send(SendRequest),
     Ping {},
@@ -93,9 +97,9 @@ impl From<Problem> for SocketFrame {
 impl From<&Event> for SocketFrame {
     fn from(event: &Event) -> Self {
         match event {
-            Event::Opened(state) => Self::Opened((*state).into()),
+            Event::Opened(state) => Self::Opened(state.clone().into()),
             Event::Entry(entry) => Self::Entry(entry.as_ref().into()),
-            Event::HistoryTruncated(gone) => Self::HistoryTruncated((*gone).into()),
+            Event::HistoryTruncated(gone) => Self::HistoryTruncated(gone.clone().into()),
             Event::TimelineReset { epoch } => Self::TimelineReset(TimelineReset { epoch: *epoch }),
             Event::Heartbeat => Self::Heartbeat {},
             Event::SessionEnded(end) => Self::SessionEnded(end.into()),
@@ -148,7 +152,7 @@ mod tests {
     fn a_frame_is_an_object_of_one_member() {
         assert!(matches!(parse(r#"{"ping":{}}"#), Ok(SocketRequest::Ping {})));
         assert!(matches!(parse(r#" {"subscribe":{"new":1}} "#),
-            Ok(SocketRequest::Subscribe { after }) if after.is_empty()));
+            Ok(SocketRequest::Subscribe { after, last: 0 }) if after.is_empty()));
         for bad in
             ["", "7", "{", "{}", r#"{"pong":{}}"#, r#"{"ping":{}} {}"#, r#"{"ping":{},"x":1}"#]
         {

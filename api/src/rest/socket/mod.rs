@@ -76,7 +76,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | request | data |
 /// |---|---|
 /// | `authenticate` | `{"access_token"}`. The first frame, within 10 s, unless the token came with the handshake. Again before the token expires, with a fresh one of the same session. |
-/// | `subscribe` | `{"after"}`, as in `GET /v1/events`. Once a connection, or never. |
+/// | `subscribe` | `{"after"}` or `{"last"}`, as in `GET /v1/events`. Once a connection, or never. |
 /// | `send` | `SendRequest`. Many may be under way at a time; they are stored in the order of the frames. |
 /// | `ping` | `{}`. Answered with `pong`. |
 ///
