@@ -59,7 +59,7 @@ async fn a_refusal_is_in_the_headers_with_its_details() {
 #[tokio::test]
 async fn a_stream_comes_as_it_happens() {
     let (imd, phone) = scene().await;
-    let request = v1::SubscribeRequest { after: "now".to_owned() };
+    let request = v1::SubscribeRequest { after: "now".to_owned(), ..Default::default() };
     let mut response =
         call(&imd, "proto", "MessageService/Subscribe", &phone.token, &request).await;
     let mut bytes = Vec::new();

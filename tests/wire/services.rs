@@ -85,6 +85,7 @@ async fn tools_can_ask_what_the_contract_is() {
         for service in ["im.v1.AuthService", "im.v1.MessageService", "im.v1.InfoService"] {
             assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
         }
+        assert!(!names.iter().any(|name| name == "im.v1.AdminService"), "that is not here");
         use prost::Message;
         let file = prost_types::FileDescriptorProto::decode(&files[0][..]).expect("a file");
         assert_eq!(file.package(), "im.v1");

@@ -31,6 +31,14 @@ const OVERHEAD: usize = 16 * 1024;
 pub const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
+/// The services that the public listener tells of.
+const PUBLIC_SERVICES: [&str; 4] = [
+    v1::auth_service_server::SERVICE_NAME,
+    v1::message_service_server::SERVICE_NAME,
+    v1::info_service_server::SERVICE_NAME,
+    "grpc.health.v1.Health",
+];
+
 /// The services of the public listener, and the handle by which their health is told.
 pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let largest = service.max_body_bytes() + OVERHEAD;
@@ -51,9 +59,12 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let mut routes = Routes::builder();
     routes.add_service(auth).add_service(message).add_service(info).add_service(health_service);
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        PUBLIC_SERVICES
+            .into_iter()
+            .fold(builder, tonic_reflection::server::Builder::with_service_name)
     };
     // Many tools still ask in the older dialect.
     match (reflection().build_v1(), reflection().build_v1alpha()) {

@@ -1,10 +1,12 @@
 //! The REST transport: decode, one call of the service, encode. It mirrors the gRPC contract in JSON.
 
 mod auth;
+mod codes;
 mod docs;
 mod document;
 mod events;
 mod extract;
+mod flat;
 mod history;
 mod info;
 mod messages;
@@ -40,7 +42,8 @@ const OVERHEAD: usize = 16 * 1024;
 /// [`unknown_path`]. WebSockets are counted among `sockets`; `page` says whether there is a chat at `/`.
 pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Router {
     let largest = largest_body(&service);
-    let (operations, document) = operations().split_for_parts();
+    let (operations, mut document) = operations().split_for_parts();
+    flat::flatten(&mut document);
     operations
         .layer(map_response(not_to_be_stored))
         .layer(Extension(sockets))
@@ -72,7 +75,9 @@ fn largest_body(service: &Service) -> usize {
 /// The OpenAPI document of [`public_router`].
 #[must_use]
 pub fn openapi() -> OpenApi {
-    operations().into_openapi()
+    let mut document = operations().into_openapi();
+    flat::flatten(&mut document);
+    document
 }
 
 /// [`openapi`] as it is committed, without the line end.

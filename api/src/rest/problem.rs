@@ -18,6 +18,15 @@ use crate::{model::Error, telemetry};
 /// The media type of problems.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// The codes that REST has beside those of the model: name, status, and when it is given.
+pub(super) const OWN_CODES: [(&str, u16, &str); 5] = [
+    ("not_found", 404, "There is nothing at this path."),
+    ("method_not_allowed", 405, "The path does not take this method."),
+    ("body_too_large", 413, "The body is larger than any that could be valid."),
+    ("unsupported_media_type", 415, "The body is not JSON."),
+    ("upgrade_required", 426, "Only WebSockets are to be had at this path."),
+];
+
 /// What a request failed with: an error of the service, or a request that never got that far.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -35,9 +44,6 @@ pub(super) struct Problem {
 /// | `invalid_argument` | `field`: its name, as in `terminal.device_id` |
 /// | `session_ended` | `end_reason`, `ended_by_terminal_type`, `ended_by_device_name`, `ended_at`, `note` |
 /// | `terminal_occupied` | `terminal_type`, `device_name`, `last_used_at` |
-///
-/// Beside the codes of the operations there are `not_found` for a path that does not exist and
-/// `method_not_allowed`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, examples(json!({
     "type": "about:blank",

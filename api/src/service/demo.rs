@@ -47,7 +47,7 @@ impl Service {
             let hash = self.passwords.hash("password", password.clone()).await?;
             let audit = Audit { actor: ACTOR, action: "create_user", details: json!({}) };
             let id = UserId::parse("user_id", user_id)?;
-            match self.store.create_user(&id, &hash, audit).await {
+            match self.store.create_user(&id, &hash, &self.limits.default_tier, audit).await {
                 Ok(()) | Err(Error::UserExists(_)) => users.push(DemoUser { user_id, password }),
                 Err(error) => return Err(error),
             }

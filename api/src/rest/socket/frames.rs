@@ -15,8 +15,8 @@ use crate::{
     service::{Event, Service},
 };
 
-/// What a client sends over a WebSocket. A further kind of request is a further variant, with an arm in
-/// `Connection::answer`.
+// A further kind of request is a further variant, with an arm in `Connection::answer`.
+/// What a client sends over a WebSocket.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(examples(
