@@ -9,6 +9,7 @@ pub(crate) mod failure;
 pub(crate) mod feed;
 pub(crate) mod grpc;
 pub(crate) mod node;
+pub(crate) mod packages;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rest;
