@@ -17,6 +17,9 @@ export class Chat extends EventTarget {
   #socket;
   #moreToken = "";
   #marksRead = false;
+  #opened;
+  /** History is read when the stream has opened, so that nothing is missed between the two. */
+  #following = new Promise((opened) => { this.#opened = opened; });
   #maxBodyBytes;
   #stopped = false;
 
@@ -75,6 +78,7 @@ export class Chat extends EventTarget {
   async older(conversation) {
     if (conversation.loading || conversation.olderToken === "") return;
     conversation.loading = true;
+    await this.#following;
     const token = encodeURIComponent(conversation.olderToken ?? "");
     const id = encodeURIComponent(conversation.id);
     try {
@@ -146,6 +150,7 @@ export class Chat extends EventTarget {
   #take({ name, body }) {
     switch (name) {
       case "opened":
+        this.#opened();
         for (const message of this.outbox.waiting()) this.#transmit(message);
         this.#refresh();
         break;
