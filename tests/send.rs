@@ -11,7 +11,7 @@ use crate::support::{
     api::Outgoing,
     cluster::Cluster,
     node::Node,
-    on_both_transports,
+    on_every_transport,
     types::{Content, Sent},
     within_deadline,
 };
@@ -22,7 +22,7 @@ async fn entries(imd: &Cluster) -> i64 {
     sql.query_one("SELECT count(*) FROM entries", &[]).await.expect("a number").get(0)
 }
 
-on_both_transports! {
+on_every_transport! {
     i4_an_acknowledged_message_is_stored_in_both_timelines,
     i6_the_senders_other_terminals_see_what_it_sent,
     content_arrives_as_it_was_sent,

@@ -15,10 +15,11 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     config::{self, Settings},
+    cors,
     delivery::{Delivery, DeliverySettings, LaneSettings, PlantedBugs},
     grpc,
     model::{RetentionLimits, TerminalType, Tier},
-    rest,
+    rest::{self, Sockets},
     serve::serve,
     service::{AdminKey, Limits, Service},
     store::Store,
@@ -38,6 +39,7 @@ pub struct App {
     delivery: Delivery,
     health: HealthReporter,
     listeners: JoinSet<()>,
+    sockets: Sockets,
     stop: CancellationToken,
     grace: Duration,
 }
@@ -104,13 +106,17 @@ impl App {
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),
+            demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
         };
         let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
         let service =
             Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
 
+        let sockets = Sockets::default();
         let (grpc, health) = grpc::public_router(service.clone()).await;
-        let public_routes = merge(grpc, rest::public_router(service.clone()));
+        let rest = rest::public_router(service.clone(), sockets.clone(), settings.page);
+        let public_routes = merge(grpc, rest);
+        let public_routes = cors::allow(&settings.cors.allowed_origins, public_routes);
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         let stop = CancellationToken::new();
@@ -119,7 +125,16 @@ impl App {
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public_routes, stop.clone(), grace));
         listeners.spawn(serve(admin, admin_routes, stop.clone(), grace));
-        Ok(Self { public_address, admin_address, delivery, health, listeners, stop, grace })
+        Ok(Self {
+            public_address,
+            admin_address,
+            delivery,
+            health,
+            listeners,
+            sockets,
+            stop,
+            grace,
+        })
     }
 
     /// Where the public listener is.
@@ -142,9 +157,12 @@ impl App {
         }
         // Open streams would hold the listeners up until the deadline.
         self.delivery.drain();
+        self.sockets.stop();
         self.stop.cancel();
         let deadline = Instant::now() + self.grace;
         self.listeners.join_all().await;
+        let _ = timeout_at(deadline, self.sockets.stopped()).await;
+        self.sockets.cut();
         let deadline = deadline.max(Instant::now() + LAST_WORDS);
         if timeout_at(deadline, self.delivery.stop()).await.is_err() {
             // No loss: what was not acknowledged is sent again, and a dead node is noticed.

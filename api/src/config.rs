@@ -6,6 +6,7 @@
 mod flags;
 mod limits;
 mod masked;
+mod origins;
 mod sources;
 mod table;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::flags::Flags;
+pub use self::origins::Origins;
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
@@ -78,6 +80,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
     pub pg_bin: Option<PathBuf>,
+    pub page: bool,
     pub admin: Admin,
     pub database: Database,
     #[serde(default)]
@@ -85,6 +88,8 @@ pub struct Settings {
     pub tokens: Tokens,
     pub append: Append,
     pub messages: Messages,
+    #[serde(default)]
+    pub cors: Cors,
     pub streams: Streams,
     /// Terminal type → live sessions a user may have of it.
     pub terminals: BTreeMap<String, u32>,
@@ -153,6 +158,14 @@ pub struct Messages {
     #[serde(with = "humantime_serde")]
     pub recall_window: Duration,
     pub read_receipts: bool,
+}
+
+/// `cors.*`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Cors {
+    pub allowed_origins: Origins,
 }
 
 /// `streams.*`

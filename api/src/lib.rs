@@ -5,7 +5,7 @@
 //!
 //! | floor | what it does |
 //! |---|---|
-//! | [`app`], [`serve`], [`config`] | puts everything together; one port a listener; settings |
+//! | [`app`], [`serve`], [`cors`], [`config`] | puts everything together; one port a listener; settings |
 //! | [`grpc`], [`rest`] | decode, one call of the service, encode |
 //! | [`service`] | the use cases: who may, what is valid, which limits |
 //! | [`delivery`] | gets entries to streams: append lanes, hub, catch-up, hints between nodes |
@@ -19,6 +19,7 @@
 
 pub mod app;
 pub mod config;
+pub mod cors;
 pub mod data_folder;
 pub mod delivery;
 pub mod embedded_postgres;

@@ -106,7 +106,7 @@ async fn serve(
         app = App::start(settings, url, admin_key) => app?,
         () = asked_to_stop() => return Ok(()),
     };
-    greet(&app, folder, postgres.is_some())?;
+    greet(&app, folder, settings.page, postgres.is_some())?;
     let database_lost = async {
         match postgres {
             Some(postgres) => postgres.exited().await,
@@ -125,7 +125,7 @@ async fn serve(
     ended
 }
 
-fn greet(app: &App, folder: &DataFolder, embedded: bool) -> anyhow::Result<()> {
+fn greet(app: &App, folder: &DataFolder, page: bool, embedded: bool) -> anyhow::Result<()> {
     let (public, admin) = (app.public_address(), app.admin_address());
     let key = folder.admin_key();
     let imctl = if std::env::var_os("CARGO").is_some() { "cargo imctl" } else { "imctl" };
@@ -135,17 +135,22 @@ fn greet(app: &App, folder: &DataFolder, embedded: bool) -> anyhow::Result<()> {
         "\
 imd {version} is ready.
 
-  API        http://{public}   gRPC, gRPC-web and REST; reference at /docs
+  API        http://{public}   gRPC, gRPC-web, REST and WebSocket; reference at /docs
   Admin API  http://{admin}   key in {key}
   Data       {folder}   {database}
 
-Three things to try in another terminal:
+{chat}Three things to try in another terminal:
 
   {imctl} demo                  see four terminals of two users at work
   {imctl} users create alice    make an account
   curl http://{public}/v1/info  ask the server about itself
 
 Ctrl-C stops it.",
+        chat = if page {
+            format!("A chat is at http://{public}/: open it in two windows.\n")
+        } else {
+            String::new()
+        },
         version = env!("CARGO_PKG_VERSION"),
         key = key.display(),
         folder = folder.path().display(),

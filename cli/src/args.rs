@@ -8,8 +8,8 @@ use tonic::transport::Uri;
 use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
-        audit::AuditArgs, bench::BenchArgs, completions::CompletionsArgs, demo::DemoArgs,
-        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
+        audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
+        demo::DemoArgs, retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
         users::UsersCommand,
     },
 };
@@ -108,6 +108,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Play a conversation over several terminals against a running server, and check it
     Demo(DemoArgs),
+    /// Log in as a terminal of a user, and chat
+    Chat(ChatArgs),
     /// Load a cluster, measure it, and check that it loses, doubles and reorders nothing
     Bench(BenchArgs),
     /// Print a completion script for a shell

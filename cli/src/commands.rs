@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod retention;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Audit(args) => audit::run(args, &mut connect(connection).await?).await,
         // Boxed: it holds many terminals.
         Command::Demo(args) => Box::pin(demo::run(args, connection)).await,
+        Command::Chat(args) => Box::pin(chat::run(args, connection)).await,
         Command::Bench(args) => Box::pin(bench::run(args, connection)).await,
         Command::Completions(args) => completions::run(&args),
     }

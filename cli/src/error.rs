@@ -42,6 +42,9 @@ pub(crate) enum Error {
     /// The demo did not see what it should have.
     #[error("{0}")]
     Demo(String),
+    /// The chat is over, or never began.
+    #[error("{0}")]
+    Chat(String),
     /// The benchmark could not be run, or found a violation.
     #[error("{0}")]
     Bench(String),
@@ -60,6 +63,7 @@ impl Error {
             Self::Server(_)
             | Self::NothingMatched(_)
             | Self::Demo(_)
+            | Self::Chat(_)
             | Self::Bench(_)
             | Self::Declined
             | Self::Output(_) => FAILED,
@@ -73,8 +77,8 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreachable { .. } => Some(
-                "is imd running there? --server is the URL of its admin listener; for the demo, \
-                 --public-server is that of its public one",
+                "is imd running there? --server is the URL of its admin listener; for the demo \
+                 and the chat, --public-server is that of its public one",
             ),
             Self::NoKey(_) => Some(
                 "imd writes admin.key to its data folder at its first start: run imctl beside that \

@@ -16,6 +16,16 @@ pub(crate) struct PasswordArgs {
 }
 
 impl PasswordArgs {
+    /// A password that exists: the first line of stdin, the rest of which is left, or what is typed.
+    pub(crate) fn read_known(&self) -> Result<SecretString, Error> {
+        if !self.password_stdin {
+            return prompt("Password: ");
+        }
+        let mut text = String::new();
+        io::stdin().read_line(&mut text).map_err(|cause| unreadable(&cause))?;
+        Ok(without_line_end(&text).into())
+    }
+
     /// The password: all of stdin but one line end, or what is typed twice.
     pub(crate) fn read(&self) -> Result<SecretString, Error> {
         if self.password_stdin {

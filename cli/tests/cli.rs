@@ -83,6 +83,7 @@ fn help_of_every_command() {
         "status",
         "audit",
         "demo",
+        "chat",
         "bench",
         "bench idle",
         "bench roaming",
@@ -133,7 +134,7 @@ fn a_server_that_is_not_there_exits_with_3_and_says_so() {
     insta::with_settings!({filters => [(r"127\.0\.0\.1:\d+", "[address]")]}, {
         insta::assert_snapshot!(stderr(&failed), @r#"
         error: cannot reach imd at http://[address]: Connection refused (os error 111)
-        hint: is imd running there? --server is the URL of its admin listener; for the demo, --public-server is that of its public one
+        hint: is imd running there? --server is the URL of its admin listener; for the demo and the chat, --public-server is that of its public one
         "#);
     });
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{cluster::Cluster, node::ADMIN_KEY, terminal::Terminal};
 
 /// Tokens that are not good for any user's call: (what it is, the token).
-pub(super) async fn forgeries(imd: &Cluster, genuine: &Terminal) -> Vec<(&'static str, String)> {
+pub(crate) async fn forgeries(imd: &Cluster, genuine: &Terminal) -> Vec<(&'static str, String)> {
     imd.user("mallory").await;
     let mallory = imd.log_in("mallory", "phone", "p").await;
     let [header, claims, signature] = parts(&genuine.token);

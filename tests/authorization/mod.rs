@@ -6,6 +6,8 @@ mod order;
 mod rest;
 mod strangers;
 
+pub(crate) use credentials::forgeries;
+
 /// Who may make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {

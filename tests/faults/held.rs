@@ -11,10 +11,10 @@ use crate::support::postgres::Database;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The row of one user's timeline, locked until it is released. Nodes wait five seconds for a lock.
-pub(super) struct Held(Client);
+pub(crate) struct Held(Client);
 
 impl Held {
-    pub(super) async fn timeline_of(user_id: &str, database: &Database) -> Self {
+    pub(crate) async fn timeline_of(user_id: &str, database: &Database) -> Self {
         let lock = "
             SELECT FROM timelines t JOIN users u ON u.user_no = t.owner
             WHERE u.user_id = $1 FOR UPDATE OF t";
@@ -25,7 +25,7 @@ impl Held {
     }
 
     /// Deletes the timeline too, as the end of its user will.
-    pub(super) async fn and_deleted(self, user_id: &str) -> Self {
+    pub(crate) async fn and_deleted(self, user_id: &str) -> Self {
         let delete = "DELETE FROM timelines t USING users u
             WHERE u.user_no = t.owner AND u.user_id = $1";
         assert_eq!(self.0.execute(delete, &[&user_id]).await.expect("a row"), 1);
@@ -33,24 +33,24 @@ impl Held {
     }
 
     /// Commits.
-    pub(super) async fn release(self) {
+    pub(crate) async fn release(self) {
         self.0.batch_execute("COMMIT").await.expect("a connection");
     }
 }
 
 /// Waits until `count` statements, or more, wait for locks.
-pub(super) async fn waiting_for_locks(count: i64, database: &Database) {
+pub(crate) async fn waiting_for_locks(count: i64, database: &Database) {
     let waits = "wait_event_type = 'Lock'";
     connections(waits, |waiting| waiting >= count, database).await;
 }
 
 /// Waits until no node has a statement or a transaction under way.
-pub(super) async fn nodes_are_quiet(database: &Database) {
+pub(crate) async fn nodes_are_quiet(database: &Database) {
     connections("application_name = 'imd' AND state <> 'idle'", |busy| busy == 0, database).await;
 }
 
 /// Waits until a transaction of a node waits for the node's next word, locks held.
-pub(super) async fn transaction_is_open(database: &Database) {
+pub(crate) async fn transaction_is_open(database: &Database) {
     let open = "application_name = 'imd' AND state = 'idle in transaction'";
     connections(open, |open| open > 0, database).await;
 }

@@ -20,7 +20,7 @@ mod changes;
 mod chaos;
 mod drain;
 mod follower;
-mod held;
+pub(crate) mod held;
 mod load;
 mod nats;
 mod node;

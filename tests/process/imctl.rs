@@ -1,6 +1,7 @@
 //! `imctl` against a server: what it prints and how it ends.
 
 mod bench;
+mod chat;
 mod demo;
 mod retention;
 mod sessions;

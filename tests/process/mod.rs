@@ -1,5 +1,7 @@
 //! The binaries `imd` and `imctl`, run as their users run them.
 
+mod browser;
+mod contract;
 mod conversation;
 mod embedded;
 mod imctl;
@@ -9,3 +11,4 @@ mod nodes;
 mod purge;
 mod python_client;
 mod readme;
+mod rest_clients;

@@ -6,7 +6,7 @@ use crate::support::{
     api::{Outgoing, Result},
     checker::Run,
     cluster::Cluster,
-    on_both_transports,
+    on_every_transport,
     terminal::Terminal,
     types::Sent,
 };
@@ -24,7 +24,7 @@ async fn send_all(from: &Terminal, to: &[&str]) -> Vec<(Outgoing, Result<Sent>)>
     sent
 }
 
-on_both_transports! {
+on_every_transport! {
     i5_eight_senders_make_one_timeline,
     i6_everybody_talks_to_everybody_and_all_tell_the_same,
 }

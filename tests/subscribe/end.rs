@@ -6,7 +6,7 @@ use imd_proto::v1::kick_sessions_request::Which;
 use crate::support::{
     api::Events,
     cluster::Cluster,
-    on_both_transports,
+    on_every_transport,
     types::{Entry, Event},
     within_deadline,
 };
@@ -23,7 +23,7 @@ async fn read(events: Events) -> (Vec<Entry>, Event) {
     (all.into_iter().filter_map(entry).collect(), last)
 }
 
-on_both_transports! {
+on_every_transport! {
     i2_a_kicked_terminal_gets_the_note_and_no_other_is_disturbed,
     i3_a_stream_delivers_nothing_behind_the_end_of_its_session,
     i2_all_streams_of_a_session_end_with_it,

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::support::{
     cluster::Cluster,
-    on_both_transports,
+    on_every_transport,
     types::{Entry, Kind},
 };
 
-on_both_transports! {
+on_every_transport! {
     i8_a_stream_opens_with_the_reach_of_the_timeline,
     i5_what_is_stored_comes_first_and_then_what_comes,
     i5_a_stream_resumes_behind_its_cursor,

@@ -4,7 +4,7 @@
 use futures::StreamExt;
 
 use crate::support::{
-    api::Result, cluster::Cluster, feed::Feed, on_both_transports, types::Event, within_deadline,
+    api::Result, cluster::Cluster, feed::Feed, on_every_transport, types::Event, within_deadline,
 };
 
 /// Messages that the slow terminal leaves lying, and the size of each in bytes: together many times
@@ -12,7 +12,7 @@ use crate::support::{
 const MESSAGES: usize = 2_000;
 const SIZE: usize = 8_000;
 
-on_both_transports! {
+on_every_transport! {
     i10_a_terminal_that_does_not_read_slows_nobody_and_misses_nothing,
     i3_what_a_terminal_left_unread_ends_with_its_session,
     i8_what_is_purged_before_a_terminal_reads_it_is_announced,

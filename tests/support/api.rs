@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     grpc::Grpc,
     rest::Rest,
+    socket::Sockets,
     types::{
         Content, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch,
         Tokens,
@@ -25,6 +26,7 @@ pub(crate) type Events = BoxStream<'static, Result<Event>>;
 pub(crate) enum Transport {
     Grpc,
     Rest,
+    WebSocket,
 }
 
 impl Transport {
@@ -33,6 +35,7 @@ impl Transport {
         match self {
             Self::Grpc => Arc::new(Grpc::new(address)),
             Self::Rest => Arc::new(Rest::new(address)),
+            Self::WebSocket => Arc::new(Sockets::new(address)),
         }
     }
 }

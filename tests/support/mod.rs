@@ -9,9 +9,11 @@ pub(crate) mod failure;
 pub(crate) mod feed;
 pub(crate) mod grpc;
 pub(crate) mod node;
+pub(crate) mod packages;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rest;
+pub(crate) mod socket;
 pub(crate) mod terminal;
 pub(crate) mod types;
 
@@ -60,3 +62,28 @@ macro_rules! on_both_transports {
     )+};
 }
 pub(crate) use on_both_transports;
+
+/// As [`on_both_transports`], and a third test, `behaviour::websocket`: for what goes over WebSockets.
+macro_rules! on_every_transport {
+    ($($behaviour:ident),+ $(,)?) => {$(
+        mod $behaviour {
+            use crate::support::{api::Transport, cluster::Cluster};
+
+            #[tokio::test]
+            async fn grpc() {
+                super::$behaviour(Cluster::start(Transport::Grpc).await).await;
+            }
+
+            #[tokio::test]
+            async fn rest() {
+                super::$behaviour(Cluster::start(Transport::Rest).await).await;
+            }
+
+            #[tokio::test]
+            async fn websocket() {
+                super::$behaviour(Cluster::start(Transport::WebSocket).await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_every_transport;

@@ -68,6 +68,28 @@ fn start(after: &str) -> (&str, &str) {
     after.split_once('=').unwrap_or(("after", after))
 }
 
+/// A message in the JSON of a send.
+pub(crate) fn send_request(message: &Outgoing) -> Value {
+    let mut body = json!({ "client_message_id": message.client_message_id });
+    if let Some(to) = &message.to {
+        body["to"] = json!({ "user_id": to });
+    }
+    match &message.content {
+        None => {}
+        Some(Content::Text(text)) => body["text"] = text.as_str().into(),
+        Some(Content::Data { content_type, data }) => {
+            body["content_type"] = content_type.as_str().into();
+            body["data"] = BASE64_STANDARD.encode(data).into();
+        }
+    }
+    body
+}
+
+/// The entry that JSON of the server's says.
+pub(crate) fn entry_of(json: Value) -> Entry {
+    serde_json::from_value::<WireEntry>(json).expect("an entry").into()
+}
+
 #[async_trait]
 impl Api for Rest {
     async fn info(&self) -> Result<Info> {
@@ -110,18 +132,7 @@ impl Api for Rest {
     }
 
     async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent> {
-        let mut body = json!({ "client_message_id": message.client_message_id });
-        if let Some(to) = &message.to {
-            body["to"] = json!({ "user_id": to });
-        }
-        match &message.content {
-            None => {}
-            Some(Content::Text(text)) => body["text"] = text.as_str().into(),
-            Some(Content::Data { content_type, data }) => {
-                body["content_type"] = content_type.as_str().into();
-                body["data"] = BASE64_STANDARD.encode(data).into();
-            }
-        }
+        let body = send_request(message);
         json_of(self.request(Method::POST, "/v1/messages").bearer_auth(token).json(&body)).await
     }
 

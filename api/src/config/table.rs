@@ -34,7 +34,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen",
         default: Some("127.0.0.1:8080"),
-        meaning: "address and port of the public listener: gRPC, gRPC-web and REST",
+        meaning: "address and port of the public listener: gRPC, gRPC-web, REST and WebSocket",
     },
     Setting {
         key: "admin.listen",
@@ -60,6 +60,16 @@ pub const SETTINGS: &[Setting] = &[
         key: "pg_bin",
         default: None,
         meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
+    },
+    Setting {
+        key: "page",
+        default: Some("true"),
+        meaning: "whether the public listener shows a chat at `/`: `true` or `false`",
+    },
+    Setting {
+        key: "cors.allowed_origins",
+        default: None,
+        meaning: "origins of the pages that may call the public listener from a browser, as `https://a.example,https://b.example`, or `*` for all; unset: its own alone",
     },
     Setting {
         key: "tokens.access_ttl",

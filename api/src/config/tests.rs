@@ -43,6 +43,8 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.messages.max_body_bytes, 16384);
     assert_eq!(settings.messages.recall_window, Duration::from_mins(2));
     assert!(!settings.messages.read_receipts);
+    assert!(settings.page);
+    assert_eq!(settings.cors.allowed_origins, Origins::None);
     assert_eq!(settings.streams.heartbeat, Duration::from_secs(30));
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
     assert_eq!(settings.log.level, "info,refinery_core=warn,tokio_postgres=warn");
@@ -77,6 +79,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
         "log.level" => "warn",
+        "cors.allowed_origins" => "https://a.example,http://localhost:5173",
+        "page" => "false",
         "data_dir" => "/srv/imd",
         "tokens.refresh_ttl" => "40days",
         "retention.purge_after" | "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => {
@@ -193,6 +197,10 @@ fn a_value_of_the_wrong_type_is_refused_with_its_place() {
         ("terminals.web", "three"),
         ("listen", "localhost"),
         ("log.format", "xml"),
+        ("page", "perhaps"),
+        ("cors.allowed_origins", "a.example"),
+        ("cors.allowed_origins", "https://a.example/"),
+        ("cors.allowed_origins", "https://a.example, *"),
     ] {
         let message = refusal(&set(&[(key, value)]), &[]);
         let place = format!(" for key `{key}` in the flags");

@@ -85,24 +85,37 @@ impl Lanes {
         Self { queues: (0..settings.lanes).map(start).collect(), stop }
     }
 
-    /// Appends in the sender's lane, so that one sender's messages keep their order.
-    pub(super) async fn append(&self, append: Append) -> Result<Appended> {
+    /// Queues for the sender's lane, so that one sender's messages keep their order.
+    pub(super) fn append(&self, append: Append) -> Result<Appending> {
         let lane = append.sender.0.unsigned_abs() % self.queues.len() as u64;
         let queue = &self.queues[usize::try_from(lane).unwrap_or_default()];
         let (reply, answer) = oneshot::channel();
         let job = Job { append, queued_at: Instant::now(), reply };
-        let stopping = || Error::unavailable("the node is stopping");
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => overloaded(),
             TrySendError::Closed(_) => stopping(),
         })?;
-        answer.await.map_err(|_| stopping())?
+        Ok(Appending(answer))
     }
 
     /// Takes no more; what was taken is still appended.
     pub(super) fn close(&self) {
         self.stop.cancel();
     }
+}
+
+/// A message that waits for its commit.
+pub struct Appending(oneshot::Receiver<Result<Appended>>);
+
+impl Appending {
+    /// Waits for the commit. A message that nobody waits for any more while it is queued is dropped.
+    pub async fn committed(self) -> Result<Appended> {
+        self.0.await.map_err(|_| stopping())?
+    }
+}
+
+fn stopping() -> Error {
+    Error::unavailable("the node is stopping")
 }
 
 fn overloaded() -> Error {
@@ -158,6 +171,10 @@ impl Lane {
                 }
                 None => break,
             };
+            if job.reply.is_closed() {
+                // Its caller has gone, or has no time left.
+                continue;
+            }
             if job.queued_at.elapsed() > PATIENCE {
                 let _ = job.reply.send(Err(overloaded()));
             } else if ids.insert((job.append.sender, job.append.client_message_id)) {

@@ -22,10 +22,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{announcer::Announcer, hub::Hub, lanes::Lanes, login_points::LoginPoints};
 use crate::{
     model::{Entry, Result, SessionId, Start, UserNo},
-    store::{Append, Appended, Store},
+    store::{Append, Store},
 };
 
-pub use lanes::LaneSettings;
+pub use lanes::{Appending, LaneSettings};
 pub use subscription::{Event, Subscription};
 
 /// The moving parts of one node. Cheap to clone.
@@ -121,10 +121,10 @@ impl Delivery {
         })
     }
 
-    /// Appends a message to every participant's timeline; returns after the commit. Entries reach the
-    /// streams by themselves. Messages of one sender are appended in the order of the calls.
-    pub async fn append(&self, append: Append) -> Result<Appended> {
-        self.lanes.append(append).await
+    /// Queues a message to be appended to every participant's timeline. Entries reach the streams by
+    /// themselves. Messages of one sender are appended in the order of the calls.
+    pub fn append(&self, append: Append) -> Result<Appending> {
+        self.lanes.append(append)
     }
 
     /// Hands on an entry that was committed outside the lanes.

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod convert;
+mod deadline;
 mod info;
 mod message;
 mod retention;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::{HeaderMap, header::CONTENT_TYPE},
+    middleware::from_fn,
     response::Response,
 };
 use imd_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -28,6 +30,14 @@ const OVERHEAD: usize = 16 * 1024;
 /// The services whose health is told apart.
 pub const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
+
+/// The services that the public listener tells of.
+const PUBLIC_SERVICES: [&str; 4] = [
+    v1::auth_service_server::SERVICE_NAME,
+    v1::message_service_server::SERVICE_NAME,
+    v1::info_service_server::SERVICE_NAME,
+    "grpc.health.v1.Health",
+];
 
 /// The services of the public listener, and the handle by which their health is told.
 pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
@@ -49,9 +59,12 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let mut routes = Routes::builder();
     routes.add_service(auth).add_service(message).add_service(info).add_service(health_service);
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        PUBLIC_SERVICES
+            .into_iter()
+            .fold(builder, tonic_reflection::server::Builder::with_service_name)
     };
     // Many tools still ask in the older dialect.
     match (reflection().build_v1(), reflection().build_v1alpha()) {
@@ -73,7 +86,8 @@ pub fn admin_router(service: Arc<Service>) -> Router {
 /// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
 /// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
 fn router(routes: Routes) -> Router {
-    routes.prepare().into_axum_router().reset_fallback().route_layer(GrpcWebLayer::new())
+    let routes = routes.prepare().into_axum_router().reset_fallback();
+    routes.route_layer(from_fn(deadline::keep)).route_layer(GrpcWebLayer::new())
 }
 
 /// Whether a request is a gRPC call.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Occupant, SessionEnd, UserId};
+use super::{Code, Occupant, SessionEnd, UserId};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -113,6 +113,21 @@ impl Class {
         }
     }
 
+    /// The name of the gRPC status code.
+    #[must_use]
+    pub fn grpc_name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn http_status(self) -> u16 {
@@ -144,51 +159,40 @@ impl Error {
         Self::Unavailable(source.into().into())
     }
 
+    /// What went wrong, for programs.
+    #[must_use]
+    pub fn kind(&self) -> Code {
+        match self {
+            Self::InvalidArgument { .. } => Code::InvalidArgument,
+            Self::InvalidCredentials => Code::InvalidCredentials,
+            Self::InvalidToken(_) => Code::InvalidToken,
+            Self::SessionEnded(_) => Code::SessionEnded,
+            Self::InvalidAdminKey => Code::InvalidAdminKey,
+            Self::TerminalOccupied(_) => Code::TerminalOccupied,
+            Self::UserNotFound(_) => Code::UserNotFound,
+            Self::SessionNotFound => Code::SessionNotFound,
+            Self::MessageNotFound => Code::MessageNotFound,
+            Self::RecallWindowOver => Code::RecallWindowOver,
+            Self::TierNotFound(_) => Code::TierNotFound,
+            Self::UserExists(_) => Code::UserExists,
+            Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
+            Self::PurgeRunning => Code::PurgeRunning,
+            Self::Overloaded { .. } => Code::Overloaded,
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+
     /// The stable name: `code` in REST, `reason` in gRPC's `ErrorInfo`.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidArgument { .. } => "invalid_argument",
-            Self::InvalidCredentials => "invalid_credentials",
-            Self::InvalidToken(_) => "invalid_token",
-            Self::SessionEnded(_) => "session_ended",
-            Self::InvalidAdminKey => "invalid_admin_key",
-            Self::TerminalOccupied(_) => "terminal_occupied",
-            Self::UserNotFound(_) => "user_not_found",
-            Self::SessionNotFound => "session_not_found",
-            Self::MessageNotFound => "message_not_found",
-            Self::RecallWindowOver => "recall_window_over",
-            Self::TierNotFound(_) => "tier_not_found",
-            Self::UserExists(_) => "user_exists",
-            Self::ClientMessageIdConflict => "client_message_id_conflict",
-            Self::PurgeRunning => "purge_running",
-            Self::Overloaded { .. } => "overloaded",
-            Self::Unavailable(_) => "unavailable",
-            Self::Internal(_) => "internal",
-        }
+        self.kind().name()
     }
 
     /// See [`Class`].
     #[must_use]
     pub fn class(&self) -> Class {
-        match self {
-            Self::InvalidArgument { .. } => Class::InvalidArgument,
-            Self::InvalidCredentials
-            | Self::InvalidToken(_)
-            | Self::SessionEnded(_)
-            | Self::InvalidAdminKey => Class::Unauthenticated,
-            Self::TerminalOccupied(_) | Self::RecallWindowOver | Self::PurgeRunning => {
-                Class::FailedPrecondition
-            }
-            Self::UserNotFound(_)
-            | Self::SessionNotFound
-            | Self::MessageNotFound
-            | Self::TierNotFound(_) => Class::NotFound,
-            Self::UserExists(_) | Self::ClientMessageIdConflict => Class::AlreadyExists,
-            Self::Overloaded { .. } => Class::ResourceExhausted,
-            Self::Unavailable(_) => Class::Unavailable,
-            Self::Internal(_) => Class::Internal,
-        }
+        self.kind().class()
     }
 
     /// What a program may want to know beyond the code, by the names of the contract.

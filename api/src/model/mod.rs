@@ -1,5 +1,6 @@
 //! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
 
+mod code;
 mod content;
 mod cursor;
 mod entry;
@@ -9,6 +10,7 @@ mod paging;
 mod retention;
 mod session;
 
+pub use code::{Audience, Code};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{

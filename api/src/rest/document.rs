@@ -11,7 +11,9 @@ use utoipa::{
 };
 
 use super::{
+    codes,
     problem::{MEDIA_TYPE, Members},
+    socket::{SocketFrame, SocketRequest},
     types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
 };
 
@@ -37,8 +39,9 @@ refresh token for the next pair. Listings are paged by `page_size`, `page_token`
     ),
     components(schemas(
         Members, TimelineState, Entry, HistoryTruncated, TimelineReset, SessionEnd, Reconnect,
+        SocketRequest, SocketFrame,
     )),
-    modifiers(&AccessToken, &Refusals),
+    modifiers(&AccessToken, &Refusals, &Codes),
 )]
 pub(super) struct Document;
 
@@ -49,6 +52,15 @@ impl Modify for AccessToken {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("access_token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Puts the table of codes into the description.
+struct Codes;
+
+impl Modify for Codes {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        document.info.description = Some(format!("{DESCRIPTION}\n\n{}", codes::table()));
     }
 }
 
@@ -65,33 +77,18 @@ impl<const STATUS: u16> IntoResponses for Refusal<STATUS> {
     }
 }
 
-/// Status, name and codes.
-const REFUSALS: [(&str, &str, &str); 9] = [
-    ("400", "BadRequest", "A field is wrong: `invalid_argument`."),
-    (
-        "401",
-        "Unauthorized",
-        "The token or the password is missing or no good: `invalid_token`, `session_ended`, `invalid_credentials`.",
-    ),
-    (
-        "404",
-        "NotFound",
-        "There is none: `user_not_found`, `session_not_found`, `message_not_found`.",
-    ),
-    (
-        "409",
-        "Conflict",
-        "Not as things stand: `terminal_occupied`, `client_message_id_conflict`, `recall_window_over`.",
-    ),
-    (
-        "413",
-        "ContentTooLarge",
-        "The body is larger than any that could be valid: `body_too_large`.",
-    ),
-    ("415", "UnsupportedMediaType", "The body is not JSON: `unsupported_media_type`."),
-    ("429", "TooManyRequests", "The server is busy: `overloaded`. Try again after `retry_after`."),
-    ("500", "InternalServerError", "A fault of the server's own: `internal`."),
-    ("503", "ServiceUnavailable", "The database does not answer: `unavailable`. Try again later."),
+/// Status, name and when it is given.
+const REFUSALS: [(&str, &str, &str); 10] = [
+    ("400", "BadRequest", "A field is wrong"),
+    ("401", "Unauthorized", "The token or the password is missing or no good"),
+    ("404", "NotFound", "There is none"),
+    ("409", "Conflict", "Not as things stand"),
+    ("413", "ContentTooLarge", "The body is larger than any that could be valid"),
+    ("415", "UnsupportedMediaType", "The body is not JSON"),
+    ("426", "UpgradeRequired", "The request opens no WebSocket"),
+    ("429", "TooManyRequests", "The server is busy; try again after `retry_after`"),
+    ("500", "InternalServerError", "A fault of the server's own"),
+    ("503", "ServiceUnavailable", "The database does not answer; try again later"),
 ];
 
 struct Refusals;
@@ -99,11 +96,11 @@ struct Refusals;
 impl Modify for Refusals {
     fn modify(&self, document: &mut openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        for (_, name, description) in REFUSALS {
+        for (status, name, description) in REFUSALS {
             let schema = Ref::from_schema_name(Members::name());
             let content = ContentBuilder::new().schema(Some(schema)).build();
             let response = ResponseBuilder::new()
-                .description(description)
+                .description(format!("{description}: {}.", codes::of_status(status)))
                 .content(MEDIA_TYPE, content)
                 .build();
             components.responses.insert(name.to_owned(), response.into());

@@ -110,7 +110,7 @@ fn last_event_id(headers: &HeaderMap) -> Option<&str> {
 
 /// A stream that fails ends like one that is wanted elsewhere: the client opens it again, and the answer
 /// to that says what is wrong, if it still is.
-fn or_reconnect(event: ServiceResult<Event>) -> Event {
+pub(super) fn or_reconnect(event: ServiceResult<Event>) -> Event {
     event.unwrap_or_else(|error| {
         telemetry::note(&error);
         Event::Reconnect

@@ -24,6 +24,10 @@ impl Bearer {
     pub(super) fn token(&self) -> Option<&str> {
         self.0.as_deref()
     }
+
+    pub(super) fn into_token(self) -> Option<String> {
+        self.0
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Bearer {
@@ -89,7 +93,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 }
 
 /// Reads a value; one of the wrong shape is a problem of the field it stands in, or else of `part`.
-fn read<'de, T, D>(part: &str, deserializer: D) -> Result<T, Problem>
+pub(super) fn read<'de, T, D>(part: &str, deserializer: D) -> Result<T, Problem>
 where
     T: DeserializeOwned,
     D: Deserializer<'de, Error: Display>,

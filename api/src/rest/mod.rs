@@ -1,20 +1,24 @@
 //! The REST transport: decode, one call of the service, encode. It mirrors the gRPC contract in JSON.
 
 mod auth;
+mod codes;
 mod docs;
 mod document;
 mod events;
 mod extract;
+mod flat;
 mod history;
 mod info;
 mod messages;
+mod page;
 mod problem;
+mod socket;
 mod types;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, header::CACHE_CONTROL},
     middleware::map_response,
@@ -24,6 +28,7 @@ use axum::{
 use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::socket::Sockets;
 use self::{document::Document, problem::Problem};
 use crate::{service::Service, telemetry};
 
@@ -34,13 +39,16 @@ const LONGEST_ESCAPE: usize = 6;
 const OVERHEAD: usize = 16 * 1024;
 
 /// The routes of the public listener. Without a fallback, so that they can be merged with others; see
-/// [`unknown_path`].
-pub fn public_router(service: Arc<Service>) -> Router {
-    let largest = service.max_body_bytes() * LONGEST_ESCAPE + OVERHEAD;
-    let (operations, document) = operations().split_for_parts();
+/// [`unknown_path`]. WebSockets are counted among `sockets`; `page` says whether there is a chat at `/`.
+pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Router {
+    let largest = largest_body(&service);
+    let (operations, mut document) = operations().split_for_parts();
+    flat::flatten(&mut document);
     operations
         .layer(map_response(not_to_be_stored))
+        .layer(Extension(sockets))
         .merge(docs::router(document))
+        .merge(if page { page::router() } else { Router::new() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(largest))
         .with_state(service)
@@ -59,10 +67,17 @@ pub fn unknown_path() -> Response {
     Problem::not_found().into_response()
 }
 
+/// The largest body of a request, in bytes.
+fn largest_body(service: &Service) -> usize {
+    service.max_body_bytes() * LONGEST_ESCAPE + OVERHEAD
+}
+
 /// The OpenAPI document of [`public_router`].
 #[must_use]
 pub fn openapi() -> OpenApi {
-    operations().into_openapi()
+    let mut document = operations().into_openapi();
+    flat::flatten(&mut document);
+    document
 }
 
 /// [`openapi`] as it is committed, without the line end.
@@ -77,6 +92,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(auth::routes())
         .merge(messages::routes())
         .merge(events::routes())
+        .merge(socket::routes())
         .merge(history::routes())
         .merge(info::routes())
 }

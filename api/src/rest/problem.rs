@@ -6,7 +6,7 @@ use axum::{
     extract::rejection::{BytesRejection, PathRejection},
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -17,6 +17,15 @@ use crate::{model::Error, telemetry};
 
 /// The media type of problems.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// The codes that REST has beside those of the model: name, status, and when it is given.
+pub(super) const OWN_CODES: [(&str, u16, &str); 5] = [
+    ("not_found", 404, "There is nothing at this path."),
+    ("method_not_allowed", 405, "The path does not take this method."),
+    ("body_too_large", 413, "The body is larger than any that could be valid."),
+    ("unsupported_media_type", 415, "The body is not JSON."),
+    ("upgrade_required", 426, "Only WebSockets are to be had at this path."),
+];
 
 /// What a request failed with: an error of the service, or a request that never got that far.
 #[derive(Debug)]
@@ -35,9 +44,6 @@ pub(super) struct Problem {
 /// | `invalid_argument` | `field`: its name, as in `terminal.device_id` |
 /// | `session_ended` | `end_reason`, `ended_by_terminal_type`, `ended_by_device_name`, `ended_at`, `note` |
 /// | `terminal_occupied` | `terminal_type`, `device_name`, `last_used_at` |
-///
-/// Beside the codes of the operations there are `not_found` for a path that does not exist and
-/// `method_not_allowed`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, examples(json!({
     "type": "about:blank",
@@ -47,7 +53,7 @@ pub(super) struct Problem {
     "code": "invalid_argument",
     "field": "limit",
 })))]
-pub(super) struct Members {
+pub(crate) struct Members {
     /// `about:blank`: the title is that of the status.
     r#type: &'static str,
     title: &'static str,
@@ -93,6 +99,52 @@ impl Problem {
         let detail = "the path does not take this method";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
+
+    pub(super) fn body_too_large() -> Self {
+        let detail = "the body is larger than any that could be valid";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    pub(super) fn upgrade_required() -> Self {
+        let detail = "only WebSockets are to be had at this path";
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
+    }
+
+    /// Whether the session has ended, so that no other answer will follow.
+    pub(super) fn is_end_of_session(&self) -> bool {
+        self.code == "session_ended"
+    }
+
+    /// The same problem of the message with this id, where there is one.
+    pub(super) fn about(mut self, client_message_id: Option<&str>) -> Self {
+        let id = client_message_id.map(|id| ("client_message_id", id.to_owned()));
+        self.details.extend(id);
+        self
+    }
+
+    /// The same problem with its field named from inside the member that it stands in.
+    pub(super) fn below_member(mut self) -> Self {
+        if let Some(field) = self.details.get_mut("field")
+            && let Some((_, below)) = field.split_once('.')
+        {
+            *field = below.to_owned();
+        }
+        self
+    }
+
+    pub(super) fn into_members(self) -> Members {
+        // Never sooner than was meant.
+        let in_seconds = |wait: Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Members {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            details: self.details,
+            retry_after: self.retry_after.map(in_seconds),
+        }
+    }
 }
 
 impl From<Error> for Problem {
@@ -112,10 +164,7 @@ impl From<Error> for Problem {
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                let detail = "the body is larger than any that could be valid";
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => Self::body_too_large(),
             _ => Self::invalid("body", &rejection),
         }
     }
@@ -137,26 +186,20 @@ impl From<PathRejection> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Never sooner than was meant.
-        let retry_after =
-            self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-        let members = Members {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
-            status: self.status.as_u16(),
-            detail: self.detail,
-            code: self.code,
-            details: self.details,
-            retry_after,
-        };
+        let (status, members) = (self.status, self.into_members());
+        let retry_after = members.retry_after;
         let mut response =
-            (self.status, [(CONTENT_TYPE, MEDIA_TYPE)], axum::Json(members)).into_response();
+            (status, [(CONTENT_TYPE, MEDIA_TYPE)], axum::Json(members)).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         response
     }

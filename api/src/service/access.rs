@@ -26,6 +26,12 @@ impl Service {
         Ok(identity)
     }
 
+    /// The session of a token that is good now. For a transport that is given a token for more than one
+    /// call; each of these checks it again.
+    pub async fn session_of(&self, token: Option<&str>) -> Result<SessionId> {
+        Ok(self.authenticate(token).await?.session_id)
+    }
+
     /// What to answer to a call whose session is not checked yet and whose arguments are refused: an
     /// ended session is told so whatever it asks, and nothing else.
     pub(super) async fn refuse(&self, identity: &Identity, refusal: Error) -> Error {

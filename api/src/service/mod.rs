@@ -8,6 +8,7 @@ mod access;
 pub mod admin;
 mod conversations;
 mod delete_message;
+mod demo;
 mod info;
 mod login;
 mod passwords;
@@ -29,10 +30,11 @@ use crate::{
 
 pub use admin::{Admin, AdminKey, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
 pub use conversations::History;
+pub use demo::DemoUser;
 pub use info::Info;
 pub use login::{LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
-pub use send::{Recipient, Send, SendContent, Sent};
+pub use send::{Recipient, Send, SendContent, Sending, Sent};
 pub use timeline::TimelineRead;
 
 pub use crate::{
@@ -64,6 +66,8 @@ pub struct Limits {
     pub purge_after: Duration,
     /// The tier of new users.
     pub default_tier: String,
+    /// Whether who tries imd may make demo users.
+    pub demo_users: bool,
 }
 
 /// The use cases.

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{Service, access::Identity};
 use crate::{
+    delivery::Appending,
     model::{Content, ConversationId, Cursor, Error, MessageId, Result, UserId, parse_uuid},
     store::Append,
 };
@@ -56,6 +57,26 @@ pub struct Sent {
     pub duplicate: bool,
 }
 
+/// A message that waits for its commit.
+pub struct Sending {
+    appending: Appending,
+    conversation_id: ConversationId,
+}
+
+impl Sending {
+    /// Waits for the commit (I4).
+    pub async fn stored(self) -> Result<Sent> {
+        let appended = self.appending.committed().await?;
+        Ok(Sent {
+            message_id: appended.message_id,
+            cursor: appended.cursor,
+            conversation_id: self.conversation_id,
+            sent_at: appended.appended_at,
+            duplicate: appended.duplicate,
+        })
+    }
+}
+
 impl Service {
     /// Stores a message in the timelines of all its participants and sets its delivery going. Returns
     /// after the commit (I4). The same `client_message_id` returns the first result (I7).
@@ -63,6 +84,13 @@ impl Service {
     /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`],
     /// [`Error::ClientMessageIdConflict`], [`Error::Overloaded`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
+        self.begin_send(token, send).await?.stored().await
+    }
+
+    /// The first half of [`Service::send`]: checks the message and gives it its place in the queue. For
+    /// a transport that takes the next message before the last is stored: messages are stored in the
+    /// order in which this returned.
+    pub async fn begin_send(&self, token: Option<&str>, send: Send) -> Result<Sending> {
         // The session is checked in the transaction, behind the locks.
         let caller = self.identify(token)?;
         let append = match self.read_send(&caller, send).await {
@@ -70,14 +98,7 @@ impl Service {
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let conversation_id = ConversationId::User(append.recipient_id.clone());
-        let appended = self.delivery.append(append).await?;
-        Ok(Sent {
-            message_id: appended.message_id,
-            cursor: appended.cursor,
-            conversation_id,
-            sent_at: appended.appended_at,
-            duplicate: appended.duplicate,
-        })
+        Ok(Sending { appending: self.delivery.append(append)?, conversation_id })
     }
 
     async fn read_send(&self, caller: &Identity, send: Send) -> Result<Append> {

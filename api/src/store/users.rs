@@ -85,6 +85,13 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there is no account but, perhaps, these.
+    pub async fn has_no_users_besides(&self, user_ids: &[&str]) -> Result<bool> {
+        let client = self.client().await?;
+        let others = "SELECT NOT EXISTS (SELECT FROM users WHERE user_id <> ALL($1::text[]))";
+        Ok(client.query_one(others, &[&user_ids]).await?.get(0))
+    }
+
     /// What a login needs to know; `None` when there is no such user or it may not log in.
     pub async fn credentials(&self, user_id: &UserId) -> Result<Option<Credentials>> {
         let client = self.client().await?;

@@ -1,7 +1,7 @@
 //! `imctl demo`: the life of two accounts on several terminals, played and checked against a running
 //! server.
 
-mod public;
+pub(super) mod public;
 mod stage;
 mod story;
 mod terminal;

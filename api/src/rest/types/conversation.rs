@@ -11,6 +11,21 @@ use crate::{
 
 /// A page of the caller's conversations, the one with the newest message first.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "conversations": [{ "conversation_id": "user:bob", "last_message": {
+        "seq": 42,
+        "cursor": "1763880000.42",
+        "appended_at": "2026-11-23T07:30:00.123456Z",
+        "kind": "message",
+        "message": {
+            "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
+            "conversation_id": "user:bob",
+            "sender_id": "bob",
+            "text": "On my way",
+        },
+    } }],
+    "next_page_token": "",
+})))]
 pub(crate) struct ConversationList {
     conversations: Vec<Conversation>,
     /// For the next page; empty on the last one.
@@ -38,6 +53,26 @@ struct Conversation {
 
 /// A page of a conversation's messages, newest first.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "entries": [{
+        "seq": 42,
+        "cursor": "1763880000.42",
+        "appended_at": "2026-11-23T07:30:00.123456Z",
+        "kind": "message",
+        "message": {
+            "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
+            "conversation_id": "user:bob",
+            "sender_id": "bob",
+            "text": "On my way",
+        },
+    }],
+    "next_page_token": "",
+    "end": "BEGINNING",
+    "epoch": 1_763_880_000,
+    "last_seq": 42,
+    "floor": 1,
+    "retention": { "tier": "free", "overridden": false, "max_age_seconds": 604_800, "max_messages": 10_000 },
+})))]
 pub(crate) struct HistoryPage {
     /// Entries that are messages.
     entries: Vec<Entry>,

@@ -85,6 +85,12 @@ pub(crate) struct SendResponse {
     duplicate: bool,
 }
 
+impl SendRequest {
+    pub(in crate::rest) fn client_message_id(&self) -> &str {
+        &self.client_message_id
+    }
+}
+
 impl From<Members> for SendRequest {
     fn from(members: Members) -> Self {
         let Members { to, client_message_id, text, content_type, data } = members;

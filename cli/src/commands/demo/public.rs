@@ -1,4 +1,4 @@
-//! The public listener, as the demo's terminals use it.
+//! The public listener, as the terminals of the demo and of the chat use it.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::{
 };
 
 /// Where imd serves its users when it is told nothing.
-pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 
 /// Where the terminals connect to, and how long they wait for anything.
 #[derive(Debug, Clone)]
-pub(super) struct PublicServer {
-    pub(super) url: Uri,
+pub(crate) struct PublicServer {
+    pub(crate) url: Uri,
     pub(super) patience: Duration,
 }
 
 impl PublicServer {
     /// From the argument, else the profile, else the default.
-    pub(super) fn find(
+    pub(crate) fn find(
         argument: Option<Uri>,
         profile: &Profile,
         patience: Duration,

@@ -1,0 +1,123 @@
+//! Deadlines: a call that carries `grpc-timeout` ends in time, and what it was doing ends with it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http::{
+        HeaderMap,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
+    middleware::Next,
+    response::Response,
+};
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tonic::Status;
+
+/// The longest time that a client may write, in digits.
+const DIGITS: usize = 8;
+
+/// Answers `DEADLINE_EXCEEDED` when the call's time is up; a stream that is under way then ends so.
+pub(super) async fn keep(request: Request, next: Next) -> Response {
+    let Some(timeout) = timeout(request.headers()) else { return next.run(request).await };
+    let deadline = Instant::now() + timeout;
+    match timeout_at(deadline, next.run(request)).await {
+        Ok(response) => response.map(|body| {
+            Body::new(Limited { body: Some(body), deadline: Box::pin(sleep_until(deadline)) })
+        }),
+        Err(_) => exceeded().into_http(),
+    }
+}
+
+fn exceeded() -> Status {
+    Status::deadline_exceeded("the call took longer than its deadline allows")
+}
+
+/// The time that a call has, where it is said as the gRPC protocol has it.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.len() > DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_hours(number)),
+        "M" => Some(Duration::from_mins(number)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// The body of an answer until the deadline.
+struct Limited {
+    /// `None` when the time is up.
+    body: Option<Body>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        if body.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        ready!(self.deadline.as_mut().poll(context));
+        self.body = None;
+        let mut trailers = exceeded().into_http::<Body>().into_parts().0.headers;
+        trailers.remove(CONTENT_TYPE);
+        trailers.remove(CONTENT_LENGTH);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_number_and_a_unit() {
+        let read = |value: &'static str| {
+            timeout(&HeaderMap::from_iter([(
+                "grpc-timeout".parse().unwrap(),
+                value.parse().unwrap(),
+            )]))
+        };
+        for (value, duration) in [
+            ("2H", Duration::from_hours(2)),
+            ("3M", Duration::from_mins(3)),
+            ("4S", Duration::from_secs(4)),
+            ("99999999m", Duration::from_millis(99_999_999)),
+            ("5u", Duration::from_micros(5)),
+            ("0n", Duration::ZERO),
+        ] {
+            assert_eq!(read(value), Some(duration), "{value}");
+        }
+        for value in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "123456789S"] {
+            assert_eq!(read(value), None, "{value}");
+        }
+        assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+}

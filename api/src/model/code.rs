@@ -1,0 +1,96 @@
+//! The stable names of what can go wrong.
+
+use super::Class;
+
+macro_rules! codes {
+    ($($variant:ident, $name:literal, $class:ident, $audience:ident, $meaning:literal;)+) => {
+        /// What went wrong, for programs: `code` in REST, `reason` in gRPC's `ErrorInfo`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl Code {
+            /// All there are.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its name on the wire.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// What kind of failure it is.
+            #[must_use]
+            pub fn class(self) -> Class {
+                match self {
+                    $(Self::$variant => Class::$class,)+
+                }
+            }
+
+            /// Whom it is for.
+            #[must_use]
+            pub fn audience(self) -> Audience {
+                match self {
+                    $(Self::$variant => Audience::$audience,)+
+                }
+            }
+
+            /// When it is given, in a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $meaning,)+
+                }
+            }
+        }
+    };
+}
+
+/// Who gets to see a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Clients.
+    Clients,
+    /// Administrators alone.
+    Administrators,
+}
+
+codes! {
+    InvalidArgument, "invalid_argument", InvalidArgument, Clients,
+        "A field of the request is wrong; `field` names it.";
+    InvalidCredentials, "invalid_credentials", Unauthenticated, Clients,
+        "The user does not exist, has another password, or is disabled.";
+    InvalidToken, "invalid_token", Unauthenticated, Clients,
+        "The token is missing, not one of this server's, or expired.";
+    SessionEnded, "session_ended", Unauthenticated, Clients,
+        "The session has ended; `end_reason` says why. Stop: only a fresh login helps.";
+    InvalidAdminKey, "invalid_admin_key", Unauthenticated, Administrators,
+        "The admin key is missing or wrong.";
+    TerminalOccupied, "terminal_occupied", FailedPrecondition, Clients,
+        "A login that was not to take anybody's place found its terminal type in use.";
+    UserNotFound, "user_not_found", NotFound, Clients,
+        "There is no such user.";
+    SessionNotFound, "session_not_found", NotFound, Clients,
+        "The user never had such a session.";
+    MessageNotFound, "message_not_found", NotFound, Clients,
+        "There is no such message, or the user has not sent it.";
+    RecallWindowOver, "recall_window_over", FailedPrecondition, Clients,
+        "The message was sent too long ago to be recalled.";
+    TierNotFound, "tier_not_found", NotFound, Administrators,
+        "There is no such tier.";
+    UserExists, "user_exists", AlreadyExists, Administrators,
+        "There is, or was, a user of that id.";
+    ClientMessageIdConflict, "client_message_id_conflict", AlreadyExists, Clients,
+        "The id was used for another recipient or content.";
+    PurgeRunning, "purge_running", FailedPrecondition, Administrators,
+        "A purge is under way, here or on another node.";
+    Overloaded, "overloaded", ResourceExhausted, Clients,
+        "The server is busy. Try again after the time given.";
+    Unavailable, "unavailable", Unavailable, Clients,
+        "The database does not answer, or the node is stopping. Try again.";
+    Internal, "internal", Internal, Clients,
+        "A fault of the server's own.";
+}

@@ -1,0 +1,229 @@
+// A terminal at work: the connection, what it knows, and what the user does with it.
+
+import { Backoff } from "./backoff.js";
+import { call, Problem } from "./api.js";
+import { Outbox } from "./outbox.js";
+import { endOf, Socket } from "./socket.js";
+import { Timeline } from "./timeline.js";
+
+/** How many messages of a conversation are asked for at a time. */
+const PAGE = 30;
+
+/**
+ * Events: `state` of the connection, `conversations` and `conversation` when they have changed, `incoming`
+ * messages, `terminals` when one has come or gone, `ended`.
+ */
+export class Chat extends EventTarget {
+  #socket;
+  #moreToken = "";
+  #marksRead = false;
+  #opened;
+  /** History is read when the stream has opened, so that nothing is missed between the two. */
+  #following = new Promise((opened) => { this.#opened = opened; });
+  #maxBodyBytes;
+  #stopped = false;
+
+  constructor(session) {
+    super();
+    this.session = session;
+    this.timeline = new Timeline(session.userId);
+    this.outbox = new Outbox(session.sessionId);
+  }
+
+  /** Opens the connection and shows what there is. Keeps trying. */
+  async start() {
+    const backoff = new Backoff();
+    let info;
+    while (!info && !this.#stopped) {
+      try {
+        info = await call("GET", "v1/info");
+      } catch {
+        this.#say("state", { state: "offline" });
+        await new Promise((done) => setTimeout(done, backoff.next()));
+      }
+    }
+    if (this.#stopped) return;
+    this.#maxBodyBytes = info.max_body_bytes;
+    this.#socket = new Socket(this.session, info.heartbeat_interval);
+    this.#socket.addEventListener("state", ({ detail }) => this.#say("state", detail));
+    this.#socket.addEventListener("ended", ({ detail }) => this.#end(detail));
+    this.#socket.addEventListener("frame", ({ detail }) => this.#take(detail));
+    this.#socket.open();
+  }
+
+  /** Ends it without a word to the server. */
+  stop() {
+    this.#stopped = true;
+    this.#socket?.close();
+  }
+
+  get hasMore() {
+    return this.#moreToken !== "";
+  }
+
+  /** Shows the next page of conversations, or the first anew. */
+  async listConversations(more = false) {
+    const token = more ? this.#moreToken : "";
+    const page = await this.#ask("GET", `v1/conversations?page_token=${encodeURIComponent(token)}`);
+    if (!page) return;
+    for (const listed of page.conversations) {
+      this.#marksRead ||= "unread_count" in listed;
+      this.timeline.list(listed);
+    }
+    this.#moreToken = page.next_page_token;
+    this.#say("conversations");
+  }
+
+  /** Fetches the next older page of a conversation, the newest first. */
+  async older(conversation) {
+    if (conversation.loading || conversation.olderToken === "") return;
+    conversation.loading = true;
+    await this.#following;
+    const token = encodeURIComponent(conversation.olderToken ?? "");
+    const id = encodeURIComponent(conversation.id);
+    try {
+      const page = await this.#ask(
+        "GET", `v1/conversations/${id}/messages?page_size=${PAGE}&page_token=${token}`);
+      if (!page) return;
+      for (const { message } of page.entries) this.outbox.remove(message.client_message_id);
+      this.timeline.page(conversation, page);
+    } finally {
+      conversation.loading = false;
+    }
+    this.#say("conversation", conversation);
+  }
+
+  /** Sends a text: shown at once, stored in the background, however long that takes. */
+  send(conversation, text) {
+    this.#transmit(this.outbox.add(conversation.peer, text));
+    this.#say("conversation", conversation);
+  }
+
+  sendAgain(id) {
+    this.outbox.again(id);
+    this.#transmit(this.outbox.get(id));
+    this.#changed(this.outbox.get(id));
+  }
+
+  discard(id) {
+    const message = this.outbox.get(id);
+    this.outbox.remove(id);
+    this.#changed(message);
+  }
+
+  /** The user has seen all there is of a conversation. */
+  async read(conversation) {
+    const seq = conversation.lastMessage?.seq ?? 0;
+    if (conversation.unread === 0 || seq === 0) return;
+    conversation.unread = 0;
+    this.#say("conversations");
+    if (!this.#marksRead) return;
+    await this.#ask("POST", `v1/conversations/${encodeURIComponent(conversation.id)}/read`, { seq })
+      .catch(() => {});
+  }
+
+  async terminals() {
+    return (await this.#ask("GET", "v1/sessions"))?.sessions ?? [];
+  }
+
+  signOut(sessionId) {
+    return this.#ask("DELETE", `v1/sessions/${encodeURIComponent(sessionId)}`);
+  }
+
+  async logOut() {
+    this.stop();
+    await this.session.call("POST", "v1/logout").catch(() => {});
+    this.outbox.clear();
+  }
+
+  /** A call as this session. The end of the session is told as such, and nothing is returned. */
+  async #ask(method, path, body) {
+    try {
+      return await this.session.call(method, path, body);
+    } catch (problem) {
+      if (!(problem instanceof Problem) || !problem.endsSession) throw problem;
+      this.#end(endOf(problem));
+      return undefined;
+    }
+  }
+
+  #take({ name, body }) {
+    switch (name) {
+      case "opened":
+        this.#opened();
+        for (const message of this.outbox.waiting()) this.#transmit(message);
+        this.#refresh();
+        break;
+      case "entry":
+        this.#entry(body);
+        break;
+      case "history_truncated":
+      case "timeline_reset":
+        this.timeline.forget();
+        this.#say("forgotten");
+        this.#refresh();
+        break;
+      case "sent":
+        this.outbox.stored(body.client_message_id);
+        this.#changed(this.outbox.get(body.client_message_id));
+        break;
+      case "error":
+        this.#notSent(body);
+        break;
+    }
+  }
+
+  #refresh() {
+    this.listConversations().catch(() => {});
+  }
+
+  #entry(entry) {
+    this.outbox.remove(entry.message?.client_message_id);
+    const conversation = this.timeline.take(entry);
+    if (conversation) {
+      this.#say("conversation", conversation);
+      this.#say("conversations");
+    }
+    if (entry.kind === "message" && entry.message.sender_id !== this.session.userId) {
+      this.#say("incoming", { conversation, message: entry.message });
+    }
+    if (entry.kind === "session_changed") this.#say("terminals", entry.session_changed);
+  }
+
+  #notSent(members) {
+    const problem = new Problem(members);
+    const message = this.outbox.get(members.client_message_id);
+    if (!message) return;
+    if (problem.passes || problem.code === "invalid_token") {
+      // With a fresh token it is sent again by itself.
+      setTimeout(() => this.#transmit(message), (members.retry_after ?? 1) * 1000);
+      return;
+    }
+    this.outbox.failed(message.id, problem.message);
+    this.#changed(message);
+  }
+
+  #transmit({ id, to, text, state }) {
+    if (state !== "waiting") return;
+    if (new TextEncoder().encode(text).length > this.#maxBodyBytes) {
+      this.outbox.failed(id, "it is too long");
+      return;
+    }
+    this.#socket?.send({ send: { to: { user_id: to }, client_message_id: id, text } });
+  }
+
+  #changed(message) {
+    if (message) this.#say("conversation", this.timeline.conversation(`user:${message.to}`));
+  }
+
+  #end(end) {
+    if (this.#stopped) return;
+    this.stop();
+    this.outbox.clear();
+    this.#say("ended", end);
+  }
+
+  #say(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

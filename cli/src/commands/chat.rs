@@ -1,0 +1,134 @@
+//! `imctl chat`: a terminal in the terminal, and the reference of how a client uses imd.
+//!
+//! What every client must get right, [`imd_client`] does: resuming, sending again, stopping when told to.
+//! Here is what is left: showing it.
+
+mod conversation;
+mod line;
+mod plain;
+mod screen;
+
+use std::io::{self, IsTerminal as _};
+
+use clap::Args;
+use imd_client::{Connection as Servers, Error as ClientError, Terminal, proto};
+use imd_proto::v1::SessionEnd;
+use secrecy::ExposeSecret as _;
+use tonic::transport::Uri;
+
+use self::{conversation::Conversation, line::Line};
+use super::demo::public::{DEFAULT_SERVER, PublicServer};
+use crate::{
+    args::Connection,
+    client::{display, server_url},
+    clock::time,
+    error::Error,
+    password::PasswordArgs,
+    profile::Profile,
+};
+
+/// Arguments of `imctl chat`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Logs in as one more terminal of the user; the login may end another one of the same type. Enter sends,
+PageUp and PageDown scroll through all of the history there is, Ctrl-C leaves and logs out.
+
+Where the output is no terminal it prints a line for each message, and sends each line of the input:
+  (cat password; echo 'On my way') | imctl chat bob --user ann --password-stdin
+
+Examples:
+  imctl chat bob --user ann
+  imctl chat bob --user ann --terminal phone --device-name 'Old phone'")]
+pub(crate) struct ChatArgs {
+    /// Whom to write to
+    #[arg(value_name = "PEER")]
+    peer: String,
+    /// Whose terminal this is
+    #[arg(long, value_name = "USER")]
+    user: String,
+    /// The terminal type to log in as
+    #[arg(long = "terminal", value_name = "TYPE", default_value = "pc")]
+    terminal_type: String,
+    /// The device's own id; a later login with it takes the place of this one
+    #[arg(long, value_name = "ID", default_value = "imctl")]
+    device_id: String,
+    /// What the user's other terminals call this one
+    #[arg(long, value_name = "NAME", default_value = "imctl chat")]
+    device_name: String,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// URL of the public listener.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IMCTL_PUBLIC_SERVER",
+        hide_env_values = true,
+        value_parser = server_url,
+        help = format!("The public listener of imd [default: {DEFAULT_SERVER}]")
+    )]
+    public_server: Option<Uri>,
+}
+
+/// Chats until the user leaves or the session ends.
+pub(crate) async fn run(args: ChatArgs, connection: &Connection) -> Result<(), Error> {
+    let profile = Profile::load(connection)?;
+    let public = PublicServer::find(args.public_server.clone(), &profile, connection.timeout)?;
+    let terminal = log_in(&args, &public.url).await?;
+    let line = Line::open(terminal.clone(), &args.peer);
+    let conversation = Conversation::new(&args.user, &args.peer);
+    let chatted = if io::stdout().is_terminal() {
+        screen::chat(line, conversation).await
+    } else {
+        plain::chat(line, conversation).await
+    };
+    match chatted {
+        // What has ended needs no end, and what cannot be reached gets none.
+        Ok(()) => drop(terminal.logout().await),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+async fn log_in(args: &ChatArgs, server: &Uri) -> Result<Terminal, Error> {
+    let password = args.password.read_known()?;
+    let servers = Servers::new(std::slice::from_ref(server))
+        .map_err(|error| Error::Usage(error.to_string()))?;
+    let login = proto::LoginRequest {
+        user_id: args.user.clone(),
+        password: password.expose_secret().to_owned(),
+        terminal: Some(proto::Terminal {
+            r#type: args.terminal_type.clone(),
+            device_id: args.device_id.clone(),
+            device_name: args.device_name.clone(),
+        }),
+        if_occupied: proto::IfOccupied::Replace.into(),
+    };
+    Terminal::login(servers, login).await.map_err(|error| match error {
+        ClientError::Connection(cause) => Error::Unreachable { server: display(server), cause },
+        error => Error::Chat(error.to_string()),
+    })
+}
+
+/// Why it is over. A session that has ended is told as such, and nobody logs in again by itself.
+fn over(error: ClientError) -> Error {
+    match error {
+        ClientError::SessionEnded(end) => Error::Chat(ended(&end)),
+        error => Error::Chat(error.to_string()),
+    }
+}
+
+fn ended(end: &SessionEnd) -> String {
+    let by = match (end.by_device_name.as_str(), end.by_terminal_type.as_str()) {
+        ("", "") => String::new(),
+        ("", by) | (by, "") => format!(" by {by}"),
+        (name, kind) => format!(" by {name} ({kind})"),
+    };
+    let at = time(end.ended_at).map(|at| format!(" at {}", conversation::clock(at)));
+    let note = if end.note.is_empty() { String::new() } else { format!(": {}", end.note) };
+    let told = format!(
+        "this terminal was signed out, {}{by}{}{note}",
+        end.reason().as_str_name().trim_start_matches("END_REASON_"),
+        at.unwrap_or_default(),
+    );
+    conversation::printable(&told)
+}

@@ -1,0 +1,324 @@
+//! What is known of the conversation, whatever order it comes in.
+
+use std::collections::BTreeMap;
+
+use imd_client::Event;
+use imd_proto::v1::{
+    Entry, HistoryEnd, ListHistoryResponse, Message, entry::Kind, message::Content,
+};
+use time::{OffsetDateTime, macros::format_description};
+
+use super::line::News;
+use crate::clock::time;
+
+/// Who says a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// The user, on whatever terminal.
+    Own,
+    /// The peer.
+    Peer,
+    /// The user, and the server does not have it yet.
+    Echo,
+    /// Nobody: what happened.
+    Notice,
+}
+
+/// One row to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Its place in the timeline, or behind which it stands.
+    pub(super) seq: i64,
+    pub(super) voice: Voice,
+    pub(super) text: String,
+}
+
+struct Echo {
+    client_message_id: String,
+    text: String,
+    /// Why it will not be sent.
+    failed: Option<String>,
+}
+
+pub(super) struct Conversation {
+    user: String,
+    id: String,
+    /// By place in the timeline, so that what comes twice stands once.
+    rows: BTreeMap<i64, Vec<Row>>,
+    /// Sent, and not yet seen in the timeline.
+    echoes: Vec<Echo>,
+    /// The newest place there is news of.
+    last_seq: i64,
+    /// The next older page: `None` while it is on its way or when there is none.
+    older: Option<String>,
+}
+
+impl Conversation {
+    pub(super) fn new(user: &str, peer: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            id: format!("user:{peer}"),
+            rows: BTreeMap::new(),
+            echoes: Vec::new(),
+            last_seq: 0,
+            older: None,
+        }
+    }
+
+    /// Shows a text that is on its way.
+    pub(super) fn echo(&mut self, client_message_id: String, text: &str) {
+        self.echoes.push(Echo { client_message_id, text: text.to_owned(), failed: None });
+    }
+
+    /// Whether some text is still on its way.
+    pub(super) fn is_sending(&self) -> bool {
+        self.echoes.iter().any(|echo| echo.failed.is_none())
+    }
+
+    /// The token of the next older page, once.
+    pub(super) fn take_older(&mut self) -> Option<String> {
+        self.older.take()
+    }
+
+    pub(super) fn take(&mut self, news: News) {
+        match news {
+            News::Event(Event::Entry(entry)) => self.entry(&entry),
+            News::Event(Event::HistoryTruncated(gone)) => {
+                self.last_seq = gone.to;
+                self.notice("messages that came meanwhile can no longer be had");
+            }
+            News::Event(Event::TimelineReset(_)) => {
+                self.rows.clear();
+                self.last_seq = 0;
+                self.notice("the timeline begins anew");
+            }
+            News::Event(Event::Opened(state)) => self.last_seq = self.last_seq.max(state.last_seq),
+            // Until the timeline has it, the echo stays.
+            News::Sent { outcome: Ok(()), .. } => {}
+            News::Sent { client_message_id, outcome: Err(error) } => {
+                let of_it = |echo: &&mut Echo| echo.client_message_id == client_message_id;
+                if let Some(echo) = self.echoes.iter_mut().find(of_it) {
+                    echo.failed = Some(error.to_string());
+                }
+            }
+            News::Page(Ok(page)) => self.page(&page),
+            News::Page(Err(why)) => self.notice(&format!("the history cannot be had: {why}")),
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        self.last_seq = self.last_seq.max(entry.seq);
+        match &entry.kind {
+            Some(Kind::Message(message)) if message.conversation_id == self.id => {
+                self.message(entry, message);
+            }
+            Some(Kind::Message(message)) => {
+                let with = message.conversation_id.trim_start_matches("user:").to_owned();
+                self.notice(&format!("there is a message in the conversation with {with}"));
+            }
+            Some(Kind::SessionChanged(change)) => {
+                if let Some(terminal) = change.started.as_ref().and_then(|s| s.terminal.as_ref()) {
+                    let told =
+                        format!("{} ({}) has logged in", terminal.device_name, terminal.r#type);
+                    self.notice(&told);
+                }
+                for terminal in change.ended.iter().filter_map(|ended| ended.terminal.as_ref()) {
+                    let told =
+                        format!("{} ({}) is logged out", terminal.device_name, terminal.r#type);
+                    self.notice(&told);
+                }
+            }
+            // What is not known here is passed over.
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, entry: &Entry, message: &Message) {
+        self.echoes.retain(|echo| echo.client_message_id != message.client_message_id);
+        let at = time(entry.appended_at).map(clock).unwrap_or_default();
+        let said = match &message.content {
+            Some(Content::Text(text)) => printable(text),
+            Some(Content::Data(data)) => {
+                printable(&format!("[{}, {} bytes]", data.content_type, data.data.len()))
+            }
+            None => "[gone]".to_owned(),
+        };
+        let voice = if message.sender_id == self.user { Voice::Own } else { Voice::Peer };
+        let row =
+            Row { seq: entry.seq, voice, text: format!("{at}  {}: {said}", message.sender_id) };
+        let there = self.rows.entry(entry.seq).or_default();
+        if !there.contains(&row) {
+            // Before the notices of what came after it.
+            there.insert(0, row);
+        }
+    }
+
+    fn page(&mut self, page: &ListHistoryResponse) {
+        for entry in &page.entries {
+            if let Some(Kind::Message(message)) = &entry.kind {
+                self.message(entry, message);
+            }
+        }
+        self.older = Some(page.next_page_token.clone()).filter(|token| !token.is_empty());
+        let end = match page.end() {
+            HistoryEnd::Unspecified => return,
+            HistoryEnd::Beginning => "the conversation begins here",
+            HistoryEnd::RetentionLimit => "what was before this is not kept for this user",
+        };
+        self.rows.entry(0).or_default().push(Row {
+            seq: 0,
+            voice: Voice::Notice,
+            text: format!("-- {end}"),
+        });
+    }
+
+    /// Says something behind all that there is.
+    pub(super) fn notice(&mut self, text: &str) {
+        let text = format!("-- {}", printable(text));
+        let row = Row { seq: self.last_seq, voice: Voice::Notice, text };
+        self.rows.entry(self.last_seq).or_default().push(row);
+    }
+
+    /// All there is to show, the oldest first.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
+        let echo = |echo: &Echo| {
+            let text = printable(&echo.text);
+            let (voice, text) = match &echo.failed {
+                None => (Voice::Echo, format!("sending   {}: {text}", self.user)),
+                Some(why) => (Voice::Notice, format!("-- not sent ({why}): {text}")),
+            };
+            Row { seq: i64::MAX, voice, text }
+        };
+        self.rows.values().flatten().cloned().chain(self.echoes.iter().map(echo))
+    }
+}
+
+/// A text of others as a terminal may show it: nothing in it can move the cursor.
+pub(super) fn printable(text: &str) -> String {
+    text.replace('\n', " ⏎ ").replace(char::is_control, "\u{fffd}")
+}
+
+/// A time of day, in UTC: a terminal does not say where it is.
+pub(super) fn clock(at: OffsetDateTime) -> String {
+    at.format(format_description!("[hour]:[minute]:[second]")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use imd_proto::v1::{HistoryTruncated, Session, SessionChanged, Terminal, TimelineState};
+
+    use super::*;
+
+    fn message(seq: i64, from: &str, to: &str, text: &str, id: &str) -> Entry {
+        let message = Message {
+            conversation_id: format!("user:{to}"),
+            sender_id: from.to_owned(),
+            client_message_id: id.to_owned(),
+            content: Some(Content::Text(text.to_owned())),
+            ..Message::default()
+        };
+        Entry { seq, kind: Some(Kind::Message(message)), ..Entry::default() }
+    }
+
+    fn shown(conversation: &Conversation) -> Vec<String> {
+        conversation.rows().map(|row| row.text.trim().to_owned()).collect()
+    }
+
+    fn entry(entry: Entry) -> News {
+        News::Event(Event::Entry(entry))
+    }
+
+    #[test]
+    fn an_echo_gives_way_to_the_entry_and_nothing_stands_twice() {
+        let mut chat = Conversation::new("ann", "bob");
+        chat.echo("id".to_owned(), "hello");
+        assert_eq!(shown(&chat), ["sending   ann: hello"]);
+        assert!(chat.is_sending());
+        let stored = message(7, "ann", "bob", "hello", "id");
+        chat.take(entry(stored.clone()));
+        chat.take(News::Sent { client_message_id: "id".to_owned(), outcome: Ok(()) });
+        chat.take(News::Page(Ok(ListHistoryResponse {
+            entries: vec![stored],
+            ..Default::default()
+        })));
+        assert_eq!(shown(&chat), ["ann: hello"]);
+        assert!(!chat.is_sending());
+    }
+
+    #[test]
+    fn pages_come_before_and_events_behind() {
+        let mut chat = Conversation::new("ann", "bob");
+        chat.take(News::Event(Event::Opened(TimelineState { last_seq: 5, ..Default::default() })));
+        chat.take(entry(message(6, "bob", "bob", "new", "")));
+        let mut page = ListHistoryResponse {
+            entries: vec![
+                message(5, "ann", "bob", "old", ""),
+                message(4, "bob", "bob", "older", ""),
+            ],
+            next_page_token: "more".to_owned(),
+            ..Default::default()
+        };
+        chat.take(News::Page(Ok(page.clone())));
+        assert_eq!(chat.take_older().as_deref(), Some("more"));
+        assert_eq!(chat.take_older(), None, "a page is asked for once");
+        page = ListHistoryResponse {
+            entries: vec![message(2, "bob", "bob", "oldest", "")],
+            ..Default::default()
+        };
+        page.set_end(HistoryEnd::RetentionLimit);
+        chat.take(News::Page(Ok(page)));
+        assert_eq!(
+            shown(&chat),
+            [
+                "-- what was before this is not kept for this user",
+                "bob: oldest",
+                "bob: older",
+                "ann: old",
+                "bob: new"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_happens_is_told_in_its_place() {
+        let mut chat = Conversation::new("ann", "bob");
+        chat.take(entry(message(3, "bob", "bob", "hi", "")));
+        chat.take(News::Event(Event::HistoryTruncated(HistoryTruncated {
+            from: 4,
+            to: 8,
+            ..Default::default()
+        })));
+        let terminal = Terminal {
+            r#type: "pad".to_owned(),
+            device_name: "Ann's pad".to_owned(),
+            ..Default::default()
+        };
+        let change = SessionChanged {
+            started: Some(Session { terminal: Some(terminal), ..Default::default() }),
+            ended: vec![],
+        };
+        chat.take(entry(Entry {
+            seq: 9,
+            kind: Some(Kind::SessionChanged(change)),
+            ..Default::default()
+        }));
+        chat.take(entry(message(10, "cleo", "cleo", "psst", "")));
+        chat.take(entry(Entry { seq: 11, kind: None, ..Default::default() }));
+        assert_eq!(
+            shown(&chat),
+            [
+                "bob: hi",
+                "-- messages that came meanwhile can no longer be had",
+                "-- Ann's pad (pad) has logged in",
+                "-- there is a message in the conversation with cleo",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_cannot_move_the_cursor() {
+        let mut chat = Conversation::new("ann", "bob");
+        chat.take(entry(message(1, "bob", "bob", "two\nlines \u{1b}[2J\u{7}", "")));
+        assert_eq!(shown(&chat), ["bob: two ⏎ lines \u{fffd}[2J\u{fffd}"]);
+    }
+}

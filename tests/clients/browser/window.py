@@ -1,0 +1,94 @@
+"""Windows of the page in headless Chromium, each a terminal of its own."""
+
+import re
+import shutil
+import sys
+from contextlib import contextmanager
+
+from playwright.sync_api import expect, sync_playwright
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 1}
+PC = {"viewport": {"width": 1000, "height": 700}}
+
+# What Chromium says of its own accord while there is no network.
+OFFLINE = re.compile("ERR_INTERNET_DISCONNECTED")
+
+
+def check(holds, what):
+    if not holds:
+        sys.exit(f"FAILED: {what}")
+    print(f"ok  {what}", flush=True)
+
+
+@contextmanager
+def browser():
+    """Debian's Chromium, or whichever is on the PATH."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        sys.exit("no Chromium on the PATH")
+    with sync_playwright() as playwright:
+        # As root it cannot set up its sandbox.
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield launched
+        finally:
+            launched.close()
+
+
+class Window:
+    """A window of the page, and everything that its console complains about."""
+
+    def __init__(self, browser, url, shape, **options):
+        self.context = browser.new_context(locale="en-GB", **shape, **options)
+        self.context.set_default_timeout(15_000)
+        self.page = self.context.new_page()
+        self.complaints, self.sockets = [], []
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("websocket", lambda socket: self.sockets.append(socket.url))
+        self.page.goto(url)
+
+    def _note(self, message):
+        if message.type in ("error", "warning") and not OFFLINE.search(message.text):
+            self.complaints.append(message.text)
+
+    def one(self, selector, **options):
+        return self.page.locator(selector, **options)
+
+    def make_demo_users(self):
+        self.page.get_by_role("button", name="Make demo users").click()
+        expect(self.page.get_by_role("button", name="demo-ann")).to_be_visible()
+
+    def log_in(self, user, terminal, device, password=None):
+        if password is None:
+            self.make_demo_users()
+            self.page.get_by_role("button", name=user).click()
+        else:
+            self.page.get_by_label("User", exact=True).fill(user)
+            self.page.get_by_label("Password").fill(password)
+        self.page.get_by_label("Terminal", exact=True).select_option(terminal)
+        self.page.get_by_label("Device name").fill(device)
+        self.page.get_by_role("button", name="Log in", exact=True).click()
+        self.is_online()
+
+    def is_online(self):
+        expect(self.one("#connection")).to_have_attribute("data-state", "online")
+
+    def write_to(self, user):
+        self.page.get_by_label("User to write to").fill(user)
+        self.page.get_by_role("button", name="Open").click()
+        expect(self.page.get_by_role("heading", name=user)).to_be_visible()
+
+    def say(self, text):
+        self.page.get_by_label("Message", exact=True).fill(text)
+        self.page.keyboard.press("Enter")
+
+    def message(self, text):
+        return self.one(".message .text").filter(has_text=re.compile(f"^{re.escape(text)}$"))
+
+    def has(self, text):
+        """The message stands there, once."""
+        expect(self.message(text)).to_have_count(1)
+
+    def texts(self):
+        return self.one(".message .text").all_text_contents()

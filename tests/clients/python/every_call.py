@@ -1,0 +1,115 @@
+"""Every call of every public service over gRPC, and the services that come with them.
+
+    ALICE_PASSWORD=... python every_call.py 127.0.0.1:8080 alice
+"""
+
+import os
+import sys
+import uuid
+
+import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
+from im.v1 import info_pb2, info_pb2_grpc
+
+
+def check(holds, what):
+    if not holds:
+        sys.exit(f"FAILED: {what}")
+    print(f"ok  {what}")
+
+
+class Caller:
+    """Makes calls, and remembers which."""
+
+    def __init__(self, channel, modules):
+        self.token, self.made = None, set()
+        self.stubs = {}
+        for messages, stubs in modules:
+            for service in messages.DESCRIPTOR.services_by_name.values():
+                self.stubs[service.name] = (service, getattr(stubs, f"{service.name}Stub")(channel))
+
+    def call(self, service, method, request):
+        self.made.add(f"{service}.{method}")
+        metadata = [("authorization", f"Bearer {self.token}")] if self.token else []
+        return getattr(self.stubs[service][1], method)(request, metadata=metadata, timeout=20)
+
+    def not_made(self):
+        of = lambda service: {f"{service.name}.{method.name}" for method in service.methods}
+        return set().union(*(of(service) for service, _ in self.stubs.values())) - self.made
+
+
+def log_in(caller, user, password, terminal_type):
+    terminal = auth_pb2.Terminal(type=terminal_type, device_id=str(uuid.uuid4()), device_name=terminal_type)
+    request = auth_pb2.LoginRequest(user_id=user, password=password, terminal=terminal)
+    return caller.call("AuthService", "Login", request)
+
+
+def sessions(caller, user, password):
+    pad = log_in(caller, user, password, "pad")
+    phone = log_in(caller, user, password, "phone")
+    refreshed = caller.call(
+        "AuthService", "Refresh", auth_pb2.RefreshRequest(refresh_token=phone.tokens.refresh_token)
+    )
+    caller.token = refreshed.tokens.access_token
+    listed = caller.call("AuthService", "ListMySessions", auth_pb2.ListMySessionsRequest()).sessions
+    check({session.terminal.type for session in listed} == {"pad", "phone"}, "both terminals are listed")
+    ending = auth_pb2.EndMySessionRequest(session_id=pad.session.session_id)
+    caller.call("AuthService", "EndMySession", ending)
+    listed = caller.call("AuthService", "ListMySessions", auth_pb2.ListMySessionsRequest()).sessions
+    check([session.terminal.type for session in listed] == ["phone"], "one is signed out from the other")
+
+
+def messages(caller, user):
+    def call(method, request):
+        return caller.call("MessageService", method, request)
+
+    request = message_pb2.SendRequest(user_id=user, text="a note", client_message_id=str(uuid.uuid4()))
+    sent = call("Send", request)
+    events = call("Subscribe", message_pb2.SubscribeRequest())
+    for event in events:
+        if event.WhichOneof("event") == "entry" and event.entry.cursor == sent.cursor:
+            check(event.entry.message.text == "a note", "the stream has what was sent")
+            break
+    events.cancel()
+    pulled = call("PullTimeline", message_pb2.PullTimelineRequest(limit=500))
+    check(pulled.next_after == sent.cursor, "so has the timeline")
+    listed = call("ListConversations", message_pb2.ListConversationsRequest())
+    check([c.conversation_id for c in listed.conversations] == [f"user:{user}"], "so has the list")
+    history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
+    check([entry.seq for entry in history.entries] == [sent.seq], "so has the history")
+
+
+def around(caller, channel):
+    info = caller.call("InfoService", "GetInfo", info_pb2.GetInfoRequest())
+    check("phone" in {kind.name for kind in info.terminal_types}, "the server tells its terminal types")
+    serving = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="im.v1.MessageService"))
+    check(serving.status == health_pb2.HealthCheckResponse.SERVING, "and that it is well")
+    reflected = ProtoReflectionDescriptorDatabase(channel)
+    pool = DescriptorPool(reflected)
+    told = {name for name in reflected.get_services() if name.startswith("im.v1.")}
+    check(
+        told == {service.full_name for service, _ in caller.stubs.values()}
+        and pool.FindServiceByName("im.v1.MessageService").methods_by_name.keys()
+        == caller.stubs["MessageService"][0].methods_by_name.keys(),
+        "and by reflection, what it can do",
+    )
+
+
+def main(server, user):
+    channel = grpc.insecure_channel(server)
+    modules = [(auth_pb2, auth_pb2_grpc), (message_pb2, message_pb2_grpc), (info_pb2, info_pb2_grpc)]
+    caller = Caller(channel, modules)
+    sessions(caller, user, os.environ["ALICE_PASSWORD"])
+    messages(caller, user)
+    around(caller, channel)
+    caller.call("AuthService", "Logout", auth_pb2.LogoutRequest())
+    left = caller.not_made()
+    check(not left, "every call of the public services was made" + (f", but {sorted(left)}" if left else ""))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

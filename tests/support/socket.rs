@@ -1,0 +1,301 @@
+//! The client over WebSockets: sends and streams, each on a connection of its own. What does not go
+//! over them goes over REST.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use futures::{SinkExt, StreamExt, stream, stream::SplitSink};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex as AsyncMutex, oneshot},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request},
+};
+
+use super::{
+    api::{Api, Events, Login, Outgoing, Result},
+    failure::Failure,
+    rest::{Rest, entry_of, send_request},
+    types::{ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch, Tokens},
+    within_deadline,
+};
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A connection, frame by frame.
+pub(crate) struct Socket {
+    stream: Stream,
+}
+
+impl Socket {
+    /// Opens a connection that says nothing of who it is for.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self::connect(request(address)).await.expect("a WebSocket")
+    }
+
+    /// Opens a connection with a token in its first frame, which is not answered yet.
+    pub(crate) async fn open_as(address: SocketAddr, token: &str) -> Self {
+        let mut socket = Self::open(address).await;
+        socket.say(&json!({ "authenticate": { "access_token": token } })).await;
+        socket
+    }
+
+    pub(crate) async fn connect(request: Request) -> std::result::Result<Self, Error> {
+        Ok(Self { stream: connect_async(request).await?.0 })
+    }
+
+    pub(crate) async fn say(&mut self, frame: &Value) {
+        self.say_raw(Message::text(frame.to_string())).await.expect("a frame that is sent");
+    }
+
+    pub(crate) async fn say_raw(&mut self, message: Message) -> std::result::Result<(), Error> {
+        self.stream.send(message).await
+    }
+
+    /// The next frame, by name; `None` when the connection has ended.
+    pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            match self.stream.next().await?.ok()? {
+                Message::Text(text) => return Some(named(&text)),
+                Message::Close(_) => return None,
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("a server says {other:?}"),
+            }
+        }
+    }
+
+    /// The close code behind the last frame.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        loop {
+            match within_deadline("a close", self.stream.next()).await {
+                Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("the last frame is followed by {other:?}"),
+            }
+        }
+    }
+}
+
+/// The request that opens a connection.
+pub(crate) fn request(address: SocketAddr) -> Request {
+    format!("ws://{address}/v1/ws").into_client_request().expect("a URL")
+}
+
+/// Where to start: `last=5` is a member of its own, all else is `after`.
+fn start(after: &str) -> Value {
+    match after.strip_prefix("last=") {
+        Some(last) => json!({ "last": last.parse::<i32>().expect("a number") }),
+        None => json!({ "after": after }),
+    }
+}
+
+/// A frame's name and what it holds.
+fn named(text: &str) -> (String, Value) {
+    let frame: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e} in {text}"));
+    let Value::Object(members) = frame else { panic!("{text} is no object") };
+    assert_eq!(members.len(), 1, "one member in {text}");
+    members.into_iter().next().expect("one member")
+}
+
+/// What an `error` frame says.
+pub(crate) fn failure(problem: Value) -> Failure {
+    let status = problem["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let members: BTreeMap<String, Value> = serde_json::from_value(problem).expect("an object");
+    let mut failure = Failure::from_problem(status.expect("a status"), members);
+    failure.details.remove("client_message_id");
+    failure
+}
+
+/// The event that a frame is.
+pub(crate) fn event((name, data): (String, Value)) -> Event {
+    let of = |data| serde_json::from_value(data).expect("the data of an event");
+    match name.as_str() {
+        "opened" => Event::Opened(of(data)),
+        "entry" => Event::Entry(entry_of(data)),
+        "history_truncated" => {
+            Event::HistoryTruncated(serde_json::from_value(data).expect("a stretch"))
+        }
+        "timeline_reset" => {
+            Event::TimelineReset { epoch: data["epoch"].as_i64().expect("an epoch") }
+        }
+        "heartbeat" => Event::Heartbeat,
+        "session_ended" => Event::SessionEnded(serde_json::from_value(data).expect("an end")),
+        "reconnect" => Event::Reconnect,
+        _ => panic!("an unknown event {name:?}"),
+    }
+}
+
+pub(crate) struct Sockets {
+    rest: Rest,
+    address: SocketAddr,
+    /// By token.
+    sending: AsyncMutex<HashMap<String, Sending>>,
+}
+
+impl Sockets {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { rest: Rest::new(address), address, sending: AsyncMutex::default() }
+    }
+}
+
+/// Those who wait for answers, by `client_message_id`. `None` when there will be no more.
+type Waiting = Arc<Mutex<Option<HashMap<String, VecDeque<oneshot::Sender<Result<Sent>>>>>>>;
+
+/// A connection that sends.
+struct Sending {
+    outgoing: SplitSink<Stream, Message>,
+    waiting: Waiting,
+}
+
+impl Sending {
+    async fn open(address: SocketAddr, token: &str) -> Result<Self> {
+        let mut request = request(address);
+        let header = format!("Bearer {token}").parse().expect("a header");
+        request.headers_mut().insert("authorization", header);
+        let mut socket = Socket::connect(request).await.map_err(Failure::lost)?;
+        match socket.next().await {
+            Some((name, _)) if name == "authenticated" => {}
+            Some((name, problem)) if name == "error" => return Err(failure(problem)),
+            other => return Err(Failure::lost(format!("{other:?}"))),
+        }
+        let (outgoing, mut incoming) = socket.stream.split();
+        let waiting = Waiting::new(Mutex::new(Some(HashMap::new())));
+        let answered = waiting.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = incoming.next().await {
+                let Message::Text(text) = message else { continue };
+                answer(&answered, named(&text));
+            }
+            answered.lock().expect("no panic").take();
+        });
+        Ok(Self { outgoing, waiting })
+    }
+
+    /// Sends; the answer comes by the receiver. `None` when the connection has ended.
+    async fn send(&mut self, message: &Outgoing) -> Option<oneshot::Receiver<Result<Sent>>> {
+        let (reply, answer) = oneshot::channel();
+        let id = message.client_message_id.clone();
+        self.waiting.lock().expect("no panic").as_mut()?.entry(id).or_default().push_back(reply);
+        let frame = json!({ "send": send_request(message) });
+        self.outgoing.send(Message::text(frame.to_string())).await.ok()?;
+        Some(answer)
+    }
+}
+
+/// Hands an answer to the one who waits for it; one for nobody in particular ends it for all.
+fn answer(waiting: &Waiting, (name, mut data): (String, Value)) {
+    let id = data["client_message_id"].as_str().map(str::to_owned);
+    let answer = match name.as_str() {
+        "sent" => Ok(serde_json::from_value(data.take()).expect("an answer")),
+        "error" => Err(failure(data.take())),
+        // Then the connection ends.
+        "reconnect" => return,
+        _ => panic!("{name} is no answer to a send"),
+    };
+    let mut waiting = waiting.lock().expect("no panic");
+    let Some(all) = waiting.as_mut() else { return };
+    let Some(id) = id else {
+        for reply in all.drain().flat_map(|(_, replies)| replies) {
+            let _ = reply.send(answer.clone());
+        }
+        return;
+    };
+    let replies = all.get_mut(&id).and_then(VecDeque::pop_front);
+    let _ = replies.expect("somebody waits for the answer").send(answer);
+}
+
+#[async_trait]
+impl Api for Sockets {
+    async fn info(&self) -> Result<Info> {
+        self.rest.info().await
+    }
+
+    async fn login(&self, login: &Login) -> Result<LoggedIn> {
+        self.rest.login(login).await
+    }
+
+    async fn refresh(&self, refresh_token: &str) -> Result<Tokens> {
+        self.rest.refresh(refresh_token).await
+    }
+
+    async fn logout(&self, token: &str) -> Result<()> {
+        self.rest.logout(token).await
+    }
+
+    async fn sessions(&self, token: &str) -> Result<Vec<Session>> {
+        self.rest.sessions(token).await
+    }
+
+    async fn end_session(&self, token: &str, session_id: &str) -> Result<()> {
+        self.rest.end_session(token, session_id).await
+    }
+
+    async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent> {
+        let answer = {
+            let mut sending = self.sending.lock().await;
+            let sent = match sending.get_mut(token) {
+                Some(open) => open.send(message).await,
+                None => None,
+            };
+            match sent {
+                Some(answer) => answer,
+                None => {
+                    let mut fresh = Sending::open(self.address, token).await?;
+                    let answer = fresh.send(message).await;
+                    sending.insert(token.to_owned(), fresh);
+                    answer.ok_or_else(|| Failure::lost("the connection has ended"))?
+                }
+            }
+        };
+        answer.await.map_err(Failure::lost)?
+    }
+
+    async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        socket.say(&json!({ "subscribe": start(after) })).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, problem)) if name == "error" => return Err(failure(problem)),
+                Some(opened) => {
+                    let first = stream::iter([Ok(event(opened))]);
+                    let rest = stream::unfold(socket, async |mut socket| {
+                        Some((Ok(event(socket.next().await?)), socket))
+                    });
+                    return Ok(first.chain(rest).boxed());
+                }
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
+    }
+
+    async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
+        self.rest.pull(token, after, limit).await
+    }
+
+    async fn conversations(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ConversationPage> {
+        self.rest.conversations(token, page_size, page_token).await
+    }
+
+    async fn history(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<HistoryPage> {
+        self.rest.history(token, conversation_id, page_size, page_token).await
+    }
+}
