@@ -1,5 +1,7 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
+mod issuers;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -35,6 +37,7 @@ const ADMIN_KEY_NAME: &str = "local";
 pub struct App {
     public_address: SocketAddr,
     admin_address: SocketAddr,
+    service: Arc<Service>,
     delivery: Delivery,
     health: HealthReporter,
     listeners: JoinSet<()>,
@@ -71,6 +74,8 @@ impl App {
         let admin = listen(settings.admin.listen, "admin.listen").await?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
 
+        let issuers = issuers::read(&settings.login.issuers)?;
+
         let pool_size = usize::try_from(settings.database.pool_size)?;
         let store = Store::new(database_url, pool_size).context("read database.url")?;
         store.migrate().await.context("bring the database up to date")?;
@@ -102,22 +107,42 @@ impl App {
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),
+            passwords: settings.login.passwords,
         };
         let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
         let service =
             Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
+        service.trust(issuers);
 
         let (grpc, health) = grpc::public_router(service.clone()).await;
         let public_routes = merge(grpc, rest::public_router(service.clone()));
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(service.keep_purging()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public_routes, stop.clone(), grace));
         listeners.spawn(serve(admin, admin_routes, stop.clone(), grace));
-        Ok(Self { public_address, admin_address, delivery, health, listeners, stop, grace })
+        Ok(Self {
+            public_address,
+            admin_address,
+            service,
+            delivery,
+            health,
+            listeners,
+            stop,
+            grace,
+        })
+    }
+
+    /// Takes over what of the settings can change while the node runs: `login.issuers` and their keys.
+    ///
+    /// # Errors
+    /// When a file cannot be used; then everything stays as it was.
+    pub fn reload(&self, settings: &Settings) -> anyhow::Result<()> {
+        self.service.trust(issuers::read(&settings.login.issuers)?);
+        Ok(())
     }
 
     /// Where the public listener is.

@@ -5,6 +5,7 @@
 
 mod flags;
 mod limits;
+mod login;
 mod masked;
 mod sources;
 mod table;
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::flags::Flags;
+pub use self::login::{Issuer, Login};
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
@@ -82,6 +84,7 @@ pub struct Settings {
     pub database: Database,
     #[serde(default)]
     pub bus: Bus,
+    pub login: Login,
     pub tokens: Tokens,
     pub append: Append,
     pub messages: Messages,

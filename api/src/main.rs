@@ -1,6 +1,6 @@
 //! The imd server.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -11,8 +11,8 @@ use imd::{
     embedded_postgres::EmbeddedPostgres,
     rest,
 };
-use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -47,34 +47,69 @@ fn main() -> anyhow::Result<()> {
     }
     let settings = load(&arguments.flags)?;
     start_log(&settings)?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(&arguments.flags, settings))
 }
 
 fn load(flags: &Flags) -> anyhow::Result<Settings> {
     Ok(Settings::load(flags, std::env::vars_os())?)
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut asked_to_stop = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+/// What the operating system may ask of a running imd.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
 
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits until imd is asked to stop. What it should `reload` before that it is to do.
+    async fn stop_or(&mut self, mut reload: impl FnMut()) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => reload(),
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.stop_or(|| ()).await;
+    }
+}
+
+async fn run(flags: &Flags, settings: Settings) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let folder = DataFolder::open(&settings.data_dir)?;
     let admin_key = folder.read_or_create_secret("admin.key")?;
     let mut postgres = tokio::select! {
         postgres = start_postgres(&settings, &folder) => postgres?,
-        () = asked_to_stop() => return Ok(()),
+        () = signals.stop() => return Ok(()),
     };
     let url = match (&postgres, &settings.database.url) {
         (Some(postgres), _) => postgres.url().to_owned(),
         (None, url) => url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default().to_owned(),
     };
-    let served = serve(&settings, &folder, &url, admin_key, postgres.as_mut(), asked_to_stop).await;
+    let app = tokio::select! {
+        app = App::start(&settings, &url, admin_key) => Some(app),
+        () = signals.stop() => None,
+    };
+    let served = match app {
+        Some(Ok(app)) => serve(app, flags, &folder, postgres.as_mut(), signals).await,
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
     if let Some(postgres) = postgres {
         postgres.stop().await.context("stop the embedded PostgreSQL")?;
     }
@@ -94,17 +129,12 @@ async fn start_postgres(
 
 /// Serves until asked to stop or until the embedded database is gone for good.
 async fn serve(
-    settings: &Settings,
+    app: App,
+    flags: &Flags,
     folder: &DataFolder,
-    url: &str,
-    admin_key: SecretString,
     postgres: Option<&mut EmbeddedPostgres>,
-    mut asked_to_stop: impl AsyncFnMut(),
+    mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let app = tokio::select! {
-        app = App::start(settings, url, admin_key) => app?,
-        () = asked_to_stop() => return Ok(()),
-    };
     greet(&app, folder, postgres.is_some())?;
     let database_lost = async {
         match postgres {
@@ -113,15 +143,23 @@ async fn serve(
         }
     };
     let ended = tokio::select! {
-        () = asked_to_stop() => Ok(()),
+        () = signals.stop_or(|| reload(&app, flags)) => Ok(()),
         lost = database_lost => lost.context("the embedded PostgreSQL cannot be kept running"),
     };
     tracing::info!("stopping; once more to stop at once");
     tokio::select! {
         () = app.stop() => {}
-        () = asked_to_stop() => tracing::warn!("stopping at once"),
+        () = signals.stop() => tracing::warn!("stopping at once"),
     }
     ended
+}
+
+/// Reads the settings and the files they name again.
+fn reload(app: &App, flags: &Flags) {
+    match load(flags).and_then(|settings| app.reload(&settings)) {
+        Ok(()) => tracing::info!("settings reloaded"),
+        Err(error) => tracing::error!("settings not reloaded: {error:#}"),
+    }
 }
 
 fn greet(app: &App, folder: &DataFolder, embedded: bool) -> anyhow::Result<()> {

@@ -6,7 +6,10 @@ use futures::future::{BoxFuture, FutureExt};
 use http::uri::PathAndQuery;
 use imd_proto::{
     FILE_DESCRIPTOR_SET,
-    v1::{self, kick_sessions_request::Which, send_request, set_user_limits_request::Limits},
+    v1::{
+        self, kick_sessions_request::Which, login_request::Credential, send_request,
+        set_user_limits_request::Limits,
+    },
 };
 use prost::Message;
 use tonic::{Request, client, transport::Channel};
@@ -95,7 +98,7 @@ fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
     };
     let login = v1::LoginRequest {
         user_id: ann(),
-        password: PASSWORD.to_owned(),
+        credential: Some(Credential::Password(PASSWORD.to_owned())),
         terminal: Some(terminal),
         if_occupied: 0,
     };
@@ -105,7 +108,7 @@ fn calls(phone: &Terminal, pc: &Terminal) -> Vec<Call> {
     let end = v1::EndMySessionRequest { session_id: pc.session_id().to_owned() };
     let create = v1::CreateUserRequest {
         user_id: Uuid::new_v4().to_string(),
-        password: PASSWORD.to_owned(),
+        password: Some(PASSWORD.to_owned()),
         tier: String::new(),
     };
     let password =

@@ -9,3 +9,4 @@ mod nodes;
 mod purge;
 mod python_client;
 mod readme;
+mod reload;

@@ -52,7 +52,7 @@ impl Admin {
     }
 
     pub(crate) async fn create_user(&self, user_id: &str, password: &str) -> Result<v1::User> {
-        self.create_user_of("", user_id, password).await
+        self.create("", user_id, Some(password)).await
     }
 
     pub(crate) async fn create_user_of(
@@ -61,9 +61,19 @@ impl Admin {
         user_id: &str,
         password: &str,
     ) -> Result<v1::User> {
+        self.create(tier, user_id, Some(password)).await
+    }
+
+    /// Creates a user, perhaps without a password.
+    pub(crate) async fn create(
+        &self,
+        tier: &str,
+        user_id: &str,
+        password: Option<&str>,
+    ) -> Result<v1::User> {
         let request = v1::CreateUserRequest {
             user_id: user_id.to_owned(),
-            password: password.to_owned(),
+            password: password.map(str::to_owned),
             tier: tier.to_owned(),
         };
         let created = answer(self.0.clone().create_user(request).await)?;

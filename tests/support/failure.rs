@@ -9,6 +9,7 @@ use tonic_types::StatusExt;
 const CODES: &[(&str, Code, u16)] = &[
     ("invalid_argument", Code::InvalidArgument, 400),
     ("invalid_credentials", Code::Unauthenticated, 401),
+    ("invalid_assertion", Code::Unauthenticated, 401),
     ("invalid_token", Code::Unauthenticated, 401),
     ("session_ended", Code::Unauthenticated, 401),
     ("invalid_admin_key", Code::Unauthenticated, 401),

@@ -8,6 +8,7 @@ pub(crate) mod cluster;
 pub(crate) mod failure;
 pub(crate) mod feed;
 pub(crate) mod grpc;
+pub(crate) mod issuer;
 pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod process;

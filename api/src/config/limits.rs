@@ -1,10 +1,12 @@
 //! What the settings may be.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use humantime::format_duration;
+use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
@@ -13,6 +15,10 @@ use crate::model::TerminalType;
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
 const LARGEST_POOL_EMBEDDED: u32 = 80;
+
+/// What assertions may be signed with.
+const ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::HS256];
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -37,6 +43,7 @@ impl Settings {
         within("append.queue", self.append.queue, 1..=100_000)?;
         within("messages.max_body_bytes", self.messages.max_body_bytes, 1..=1024 * 1024)?;
         self.validate_listeners()?;
+        self.validate_login()?;
         self.validate_database()?;
         self.validate_bus()?;
         self.validate_terminals()?;
@@ -47,6 +54,27 @@ impl Settings {
     fn validate_listeners(&self) -> Result<(), ConfigError> {
         if self.listen == self.admin.listen && self.listen.port() != 0 {
             return Err(invalid("admin.listen", "the same as listen"));
+        }
+        Ok(())
+    }
+
+    fn validate_login(&self) -> Result<(), ConfigError> {
+        let invalid = |reason: &str| invalid("login.issuers", reason);
+        let mut names = BTreeSet::new();
+        for issuer in &self.login.issuers {
+            if issuer.issuer.is_empty() || issuer.audience.is_empty() {
+                return Err(invalid("an issuer needs a name and an audience"));
+            }
+            if !names.insert(&issuer.issuer) {
+                return Err(invalid("each issuer stands there once"));
+            }
+            if issuer.keys.is_empty() || issuer.algorithms.is_empty() {
+                return Err(invalid("an issuer needs algorithms and files of keys"));
+            }
+            if issuer.algorithms.iter().any(|algorithm| !ALGORITHMS.contains(algorithm)) {
+                return Err(invalid("the algorithms are EdDSA, ES256, RS256 and HS256"));
+            }
+            duration_within("login.issuers.max_age", issuer.max_age, SECOND..=MINUTE * 60)?;
         }
         Ok(())
     }

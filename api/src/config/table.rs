@@ -24,7 +24,8 @@ impl Setting {
     }
 }
 
-/// Every setting, in the order of the manual. Besides these, any `terminals.<type>` is one.
+/// Every setting, in the order of the manual. Besides these, any `terminals.<type>` is one, and the
+/// settings file may have `[[login.issuers]]`.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "data_dir",
@@ -60,6 +61,11 @@ pub const SETTINGS: &[Setting] = &[
         key: "pg_bin",
         default: None,
         meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
+    },
+    Setting {
+        key: "login.passwords",
+        default: Some("true"),
+        meaning: "whether passwords are taken; `false` leaves the assertions of `login.issuers`",
     },
     Setting {
         key: "tokens.access_ttl",
@@ -156,10 +162,13 @@ pub fn settings_as_markdown() -> String {
 /// Start of the keys of terminal types, which are open-ended.
 const TERMINALS: &str = "terminals.";
 
+/// A list of tables, which only the settings file can hold.
+const ISSUERS: &str = "login.issuers";
+
 pub(super) fn is_key(key: &str) -> bool {
     let listed = SETTINGS.iter().any(|setting| setting.key == key);
     let terminal = || key.strip_prefix(TERMINALS).is_some_and(|name| !name.contains('.'));
-    listed || terminal() || is_tier_key(key)
+    listed || key == ISSUERS || terminal() || is_tier_key(key)
 }
 
 /// `tiers.<name>.days` or `tiers.<name>.messages`.

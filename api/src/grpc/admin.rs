@@ -243,6 +243,7 @@ fn user(user: &User) -> v1::User {
         last_seq: user.last_seq,
         last_at: user.last_at.map(timestamp),
         retention: Some(convert::retention(&user.retention)),
+        name: user.name.clone(),
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Error {
     /// The user does not exist, has another password, or is disabled: a caller cannot tell which.
     #[error("user id or password is wrong")]
     InvalidCredentials,
+    /// An assertion that opens no session, and why.
+    #[error("{0}")]
+    InvalidAssertion(&'static str),
     /// No token, or not one of this server's, or one that is no longer good.
     #[error("{0}")]
     InvalidToken(&'static str),
@@ -144,6 +147,7 @@ impl Error {
         match self {
             Self::InvalidArgument { .. } => "invalid_argument",
             Self::InvalidCredentials => "invalid_credentials",
+            Self::InvalidAssertion(_) => "invalid_assertion",
             Self::InvalidToken(_) => "invalid_token",
             Self::SessionEnded(_) => "session_ended",
             Self::InvalidAdminKey => "invalid_admin_key",
@@ -166,6 +170,7 @@ impl Error {
         match self {
             Self::InvalidArgument { .. } => Class::InvalidArgument,
             Self::InvalidCredentials
+            | Self::InvalidAssertion(_)
             | Self::InvalidToken(_)
             | Self::SessionEnded(_)
             | Self::InvalidAdminKey => Class::Unauthenticated,

@@ -71,7 +71,7 @@ const REFUSALS: [(&str, &str, &str); 9] = [
     (
         "401",
         "Unauthorized",
-        "The token or the password is missing or no good: `invalid_token`, `session_ended`, `invalid_credentials`.",
+        "The token or the password is missing or no good: `invalid_token`, `session_ended`, `invalid_credentials`, `invalid_assertion`.",
     ),
     ("404", "NotFound", "There is none: `user_not_found`, `session_not_found`."),
     ("409", "Conflict", "Not as things stand: `terminal_occupied`, `client_message_id_conflict`."),

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod admin;
+mod assertions;
 mod conversations;
 mod info;
 mod login;
@@ -18,12 +19,17 @@ mod tokens;
 
 use std::time::Duration;
 
-use crate::{delivery::Delivery, model::Result, store::Store};
+use crate::{
+    delivery::Delivery,
+    model::{Error, Result},
+    store::Store,
+};
 
 pub use admin::{Admin, AdminKey, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
+pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use info::Info;
-pub use login::{LoggedIn, Login, Tokens};
+pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use timeline::TimelineRead;
@@ -34,6 +40,7 @@ pub use crate::{
 };
 
 use self::{
+    assertions::Assertions,
     passwords::Passwords,
     tokens::{AccessTokens, OpaqueTokens},
 };
@@ -53,6 +60,8 @@ pub struct Limits {
     pub purge_after: Duration,
     /// The tier of new users.
     pub default_tier: String,
+    /// Whether users may log in by password.
+    pub passwords: bool,
 }
 
 /// The use cases.
@@ -62,6 +71,7 @@ pub struct Service {
     access_tokens: AccessTokens,
     opaque_tokens: OpaqueTokens,
     passwords: Passwords,
+    assertions: Assertions,
     admin_key: AdminKey,
     limits: Limits,
     node_id: String,
@@ -69,7 +79,7 @@ pub struct Service {
 
 impl Service {
     /// The use cases over a migrated database. Makes the keys that all nodes share, when there are
-    /// none.
+    /// none. Trusts nobody's assertions until [`Service::trust`].
     pub async fn start(
         store: Store,
         delivery: Delivery,
@@ -86,10 +96,23 @@ impl Service {
             access_tokens,
             opaque_tokens,
             passwords,
+            assertions: Assertions::default(),
             admin_key,
             limits,
             node_id,
         })
+    }
+
+    /// Trusts these issuers, and no other from now on.
+    pub fn trust(&self, issuers: Vec<TrustedIssuer>) {
+        self.assertions.exchange(issuers);
+    }
+
+    fn check_passwords_taken(&self) -> Result<()> {
+        if self.limits.passwords {
+            return Ok(());
+        }
+        Err(Error::invalid("password", "this server takes no passwords"))
     }
 
     /// The largest body of a message, in bytes.

@@ -2,6 +2,7 @@
 //! statements of one table group beside their row mapping.
 
 mod append;
+mod assertions;
 mod audit;
 mod conversations;
 mod directory;
@@ -34,8 +35,8 @@ pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use sessions::{
-    AdminSession, Ending, NewSession, Opened, Rotation, SessionFilter, SessionState, SessionsEnded,
-    Which,
+    AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionFilter, SessionState,
+    SessionsEnded, Which,
 };
 pub use status::Status;
 pub use tiers::{Effect, TierUse, UserLimits};

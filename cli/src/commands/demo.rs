@@ -91,7 +91,7 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
 async fn create(person: &Person, admin: &mut Admin) -> Result<(), Error> {
     let request = CreateUserRequest {
         user_id: person.user_id.clone(),
-        password: person.password.clone(),
+        password: Some(person.password.clone()),
         tier: String::new(),
     };
     let created = admin.calls.create_user(request).await;

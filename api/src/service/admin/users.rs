@@ -11,17 +11,24 @@ use crate::{
 const LIST_SCOPE: &str = "users";
 
 impl Admin<'_> {
-    /// Creates a user, of the default tier when `tier` is empty.
+    /// Creates a user, of the default tier when `tier` is empty; one without a password logs in by
+    /// assertions alone.
     ///
     /// Errors: [`Error::UserExists`], [`Error::TierNotFound`].
-    pub async fn create_user(&self, user_id: &str, password: String, tier: &str) -> Result<User> {
+    pub async fn create_user(
+        &self,
+        user_id: &str,
+        password: Option<String>,
+        tier: &str,
+    ) -> Result<User> {
         let user_id = UserId::parse("user_id", user_id)?;
         let tier = if tier.is_empty() { &self.service.limits.default_tier } else { tier };
-        let hash = self.service.passwords.hash("password", password).await?;
-        self.service
-            .store
-            .create_user(&user_id, &hash, tier, self.audit("create_user", json!({ "tier": tier })))
-            .await?;
+        let hash = match password {
+            Some(password) => Some(self.hash(password).await?),
+            None => None,
+        };
+        let audit = self.audit("create_user", json!({ "tier": tier }));
+        self.service.store.create_user(&user_id, hash.as_deref(), tier, audit).await?;
         self.service.store.get_user(&user_id).await
     }
 
@@ -47,10 +54,15 @@ impl Admin<'_> {
     /// Sets a password; the sessions that this ended.
     pub async fn set_password(&self, user_id: &str, password: String) -> Result<Vec<Session>> {
         let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
-        let hash = self.service.passwords.hash("password", password).await?;
+        let hash = self.hash(password).await?;
         let audit = self.audit("set_password", json!({}));
         let ended = self.service.store.set_password(user_no, &hash, audit).await?;
         Ok(self.service.announce_end(user_no, ended))
+    }
+
+    async fn hash(&self, password: String) -> Result<String> {
+        self.service.check_passwords_taken()?;
+        self.service.passwords.hash("password", password).await
     }
 
     /// Lets a user log in no more; the sessions that this ended.

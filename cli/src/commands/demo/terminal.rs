@@ -5,7 +5,7 @@ use std::time::Duration;
 use imd_proto::v1::{
     Entry, IfOccupied, LoginRequest, PullTimelineRequest, RefreshRequest, Session, SessionChanged,
     SessionEnd, SubscribeRequest, SubscribeResponse, Terminal as TerminalOfUser, TimelineState,
-    Tokens, auth_service_client::AuthServiceClient, entry::Kind,
+    Tokens, auth_service_client::AuthServiceClient, entry::Kind, login_request::Credential,
     message_service_client::MessageServiceClient, subscribe_response::Event,
 };
 use tokio::time::timeout;
@@ -62,7 +62,7 @@ impl Terminal {
         let mut auth = AuthServiceClient::new(channel.clone());
         let request = LoginRequest {
             user_id: person.user_id.clone(),
-            password: person.password.clone(),
+            credential: Some(Credential::Password(person.password.clone())),
             terminal: Some(TerminalOfUser {
                 r#type: terminal_type.to_owned(),
                 device_id: Uuid::new_v4().to_string(),
