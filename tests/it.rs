@@ -7,6 +7,7 @@
 
 mod admin;
 mod append;
+mod attacks;
 mod authorization;
 mod faults;
 mod history;

@@ -85,6 +85,12 @@ impl SigningKey {
         }
     }
 
+    /// The public half of an Ed25519 key as a JWK has it.
+    pub(crate) fn x(&self) -> String {
+        let der = pem::parse(&self.file).expect("PEM").into_contents();
+        BASE64_URL_SAFE_NO_PAD.encode(&der[der.len() - 32..])
+    }
+
     /// Signs claims, under a header that names the key's own algorithm.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         encode(&Header::new(self.algorithm), claims, &self.signing).expect("a token")

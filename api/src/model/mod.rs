@@ -21,5 +21,5 @@ pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, Occupant, RECENT_USE, Session, SessionEnd, Terminal, TerminalType,
-    UserState, is_display_name, make_room,
+    UserState, is_display_name, is_line, make_room,
 };

@@ -64,7 +64,7 @@ impl Terminal {
         }
         if !is_display_name(&device_name) {
             let reason = format!(
-                "must be at most {MAX_DISPLAY_NAME_LENGTH} characters, none of them a control character"
+                "must be at most {MAX_DISPLAY_NAME_LENGTH} characters, none of them a control character or a change of direction"
             );
             return Err(Error::invalid("terminal.device_name", reason));
         }
@@ -73,11 +73,19 @@ impl Terminal {
     }
 }
 
-/// Whether people may call a device or a user by `name`: at most 64 characters, none of them a control
-/// character; it may be empty.
+/// Whether people may call a device or a user by `name`: at most 64 characters, none of them unfit for
+/// a line of text; it may be empty.
 #[must_use]
 pub fn is_display_name(name: &str) -> bool {
-    name.chars().count() <= MAX_DISPLAY_NAME_LENGTH && !name.chars().any(char::is_control)
+    name.chars().count() <= MAX_DISPLAY_NAME_LENGTH && is_line(name)
+}
+
+/// Whether a text can stand in a line beside others: no control characters, and none that change the
+/// direction of what stands around it.
+#[must_use]
+pub fn is_line(text: &str) -> bool {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|c| c.is_control() || turns(c))
 }
 
 /// What a login does when its terminal type has no place free.

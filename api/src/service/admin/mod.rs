@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Service;
 use crate::{
-    model::{Error, Page, PageSize, Result, UserId},
+    model::{Error, Page, PageSize, Result, UserId, is_line},
     store::{Audit, AuditRecord},
 };
 
@@ -79,8 +79,11 @@ fn list_size(page_size: i32) -> Result<PageSize> {
 }
 
 fn check_note(note: &str) -> Result<()> {
-    match note.chars().count() {
-        ..=MAX_NOTE_LENGTH => Ok(()),
-        _ => Err(Error::invalid("note", format!("must be at most {MAX_NOTE_LENGTH} characters"))),
+    if note.chars().count() <= MAX_NOTE_LENGTH && is_line(note) {
+        return Ok(());
     }
+    let reason = format!(
+        "must be at most {MAX_NOTE_LENGTH} characters, none of them a control character or a change of direction"
+    );
+    Err(Error::invalid("note", reason))
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Admin, check_note, list_size};
 use crate::{
-    model::{EndReason, Error, Page, Result, Session, SessionId, UserId},
+    model::{EndReason, Error, Page, Result, Session, SessionId, TerminalType, UserId},
     store::{AdminSession, Ending, SessionFilter, SessionState, Which},
 };
 
@@ -40,6 +40,9 @@ impl Admin<'_> {
         page_token: &str,
     ) -> Result<Page<AdminSession>> {
         let size = list_size(page_size)?;
+        if !query.terminal_type.is_empty() && !TerminalType::is_name(&query.terminal_type) {
+            return Err(Error::invalid("terminal_type", "is not the name of a terminal type"));
+        }
         let user_no = match query.user_id.as_str() {
             "" => None,
             id => Some(self.service.store.user_no(&UserId::parse("user_id", id)?).await?),
