@@ -22,16 +22,13 @@ use crate::{
     model::{RetentionLimits, TerminalType, Tier},
     rest,
     serve::serve,
-    service::{AdminKey, Limits, Service},
+    service::{Limits, Service},
     store::Store,
     telemetry,
 };
 
 /// How many connections a node has for staying in the cluster: one for each task that does so.
 const CONTROL_CONNECTIONS: usize = 5;
-
-/// The name of the admin key of the data folder in audit records.
-const ADMIN_KEY_NAME: &str = "local";
 
 /// A node that serves.
 pub struct App {
@@ -109,7 +106,6 @@ impl App {
             default_tier: settings.default_tier.clone(),
             passwords: settings.login.passwords,
         };
-        let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
         let service =
             Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
         service.trust(issuers);

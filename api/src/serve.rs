@@ -1,6 +1,6 @@
 //! One port: connections over HTTP/1.1 and HTTP/2, and how they end.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::body::Incoming;
@@ -15,6 +15,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+
+use crate::model::ClientAddress;
 
 /// How many calls and streams one HTTP/2 connection may carry at a time. A stream of a terminal takes
 /// one for as long as it is open, so hyper's 200 is too few for a client that speaks for many.
@@ -37,16 +39,18 @@ pub async fn serve(
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let service = TowerToHyperService::new(
-        router.map_request(|request: Request<Incoming>| request.map(Body::new)),
-    );
     let builder = builder();
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
+    while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
+        let service = router.clone().map_request(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ClientAddress(peer.ip()));
+            request
+        });
+        let service = TowerToHyperService::new(service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
         let cut = cut.clone();
         connections.spawn(async move {
@@ -63,13 +67,13 @@ pub async fn serve(
     connections.wait().await;
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Messages are small and wanted now.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, peer);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

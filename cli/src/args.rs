@@ -9,8 +9,8 @@ use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
         audit::AuditArgs, bench::BenchArgs, completions::CompletionsArgs, demo::DemoArgs,
-        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
-        users::UsersCommand,
+        keys::KeysCommand, retention::RetentionCommand, sessions::SessionsCommand,
+        status::StatusArgs, users::UsersCommand,
     },
 };
 
@@ -45,7 +45,7 @@ Exit codes:
 
 Results go to stdout, everything else to stderr. NO_COLOR turns colours off.";
 
-/// Administers imd: users, sessions, retention, status, audit.
+/// Administers imd: users, sessions, retention, keys, status, audit.
 #[derive(Debug, Parser)]
 #[command(name = "imctl", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -79,6 +79,10 @@ pub(crate) struct Connection {
         hide_env_values = true
     )]
     pub(crate) admin_key_file: Option<PathBuf>,
+    /// Why, for the audit record; the terminals whose sessions end are told, too; at most 256
+    /// characters
+    #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
     /// The profile to use
     #[arg(long, global = true, value_name = "NAME", env = "IMCTL_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<String>,
@@ -102,6 +106,9 @@ pub(crate) enum Command {
     /// Show, change and try out how far back users see, and delete what they no longer do
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Make and revoke the keys of administrators
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

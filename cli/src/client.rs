@@ -5,7 +5,7 @@ use std::{error::Error as _, net::IpAddr, time::Duration};
 use imd_proto::v1::admin_service_client::AdminServiceClient;
 use tonic::{
     Code, Request, Status, TimeoutExpired,
-    metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
+    metadata::{Ascii, Binary, MetadataValue, errors::InvalidMetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, ClientTlsConfig, Endpoint, Uri},
 };
@@ -42,10 +42,26 @@ pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, InvalidMetadat
     Ok(value)
 }
 
+/// Puts the admin key on each call, and why it is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    key: Bearer,
+    reason: MetadataValue<Binary>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert_bin("imd-reason-bin", self.reason.clone());
+        self.key.call(request)
+    }
+}
+
 /// The admin listener, connected.
 pub(crate) struct Admin {
     /// The calls; their errors go through [`Admin::failure`].
-    pub(crate) calls: AdminServiceClient<AuthorizedChannel>,
+    pub(crate) calls: AdminServiceClient<InterceptedService<Channel, Credentials>>,
+    /// Why they are made.
+    pub(crate) reason: String,
     server: Uri,
     key_origin: String,
 }
@@ -60,8 +76,11 @@ impl Admin {
         };
         let key = AdminKey::find(args.admin_key_file.as_deref(), profile, &server)?;
         let channel = connect(&server, args.timeout).await?;
+        let reason = MetadataValue::from_bytes(args.reason.as_bytes());
+        let credentials = Credentials { key: Bearer(key.bearer), reason };
         Ok(Self {
-            calls: AdminServiceClient::with_interceptor(channel, Bearer(key.bearer)),
+            calls: AdminServiceClient::with_interceptor(channel, credentials),
+            reason: args.reason.clone(),
             server,
             key_origin: key.origin,
         })
@@ -70,7 +89,7 @@ impl Admin {
     /// What the failure of a call means: unreachable, refused, or an answer of the server.
     pub(crate) fn failure(&self, status: Status) -> Error {
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Error::Refused {
+            Code::Unauthenticated => Error::Refused {
                 server: display(&self.server),
                 key: self.key_origin.clone(),
                 status: Box::new(status),

@@ -137,7 +137,7 @@ async fn malformed_json_is_refused() {
     let nested = "[".repeat(50_000);
     let members = format!("{{\"to\":{nested}");
     let good = json!({ "to": { "user_id": "ann" }, "text": "x" }).to_string();
-    let broken_off = good[..good.len() - 1].as_bytes();
+    let broken_off = &good.as_bytes()[..good.len() - 1];
     let invalid_utf8 = b"{\"text\":\"\xff\xfe\"}";
     let half_a_pair = br#"{"text":"\ud800"}"#;
     let twice = br#"{"text":"a","text":"b"}"#;
@@ -217,8 +217,8 @@ async fn header_bombs_are_refused() {
     let phone = imd.user_with_phone("ann").await;
     let start = "GET /v1/info HTTP/1.1\r\nhost: imd\r\n";
     let one = format!("{start}x-large: {}\r\n\r\n", "x".repeat(1 << 20));
-    let many: String = (0..5000).map(|n| format!("x-{n}: y\r\n")).collect();
-    let many = format!("{start}{many}\r\n");
+    let many: Vec<String> = (0..5000).map(|n| format!("x-{n}: y\r\n")).collect();
+    let many = format!("{start}{}\r\n", many.concat());
     let path = format!("GET /{} HTTP/1.1\r\nhost: imd\r\n\r\n", "x".repeat(1 << 20));
     for bomb in [one, many, path] {
         let answer = raw(&imd, bomb.as_bytes()).await;

@@ -1,6 +1,7 @@
 //! `imctl` against a server: what it prints and how it ends.
 
 mod demo;
+mod keys;
 mod retention;
 mod sessions;
 mod status;

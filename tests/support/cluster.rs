@@ -62,7 +62,13 @@ impl Cluster {
 
     /// Makes a user, more cheaply than an administrator can.
     pub(crate) async fn user(&self, user_id: &str) {
-        let audit = Audit { actor: "tests", action: "create_user", details: serde_json::json!({}) };
+        let audit = Audit {
+            actor: "tests",
+            action: "create_user",
+            details: serde_json::json!({}),
+            reason: "",
+            address: None,
+        };
         let user_id = UserId::parse("user_id", user_id).expect("a valid id");
         self.store
             .create_user(&user_id, Some(&PASSWORD_HASH), "unlimited", audit)

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Occupant, SessionEnd, UserId};
+use super::{Occupant, Role, SessionEnd, UserId};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,6 +35,15 @@ pub enum Error {
     /// The admin key is missing or not one of this server's.
     #[error("the admin key is missing or wrong")]
     InvalidAdminKey,
+    /// The admin key is good, but not for this.
+    #[error("this needs an admin key with the role {0}")]
+    PermissionDenied(Role),
+    /// There is, or was, an admin key of that name.
+    #[error("there is, or was, an admin key of this name")]
+    AdminKeyExists,
+    /// There is no such admin key.
+    #[error("there is no admin key of this name")]
+    AdminKeyNotFound,
     /// A login with `if_occupied = REFUSE` found its place taken.
     #[error("{} is in use on {:?}", .0.terminal_type, .0.device_name)]
     TerminalOccupied(Box<Occupant>),
@@ -80,6 +89,8 @@ pub enum Class {
     InvalidArgument,
     /// Who is asking is not known.
     Unauthenticated,
+    /// Who is asking may not.
+    PermissionDenied,
     /// What is asked for does not exist.
     NotFound,
     /// What is to be made exists.
@@ -102,6 +113,7 @@ impl Class {
             Self::InvalidArgument => 3,
             Self::NotFound => 5,
             Self::AlreadyExists => 6,
+            Self::PermissionDenied => 7,
             Self::ResourceExhausted => 8,
             Self::FailedPrecondition => 9,
             Self::Internal => 13,
@@ -116,6 +128,7 @@ impl Class {
         match self {
             Self::InvalidArgument => 400,
             Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
             Self::NotFound => 404,
             Self::AlreadyExists | Self::FailedPrecondition => 409,
             Self::ResourceExhausted => 429,
@@ -151,6 +164,9 @@ impl Error {
             Self::InvalidToken(_) => "invalid_token",
             Self::SessionEnded(_) => "session_ended",
             Self::InvalidAdminKey => "invalid_admin_key",
+            Self::PermissionDenied(_) => "permission_denied",
+            Self::AdminKeyExists => "admin_key_exists",
+            Self::AdminKeyNotFound => "admin_key_not_found",
             Self::TerminalOccupied(_) => "terminal_occupied",
             Self::UserNotFound(_) => "user_not_found",
             Self::SessionNotFound => "session_not_found",
@@ -175,10 +191,14 @@ impl Error {
             | Self::SessionEnded(_)
             | Self::InvalidAdminKey => Class::Unauthenticated,
             Self::TerminalOccupied(_) | Self::PurgeRunning => Class::FailedPrecondition,
-            Self::UserNotFound(_) | Self::SessionNotFound | Self::TierNotFound(_) => {
-                Class::NotFound
+            Self::PermissionDenied(_) => Class::PermissionDenied,
+            Self::UserNotFound(_)
+            | Self::SessionNotFound
+            | Self::TierNotFound(_)
+            | Self::AdminKeyNotFound => Class::NotFound,
+            Self::UserExists(_) | Self::ClientMessageIdConflict | Self::AdminKeyExists => {
+                Class::AlreadyExists
             }
-            Self::UserExists(_) | Self::ClientMessageIdConflict => Class::AlreadyExists,
             Self::Overloaded { .. } => Class::ResourceExhausted,
             Self::Unavailable(_) => Class::Unavailable,
             Self::Internal(_) => Class::Internal,
@@ -197,6 +217,7 @@ impl Error {
                 ("ended_at", rfc3339(end.ended_at)),
                 ("note", end.note.clone()),
             ],
+            Self::PermissionDenied(role) => vec![("role", role.to_string())],
             Self::TerminalOccupied(occupant) => vec![
                 ("terminal_type", occupant.terminal_type.clone()),
                 ("device_name", occupant.device_name.clone()),

@@ -1,5 +1,6 @@
 //! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
 
+mod admin;
 mod content;
 mod cursor;
 mod entry;
@@ -9,14 +10,15 @@ mod paging;
 mod retention;
 mod session;
 
+pub use admin::{ClientAddress, Role};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
     Conversation, Entry, EntryKind, Message, SessionChanged, TimelineState, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
-pub(crate) use ids::parse_uuid;
 pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
+pub(crate) use ids::{check_id, parse_uuid};
 pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{

@@ -114,7 +114,13 @@ impl Service {
         let user_id = assertion.user_id;
         let user_no = if assertion.provision {
             let actor = format!("issuer {}", assertion.issuer);
-            let audit = Audit { actor: &actor, action: "provision_user", details: json!({}) };
+            let audit = Audit {
+                actor: &actor,
+                action: "provision_user",
+                details: json!({}),
+                reason: "",
+                address: None,
+            };
             self.store.provision_user(&user_id, &self.limits.default_tier, audit).await?
         } else {
             self.store.user_no(&user_id).await.map_err(|error| match error {

@@ -19,13 +19,15 @@ mod tokens;
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::{
     delivery::Delivery,
     model::{Error, Result},
     store::Store,
 };
 
-pub use admin::{Admin, AdminKey, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
+pub use admin::{Admin, AdminCall, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use info::Info;
@@ -36,7 +38,10 @@ pub use timeline::TimelineRead;
 
 pub use crate::{
     delivery::{Event, Subscription},
-    store::{AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage, User},
+    store::{
+        AdminKey, AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage,
+        User,
+    },
 };
 
 use self::{
@@ -72,18 +77,19 @@ pub struct Service {
     opaque_tokens: OpaqueTokens,
     passwords: Passwords,
     assertions: Assertions,
-    admin_key: AdminKey,
+    bootstrap_key: SecretString,
     limits: Limits,
     node_id: String,
 }
 
 impl Service {
     /// The use cases over a migrated database. Makes the keys that all nodes share, when there are
-    /// none. Trusts nobody's assertions until [`Service::trust`].
+    /// none. Trusts nobody's assertions until [`Service::trust`]. `bootstrap_key` is the admin key that
+    /// is always good.
     pub async fn start(
         store: Store,
         delivery: Delivery,
-        admin_key: AdminKey,
+        bootstrap_key: SecretString,
         limits: Limits,
         node_id: String,
     ) -> Result<Self> {
@@ -97,7 +103,7 @@ impl Service {
             opaque_tokens,
             passwords,
             assertions: Assertions::default(),
-            admin_key,
+            bootstrap_key,
             limits,
             node_id,
         })

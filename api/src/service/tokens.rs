@@ -227,7 +227,7 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     std::array::from_fn(|i| digest.as_ref()[i])
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| Error::internal("no random bytes to be had"))?;
     Ok(bytes)

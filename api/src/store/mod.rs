@@ -1,6 +1,7 @@
 //! SQL, and nothing else has any. A method of [`Store`] is one whole transaction; a file holds the
 //! statements of one table group beside their row mapping.
 
+mod admin_keys;
 mod append;
 mod assertions;
 mod audit;
@@ -26,6 +27,7 @@ use deadpool_postgres::{
 };
 use tokio_postgres::{NoTls, error::SqlState};
 
+pub use admin_keys::AdminKey;
 pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
 pub use conversations::{ConversationsPage, HistoryPage};

@@ -80,13 +80,7 @@ Examples:
         limits: LimitsArgs,
     },
     /// Let a user log in no more; every live session of the user ends
-    Disable {
-        #[command(flatten)]
-        user: UserArgs,
-        /// Shown to the ended terminals and kept in the audit record; at most 256 characters
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        reason: String,
-    },
+    Disable(UserArgs),
     /// Let a disabled user log in again
     Enable(UserArgs),
 }
@@ -118,7 +112,7 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
             let limits = RetentionLimits { max_age, max_messages };
             limit(user, Limits::Override(limits), admin).await
         }
-        UsersCommand::Disable { user, reason } => disable(user, reason, admin).await,
+        UsersCommand::Disable(user) => disable(user, admin).await,
         UsersCommand::Enable(user) => enable(user, admin).await,
     }
 }
@@ -180,8 +174,8 @@ async fn limit(args: UserArgs, limits: Limits, admin: &mut Admin) -> Result<(), 
     print_user(limited.user, &args.output)
 }
 
-async fn disable(args: UserArgs, note: String, admin: &mut Admin) -> Result<(), Error> {
-    let request = DisableUserRequest { user_id: args.user_id.clone(), note };
+async fn disable(args: UserArgs, admin: &mut Admin) -> Result<(), Error> {
+    let request = DisableUserRequest { user_id: args.user_id.clone(), note: admin.reason.clone() };
     let answer = admin.calls.disable_user(request).await;
     let disabled = answer.map_err(|status| admin.failure(status))?.into_inner();
     print_ended(&args.user_id, disabled.ended, args.output.output)

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Admin, check_note, list_size};
 use crate::{
-    model::{EndReason, Error, Page, Result, Session, SessionId, TerminalType, UserId},
+    model::{EndReason, Error, Page, Result, Role, Session, SessionId, TerminalType, UserId},
     store::{AdminSession, Ending, SessionFilter, SessionState, Which},
 };
 
@@ -39,6 +39,7 @@ impl Admin<'_> {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<AdminSession>> {
+        self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
         if !query.terminal_type.is_empty() && !TerminalType::is_name(&query.terminal_type) {
             return Err(Error::invalid("terminal_type", "is not the name of a terminal type"));
@@ -74,6 +75,7 @@ impl Admin<'_> {
         which: Option<Kick>,
         note: String,
     ) -> Result<Vec<Session>> {
+        self.require(Role::Support)?;
         check_note(&note)?;
         let (which, named) = match which {
             Some(Kick::Session(id)) => {
