@@ -28,6 +28,7 @@ on_both_transports! {
     a_login_that_is_refused_uses_no_assertion_up,
     an_assertion_is_good_for_its_user_alone,
     an_assertion_is_good_for_its_terminal_type_alone,
+    a_user_has_the_tier_of_its_newest_assertion,
     a_disabled_user_stays_out,
     one_credential_is_needed,
 }
@@ -138,6 +139,34 @@ async fn an_assertion_is_good_for_its_terminal_type_alone(imd: Cluster) {
     let refused = imd.api.login(&asserted(assertion.clone(), "phone", "p")).await;
     assert_eq!(refused.expect_err("another type").code, "invalid_assertion");
     imd.try_log_in(&asserted(assertion, "web", "w")).await.expect("a session");
+}
+
+async fn a_user_has_the_tier_of_its_newest_assertion(imd: Cluster) {
+    let issuer = Issuer::trusted_by(&imd);
+    let sql = imd.database.sql().await;
+    sql.batch_execute("INSERT INTO tiers (name) VALUES ('free'), ('premium')")
+        .await
+        .expect("tiers");
+    let log_in = async |claims: Value| {
+        let login = asserted(issuer.vouch_with("ann", &claims), "phone", "p");
+        imd.api.login(&login).await.map(drop).map_err(|refused| refused.code)
+    };
+    let tier = async || {
+        let user = imd.admin().user("ann").await.expect("the user");
+        user.retention.expect("a tier").tier
+    };
+    for unknown in ["gold", "", "'; --", "a\u{0}b"] {
+        let refused = log_in(json!({ "tier": unknown })).await;
+        assert_eq!(refused, Err("invalid_assertion".to_owned()), "{unknown:?}");
+    }
+    assert_eq!(imd.admin().user("ann").await.expect_err("nobody").code, "user_not_found");
+    log_in(json!({ "tier": "free" })).await.expect("a session");
+    assert_eq!(tier().await, "free");
+    log_in(json!({ "tier": "premium" })).await.expect("a session");
+    assert_eq!(tier().await, "premium");
+    log_in(json!({})).await.expect("a session");
+    assert_eq!(tier().await, "premium");
+    assert_eq!(log_in(json!({ "tier": "gold" })).await, Err("invalid_assertion".to_owned()));
 }
 
 async fn a_disabled_user_stays_out(imd: Cluster) {

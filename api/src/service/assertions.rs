@@ -17,7 +17,10 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::tokens::{LEEWAY, sha256, unix_now};
-use crate::model::{Error, Result, UserId, is_display_name};
+use crate::{
+    model::{Error, Result, Tier, UserId, is_display_name},
+    store::UNKNOWN_TIER,
+};
 
 pub use keys::KeyError;
 
@@ -88,6 +91,7 @@ struct Claims {
     exp: u64,
     jti: String,
     name: Option<String>,
+    tier: Option<String>,
     terminal_type: Option<String>,
 }
 
@@ -100,6 +104,8 @@ pub(super) struct Assertion {
     pub(super) provision: bool,
     /// What people call the user.
     pub(super) name: Option<String>,
+    /// The tier the user is to have from now on.
+    pub(super) tier: Option<String>,
     /// The only terminal type it is good for.
     pub(super) terminal_type: Option<String>,
     /// Names it among all assertions.
@@ -156,6 +162,10 @@ impl Claims {
         if self.name.as_deref().is_some_and(|name| !is_display_name(name)) {
             return Err(Error::InvalidAssertion("the assertion's name cannot be used"));
         }
+        if let Some(tier) = &self.tier {
+            let unknown = |_| Error::InvalidAssertion(UNKNOWN_TIER);
+            Tier::check_name("tier", tier).map_err(unknown)?;
+        }
         let expires_at = too_old.min(self.exp.saturating_add(LEEWAY));
         // The length keeps the name from running over into the jti.
         let named = [issuer.name.len().to_string(), issuer.name.clone(), self.jti].join("/");
@@ -164,6 +174,7 @@ impl Claims {
             issuer: issuer.name.clone(),
             provision: issuer.provision,
             name: self.name,
+            tier: self.tier,
             terminal_type: self.terminal_type,
             digest: sha256(named.as_bytes()),
             expires_at: OffsetDateTime::from_unix_timestamp(

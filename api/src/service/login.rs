@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Service, access::Identity, tokens::RefreshToken};
 use crate::{
     model::{Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo},
-    store::{Audit, NewSession, Proof, Rotation},
+    store::{Audit, NewSession, Proof, Rotation, UNKNOWN_TIER},
 };
 
 /// A login as a client asks for it.
@@ -121,7 +121,11 @@ impl Service {
                 reason: "",
                 address: None,
             };
-            self.store.provision_user(&user_id, &self.limits.default_tier, audit).await?
+            let tier = assertion.tier.as_deref().unwrap_or(&self.limits.default_tier);
+            self.store.provision_user(&user_id, tier, audit).await.map_err(|error| match error {
+                Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),
+                error => error,
+            })?
         } else {
             self.store.user_no(&user_id).await.map_err(|error| match error {
                 Error::UserNotFound(_) => Error::InvalidAssertion("the user is not known"),
@@ -132,6 +136,7 @@ impl Service {
             digest: assertion.digest,
             expires_at: assertion.expires_at,
             name: assertion.name,
+            tier: assertion.tier,
         };
         Ok(Known { user_id, user_no, proof })
     }

@@ -38,7 +38,7 @@ pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionFilter, SessionState,
-    SessionsEnded, Which,
+    SessionsEnded, UNKNOWN_TIER, Which,
 };
 pub use status::Status;
 pub use tiers::{Effect, TierUse, UserLimits};

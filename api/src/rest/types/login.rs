@@ -30,8 +30,8 @@ pub(crate) struct LoginRequest {
     password: Option<String>,
     /// A JWT signed by an issuer that the deployment trusts. Claims: `iss`; `aud`; `sub`, the user id;
     /// `iat` and `exp`; `jti`, which no other assertion of the issuer has, 1–256 bytes. Optional:
-    /// `nbf`; `name`, what people call the user, at most 64 characters; `terminal_type`, the only one
-    /// it is good for. It opens one session.
+    /// `nbf`; `name`, what people call the user, at most 64 characters; `tier`, which the user has from
+    /// then on; `terminal_type`, the only one it is good for. It opens one session.
     #[schema(nullable = false, min_length = 1, max_length = 8192)]
     assertion: Option<String>,
     #[serde(default)]

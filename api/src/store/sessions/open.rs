@@ -11,8 +11,11 @@ use crate::{
         Entry, Error, IfOccupied, Result, Session, SessionChanged, SessionEnd, SessionId, Terminal,
         UserId, UserNo, UserState, make_room,
     },
-    store::{Store, timelines::Place, users::read_state},
+    store::{Store, tiers::check_tier, timelines::Place, users::read_state},
 };
+
+/// Why an assertion is refused whose tier does not exist.
+pub const UNKNOWN_TIER: &str = "the assertion's tier is not known";
 
 /// A login whose credential has been checked.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub enum Proof {
         expires_at: OffsetDateTime,
         /// What people call the user, if it says so.
         name: Option<String>,
+        /// The user's tier from now on, if it says so.
+        tier: Option<String>,
     },
 }
 
@@ -142,19 +147,33 @@ impl Proof {
             Self::Assertion { .. } if !active => {
                 Err(Error::InvalidAssertion("the user may not log in"))
             }
-            Self::Assertion { digest, expires_at, name } => {
+            Self::Assertion { digest, expires_at, name, tier } => {
                 use_up(tx, user_no, digest, *expires_at).await?;
                 if let Some(name) = name {
-                    tx.execute(
-                        "UPDATE users SET name = $2 WHERE user_no = $1",
-                        &[&user_no.0, name],
-                    )
-                    .await?;
+                    let rename = "UPDATE users SET name = $2 WHERE user_no = $1";
+                    tx.execute(rename, &[&user_no.0, name]).await?;
                 }
-                Ok(())
+                match tier {
+                    Some(tier) => take_tier(tx, user_no, tier).await,
+                    None => Ok(()),
+                }
             }
         }
     }
+}
+
+/// Gives the user the tier that an assertion names; limits of the user's own stay.
+async fn take_tier(tx: &Transaction<'_>, user_no: UserNo, tier: &str) -> Result<()> {
+    check_tier(tx, tier).await.map_err(|error| match error {
+        Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),
+        error => error,
+    })?;
+    tx.execute(
+        "UPDATE users SET tier = $2, limits_changed_at = now() WHERE user_no = $1 AND tier <> $2",
+        &[&user_no.0, &tier],
+    )
+    .await?;
+    Ok(())
 }
 
 async fn use_up(
