@@ -20,3 +20,4 @@ mod send;
 mod sessions;
 mod subscribe;
 mod support;
+mod tls;

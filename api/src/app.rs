@@ -21,7 +21,7 @@ use crate::{
     grpc,
     model::{RetentionLimits, TerminalType, Tier},
     rest,
-    serve::serve,
+    serve::{Tls, serve},
     service::{Limits, Service},
     store::Store,
     telemetry,
@@ -34,6 +34,8 @@ const CONTROL_CONNECTIONS: usize = 5;
 pub struct App {
     public_address: SocketAddr,
     admin_address: SocketAddr,
+    public_tls: Option<Tls>,
+    admin_tls: Option<Tls>,
     service: Arc<Service>,
     delivery: Delivery,
     health: HealthReporter,
@@ -71,6 +73,8 @@ impl App {
         let admin = listen(settings.admin.listen, "admin.listen").await?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
 
+        let public_tls = Tls::load(&settings.tls).context("tls")?;
+        let admin_tls = Tls::load(&settings.admin.tls).context("admin.tls")?;
         let issuers = issuers::read(&settings.login.issuers)?;
 
         let pool_size = usize::try_from(settings.database.pool_size)?;
@@ -118,11 +122,13 @@ impl App {
         tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
-        listeners.spawn(serve(public, public_routes, stop.clone(), grace));
-        listeners.spawn(serve(admin, admin_routes, stop.clone(), grace));
+        listeners.spawn(serve(public, public_routes, public_tls.clone(), stop.clone(), grace));
+        listeners.spawn(serve(admin, admin_routes, admin_tls.clone(), stop.clone(), grace));
         Ok(Self {
             public_address,
             admin_address,
+            public_tls,
+            admin_tls,
             service,
             delivery,
             health,
@@ -132,13 +138,34 @@ impl App {
         })
     }
 
-    /// Takes over what of the settings can change while the node runs: `login.issuers` and their keys.
+    /// Takes over what of the settings can change while the node runs: `login.issuers` with their keys,
+    /// and the files of certificates. Connections that live go on.
     ///
     /// # Errors
-    /// When a file cannot be used; then everything stays as it was.
+    /// When a file cannot be used; what was read from it stays as it was.
     pub fn reload(&self, settings: &Settings) -> anyhow::Result<()> {
-        self.service.trust(issuers::read(&settings.login.issuers)?);
+        let issuers = issuers::read(&settings.login.issuers)?;
+        for (tls, settings) in
+            [(&self.public_tls, &settings.tls), (&self.admin_tls, &settings.admin.tls)]
+        {
+            if let Some(tls) = tls {
+                tls.reload(settings)?;
+            }
+        }
+        self.service.trust(issuers);
         Ok(())
+    }
+
+    /// The URL of the public listener.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        url(self.public_address, self.public_tls.as_ref())
+    }
+
+    /// The URL of the admin listener.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        url(self.admin_address, self.admin_tls.as_ref())
     }
 
     /// Where the public listener is.
@@ -170,6 +197,11 @@ impl App {
             tracing::warn!("the database does not answer; leaving without a word");
         }
     }
+}
+
+fn url(address: SocketAddr, tls: Option<&Tls>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

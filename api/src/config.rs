@@ -79,6 +79,9 @@ pub enum ConfigError {
 pub struct Settings {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
+    pub insecure_listen: bool,
+    #[serde(default)]
+    pub tls: Tls,
     pub pg_bin: Option<PathBuf>,
     pub admin: Admin,
     pub database: Database,
@@ -105,6 +108,21 @@ pub struct Settings {
 #[expect(missing_docs, reason = "SETTINGS documents them")]
 pub struct Admin {
     pub listen: SocketAddr,
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+/// `tls.*` and `admin.tls.*`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `database.*`

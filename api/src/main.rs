@@ -163,7 +163,7 @@ fn reload(app: &App, flags: &Flags) {
 }
 
 fn greet(app: &App, folder: &DataFolder, embedded: bool) -> anyhow::Result<()> {
-    let (public, admin) = (app.public_address(), app.admin_address());
+    let (public, admin) = (app.public_url(), app.admin_url());
     let key = folder.admin_key();
     let imctl = if std::env::var_os("CARGO").is_some() { "cargo imctl" } else { "imctl" };
     let database =
@@ -172,15 +172,15 @@ fn greet(app: &App, folder: &DataFolder, embedded: bool) -> anyhow::Result<()> {
         "\
 imd {version} is ready.
 
-  API        http://{public}   gRPC, gRPC-web and REST; reference at /docs
-  Admin API  http://{admin}   key in {key}
+  API        {public}   gRPC, gRPC-web and REST; reference at /docs
+  Admin API  {admin}   key in {key}
   Data       {folder}   {database}
 
 Three things to try in another terminal:
 
   {imctl} demo                  see four terminals of two users at work
   {imctl} users create alice    make an account
-  curl http://{public}/v1/info  ask the server about itself
+  curl {public}/v1/info  ask the server about itself
 
 Ctrl-C stops it.",
         version = env!("CARGO_PKG_VERSION"),

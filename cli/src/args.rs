@@ -34,7 +34,8 @@ Profiles, in $XDG_CONFIG_HOME/imctl/config.toml or --config FILE; \"default\" is
   [profiles.prod]
   server = \"https://imd-admin.example.com\"
   public_server = \"https://im.example.com\"
-  admin_key_file = \"prod.key\"     # relative to this file
+  admin_key_file = \"prod.key\"     # files are relative to this one
+  ca = \"authorities.pem\"          # likewise client_cert and client_key
 
 Exit codes:
   0  success; an empty list is one
@@ -83,6 +84,27 @@ pub(crate) struct Connection {
     /// characters
     #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
+    /// The authorities to trust where the server speaks TLS, PEM [default: those of the system]
+    #[arg(long, global = true, value_name = "FILE", env = "IMCTL_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The certificate to show where the admin listener asks for one, PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "IMCTL_CLIENT_CERT",
+        hide_env_values = true
+    )]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "IMCTL_CLIENT_KEY",
+        hide_env_values = true
+    )]
+    pub(crate) client_key: Option<PathBuf>,
     /// The profile to use
     #[arg(long, global = true, value_name = "NAME", env = "IMCTL_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<String>,

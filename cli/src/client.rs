@@ -16,6 +16,7 @@ use crate::{
     args::Connection,
     error::{Error, describe},
     profile::Profile,
+    trust::Trust,
 };
 
 /// Where imd serves its operators when it is told nothing.
@@ -62,6 +63,8 @@ pub(crate) struct Admin {
     pub(crate) calls: AdminServiceClient<InterceptedService<Channel, Credentials>>,
     /// Why they are made.
     pub(crate) reason: String,
+    /// Whom to trust.
+    pub(crate) trust: Trust,
     server: Uri,
     key_origin: String,
 }
@@ -75,12 +78,14 @@ impl Admin {
             (None, None) => Uri::from_static(DEFAULT_SERVER),
         };
         let key = AdminKey::find(args.admin_key_file.as_deref(), profile, &server)?;
-        let channel = connect(&server, args.timeout).await?;
+        let trust = Trust::read(args, profile)?;
+        let channel = connect(&server, trust.of_admin(), args.timeout).await?;
         let reason = MetadataValue::from_bytes(args.reason.as_bytes());
         let credentials = Credentials { key: Bearer(key.bearer), reason };
         Ok(Self {
             calls: AdminServiceClient::with_interceptor(channel, credentials),
             reason: args.reason.clone(),
+            trust,
             server,
             key_origin: key.origin,
         })
@@ -116,8 +121,12 @@ pub(crate) fn failure(server: &Uri, status: Status) -> Error {
     Error::Unreachable { server: display(server), cause }
 }
 
-/// Opens a connection. `timeout` bounds the connecting and then the answer to each call.
-pub(crate) async fn connect(server: &Uri, timeout: Duration) -> Result<Channel, Error> {
+/// Opens a connection, with TLS where the URL says so. `timeout` bounds the connecting and then the answer to each call.
+pub(crate) async fn connect(
+    server: &Uri,
+    tls: ClientTlsConfig,
+    timeout: Duration,
+) -> Result<Channel, Error> {
     let unreachable = |cause: tonic::transport::Error| Error::Unreachable {
         server: display(server),
         cause: root_cause(&cause),
@@ -125,8 +134,7 @@ pub(crate) async fn connect(server: &Uri, timeout: Duration) -> Result<Channel, 
     let mut endpoint =
         Endpoint::from(server.clone()).connect_timeout(timeout).timeout(timeout).tcp_nodelay(true);
     if server.scheme_str() == Some("https") {
-        endpoint =
-            endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(unreachable)?;
+        endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
     }
     endpoint.connect().await.map_err(unreachable)
 }

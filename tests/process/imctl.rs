@@ -5,6 +5,7 @@ mod keys;
 mod retention;
 mod sessions;
 mod status;
+mod tls;
 mod users;
 
 use std::{net::SocketAddr, process::Stdio};

@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod api;
+pub(crate) mod certificates;
 pub(crate) mod checker;
 pub(crate) mod cluster;
 pub(crate) mod failure;

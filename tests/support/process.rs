@@ -290,7 +290,8 @@ fn after(greeting: &str, label: &str) -> String {
 /// The address in the URL after `label`.
 fn address_after(greeting: &str, label: &str) -> SocketAddr {
     let url = after(greeting, label);
-    let address = url.strip_prefix("http://").and_then(|address| address.parse().ok());
+    let address = url.split_once("://").map(|(_, rest)| rest);
+    let address = address.and_then(|address| address.parse().ok());
     address.unwrap_or_else(|| panic!("{url} is no URL of a listener"))
 }
 

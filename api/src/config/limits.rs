@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, Tls};
 use crate::model::TerminalType;
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
@@ -54,6 +55,31 @@ impl Settings {
     fn validate_listeners(&self) -> Result<(), ConfigError> {
         if self.listen == self.admin.listen && self.listen.port() != 0 {
             return Err(invalid("admin.listen", "the same as listen"));
+        }
+        if self.tls.client_ca.is_some() {
+            return Err(invalid("tls.client_ca", "only the admin listener asks for certificates"));
+        }
+        self.validate_listener("listen", self.listen, "tls", &self.tls)?;
+        self.validate_listener("admin.listen", self.admin.listen, "admin.tls", &self.admin.tls)
+    }
+
+    /// What is said to a listener that other machines reach is not to be read on the way.
+    fn validate_listener(
+        &self,
+        key: &str,
+        address: SocketAddr,
+        tls_key: &str,
+        tls: &Tls,
+    ) -> Result<(), ConfigError> {
+        let asked = tls.client_ca.is_some();
+        if tls.cert.is_some() != tls.key.is_some() || (asked && tls.cert.is_none()) {
+            return Err(invalid(tls_key, "cert and key belong together"));
+        }
+        if tls.cert.is_none() && !address.ip().is_loopback() && !self.insecure_listen {
+            let reason = format!(
+                "other machines reach {address}: set {tls_key}.cert and {tls_key}.key, or insecure_listen where something else speaks TLS"
+            );
+            return Err(invalid(key, reason));
         }
         Ok(())
     }

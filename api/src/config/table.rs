@@ -43,6 +43,28 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "address and port of the admin listener",
     },
     Setting {
+        key: "tls.cert",
+        default: None,
+        meaning: "file of the public listener's certificate and its chain, PEM; with it, the listener speaks TLS alone; read again at SIGHUP",
+    },
+    Setting {
+        key: "tls.key",
+        default: None,
+        meaning: "file of the certificate's private key, PEM",
+    },
+    Setting { key: "admin.tls.cert", default: None, meaning: "the same for the admin listener" },
+    Setting { key: "admin.tls.key", default: None, meaning: "the same for the admin listener" },
+    Setting {
+        key: "admin.tls.client_ca",
+        default: None,
+        meaning: "file of the authorities, PEM, one of which must have signed the certificate that a client of the admin listener shows; unset: clients show none",
+    },
+    Setting {
+        key: "insecure_listen",
+        default: Some("false"),
+        meaning: "whether a listener may speak without TLS on an address that other machines reach, as behind a proxy that speaks TLS",
+    },
+    Setting {
         key: "database.url",
         default: None,
         meaning: "PostgreSQL to use (15 or newer), as `postgresql://user:password@host/database`; unset: a private one in data_dir",

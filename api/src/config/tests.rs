@@ -77,6 +77,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
         "login.passwords" => "false",
+        "insecure_listen" => "true",
         "log.level" => "warn",
         "data_dir" => "/srv/imd",
         "tokens.refresh_ttl" => "40days",
@@ -85,7 +86,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         }
         _ => "17",
     };
-    for setting in SETTINGS {
+    // Certificate and key only come together.
+    for setting in SETTINGS.iter().filter(|setting| !setting.key.contains("tls.")) {
         let value = other(setting.key);
         let by_variable = load(&Flags::default(), &[(&setting.variable(), value)]).unwrap();
         let by_flag = load(&set(&[(setting.key, value)]), &[]).unwrap();
@@ -157,6 +159,26 @@ fn terminal_types_can_be_added_in_every_place() {
     assert_eq!(settings.terminals["tv"], 3);
     assert_eq!(settings.terminals["car-2"], 4);
     assert_eq!(settings.terminals["web"], 3);
+}
+
+#[test]
+fn a_listener_that_others_reach_speaks_tls_unless_told_otherwise() {
+    let open = |key| (key, "0.0.0.0:7443");
+    for (key, tls) in [("listen", "tls"), ("admin.listen", "admin.tls")] {
+        let message = refusal(&set(&[open(key)]), &[]);
+        assert!(message.starts_with(&format!("invalid {key}: other machines reach")), "{message}");
+        let (cert, private) = (format!("{tls}.cert"), format!("{tls}.key"));
+        let secured = [open(key), (&*cert, "a.pem"), (&*private, "a.key")];
+        assert!(load(&set(&secured), &[]).is_ok());
+        assert!(load(&set(&[open(key), ("insecure_listen", "true")]), &[]).is_ok());
+        for half in [(&*cert, "a.pem"), (&*private, "a.key")] {
+            assert!(refusal(&set(&[half]), &[]).contains("belong together"));
+        }
+    }
+    let variables = [("IMD_TLS_CERT", "a.pem"), ("IMD_TLS_KEY", "a.key")];
+    let settings = load(&Flags::default(), &variables).unwrap();
+    assert_eq!(settings.tls.cert, Some(PathBuf::from("a.pem")));
+    assert!(refusal(&set(&[("admin.tls.client_ca", "ca.pem")]), &[]).contains("belong together"));
 }
 
 const ISSUER: &str = r#"

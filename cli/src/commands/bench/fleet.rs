@@ -45,7 +45,7 @@ impl Fleet {
         let password = Uuid::new_v4().to_string();
         let users: Vec<String> =
             (1..=args.users).map(|number| format!("bench-{number:05}")).collect();
-        let connections = connections(args, servers)?;
+        let connections = connections(args, servers, admin.trust.ca.as_deref())?;
         let terminal_types = args.terminal_types();
 
         let bar = progress::bar("users", users.len());
@@ -106,12 +106,17 @@ impl Fleet {
 }
 
 /// Connections that begin with another server each.
-fn connections(args: &BenchArgs, servers: &[Uri]) -> Result<Vec<Connection>, Error> {
+fn connections(
+    args: &BenchArgs,
+    servers: &[Uri],
+    ca: Option<&[u8]>,
+) -> Result<Vec<Connection>, Error> {
     let mut servers = servers.to_vec();
     let connect = |_| {
-        let connection = match args.transport {
-            Transport::Grpc => Connection::new(&servers),
-            Transport::Rest => Connection::rest(&servers),
+        let connection = match (args.transport, ca) {
+            (Transport::Grpc, None) => Connection::new(&servers),
+            (Transport::Grpc, Some(ca)) => Connection::with_ca(&servers, ca),
+            (Transport::Rest, _) => Connection::rest(&servers),
         };
         servers.rotate_left(1);
         connection.map_err(|error| Error::Usage(error.to_string()))

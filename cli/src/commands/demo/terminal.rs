@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{public::PublicServer, story::Person};
 use crate::{
-    client::{AuthorizedChannel, Bearer, bearer, connect},
+    client::{AuthorizedChannel, Bearer, bearer},
     error::{Error, describe},
 };
 
@@ -58,7 +58,7 @@ impl Terminal {
         name: &str,
         after: &str,
     ) -> Result<(Self, Vec<Session>), Error> {
-        let channel = connect(&server.url, server.patience).await?;
+        let channel = server.connect().await?;
         let mut auth = AuthServiceClient::new(channel.clone());
         let request = LoginRequest {
             user_id: person.user_id.clone(),
