@@ -7,6 +7,7 @@
 
 mod admin;
 mod append;
+mod attacks;
 mod authorization;
 mod faults;
 mod history;
@@ -22,5 +23,6 @@ mod sessions;
 mod socket;
 mod subscribe;
 mod support;
+mod tls;
 mod tombstones;
 mod wire;

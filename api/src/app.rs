@@ -1,5 +1,7 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
+mod issuers;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -20,8 +22,8 @@ use crate::{
     grpc,
     model::{RetentionLimits, TerminalType, Tier},
     rest::{self, Sockets},
-    serve::serve,
-    service::{AdminKey, Limits, Service},
+    serve::{Tls, serve},
+    service::{Limits, Service},
     store::Store,
     telemetry,
 };
@@ -29,13 +31,13 @@ use crate::{
 /// How many connections a node has for staying in the cluster: one for each task that does so.
 const CONTROL_CONNECTIONS: usize = 5;
 
-/// The name of the admin key of the data folder in audit records.
-const ADMIN_KEY_NAME: &str = "local";
-
 /// A node that serves.
 pub struct App {
     public_address: SocketAddr,
     admin_address: SocketAddr,
+    public_tls: Option<Tls>,
+    admin_tls: Option<Tls>,
+    service: Arc<Service>,
     delivery: Delivery,
     health: HealthReporter,
     listeners: JoinSet<()>,
@@ -73,6 +75,10 @@ impl App {
         let admin = listen(settings.admin.listen, "admin.listen").await?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
 
+        let public_tls = Tls::load(&settings.tls).context("tls")?;
+        let admin_tls = Tls::load(&settings.admin.tls).context("admin.tls")?;
+        let issuers = issuers::read(&settings.login.issuers)?;
+
         let pool_size = usize::try_from(settings.database.pool_size)?;
         let store = Store::new(database_url, pool_size).context("read database.url")?;
         store.migrate().await.context("bring the database up to date")?;
@@ -107,10 +113,11 @@ impl App {
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),
             demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
+            passwords: settings.login.passwords,
         };
-        let admin_key = AdminKey { name: ADMIN_KEY_NAME.to_owned(), secret: admin_key };
         let service =
             Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
+        service.trust(issuers);
 
         let sockets = Sockets::default();
         let (grpc, health) = grpc::public_router(service.clone()).await;
@@ -120,14 +127,17 @@ impl App {
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(service.keep_purging()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
-        listeners.spawn(serve(public, public_routes, stop.clone(), grace));
-        listeners.spawn(serve(admin, admin_routes, stop.clone(), grace));
+        listeners.spawn(serve(public, public_routes, public_tls.clone(), stop.clone(), grace));
+        listeners.spawn(serve(admin, admin_routes, admin_tls.clone(), stop.clone(), grace));
         Ok(Self {
             public_address,
             admin_address,
+            public_tls,
+            admin_tls,
+            service,
             delivery,
             health,
             listeners,
@@ -135,6 +145,36 @@ impl App {
             stop,
             grace,
         })
+    }
+
+    /// Takes over what of the settings can change while the node runs: `login.issuers` with their keys,
+    /// and the files of certificates. Connections that live go on.
+    ///
+    /// # Errors
+    /// When a file cannot be used; what was read from it stays as it was.
+    pub fn reload(&self, settings: &Settings) -> anyhow::Result<()> {
+        let issuers = issuers::read(&settings.login.issuers)?;
+        for (tls, settings) in
+            [(&self.public_tls, &settings.tls), (&self.admin_tls, &settings.admin.tls)]
+        {
+            if let Some(tls) = tls {
+                tls.reload(settings)?;
+            }
+        }
+        self.service.trust(issuers);
+        Ok(())
+    }
+
+    /// The URL of the public listener.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        url(self.public_address, self.public_tls.as_ref())
+    }
+
+    /// The URL of the admin listener.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        url(self.admin_address, self.admin_tls.as_ref())
     }
 
     /// Where the public listener is.
@@ -169,6 +209,11 @@ impl App {
             tracing::warn!("the database does not answer; leaving without a word");
         }
     }
+}
+
+fn url(address: SocketAddr, tls: Option<&Tls>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {

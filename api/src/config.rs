@@ -5,6 +5,7 @@
 
 mod flags;
 mod limits;
+mod login;
 mod masked;
 mod origins;
 mod sources;
@@ -24,6 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::flags::Flags;
+pub use self::login::{Issuer, Login};
 pub use self::origins::Origins;
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
@@ -79,12 +81,16 @@ pub enum ConfigError {
 pub struct Settings {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
+    pub insecure_listen: bool,
+    #[serde(default)]
+    pub tls: Tls,
     pub pg_bin: Option<PathBuf>,
     pub page: bool,
     pub admin: Admin,
     pub database: Database,
     #[serde(default)]
     pub bus: Bus,
+    pub login: Login,
     pub tokens: Tokens,
     pub append: Append,
     pub messages: Messages,
@@ -107,6 +113,21 @@ pub struct Settings {
 #[expect(missing_docs, reason = "SETTINGS documents them")]
 pub struct Admin {
     pub listen: SocketAddr,
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+/// `tls.*` and `admin.tls.*`
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `database.*`

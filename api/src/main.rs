@@ -1,6 +1,6 @@
 //! The imd server.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -11,8 +11,8 @@ use imd::{
     embedded_postgres::EmbeddedPostgres,
     rest,
 };
-use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -48,34 +48,71 @@ fn main() -> anyhow::Result<()> {
     let settings = load(&arguments.flags)?;
     start_log(&settings)?;
     raise_file_limit();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(&arguments.flags, settings))
 }
 
 fn load(flags: &Flags) -> anyhow::Result<Settings> {
     Ok(Settings::load(flags, std::env::vars_os())?)
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut asked_to_stop = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+/// What the operating system may ask of a running imd.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
 
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits until imd is asked to stop. What it should `reload` before that it is to do.
+    async fn stop_or(&mut self, mut reload: impl FnMut()) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => reload(),
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.stop_or(|| ()).await;
+    }
+}
+
+async fn run(flags: &Flags, settings: Settings) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let folder = DataFolder::open(&settings.data_dir)?;
     let admin_key = folder.read_or_create_secret("admin.key")?;
     let mut postgres = tokio::select! {
         postgres = start_postgres(&settings, &folder) => postgres?,
-        () = asked_to_stop() => return Ok(()),
+        () = signals.stop() => return Ok(()),
     };
     let url = match (&postgres, &settings.database.url) {
         (Some(postgres), _) => postgres.url().to_owned(),
         (None, url) => url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default().to_owned(),
     };
-    let served = serve(&settings, &folder, &url, admin_key, postgres.as_mut(), asked_to_stop).await;
+    let app = tokio::select! {
+        app = App::start(&settings, &url, admin_key) => Some(app),
+        () = signals.stop() => None,
+    };
+    let served = match app {
+        Some(Ok(app)) => {
+            serve(app, flags, &folder, settings.page, postgres.as_mut(), signals).await
+        }
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
     if let Some(postgres) = postgres {
         postgres.stop().await.context("stop the embedded PostgreSQL")?;
     }
@@ -95,18 +132,14 @@ async fn start_postgres(
 
 /// Serves until asked to stop or until the embedded database is gone for good.
 async fn serve(
-    settings: &Settings,
+    app: App,
+    flags: &Flags,
     folder: &DataFolder,
-    url: &str,
-    admin_key: SecretString,
+    page: bool,
     postgres: Option<&mut EmbeddedPostgres>,
-    mut asked_to_stop: impl AsyncFnMut(),
+    mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let app = tokio::select! {
-        app = App::start(settings, url, admin_key) => app?,
-        () = asked_to_stop() => return Ok(()),
-    };
-    greet(&app, folder, settings.page, postgres.is_some())?;
+    greet(&app, folder, page, postgres.is_some())?;
     let database_lost = async {
         match postgres {
             Some(postgres) => postgres.exited().await,
@@ -114,19 +147,27 @@ async fn serve(
         }
     };
     let ended = tokio::select! {
-        () = asked_to_stop() => Ok(()),
+        () = signals.stop_or(|| reload(&app, flags)) => Ok(()),
         lost = database_lost => lost.context("the embedded PostgreSQL cannot be kept running"),
     };
     tracing::info!("stopping; once more to stop at once");
     tokio::select! {
         () = app.stop() => {}
-        () = asked_to_stop() => tracing::warn!("stopping at once"),
+        () = signals.stop() => tracing::warn!("stopping at once"),
     }
     ended
 }
 
+/// Reads the settings and the files they name again.
+fn reload(app: &App, flags: &Flags) {
+    match load(flags).and_then(|settings| app.reload(&settings)) {
+        Ok(()) => tracing::info!("settings reloaded"),
+        Err(error) => tracing::error!("settings not reloaded: {error:#}"),
+    }
+}
+
 fn greet(app: &App, folder: &DataFolder, page: bool, embedded: bool) -> anyhow::Result<()> {
-    let (public, admin) = (app.public_address(), app.admin_address());
+    let (public, admin) = (app.public_url(), app.admin_url());
     let key = folder.admin_key();
     let imctl = if std::env::var_os("CARGO").is_some() { "cargo imctl" } else { "imctl" };
     let database =
@@ -135,19 +176,19 @@ fn greet(app: &App, folder: &DataFolder, page: bool, embedded: bool) -> anyhow::
         "\
 imd {version} is ready.
 
-  API        http://{public}   gRPC, gRPC-web, REST and WebSocket; reference at /docs
-  Admin API  http://{admin}   key in {key}
+  API        {public}   gRPC, gRPC-web, REST and WebSocket; reference at /docs
+  Admin API  {admin}   key in {key}
   Data       {folder}   {database}
 
 {chat}Three things to try in another terminal:
 
   {imctl} demo                  see four terminals of two users at work
   {imctl} users create alice    make an account
-  curl http://{public}/v1/info  ask the server about itself
+  curl {public}/v1/info  ask the server about itself
 
 Ctrl-C stops it.",
         chat = if page {
-            format!("A chat is at http://{public}/: open it in two windows.\n")
+            format!("A chat is at {public}/: open it in two windows.\n")
         } else {
             String::new()
         },

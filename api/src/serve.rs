@@ -1,20 +1,29 @@
 //! One port: connections over HTTP/1.1 and HTTP/2, and how they end.
 
-use std::time::Duration;
+mod tls;
+
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+
+pub use self::tls::Tls;
+use crate::model::ClientAddress;
 
 /// How many calls and streams one HTTP/2 connection may carry at a time. A stream of a terminal takes
 /// one for as long as it is open, so hyper's 200 is too few for a client that speaks for many.
@@ -29,30 +38,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait after an accept that failed, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop`, then takes no more connections, lets calls under way
+/// Serves `router` on `listener`, over TLS if there is any, until `stop`, then takes no more connections, lets calls under way
 /// finish for up to `grace`, and cuts off the rest.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Tls>,
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let service = TowerToHyperService::new(
-        router.map_request(|request: Request<Incoming>| request.map(Body::new)),
-    );
-    let builder = builder();
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    while let Some(stream) = stop.run_until_cancelled(accept(&listener)).await {
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection.into_owned());
-        let cut = cut.clone();
-        connections.spawn(async move {
-            // A client that goes away in the middle is no news.
-            let _ = cut.run_until_cancelled(connection).await;
-        });
+    while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
+        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
+        let connection = async move {
+            match tls {
+                None => converse(stream, peer, router, watcher).await,
+                Some(tls) => {
+                    if let Some(stream) = tls.accept(stream).await {
+                        converse(stream, peer, router, watcher).await;
+                    }
+                }
+            }
+        };
+        connections.spawn(cut.clone().run_until_cancelled_owned(connection));
     }
     drop(listener);
     if timeout(grace, graceful.shutdown()).await.is_err() {
@@ -63,13 +73,32 @@ pub async fn serve(
     connections.wait().await;
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// Serves one connection to its end.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    watcher: Watcher,
+) {
+    let service = router.map_request(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ClientAddress(peer.ip()));
+        request
+    });
+    let builder = builder();
+    let service = TowerToHyperService::new(service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    // A client that goes away in the middle is no news.
+    let _ = watcher.watch(connection.into_owned()).await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Messages are small and wanted now.
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, peer);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

@@ -9,8 +9,8 @@ use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        demo::DemoArgs, retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
-        users::UsersCommand,
+        demo::DemoArgs, keys::KeysCommand, retention::RetentionCommand, sessions::SessionsCommand,
+        status::StatusArgs, users::UsersCommand,
     },
 };
 
@@ -34,7 +34,8 @@ Profiles, in $XDG_CONFIG_HOME/imctl/config.toml or --config FILE; \"default\" is
   [profiles.prod]
   server = \"https://imd-admin.example.com\"
   public_server = \"https://im.example.com\"
-  admin_key_file = \"prod.key\"     # relative to this file
+  admin_key_file = \"prod.key\"     # files are relative to this one
+  ca = \"authorities.pem\"          # likewise client_cert and client_key
 
 Exit codes:
   0  success; an empty list is one
@@ -45,7 +46,7 @@ Exit codes:
 
 Results go to stdout, everything else to stderr. NO_COLOR turns colours off.";
 
-/// Administers imd: users, sessions, retention, status, audit.
+/// Administers imd: users, sessions, retention, keys, status, audit.
 #[derive(Debug, Parser)]
 #[command(name = "imctl", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -79,6 +80,31 @@ pub(crate) struct Connection {
         hide_env_values = true
     )]
     pub(crate) admin_key_file: Option<PathBuf>,
+    /// Why, for the audit record; the terminals whose sessions end are told, too; at most 256
+    /// characters
+    #[arg(long, global = true, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    /// The authorities to trust where the server speaks TLS, PEM [default: those of the system]
+    #[arg(long, global = true, value_name = "FILE", env = "IMCTL_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
+    /// The certificate to show where the admin listener asks for one, PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "IMCTL_CLIENT_CERT",
+        hide_env_values = true
+    )]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "IMCTL_CLIENT_KEY",
+        hide_env_values = true
+    )]
+    pub(crate) client_key: Option<PathBuf>,
     /// The profile to use
     #[arg(long, global = true, value_name = "NAME", env = "IMCTL_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<String>,
@@ -102,6 +128,9 @@ pub(crate) enum Command {
     /// Show, change and try out how far back users see, and delete what they no longer do
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Make and revoke the keys of administrators
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

@@ -7,7 +7,7 @@ use imd_proto::v1::admin_service_client::AdminServiceClient;
 use tonic::{
     Code, Request, Status, TimeoutExpired,
     body::Body,
-    metadata::{Ascii, MetadataValue, errors::InvalidMetadataValue},
+    metadata::{Ascii, Binary, MetadataValue, errors::InvalidMetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, ClientTlsConfig, Endpoint, Uri},
 };
@@ -19,6 +19,7 @@ use crate::{
     args::Connection,
     error::{Error, describe},
     profile::Profile,
+    trust::Trust,
 };
 
 /// Where imd serves its operators when it is told nothing.
@@ -45,11 +46,29 @@ pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, InvalidMetadat
     Ok(value)
 }
 
+/// Puts the admin key on each call, and why it is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    key: Bearer,
+    reason: MetadataValue<Binary>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert_bin("imd-reason-bin", self.reason.clone());
+        self.key.call(request)
+    }
+}
+
 /// The admin listener, connected.
 pub(crate) struct Admin {
     /// The calls; their errors go through [`Admin::failure`].
-    pub(crate) calls: AdminServiceClient<AuthorizedChannel>,
+    pub(crate) calls: AdminServiceClient<InterceptedService<Channel, Credentials>>,
     channel: Channel,
+    /// Why they are made.
+    pub(crate) reason: String,
+    /// Whom to trust.
+    pub(crate) trust: Trust,
     server: Uri,
     key_origin: String,
 }
@@ -63,10 +82,15 @@ impl Admin {
             (None, None) => Uri::from_static(DEFAULT_SERVER),
         };
         let key = AdminKey::find(args.admin_key_file.as_deref(), profile, &server)?;
-        let channel = connect(&server, args.timeout).await?;
+        let trust = Trust::read(args, profile)?;
+        let channel = connect(&server, trust.of_admin(), args.timeout).await?;
+        let reason = MetadataValue::from_bytes(args.reason.as_bytes());
+        let credentials = Credentials { key: Bearer(key.bearer), reason };
         Ok(Self {
-            calls: AdminServiceClient::with_interceptor(channel.clone(), Bearer(key.bearer)),
+            calls: AdminServiceClient::with_interceptor(channel.clone(), credentials),
             channel,
+            reason: args.reason.clone(),
+            trust,
             server,
             key_origin: key.origin,
         })
@@ -89,7 +113,7 @@ impl Admin {
     /// What the failure of a call means: unreachable, refused, or an answer of the server.
     pub(crate) fn failure(&self, status: Status) -> Error {
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Error::Refused {
+            Code::Unauthenticated => Error::Refused {
                 server: display(&self.server),
                 key: self.key_origin.clone(),
                 status: Box::new(status),
@@ -116,8 +140,12 @@ pub(crate) fn failure(server: &Uri, status: Status) -> Error {
     Error::Unreachable { server: display(server), cause }
 }
 
-/// Opens a connection. `timeout` bounds the connecting and then the answer to each call.
-pub(crate) async fn connect(server: &Uri, timeout: Duration) -> Result<Channel, Error> {
+/// Opens a connection, with TLS where the URL says so. `timeout` bounds the connecting and then the answer to each call.
+pub(crate) async fn connect(
+    server: &Uri,
+    tls: ClientTlsConfig,
+    timeout: Duration,
+) -> Result<Channel, Error> {
     let unreachable = |cause: tonic::transport::Error| Error::Unreachable {
         server: display(server),
         cause: root_cause(&cause),
@@ -125,8 +153,7 @@ pub(crate) async fn connect(server: &Uri, timeout: Duration) -> Result<Channel, 
     let mut endpoint =
         Endpoint::from(server.clone()).connect_timeout(timeout).timeout(timeout).tcp_nodelay(true);
     if server.scheme_str() == Some("https") {
-        endpoint =
-            endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(unreachable)?;
+        endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
     }
     endpoint.connect().await.map_err(unreachable)
 }

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod keys;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod status;
@@ -27,6 +28,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Retention(command) => {
             retention::run(command, &mut connect(connection).await?).await
         }
+        Command::Keys(command) => keys::run(command, &mut connect(connection).await?).await,
         Command::Status(args) => status::run(&args, &mut connect(connection).await?).await,
         Command::Audit(args) => audit::run(args, &mut connect(connection).await?).await,
         // Boxed: it holds many terminals.

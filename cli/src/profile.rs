@@ -33,6 +33,11 @@ pub(crate) struct Profile {
     pub(crate) admin_key_file: Option<PathBuf>,
     /// The admin key itself.
     pub(crate) admin_key: Option<SecretString>,
+    /// The authorities to trust, and the certificate and private key to show. Files may be relative,
+    /// too.
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) client_cert: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 impl Profile {
@@ -81,8 +86,15 @@ impl ConfigFile {
                 Some(name) => Err(self.no_such(name, path)),
             };
         };
-        if let (Some(folder), Some(key)) = (path.and_then(Path::parent), &profile.admin_key_file) {
-            profile.admin_key_file = Some(folder.join(key));
+        if let Some(folder) = path.and_then(Path::parent) {
+            for file in [
+                &mut profile.admin_key_file,
+                &mut profile.ca,
+                &mut profile.client_cert,
+                &mut profile.client_key,
+            ] {
+                *file = file.take().map(|file| folder.join(file));
+            }
         }
         Ok(profile)
     }

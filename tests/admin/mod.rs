@@ -1,6 +1,7 @@
 //! Administration.
 
 mod audit;
+mod keys;
 mod kick;
 mod sessions;
 mod status;

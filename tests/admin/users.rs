@@ -4,7 +4,7 @@ use imd_proto::v1::{self, UserState};
 
 use crate::support::{
     admin::Admin,
-    api::{Login, Transport},
+    api::Transport,
     cluster::{Cluster, login},
     grpc::at,
 };
@@ -17,10 +17,10 @@ async fn a_new_user_can_log_in_with_its_password_and_no_other() {
     assert_eq!((created.live_sessions, created.last_seq, created.last_at), (0, 0, None));
     assert!(created.created_at.is_some());
 
-    let right = Login { password: "eight by".to_owned(), ..login("ann", "phone", "p") };
+    let right = login("ann", "phone", "p").password("eight by");
     imd.api.login(&right).await.expect("logged in");
     for wrong in ["", "eight b", "Eight by", "eight by "] {
-        let wrong = Login { password: wrong.to_owned(), ..right.clone() };
+        let wrong = right.clone().password(wrong);
         assert_eq!(imd.api.login(&wrong).await.expect_err("wrong").code, "invalid_credentials");
     }
 }

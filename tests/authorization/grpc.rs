@@ -6,7 +6,10 @@ use futures::future::{BoxFuture, FutureExt};
 use http::uri::PathAndQuery;
 use imd_proto::{
     FILE_DESCRIPTOR_SET,
-    v1::{self, kick_sessions_request::Which, send_request, set_user_limits_request::Limits},
+    v1::{
+        self, kick_sessions_request::Which, login_request::Credential, send_request,
+        set_user_limits_request::Limits,
+    },
 };
 use prost::Message;
 use tonic::{Request, client, transport::Channel};
@@ -97,7 +100,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     };
     let login = v1::LoginRequest {
         user_id: ann(),
-        password: PASSWORD.to_owned(),
+        credential: Some(Credential::Password(PASSWORD.to_owned())),
         terminal: Some(terminal),
         if_occupied: 0,
     };
@@ -110,7 +113,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     let end = v1::EndMySessionRequest { session_id: pc.session_id().to_owned() };
     let create = v1::CreateUserRequest {
         user_id: Uuid::new_v4().to_string(),
-        password: PASSWORD.to_owned(),
+        password: Some(PASSWORD.to_owned()),
         tier: String::new(),
     };
     let password =
@@ -122,6 +125,10 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         limits: Some(Limits::Tier("unlimited".to_owned())),
     };
     let tiers = || vec![v1::Tier { name: "free".to_owned(), ..Default::default() }];
+    let name = Uuid::new_v4().to_string();
+    let create_key =
+        v1::CreateAdminKeyRequest { name: name.clone(), role: v1::Role::Viewer.into() };
+    let revoke_key = v1::RevokeAdminKeyRequest { name };
     let kick = v1::KickSessionsRequest {
         user_id: "zoe".to_owned(),
         which: Some(Which::All(true)),
@@ -171,6 +178,9 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
             Admin,
             v1::ListAuditRecordsRequest::default(),
         ),
+        Call::new("/im.v1.AdminService/CreateAdminKey", Admin, create_key),
+        Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
+        Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
         Call::new("/im.v1.AuthService/EndMySession", User, end),
         Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}),
     ]
@@ -266,6 +276,39 @@ async fn only_the_admin_key_administrates() {
     }
     let records = imd.admin().audit("zoe", 0, "").await.expect("the records").records;
     assert_eq!(records.len(), 1, "nothing was done to zoe but to create her");
+}
+
+/// What a key of each role may not do.
+const NEEDS_SUPPORT: [&str; 3] = ["DisableUser", "EnableUser", "KickSessions"];
+const NEEDS_ADMIN: [&str; 8] = [
+    "CreateUser",
+    "SetPassword",
+    "SetUserLimits",
+    "ApplyTiers",
+    "Purge",
+    "CreateAdminKey",
+    "ListAdminKeys",
+    "RevokeAdminKey",
+];
+
+#[tokio::test]
+async fn a_role_may_do_what_it_is_for() {
+    use v1::Role::{Admin as Administrator, Support, Viewer};
+    let (imd, _phone, calls) = scene().await;
+    for role in [Viewer, Support, Administrator] {
+        let key = imd.admin().create_key(role.as_str_name(), role).await.expect("a key");
+        for call in calls.iter().filter(|call| call.access == Admin) {
+            let name = call.path.rsplit('/').next().expect("a name");
+            let denied = match role {
+                Administrator => false,
+                Support => NEEDS_ADMIN.contains(&name),
+                _ => NEEDS_ADMIN.contains(&name) || NEEDS_SUPPORT.contains(&name),
+            };
+            let answer = call.on(&imd, Some(&key)).await.map_err(|refused| refused.code);
+            let expected = if denied { Err("permission_denied".to_owned()) } else { Ok(()) };
+            assert_eq!(answer, expected, "{name} as {role:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use imd_client::{
     history::{History, Marks, User},
     proto::{
         self, LoginRequest, SendRequest,
+        login_request::Credential,
         send_request::{Content, To},
     },
 };
@@ -62,7 +63,7 @@ impl Cast {
             let servers: Vec<_> = servers.iter().map(url).collect();
             let request = LoginRequest {
                 user_id: self.user_ids()[no].clone(),
-                password: PASSWORD.to_owned(),
+                credential: Some(Credential::Password(PASSWORD.to_owned())),
                 terminal: Some(proto::Terminal {
                     r#type: TERMINALS[place].to_owned(),
                     device_id: Uuid::new_v4().to_string(),

@@ -19,7 +19,7 @@ on_both_transports! {
 async fn nobody_learns_whether_a_user_exists(imd: Cluster) {
     imd.users(["ann", "gone"]).await;
     imd.admin().disable("gone", "").await.expect("disabled");
-    let wrong = Login { password: "wrong password".to_owned(), ..login("ann", "phone", "p") };
+    let wrong = login("ann", "phone", "p").password("wrong password");
     let wrong = imd.api.login(&wrong).await.expect_err("a wrong password");
     assert_eq!(wrong.code, "invalid_credentials");
     assert_eq!(
@@ -27,7 +27,7 @@ async fn nobody_learns_whether_a_user_exists(imd: Cluster) {
         wrong
     );
     assert_eq!(imd.api.login(&login("gone", "phone", "p")).await.expect_err("disabled"), wrong);
-    let endless = Login { password: "x".repeat(1025), ..login("ann", "phone", "p") };
+    let endless = login("ann", "phone", "p").password(&"x".repeat(1025));
     assert_eq!(imd.api.login(&endless).await.expect_err("too long"), wrong);
 }
 
@@ -94,7 +94,7 @@ async fn anybody_may_ask_for_types_and_limits(imd: Cluster) {
 async fn time_to_refuse(api: &dyn Api, user_id: &str) -> Duration {
     let mut times = Vec::new();
     for _ in 0..9 {
-        let wrong = Login { password: "wrong password".to_owned(), ..login(user_id, "phone", "p") };
+        let wrong = login(user_id, "phone", "p").password("wrong password");
         let began = Instant::now();
         api.login(&wrong).await.expect_err("a wrong password");
         times.push(began.elapsed());

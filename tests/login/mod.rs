@@ -1,5 +1,6 @@
 //! Logging in: who may, what it ends, and keeping logged in.
 
+mod assertion;
 mod credentials;
 mod occupied;
 mod password;

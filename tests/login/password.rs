@@ -1,7 +1,6 @@
 //! A change of the password.
 
 use crate::support::{
-    api::Login,
     cluster::{Cluster, login},
     on_both_transports,
     types::Event,
@@ -32,6 +31,6 @@ async fn i2_a_change_of_the_password_ends_every_session(imd: Cluster) {
     }
     let old = login("ann", "phone", "ann-phone");
     assert_eq!(imd.api.login(&old).await.expect_err("the old one").code, "invalid_credentials");
-    let new = Login { password: "another password".to_owned(), ..old };
+    let new = old.password("another password");
     imd.api.login(&new).await.expect("the new one");
 }

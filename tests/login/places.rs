@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 
 use crate::support::{
-    api::Login,
     cluster::{Cluster, login},
     on_both_transports,
     terminal::Terminal,
@@ -143,8 +142,7 @@ async fn the_order_of_logins_decides_and_not_that_of_use(imd: Cluster) {
 
 async fn a_refused_login_ends_nothing(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
-    let wrong =
-        Login { password: "not the password".to_owned(), ..login("ann", "phone", "second") };
+    let wrong = login("ann", "phone", "second").password("not the password");
     assert_eq!(imd.api.login(&wrong).await.expect_err("refused").code, "invalid_credentials");
     assert!(phone.sessions().await.is_ok());
     assert_eq!(phone.pull("").await.expect("the timeline").state.last_seq, 1);

@@ -3,9 +3,11 @@
 mod bench;
 mod chat;
 mod demo;
+mod keys;
 mod retention;
 mod sessions;
 mod status;
+mod tls;
 mod users;
 
 use std::{net::SocketAddr, process::Stdio};

@@ -11,4 +11,5 @@ mod nodes;
 mod purge;
 mod python_client;
 mod readme;
+mod reload;
 mod rest_clients;

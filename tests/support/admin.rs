@@ -8,6 +8,7 @@ use imd_proto::v1::{
 };
 use tonic::{
     Request, Response, Status, Streaming,
+    metadata::MetadataValue,
     service::{Interceptor, interceptor::InterceptedService},
     transport::Channel,
 };
@@ -16,14 +17,18 @@ use super::{failure::Failure, grpc};
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// Adds the admin key to each call.
+/// Adds the admin key to each call, and the reason.
 #[derive(Clone)]
-pub(crate) struct Key(String);
+pub(crate) struct Key {
+    key: String,
+    reason: Vec<u8>,
+}
 
 impl Interceptor for Key {
     fn call(&mut self, request: Request<()>) -> std::result::Result<Request<()>, Status> {
         let (mut metadata, extensions, message) = request.into_parts();
-        metadata.insert("authorization", format!("Bearer {}", self.0).parse().expect("ASCII"));
+        metadata.insert("authorization", format!("Bearer {}", self.key).parse().expect("ASCII"));
+        metadata.insert_bin("imd-reason-bin", MetadataValue::from_bytes(&self.reason));
         Ok(Request::from_parts(metadata, extensions, message))
     }
 }
@@ -47,12 +52,33 @@ fn answer<T>(response: std::result::Result<Response<T>, Status>) -> Result<T> {
 
 impl Admin {
     pub(crate) fn new(address: SocketAddr, key: &str) -> Self {
+        Self::because(address, key, b"")
+    }
+
+    /// An administrator who says why.
+    pub(crate) fn because(address: SocketAddr, key: &str, reason: &[u8]) -> Self {
         let channel = grpc::channel(address);
-        Self(AdminServiceClient::with_interceptor(channel, Key(key.to_owned())))
+        let key = Key { key: key.to_owned(), reason: reason.to_owned() };
+        Self(AdminServiceClient::with_interceptor(channel, key))
+    }
+
+    /// Makes a key; the key itself.
+    pub(crate) async fn create_key(&self, name: &str, role: v1::Role) -> Result<String> {
+        let request = v1::CreateAdminKeyRequest { name: name.to_owned(), role: role.into() };
+        Ok(answer(self.0.clone().create_admin_key(request).await)?.secret)
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Vec<v1::AdminKey>> {
+        Ok(answer(self.0.clone().list_admin_keys(v1::ListAdminKeysRequest {}).await)?.keys)
+    }
+
+    pub(crate) async fn revoke_key(&self, name: &str) -> Result<v1::AdminKey> {
+        let request = v1::RevokeAdminKeyRequest { name: name.to_owned() };
+        Ok(answer(self.0.clone().revoke_admin_key(request).await)?.key.expect("the key"))
     }
 
     pub(crate) async fn create_user(&self, user_id: &str, password: &str) -> Result<v1::User> {
-        self.create_user_of("", user_id, password).await
+        self.create("", user_id, Some(password)).await
     }
 
     pub(crate) async fn create_user_of(
@@ -61,9 +87,19 @@ impl Admin {
         user_id: &str,
         password: &str,
     ) -> Result<v1::User> {
+        self.create(tier, user_id, Some(password)).await
+    }
+
+    /// Creates a user, perhaps without a password.
+    pub(crate) async fn create(
+        &self,
+        tier: &str,
+        user_id: &str,
+        password: Option<&str>,
+    ) -> Result<v1::User> {
         let request = v1::CreateUserRequest {
             user_id: user_id.to_owned(),
-            password: password.to_owned(),
+            password: password.map(str::to_owned),
             tier: tier.to_owned(),
         };
         let created = answer(self.0.clone().create_user(request).await)?;

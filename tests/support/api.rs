@@ -40,16 +40,31 @@ impl Transport {
     }
 }
 
+/// What shows who is logging in.
+#[derive(Debug, Clone)]
+pub(crate) enum Credential {
+    Password(String),
+    Assertion(String),
+    Nothing,
+}
+
 /// A login as a client asks for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     pub(crate) user_id: String,
-    pub(crate) password: String,
+    pub(crate) credential: Credential,
     pub(crate) terminal_type: String,
     pub(crate) device_id: String,
     pub(crate) device_name: String,
     /// Ask for REFUSE and not for REPLACE.
     pub(crate) refuse: bool,
+}
+
+impl Login {
+    /// The same login with another password.
+    pub(crate) fn password(self, password: &str) -> Self {
+        Self { credential: Credential::Password(password.to_owned()), ..self }
+    }
 }
 
 /// A message as a client sends it.

@@ -11,7 +11,7 @@ use imd::{
 
 use super::{
     admin::Admin,
-    api::{Api, Login, Result, Transport},
+    api::{Api, Credential, Login, Result, Transport},
     node::Node,
     postgres::Database,
     terminal::Terminal,
@@ -71,10 +71,16 @@ impl Cluster {
 
     /// Makes a user, more cheaply than an administrator can.
     pub(crate) async fn user(&self, user_id: &str) {
-        let audit = Audit { actor: "tests", action: "create_user", details: serde_json::json!({}) };
+        let audit = Audit {
+            actor: "tests",
+            action: "create_user",
+            details: serde_json::json!({}),
+            reason: "",
+            address: None,
+        };
         let user_id = UserId::parse("user_id", user_id).expect("a valid id");
         self.store
-            .create_user(&user_id, &PASSWORD_HASH, "unlimited", audit)
+            .create_user(&user_id, Some(&PASSWORD_HASH), "unlimited", audit)
             .await
             .expect("a new user");
     }
@@ -112,7 +118,7 @@ impl Cluster {
 pub(crate) fn login(user_id: &str, terminal_type: &str, device_id: &str) -> Login {
     Login {
         user_id: user_id.to_owned(),
-        password: PASSWORD.to_owned(),
+        credential: Credential::Password(PASSWORD.to_owned()),
         terminal_type: terminal_type.to_owned(),
         device_id: device_id.to_owned(),
         device_name: format!("{user_id}'s {device_id}"),

@@ -9,9 +9,13 @@ use tonic_types::StatusExt;
 const CODES: &[(&str, Code, u16)] = &[
     ("invalid_argument", Code::InvalidArgument, 400),
     ("invalid_credentials", Code::Unauthenticated, 401),
+    ("invalid_assertion", Code::Unauthenticated, 401),
     ("invalid_token", Code::Unauthenticated, 401),
     ("session_ended", Code::Unauthenticated, 401),
     ("invalid_admin_key", Code::Unauthenticated, 401),
+    ("permission_denied", Code::PermissionDenied, 403),
+    ("admin_key_exists", Code::AlreadyExists, 409),
+    ("admin_key_not_found", Code::NotFound, 404),
     ("terminal_occupied", Code::FailedPrecondition, 409),
     ("user_not_found", Code::NotFound, 404),
     ("session_not_found", Code::NotFound, 404),

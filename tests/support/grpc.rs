@@ -18,7 +18,7 @@ use tonic::{
 pub(crate) use self::convert::at;
 use self::convert::{all, name};
 use super::{
-    api::{Api, Events, Login, Outgoing, Result},
+    api::{Api, Credential, Events, Login, Outgoing, Result},
     failure::Failure,
     types::{
         Content, Conversation, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session,
@@ -85,11 +85,17 @@ impl Api for Grpc {
     }
 
     async fn login(&self, login: &Login) -> Result<LoggedIn> {
+        use v1::login_request::Credential as Wire;
         let if_occupied =
             if login.refuse { v1::IfOccupied::Refuse } else { v1::IfOccupied::Unspecified };
+        let credential = match login.credential.clone() {
+            Credential::Password(password) => Some(Wire::Password(password)),
+            Credential::Assertion(token) => Some(Wire::Assertion(token)),
+            Credential::Nothing => None,
+        };
         let request = v1::LoginRequest {
             user_id: login.user_id.clone(),
-            password: login.password.clone(),
+            credential,
             terminal: Some(v1::Terminal {
                 r#type: login.terminal_type.clone(),
                 device_id: login.device_id.clone(),

@@ -3,11 +3,13 @@
 
 pub(crate) mod admin;
 pub(crate) mod api;
+pub(crate) mod certificates;
 pub(crate) mod checker;
 pub(crate) mod cluster;
 pub(crate) mod failure;
 pub(crate) mod feed;
 pub(crate) mod grpc;
+pub(crate) mod issuer;
 pub(crate) mod node;
 pub(crate) mod packages;
 pub(crate) mod postgres;

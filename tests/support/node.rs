@@ -16,6 +16,7 @@ pub(crate) const ADMIN_KEY: &str = "key-of-the-tests";
 /// A node on ports of its own. It ends with the runtime of its test, or before by [`Node::stop`].
 pub(crate) struct Node {
     app: App,
+    settings: Settings,
 }
 
 impl Node {
@@ -37,7 +38,14 @@ impl Node {
         settings.shutdown.grace = Duration::from_secs(1);
         change(&mut settings);
         let app = App::start(&settings, database.url(), ADMIN_KEY.to_owned().into()).await;
-        Self { app: app.expect("a node") }
+        Self { app: app.expect("a node"), settings }
+    }
+
+    /// Does what a node does at SIGHUP when its settings have changed.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Settings)) -> Result<(), String> {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        self.app.reload(&settings).map_err(|error| format!("{error:#}"))
     }
 
     pub(crate) fn public_address(&self) -> SocketAddr {

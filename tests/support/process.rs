@@ -109,6 +109,11 @@ impl DataFolder {
         command
     }
 
+    /// Writes the settings file that `imd` finds where it runs.
+    pub(crate) fn write_settings(&self, toml: &str) {
+        fs::write(self.parent.path().join("imd.toml"), toml).expect("a settings file");
+    }
+
     /// Starts `imd` and waits until it says that it is ready.
     pub(crate) async fn start(&self) -> Imd {
         self.start_with(&[]).await
@@ -165,6 +170,7 @@ pub(crate) struct Imd {
     /// All that it printed.
     pub(crate) greeting: String,
     process: Child,
+    log: PathBuf,
     survivors: pipe::Receiver,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -188,6 +194,7 @@ impl Imd {
             admin_key: after(&greeting, "key in ").into(),
             greeting,
             process,
+            log: log.to_owned(),
             survivors: pipe::Receiver::from_owned_fd(OwnedFd::from(survivors)).expect("a pipe"),
             _stdout: stdout,
         }
@@ -224,6 +231,12 @@ impl Imd {
     pub(crate) fn pid(&self) -> Pid {
         let pid = self.process.id().and_then(|pid| i32::try_from(pid).ok());
         Pid::from_raw(pid.expect("it has not been waited for"))
+    }
+
+    /// Waits until its log holds `text`.
+    pub(crate) async fn says(&self, text: &str) {
+        let said = async || read(&self.log).contains(text).then_some(());
+        super::eventually(text, said).await;
     }
 
     /// Whether it still runs.
@@ -277,7 +290,8 @@ fn after(greeting: &str, label: &str) -> String {
 /// The address in the URL after `label`.
 fn address_after(greeting: &str, label: &str) -> SocketAddr {
     let url = after(greeting, label);
-    let address = url.strip_prefix("http://").and_then(|address| address.parse().ok());
+    let address = url.split_once("://").map(|(_, rest)| rest);
+    let address = address.and_then(|address| address.parse().ok());
     address.unwrap_or_else(|| panic!("{url} is no URL of a listener"))
 }
 

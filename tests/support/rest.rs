@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
 
 use super::{
-    api::{Api, Events, Login, Outgoing, Result},
+    api::{Api, Credential, Events, Login, Outgoing, Result},
     failure::Failure,
     types::{
         Content, Conversation, ConversationPage, Entry, HistoryPage, HistoryTruncated, Info, Kind,
@@ -99,13 +99,17 @@ impl Api for Rest {
     async fn login(&self, login: &Login) -> Result<LoggedIn> {
         let mut body = json!({
             "user_id": login.user_id,
-            "password": login.password,
             "terminal": {
                 "type": login.terminal_type,
                 "device_id": login.device_id,
                 "device_name": login.device_name,
             },
         });
+        match &login.credential {
+            Credential::Password(password) => body["password"] = password.as_str().into(),
+            Credential::Assertion(token) => body["assertion"] = token.as_str().into(),
+            Credential::Nothing => {}
+        }
         if login.refuse {
             body["if_occupied"] = "REFUSE".into();
         }

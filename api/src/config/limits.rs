@@ -1,18 +1,25 @@
 //! What the settings may be.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use humantime::format_duration;
+use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, Tls};
 use crate::model::TerminalType;
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
 const LARGEST_POOL_EMBEDDED: u32 = 80;
+
+/// What assertions may be signed with.
+const ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::HS256];
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -42,6 +49,7 @@ impl Settings {
             Duration::ZERO..=YEAR,
         )?;
         self.validate_listeners()?;
+        self.validate_login()?;
         self.validate_database()?;
         self.validate_bus()?;
         self.validate_terminals()?;
@@ -52,6 +60,52 @@ impl Settings {
     fn validate_listeners(&self) -> Result<(), ConfigError> {
         if self.listen == self.admin.listen && self.listen.port() != 0 {
             return Err(invalid("admin.listen", "the same as listen"));
+        }
+        if self.tls.client_ca.is_some() {
+            return Err(invalid("tls.client_ca", "only the admin listener asks for certificates"));
+        }
+        self.validate_listener("listen", self.listen, "tls", &self.tls)?;
+        self.validate_listener("admin.listen", self.admin.listen, "admin.tls", &self.admin.tls)
+    }
+
+    /// What is said to a listener that other machines reach is not to be read on the way.
+    fn validate_listener(
+        &self,
+        key: &str,
+        address: SocketAddr,
+        tls_key: &str,
+        tls: &Tls,
+    ) -> Result<(), ConfigError> {
+        let asked = tls.client_ca.is_some();
+        if tls.cert.is_some() != tls.key.is_some() || (asked && tls.cert.is_none()) {
+            return Err(invalid(tls_key, "cert and key belong together"));
+        }
+        if tls.cert.is_none() && !address.ip().is_loopback() && !self.insecure_listen {
+            let reason = format!(
+                "other machines reach {address}: set {tls_key}.cert and {tls_key}.key, or insecure_listen where something else speaks TLS"
+            );
+            return Err(invalid(key, reason));
+        }
+        Ok(())
+    }
+
+    fn validate_login(&self) -> Result<(), ConfigError> {
+        let invalid = |reason: &str| invalid("login.issuers", reason);
+        let mut names = BTreeSet::new();
+        for issuer in &self.login.issuers {
+            if issuer.issuer.is_empty() || issuer.audience.is_empty() {
+                return Err(invalid("an issuer needs a name and an audience"));
+            }
+            if !names.insert(&issuer.issuer) {
+                return Err(invalid("each issuer stands there once"));
+            }
+            if issuer.keys.is_empty() || issuer.algorithms.is_empty() {
+                return Err(invalid("an issuer needs algorithms and files of keys"));
+            }
+            if issuer.algorithms.iter().any(|algorithm| !ALGORITHMS.contains(algorithm)) {
+                return Err(invalid("the algorithms are EdDSA, ES256, RS256 and HS256"));
+            }
+            duration_within("login.issuers.max_age", issuer.max_age, SECOND..=MINUTE * 60)?;
         }
         Ok(())
     }

@@ -24,7 +24,8 @@ impl Setting {
     }
 }
 
-/// Every setting, in the order of the manual. Besides these, any `terminals.<type>` is one.
+/// Every setting, in the order of the manual. Besides these, any `terminals.<type>` is one, and the
+/// settings file may have `[[login.issuers]]`.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "data_dir",
@@ -40,6 +41,28 @@ pub const SETTINGS: &[Setting] = &[
         key: "admin.listen",
         default: Some("127.0.0.1:8081"),
         meaning: "address and port of the admin listener",
+    },
+    Setting {
+        key: "tls.cert",
+        default: None,
+        meaning: "file of the public listener's certificate and its chain, PEM; with it, the listener speaks TLS alone; read again at SIGHUP",
+    },
+    Setting {
+        key: "tls.key",
+        default: None,
+        meaning: "file of the certificate's private key, PEM",
+    },
+    Setting { key: "admin.tls.cert", default: None, meaning: "the same for the admin listener" },
+    Setting { key: "admin.tls.key", default: None, meaning: "the same for the admin listener" },
+    Setting {
+        key: "admin.tls.client_ca",
+        default: None,
+        meaning: "file of the authorities, PEM, one of which must have signed the certificate that a client of the admin listener shows; unset: clients show none",
+    },
+    Setting {
+        key: "insecure_listen",
+        default: Some("false"),
+        meaning: "whether a listener may speak without TLS on an address that other machines reach, as behind a proxy that speaks TLS",
     },
     Setting {
         key: "database.url",
@@ -70,6 +93,11 @@ pub const SETTINGS: &[Setting] = &[
         key: "cors.allowed_origins",
         default: None,
         meaning: "origins of the pages that may call the public listener from a browser, as `https://a.example,https://b.example`, or `*` for all; unset: its own alone",
+    },
+    Setting {
+        key: "login.passwords",
+        default: Some("true"),
+        meaning: "whether passwords are taken; `false` leaves the assertions of `login.issuers`",
     },
     Setting {
         key: "tokens.access_ttl",
@@ -176,10 +204,13 @@ pub fn settings_as_markdown() -> String {
 /// Start of the keys of terminal types, which are open-ended.
 const TERMINALS: &str = "terminals.";
 
+/// A list of tables, which only the settings file can hold.
+const ISSUERS: &str = "login.issuers";
+
 pub(super) fn is_key(key: &str) -> bool {
     let listed = SETTINGS.iter().any(|setting| setting.key == key);
     let terminal = || key.strip_prefix(TERMINALS).is_some_and(|name| !name.contains('.'));
-    listed || terminal() || is_tier_key(key)
+    listed || key == ISSUERS || terminal() || is_tier_key(key)
 }
 
 /// `tiers.<name>.days` or `tiers.<name>.messages`.

@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use jsonwebtoken::Algorithm;
+
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -78,6 +80,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "listen" => "127.0.0.1:7",
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
+        "login.passwords" => "false",
+        "insecure_listen" => "true",
         "log.level" => "warn",
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
         "page" => "false",
@@ -90,7 +94,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "messages.read_receipts" => "true",
         _ => "17",
     };
-    for setting in SETTINGS {
+    // Certificate and key only come together.
+    for setting in SETTINGS.iter().filter(|setting| !setting.key.contains("tls.")) {
         let value = other(setting.key);
         let by_variable = load(&Flags::default(), &[(&setting.variable(), value)]).unwrap();
         let by_flag = load(&set(&[(setting.key, value)]), &[]).unwrap();
@@ -162,6 +167,76 @@ fn terminal_types_can_be_added_in_every_place() {
     assert_eq!(settings.terminals["tv"], 3);
     assert_eq!(settings.terminals["car-2"], 4);
     assert_eq!(settings.terminals["web"], 3);
+}
+
+#[test]
+fn a_listener_that_others_reach_speaks_tls_unless_told_otherwise() {
+    let open = |key| (key, "0.0.0.0:7443");
+    for (key, tls) in [("listen", "tls"), ("admin.listen", "admin.tls")] {
+        let message = refusal(&set(&[open(key)]), &[]);
+        assert!(message.starts_with(&format!("invalid {key}: other machines reach")), "{message}");
+        let (cert, private) = (format!("{tls}.cert"), format!("{tls}.key"));
+        let secured = [open(key), (&*cert, "a.pem"), (&*private, "a.key")];
+        assert!(load(&set(&secured), &[]).is_ok());
+        assert!(load(&set(&[open(key), ("insecure_listen", "true")]), &[]).is_ok());
+        for half in [(&*cert, "a.pem"), (&*private, "a.key")] {
+            assert!(refusal(&set(&[half]), &[]).contains("belong together"));
+        }
+    }
+    let variables = [("IMD_TLS_CERT", "a.pem"), ("IMD_TLS_KEY", "a.key")];
+    let settings = load(&Flags::default(), &variables).unwrap();
+    assert_eq!(settings.tls.cert, Some(PathBuf::from("a.pem")));
+    assert!(refusal(&set(&[("admin.tls.client_ca", "ca.pem")]), &[]).contains("belong together"));
+}
+
+const ISSUER: &str = r#"
+[[login.issuers]]
+issuer = "https://product.example"
+audience = "imd"
+algorithms = ["EdDSA", "ES256"]
+keys = ["product.pem", "product.jwks"]
+"#;
+
+#[test]
+fn issuers_stand_in_the_file() {
+    let (_folder, flags) = file(&format!("{ISSUER}provision = true\nmax_age = \"30s\"\n"));
+    let settings = load(&flags, &[]).unwrap();
+    let issuer = &settings.login.issuers[0];
+    assert_eq!(issuer.algorithms, [Algorithm::EdDSA, Algorithm::ES256]);
+    assert_eq!(issuer.keys, [PathBuf::from("product.pem"), PathBuf::from("product.jwks")]);
+    assert!(issuer.provision);
+    assert_eq!(issuer.max_age, Duration::from_secs(30));
+    let (_folder, again) = file(&settings.to_masked_toml());
+    assert_eq!(load(&again, &[]).unwrap().to_masked_toml(), settings.to_masked_toml());
+
+    let (_folder, flags) = file(ISSUER);
+    let issuer = &load(&flags, &[]).unwrap().login.issuers[0];
+    assert!(!issuer.provision);
+    assert_eq!(issuer.max_age, Duration::from_mins(2));
+}
+
+#[test]
+fn an_issuer_that_cannot_be_used_is_refused() {
+    for (good, bad) in [
+        ("issuer = \"https://product.example\"", "issuer = \"\""),
+        ("audience = \"imd\"", "audience = \"\""),
+        ("audience = \"imd\"", ""),
+        ("[\"EdDSA\", \"ES256\"]", "[]"),
+        ("[\"EdDSA\", \"ES256\"]", "[\"none\"]"),
+        ("[\"EdDSA\", \"ES256\"]", "[\"RS512\"]"),
+        ("[\"product.pem\", \"product.jwks\"]", "[]"),
+        ("keys = ", "key = "),
+        ("audience = ", "max_age = \"2h\"\naudience = "),
+    ] {
+        let (_folder, flags) = file(&ISSUER.replace(good, bad));
+        let message = refusal(&flags, &[]);
+        assert!(
+            message.contains("login.issuers") || message.contains("missing"),
+            "{bad}: {message}"
+        );
+    }
+    let (_folder, flags) = file(&ISSUER.repeat(2));
+    assert!(refusal(&flags, &[]).contains("stands there once"));
 }
 
 #[test]

@@ -186,6 +186,7 @@ impl Node {
 
     async fn keep_house_once(&self) -> Result<()> {
         self.store.remove_dead_nodes().await?;
+        self.store.forget_assertions().await?;
         for (owner, ended) in self.store.end_expired(EXPIRED_BATCH).await? {
             if let Some(entry) = ended.entry {
                 self.hub.wake(owner, entry.seq());

@@ -4,7 +4,8 @@ use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use imd_proto::v1;
-use tonic::{Request, Response, Status, async_trait};
+use secrecy::ExposeSecret;
+use tonic::{Request, Response, Status, async_trait, metadata::MetadataValue};
 
 use super::{
     bearer,
@@ -13,19 +14,33 @@ use super::{
     status::status,
 };
 use crate::{
-    model::UserState,
+    model::{Error, Role, UserState},
     service::{
-        Admin, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Service, SessionQuery,
-        SessionState, User,
+        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Service,
+        SessionQuery, SessionState, User,
     },
 };
+
+/// The metadata that says why a call is made.
+const REASON: &str = "imd-reason-bin";
 
 pub(super) struct Administration(pub(super) Arc<Service>);
 
 impl Administration {
-    fn admin<T>(&self, request: &Request<T>) -> Result<Admin<'_>, Status> {
-        self.0.admin(bearer(request.metadata())).map_err(status)
+    async fn admin<T: Sync>(&self, request: &Request<T>) -> Result<Admin<'_>, Status> {
+        self.0.admin(call(request)?).await.map_err(status)
     }
+}
+
+/// Who calls, why and from where.
+fn call<T>(request: &Request<T>) -> Result<AdminCall<'_>, Status> {
+    let unreadable = |_| status(Error::invalid("reason", "must be base64"));
+    let reason = request.metadata().get_bin(REASON).map(MetadataValue::to_bytes);
+    Ok(AdminCall {
+        key: bearer(request.metadata()),
+        reason: reason.transpose().map_err(unreadable)?.unwrap_or_default(),
+        address: request.extensions().get().copied(),
+    })
 }
 
 #[async_trait]
@@ -34,7 +49,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::CreateUserRequest>,
     ) -> Result<Response<v1::CreateUserResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.into_inner();
         let created =
             admin.create_user(&asked.user_id, asked.password, &asked.tier).await.map_err(status)?;
@@ -45,7 +60,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::ListUsersRequest>,
     ) -> Result<Response<v1::ListUsersResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.get_ref();
         let page = admin.list_users(asked.page_size, &asked.page_token).await.map_err(status)?;
         Ok(Response::new(v1::ListUsersResponse {
@@ -58,8 +73,12 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::GetUserRequest>,
     ) -> Result<Response<v1::GetUserResponse>, Status> {
-        let found =
-            self.admin(&request)?.get_user(&request.get_ref().user_id).await.map_err(status)?;
+        let found = self
+            .admin(&request)
+            .await?
+            .get_user(&request.get_ref().user_id)
+            .await
+            .map_err(status)?;
         Ok(Response::new(v1::GetUserResponse { user: Some(user(&found)) }))
     }
 
@@ -67,7 +86,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::SetPasswordRequest>,
     ) -> Result<Response<v1::SetPasswordResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.into_inner();
         let ended = admin.set_password(&asked.user_id, asked.password).await.map_err(status)?;
         Ok(Response::new(v1::SetPasswordResponse { ended: convert::sessions(&ended) }))
@@ -77,7 +96,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::DisableUserRequest>,
     ) -> Result<Response<v1::DisableUserResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.get_ref();
         let ended = admin.disable_user(&asked.user_id, &asked.note).await.map_err(status)?;
         Ok(Response::new(v1::DisableUserResponse { ended: convert::sessions(&ended) }))
@@ -87,8 +106,12 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::EnableUserRequest>,
     ) -> Result<Response<v1::EnableUserResponse>, Status> {
-        let enabled =
-            self.admin(&request)?.enable_user(&request.get_ref().user_id).await.map_err(status)?;
+        let enabled = self
+            .admin(&request)
+            .await?
+            .enable_user(&request.get_ref().user_id)
+            .await
+            .map_err(status)?;
         Ok(Response::new(v1::EnableUserResponse { user: Some(user(&enabled)) }))
     }
 
@@ -97,7 +120,7 @@ impl v1::admin_service_server::AdminService for Administration {
         request: Request<v1::SetUserLimitsRequest>,
     ) -> Result<Response<v1::SetUserLimitsResponse>, Status> {
         use v1::set_user_limits_request::Limits;
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.into_inner();
         let limits = match asked.limits {
             Some(Limits::Tier(name)) => Some(NewUserLimits::Tier(name)),
@@ -118,7 +141,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::ListTiersRequest>,
     ) -> Result<Response<v1::ListTiersResponse>, Status> {
-        let tiers = self.admin(&request)?.list_tiers().await.map_err(status)?;
+        let tiers = self.admin(&request).await?.list_tiers().await.map_err(status)?;
         Ok(Response::new(v1::ListTiersResponse { tiers: retention::tiers(&tiers) }))
     }
 
@@ -126,7 +149,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::PreviewTiersRequest>,
     ) -> Result<Response<v1::PreviewTiersResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let tiers = retention::new_tiers(request.into_inner().tiers)?;
         let effects = admin.preview_tiers(tiers).await.map_err(status)?;
         Ok(Response::new(v1::PreviewTiersResponse { effects: retention::effects(&effects) }))
@@ -136,7 +159,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::ApplyTiersRequest>,
     ) -> Result<Response<v1::ApplyTiersResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let tiers = retention::new_tiers(request.into_inner().tiers)?;
         let applied = admin.apply_tiers(tiers).await.map_err(status)?;
         Ok(Response::new(v1::ApplyTiersResponse { tiers: retention::tiers(&applied) }))
@@ -148,9 +171,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::PurgeRequest>,
     ) -> Result<Response<Self::PurgeStream>, Status> {
-        let key = bearer(request.metadata()).map(str::to_owned);
-        let service = self.0.clone();
-        let progress = service.purge(key.as_deref()).await.map_err(status)?;
+        let progress = self.0.clone().purge(call(&request)?).await.map_err(status)?;
         let progress = progress.map(|step| step.map(retention::progress).map_err(status));
         Ok(Response::new(Box::pin(progress)))
     }
@@ -159,7 +180,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::ListSessionsRequest>,
     ) -> Result<Response<v1::ListSessionsResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.into_inner();
         let state = match asked.state() {
             v1::SessionState::Unspecified => None,
@@ -182,7 +203,7 @@ impl v1::admin_service_server::AdminService for Administration {
         request: Request<v1::KickSessionsRequest>,
     ) -> Result<Response<v1::KickSessionsResponse>, Status> {
         use v1::kick_sessions_request::Which;
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.into_inner();
         let which = match asked.which {
             Some(Which::SessionId(id)) => Some(Kick::Session(id)),
@@ -198,7 +219,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        let cluster = self.admin(&request)?.status().await.map_err(status)?;
+        let cluster = self.admin(&request).await?.status().await.map_err(status)?;
         Ok(Response::new(v1::GetStatusResponse {
             version: cluster.version.to_owned(),
             node_id: cluster.node_id,
@@ -216,7 +237,7 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::ListAuditRecordsRequest>,
     ) -> Result<Response<v1::ListAuditRecordsResponse>, Status> {
-        let admin = self.admin(&request)?;
+        let admin = self.admin(&request).await?;
         let asked = request.get_ref();
         let page = admin
             .list_audit_records(&asked.user_id, asked.page_size, &asked.page_token)
@@ -226,6 +247,49 @@ impl v1::admin_service_server::AdminService for Administration {
             records: page.items.into_iter().map(audit_record).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
+    }
+
+    async fn create_admin_key(
+        &self,
+        request: Request<v1::CreateAdminKeyRequest>,
+    ) -> Result<Response<v1::CreateAdminKeyResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let role = Role::from_number(asked.role);
+        let (key, secret) = admin.create_admin_key(&asked.name, role).await.map_err(status)?;
+        Ok(Response::new(v1::CreateAdminKeyResponse {
+            key: Some(admin_key(key)),
+            secret: secret.expose_secret().to_owned(),
+        }))
+    }
+
+    async fn list_admin_keys(
+        &self,
+        request: Request<v1::ListAdminKeysRequest>,
+    ) -> Result<Response<v1::ListAdminKeysResponse>, Status> {
+        let keys = self.admin(&request).await?.list_admin_keys().await.map_err(status)?;
+        let keys = keys.into_iter().map(admin_key).collect();
+        Ok(Response::new(v1::ListAdminKeysResponse { keys }))
+    }
+
+    async fn revoke_admin_key(
+        &self,
+        request: Request<v1::RevokeAdminKeyRequest>,
+    ) -> Result<Response<v1::RevokeAdminKeyResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let revoked = admin.revoke_admin_key(&request.get_ref().name).await.map_err(status)?;
+        Ok(Response::new(v1::RevokeAdminKeyResponse { key: Some(admin_key(revoked)) }))
+    }
+}
+
+fn admin_key(key: AdminKey) -> v1::AdminKey {
+    v1::AdminKey {
+        name: key.name,
+        // The numbers are the contract's.
+        role: key.role as i32,
+        created_at: Some(timestamp(key.created_at)),
+        created_by: key.created_by,
+        revoked_at: key.revoked_at.map(timestamp),
     }
 }
 
@@ -243,6 +307,7 @@ fn user(user: &User) -> v1::User {
         last_seq: user.last_seq,
         last_at: user.last_at.map(timestamp),
         retention: Some(convert::retention(&user.retention)),
+        name: user.name.clone(),
     }
 }
 
@@ -279,5 +344,7 @@ fn audit_record(record: AuditRecord) -> v1::AuditRecord {
         action: record.action,
         user_id: record.user_id.map(|id| id.to_string()).unwrap_or_default(),
         details: record.details.to_string(),
+        reason: record.reason,
+        address: record.address.map(|address| address.to_string()).unwrap_or_default(),
     }
 }

@@ -6,7 +6,7 @@ use imd_proto::v1;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{bearer, convert, status::status};
-use crate::service::{Login, Service};
+use crate::service::{Credential, Login, Service};
 
 pub(super) struct Auth(pub(super) Arc<Service>);
 
@@ -19,9 +19,13 @@ impl v1::auth_service_server::AuthService for Auth {
         let request = request.into_inner();
         let if_occupied = convert::if_occupied(request.if_occupied());
         let terminal = request.terminal.unwrap_or_default();
+        let credential = request.credential.map(|credential| match credential {
+            v1::login_request::Credential::Password(password) => Credential::Password(password),
+            v1::login_request::Credential::Assertion(token) => Credential::Assertion(token),
+        });
         let login = Login {
             user_id: request.user_id,
-            password: request.password,
+            credential,
             terminal_type: terminal.r#type,
             device_id: terminal.device_id,
             device_name: terminal.device_name,

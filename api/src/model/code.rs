@@ -63,12 +63,20 @@ codes! {
         "A field of the request is wrong; `field` names it.";
     InvalidCredentials, "invalid_credentials", Unauthenticated, Clients,
         "The user does not exist, has another password, or is disabled.";
+    InvalidAssertion, "invalid_assertion", Unauthenticated, Clients,
+        "The assertion is not one of a trusted issuer's, is no longer good, or was used before.";
     InvalidToken, "invalid_token", Unauthenticated, Clients,
         "The token is missing, not one of this server's, or expired.";
     SessionEnded, "session_ended", Unauthenticated, Clients,
         "The session has ended; `end_reason` says why. Stop: only a fresh login helps.";
     InvalidAdminKey, "invalid_admin_key", Unauthenticated, Administrators,
         "The admin key is missing or wrong.";
+    PermissionDenied, "permission_denied", PermissionDenied, Administrators,
+        "The role of the admin key does not allow it.";
+    AdminKeyExists, "admin_key_exists", AlreadyExists, Administrators,
+        "There is, or was, an admin key of that name.";
+    AdminKeyNotFound, "admin_key_not_found", NotFound, Administrators,
+        "There is no such admin key.";
     TerminalOccupied, "terminal_occupied", FailedPrecondition, Clients,
         "A login that was not to take anybody's place found its terminal type in use.";
     UserNotFound, "user_not_found", NotFound, Clients,

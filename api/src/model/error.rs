@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Code, Occupant, SessionEnd, UserId};
+use super::{Code, Occupant, Role, SessionEnd, UserId};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -23,6 +23,9 @@ pub enum Error {
     /// The user does not exist, has another password, or is disabled: a caller cannot tell which.
     #[error("user id or password is wrong")]
     InvalidCredentials,
+    /// An assertion that opens no session, and why.
+    #[error("{0}")]
+    InvalidAssertion(&'static str),
     /// No token, or not one of this server's, or one that is no longer good.
     #[error("{0}")]
     InvalidToken(&'static str),
@@ -32,6 +35,15 @@ pub enum Error {
     /// The admin key is missing or not one of this server's.
     #[error("the admin key is missing or wrong")]
     InvalidAdminKey,
+    /// The admin key is good, but not for this.
+    #[error("this needs an admin key with the role {0}")]
+    PermissionDenied(Role),
+    /// There is, or was, an admin key of that name.
+    #[error("there is, or was, an admin key of this name")]
+    AdminKeyExists,
+    /// There is no such admin key.
+    #[error("there is no admin key of this name")]
+    AdminKeyNotFound,
     /// A login with `if_occupied = REFUSE` found its place taken.
     #[error("{} is in use on {:?}", .0.terminal_type, .0.device_name)]
     TerminalOccupied(Box<Occupant>),
@@ -83,6 +95,8 @@ pub enum Class {
     InvalidArgument,
     /// Who is asking is not known.
     Unauthenticated,
+    /// Who is asking may not.
+    PermissionDenied,
     /// What is asked for does not exist.
     NotFound,
     /// What is to be made exists.
@@ -105,6 +119,7 @@ impl Class {
             Self::InvalidArgument => 3,
             Self::NotFound => 5,
             Self::AlreadyExists => 6,
+            Self::PermissionDenied => 7,
             Self::ResourceExhausted => 8,
             Self::FailedPrecondition => 9,
             Self::Internal => 13,
@@ -119,6 +134,7 @@ impl Class {
         match self {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
@@ -134,6 +150,7 @@ impl Class {
         match self {
             Self::InvalidArgument => 400,
             Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
             Self::NotFound => 404,
             Self::AlreadyExists | Self::FailedPrecondition => 409,
             Self::ResourceExhausted => 429,
@@ -165,9 +182,13 @@ impl Error {
         match self {
             Self::InvalidArgument { .. } => Code::InvalidArgument,
             Self::InvalidCredentials => Code::InvalidCredentials,
+            Self::InvalidAssertion(_) => Code::InvalidAssertion,
             Self::InvalidToken(_) => Code::InvalidToken,
             Self::SessionEnded(_) => Code::SessionEnded,
             Self::InvalidAdminKey => Code::InvalidAdminKey,
+            Self::PermissionDenied(_) => Code::PermissionDenied,
+            Self::AdminKeyExists => Code::AdminKeyExists,
+            Self::AdminKeyNotFound => Code::AdminKeyNotFound,
             Self::TerminalOccupied(_) => Code::TerminalOccupied,
             Self::UserNotFound(_) => Code::UserNotFound,
             Self::SessionNotFound => Code::SessionNotFound,
@@ -207,6 +228,7 @@ impl Error {
                 ("ended_at", rfc3339(end.ended_at)),
                 ("note", end.note.clone()),
             ],
+            Self::PermissionDenied(role) => vec![("role", role.to_string())],
             Self::TerminalOccupied(occupant) => vec![
                 ("terminal_type", occupant.terminal_type.clone()),
                 ("device_name", occupant.device_name.clone()),

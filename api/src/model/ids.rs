@@ -73,7 +73,8 @@ impl DeviceId {
     }
 }
 
-fn check_id(field: &'static str, value: &str) -> Result<()> {
+/// Whether an id that a client gave as `field` is 1–64 of `[A-Za-z0-9._@+=-]`.
+pub(crate) fn check_id(field: &'static str, value: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=-".contains(c);
     if value.is_empty() || value.len() > MAX_ID_LENGTH || !value.chars().all(allowed) {
         let reason = format!("must be 1–{MAX_ID_LENGTH} characters of A-Z a-z 0-9 . _ @ + = -");

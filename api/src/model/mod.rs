@@ -1,5 +1,6 @@
 //! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
 
+mod admin;
 mod code;
 mod content;
 mod cursor;
@@ -10,6 +11,7 @@ mod paging;
 mod retention;
 mod session;
 
+pub use admin::{ClientAddress, Role};
 pub use code::{Audience, Code};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
@@ -18,11 +20,11 @@ pub use entry::{
     SessionChanged, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
-pub(crate) use ids::parse_uuid;
 pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
+pub(crate) use ids::{check_id, parse_uuid};
 pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, Occupant, RECENT_USE, Session, SessionEnd, Terminal, TerminalType,
-    UserState, make_room,
+    UserState, is_display_name, is_line, make_room,
 };

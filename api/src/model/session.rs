@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::{DeviceId, Error, Result, SessionId, UserId};
 
-/// The longest device name, in characters.
-const MAX_DEVICE_NAME_LENGTH: usize = 64;
+/// The longest name for people, in characters.
+const MAX_DISPLAY_NAME_LENGTH: usize = 64;
 
 /// A session that was used within this time, or has a stream open, occupies its place (see
 /// [`IfOccupied::Refuse`]).
@@ -62,16 +62,30 @@ impl Terminal {
         if !TerminalType::is_name(&terminal_type) {
             return Err(Error::invalid("terminal.type", "is not the name of a terminal type"));
         }
-        let name_fits = device_name.chars().count() <= MAX_DEVICE_NAME_LENGTH;
-        if !name_fits || device_name.chars().any(char::is_control) {
+        if !is_display_name(&device_name) {
             let reason = format!(
-                "must be at most {MAX_DEVICE_NAME_LENGTH} characters, none of them a control character"
+                "must be at most {MAX_DISPLAY_NAME_LENGTH} characters, none of them a control character or a change of direction"
             );
             return Err(Error::invalid("terminal.device_name", reason));
         }
         let device_id = DeviceId::parse("terminal.device_id", device_id)?;
         Ok(Self { terminal_type, device_id, device_name })
     }
+}
+
+/// Whether people may call a device or a user by `name`: at most 64 characters, none of them unfit for
+/// a line of text; it may be empty.
+#[must_use]
+pub fn is_display_name(name: &str) -> bool {
+    name.chars().count() <= MAX_DISPLAY_NAME_LENGTH && is_line(name)
+}
+
+/// Whether a text can stand in a line beside others: no control characters, and none that change the
+/// direction of what stands around it.
+#[must_use]
+pub fn is_line(text: &str) -> bool {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|c| c.is_control() || turns(c))
 }
 
 /// What a login does when its terminal type has no place free.

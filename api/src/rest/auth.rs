@@ -39,8 +39,11 @@ struct SessionPath {
 /// device ends too (reason `SUPERSEDED`). Every other terminal of the user finds a `session_changed`
 /// entry in its timeline.
 ///
+/// The user is known by a password or by an assertion of an issuer that the deployment trusts. A login
+/// that is refused does not use an assertion up.
+///
 /// Errors: `invalid_credentials`, the same answer for an unknown user and a wrong password;
-/// `terminal_occupied` with `if_occupied = REFUSE`.
+/// `invalid_assertion`; `terminal_occupied` with `if_occupied = REFUSE`.
 #[utoipa::path(
     post, path = "/v1/login", tag = "Sessions",
     responses(
@@ -52,7 +55,7 @@ async fn login(
     State(service): State<Arc<Service>>,
     Json(request): Json<LoginRequest>,
 ) -> Result<Json<LoginResponse>, Problem> {
-    Ok(Json(service.login(request.into()).await?.into()))
+    Ok(Json(service.login(request.try_into()?).await?.into()))
 }
 
 /// Exchange a refresh token for a new pair of tokens.

@@ -45,9 +45,16 @@ impl Service {
             let secret = self.opaque_tokens.derive("demo_password", user_id.as_bytes());
             let password = BASE64_URL_SAFE_NO_PAD.encode(&secret[..PASSWORD_BYTES]);
             let hash = self.passwords.hash("password", password.clone()).await?;
-            let audit = Audit { actor: ACTOR, action: "create_user", details: json!({}) };
+            let audit = Audit {
+                actor: ACTOR,
+                action: "create_user",
+                details: json!({}),
+                reason: "",
+                address: None,
+            };
+            let tier = &self.limits.default_tier;
             let id = UserId::parse("user_id", user_id)?;
-            match self.store.create_user(&id, &hash, &self.limits.default_tier, audit).await {
+            match self.store.create_user(&id, Some(&hash), tier, audit).await {
                 Ok(()) | Err(Error::UserExists(_)) => users.push(DemoUser { user_id, password }),
                 Err(error) => return Err(error),
             }

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Service, access::Identity, tokens::RefreshToken};
 use crate::{
-    model::{Error, IfOccupied, Result, Session, SessionId, Terminal, UserId},
-    store::{NewSession, Rotation},
+    model::{Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo},
+    store::{Audit, NewSession, Proof, Rotation, UNKNOWN_TIER},
 };
 
 /// A login as a client asks for it.
 #[derive(Debug)]
 pub struct Login {
-    /// The customer's own id.
+    /// The customer's own id; may be empty with an assertion.
     pub user_id: String,
-    /// The password.
-    pub password: String,
+    /// What shows that it is this user.
+    pub credential: Option<Credential>,
     /// The terminal type.
     pub terminal_type: String,
     /// The installation's id.
@@ -23,6 +25,22 @@ pub struct Login {
     pub device_name: String,
     /// What to do when the type has no place free.
     pub if_occupied: IfOccupied,
+}
+
+/// What shows who is logging in.
+#[derive(Debug)]
+pub enum Credential {
+    /// The user's password.
+    Password(String),
+    /// The word of a trusted issuer.
+    Assertion(String),
+}
+
+/// A login whose credential has been checked.
+struct Known {
+    user_id: UserId,
+    user_no: UserNo,
+    proof: Proof,
 }
 
 /// A pair of tokens.
@@ -51,35 +69,101 @@ impl Service {
     /// Opens a session.
     ///
     /// Errors: [`Error::InvalidCredentials`], after the same work whether the user exists or not;
-    /// [`Error::TerminalOccupied`]; [`Error::InvalidArgument`].
+    /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`].
     pub async fn login(&self, login: Login) -> Result<LoggedIn> {
-        let user_id = UserId::parse("user_id", &login.user_id)?;
         let terminal = Terminal::parse(login.terminal_type, login.device_id, login.device_name)?;
+        let known = match login.credential {
+            Some(Credential::Password(password)) => {
+                self.known_by_password(&login.user_id, password).await?
+            }
+            Some(Credential::Assertion(assertion)) => {
+                self.known_by_assertion(&login.user_id, &assertion, &terminal).await?
+            }
+            None => return Err(Error::invalid("password", "a password or an assertion is needed")),
+        };
+        self.open_session(known, terminal, login.if_occupied).await
+    }
+
+    async fn known_by_password(&self, user_id: &str, password: String) -> Result<Known> {
+        self.check_passwords_taken()?;
+        let user_id = UserId::parse("user_id", user_id)?;
         let known = self.store.credentials(&user_id).await?;
         let hash = known.as_ref().and_then(|known| known.password_hash.clone());
-        if !self.passwords.verify(login.password, hash.as_deref()).await? {
+        if !self.passwords.verify(password, hash.as_deref()).await? {
             return Err(Error::InvalidCredentials);
         }
         let (Some(known), Some(password_hash)) = (known, hash) else {
             return Err(Error::InvalidCredentials);
         };
+        Ok(Known { user_id, user_no: known.user_no, proof: Proof::Password { password_hash } })
+    }
+
+    async fn known_by_assertion(
+        &self,
+        user_id: &str,
+        assertion: &str,
+        terminal: &Terminal,
+    ) -> Result<Known> {
+        let assertion = self.assertions.read(assertion)?;
+        if !user_id.is_empty() && user_id != assertion.user_id.as_str() {
+            return Err(Error::InvalidAssertion("the assertion is about another user"));
+        }
+        if assertion.terminal_type.is_some_and(|only| only != terminal.terminal_type) {
+            return Err(Error::InvalidAssertion("the assertion is for another terminal type"));
+        }
+        let user_id = assertion.user_id;
+        let user_no = if assertion.provision {
+            let actor = format!("issuer {}", assertion.issuer);
+            let audit = Audit {
+                actor: &actor,
+                action: "provision_user",
+                details: json!({}),
+                reason: "",
+                address: None,
+            };
+            let tier = assertion.tier.as_deref().unwrap_or(&self.limits.default_tier);
+            self.store.provision_user(&user_id, tier, audit).await.map_err(|error| match error {
+                Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),
+                error => error,
+            })?
+        } else {
+            self.store.user_no(&user_id).await.map_err(|error| match error {
+                Error::UserNotFound(_) => Error::InvalidAssertion("the user is not known"),
+                error => error,
+            })?
+        };
+        let proof = Proof::Assertion {
+            digest: assertion.digest,
+            expires_at: assertion.expires_at,
+            name: assertion.name,
+            tier: assertion.tier,
+        };
+        Ok(Known { user_id, user_no, proof })
+    }
+
+    async fn open_session(
+        &self,
+        Known { user_id, user_no, proof }: Known,
+        terminal: Terminal,
+        if_occupied: IfOccupied,
+    ) -> Result<LoggedIn> {
         let session_id = SessionId::new();
-        let refresh = RefreshToken::first(known.user_no, session_id)?;
+        let refresh = RefreshToken::first(user_no, session_id)?;
         let opened = self
             .store
             .open_session(NewSession {
-                user_no: known.user_no,
+                user_no,
                 user_id: user_id.clone(),
-                password_hash,
+                proof,
                 session_id,
                 terminal,
-                if_occupied: login.if_occupied,
+                if_occupied,
                 refresh_hash: refresh.hash(),
                 refresh_ttl: self.limits.refresh_ttl,
             })
             .await?;
-        self.delivery.announce(known.user_no, opened.entry);
-        let identity = Identity { user_id, user_no: known.user_no, session_id };
+        self.delivery.announce(user_no, opened.entry);
+        let identity = Identity { user_id, user_no, session_id };
         let tokens = self.tokens(&identity, &refresh)?;
         Ok(LoggedIn { tokens, session: opened.session, replaced: opened.ended })
     }

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod admin;
+mod assertions;
 mod conversations;
 mod delete_message;
 mod demo;
@@ -22,27 +23,34 @@ mod tokens;
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::{
     delivery::Delivery,
-    model::{Entry, Result, UserNo},
+    model::{Entry, Error, Result, UserNo},
     store::Store,
 };
 
-pub use admin::{Admin, AdminKey, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
+pub use admin::{Admin, AdminCall, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
+pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use demo::DemoUser;
 pub use info::Info;
-pub use login::{LoggedIn, Login, Tokens};
+pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sending, Sent};
 pub use timeline::TimelineRead;
 
 pub use crate::{
     delivery::{Event, Subscription},
-    store::{AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage, User},
+    store::{
+        AdminKey, AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage,
+        User,
+    },
 };
 
 use self::{
+    assertions::Assertions,
     passwords::Passwords,
     tokens::{AccessTokens, OpaqueTokens},
 };
@@ -68,6 +76,8 @@ pub struct Limits {
     pub default_tier: String,
     /// Whether who tries imd may make demo users.
     pub demo_users: bool,
+    /// Whether users may log in by password.
+    pub passwords: bool,
 }
 
 /// The use cases.
@@ -77,18 +87,20 @@ pub struct Service {
     access_tokens: AccessTokens,
     opaque_tokens: OpaqueTokens,
     passwords: Passwords,
-    admin_key: AdminKey,
+    assertions: Assertions,
+    bootstrap_key: SecretString,
     limits: Limits,
     node_id: String,
 }
 
 impl Service {
     /// The use cases over a migrated database. Makes the keys that all nodes share, when there are
-    /// none.
+    /// none. Trusts nobody's assertions until [`Service::trust`]. `bootstrap_key` is the admin key that
+    /// is always good.
     pub async fn start(
         store: Store,
         delivery: Delivery,
-        admin_key: AdminKey,
+        bootstrap_key: SecretString,
         limits: Limits,
         node_id: String,
     ) -> Result<Self> {
@@ -101,10 +113,23 @@ impl Service {
             access_tokens,
             opaque_tokens,
             passwords,
-            admin_key,
+            assertions: Assertions::default(),
+            bootstrap_key,
             limits,
             node_id,
         })
+    }
+
+    /// Trusts these issuers, and no other from now on.
+    pub fn trust(&self, issuers: Vec<TrustedIssuer>) {
+        self.assertions.exchange(issuers);
+    }
+
+    fn check_passwords_taken(&self) -> Result<()> {
+        if self.limits.passwords {
+            return Ok(());
+        }
+        Err(Error::invalid("password", "this server takes no passwords"))
     }
 
     /// The largest body of a message, in bytes.

@@ -7,9 +7,9 @@ use metrics::counter;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::Service;
+use super::{AdminCall, Service};
 use crate::{
-    model::{Error, Result, UserNo},
+    model::{Error, Result, Role, UserNo},
     store::PurgeTurn,
     telemetry,
 };
@@ -69,9 +69,10 @@ impl Service {
     /// Errors: [`Error::PurgeRunning`] while a node purges.
     pub async fn purge(
         self: Arc<Self>,
-        key: Option<&str>,
+        call: AdminCall<'_>,
     ) -> Result<impl Stream<Item = Result<PurgeProgress>> + Send + 'static> {
-        let admin = self.admin(key)?;
+        let admin = self.admin(call).await?;
+        admin.require(Role::Admin)?;
         self.store.record(admin.audit("purge", json!({}))).await?;
         let purge = Purge::begin(self.clone()).await?.ok_or(Error::PurgeRunning)?;
         Ok(stream::try_unfold(purge, |mut purge| async move {

@@ -26,7 +26,7 @@ const ISSUER: &str = "imd";
 const REMEMBERED: u64 = 50_000;
 
 /// How much the clocks of two nodes may differ, in seconds.
-const LEEWAY: u64 = 5;
+pub(super) const LEEWAY: u64 = 5;
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -222,12 +222,12 @@ impl RefreshToken {
     }
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, bytes);
     std::array::from_fn(|i| digest.as_ref()[i])
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| Error::internal("no random bytes to be had"))?;
     Ok(bytes)
@@ -237,6 +237,6 @@ fn new_key_id() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
-fn unix_now() -> u64 {
+pub(super) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -1,11 +1,13 @@
 //! The audit log: what administrators did, written in the transaction that did it.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio_postgres::Transaction;
 
 use super::Store;
-use crate::model::{Result, UserId, UserNo};
+use crate::model::{ClientAddress, Result, UserId, UserNo};
 
 /// What is to be recorded of an administrator's action.
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ pub struct Audit<'a> {
     pub action: &'static str,
     /// The particulars, a JSON object. Never a secret or a message body.
     pub details: Value,
+    /// Why, in the administrator's words; may be empty.
+    pub reason: &'a str,
+    /// From where.
+    pub address: Option<ClientAddress>,
 }
 
 /// A record of the log.
@@ -33,6 +39,10 @@ pub struct AuditRecord {
     pub user_id: Option<UserId>,
     /// The particulars.
     pub details: Value,
+    /// Why; may be empty.
+    pub reason: String,
+    /// From where, if that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl Audit<'_> {
@@ -44,8 +54,16 @@ impl Audit<'_> {
 
     pub(super) async fn record(&self, tx: &Transaction<'_>, user_no: Option<UserNo>) -> Result<()> {
         tx.execute(
-            "INSERT INTO audit (actor, action, user_no, details) VALUES ($1, $2, $3, $4)",
-            &[&self.actor, &self.action, &user_no.map(|no| no.0), &self.details],
+            "INSERT INTO audit (actor, action, user_no, details, reason, address)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                &self.actor,
+                &self.action,
+                &user_no.map(|no| no.0),
+                &self.details,
+                &self.reason,
+                &self.address.map(|address| address.0),
+            ],
         )
         .await?;
         Ok(())
@@ -72,7 +90,8 @@ impl Store {
         let client = self.client().await?;
         let rows = client
             .query(
-                "SELECT a.audit_no, a.at, a.actor, a.action, u.user_id, a.details
+                "SELECT a.audit_no, a.at, a.actor, a.action, u.user_id, a.details, a.reason,
+                     a.address
                  FROM audit a LEFT JOIN users u USING (user_no)
                  WHERE ($1::bigint IS NULL OR a.user_no = $1) AND a.audit_no < $2
                  ORDER BY a.audit_no DESC LIMIT $3",
@@ -86,6 +105,8 @@ impl Store {
             action: row.get("action"),
             user_id: row.get::<_, Option<&str>>("user_id").map(UserId::from_stored),
             details: row.get("details"),
+            reason: row.get("reason"),
+            address: row.get("address"),
         };
         Ok(rows.iter().map(record).collect())
     }

@@ -1,7 +1,9 @@
 //! SQL, and nothing else has any. A method of [`Store`] is one whole transaction; a file holds the
 //! statements of one table group beside their row mapping.
 
+mod admin_keys;
 mod append;
+mod assertions;
 mod audit;
 mod conversations;
 mod directory;
@@ -27,6 +29,7 @@ use deadpool_postgres::{
 };
 use tokio_postgres::{NoTls, error::SqlState};
 
+pub use admin_keys::AdminKey;
 pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
 pub use conversations::HistoryPage;
@@ -37,8 +40,8 @@ pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use sessions::{
-    AdminSession, Ending, NewSession, Opened, Rotation, SessionFilter, SessionState, SessionsEnded,
-    Which,
+    AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionFilter, SessionState,
+    SessionsEnded, UNKNOWN_TIER, Which,
 };
 pub use status::Status;
 pub use tiers::{Effect, TierUse, UserLimits};

@@ -1,7 +1,7 @@
 //! Accounts and terminal types.
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, error::SqlState};
+use tokio_postgres::Row;
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Which,
@@ -19,6 +19,8 @@ pub struct User {
     pub user_id: UserId,
     /// Whether it may log in.
     pub state: UserState,
+    /// What people call it; empty when nobody has said.
+    pub name: String,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// How many live sessions it has.
@@ -56,25 +58,51 @@ impl Store {
     pub async fn create_user(
         &self,
         user_id: &UserId,
-        password_hash: &str,
+        password_hash: Option<&str>,
         tier: &str,
         audit: Audit<'_>,
     ) -> Result<()> {
+        let created = self.create_if_new(user_id, password_hash, tier, audit).await?;
+        created.map(drop).ok_or_else(|| Error::UserExists(user_id.clone()))
+    }
+
+    /// The number of a user, who is created without a password when there is none of this id.
+    ///
+    /// Errors: [`Error::TierNotFound`].
+    pub async fn provision_user(
+        &self,
+        user_id: &UserId,
+        tier: &str,
+        audit: Audit<'_>,
+    ) -> Result<UserNo> {
+        match self.user_no(user_id).await {
+            Err(Error::UserNotFound(_)) => {}
+            known => return known,
+        }
+        match self.create_if_new(user_id, None, tier, audit).await? {
+            Some(created) => Ok(created),
+            None => self.user_no(user_id).await,
+        }
+    }
+
+    async fn create_if_new(
+        &self,
+        user_id: &UserId,
+        password_hash: Option<&str>,
+        tier: &str,
+        audit: Audit<'_>,
+    ) -> Result<Option<UserNo>> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         check_tier(&tx, tier).await?;
-        let row = tx
-            .query_one(
+        let created = tx
+            .query_opt(
                 "INSERT INTO users (user_id, password_hash, tier) VALUES ($1, $2, $3)
-                 RETURNING user_no",
+                 ON CONFLICT (user_id) DO NOTHING RETURNING user_no",
                 &[&user_id.as_str(), &password_hash, &tier],
             )
-            .await
-            .map_err(|error| match error.code() {
-                Some(&SqlState::UNIQUE_VIOLATION) => Error::UserExists(user_id.clone()),
-                _ => error.into(),
-            })?;
-        let user_no = UserNo(row.get(0));
+            .await?;
+        let Some(user_no) = created.map(|row| UserNo(row.get(0))) else { return Ok(None) };
         tx.execute(
             "INSERT INTO timelines (owner, epoch) VALUES ($1, trunc(extract(epoch FROM now()))::bigint)",
             &[&user_no.0],
@@ -82,7 +110,7 @@ impl Store {
         .await?;
         audit.record(&tx, Some(user_no)).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(Some(user_no))
     }
 
     /// Whether there is no account but, perhaps, these.
@@ -169,7 +197,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT u.user_id, u.state, u.created_at, t.last_seq, t.last_at, u.tier, u.override,
+                "SELECT u.user_id, u.state, coalesce(u.name, '') AS name, u.created_at, t.last_seq, t.last_at, u.tier, u.override,
                      l.max_age, l.max_messages,
                      (SELECT count(*) FROM sessions s
                       WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
@@ -183,6 +211,7 @@ impl Store {
         let user = |row: &Row| User {
             user_id: UserId::from_stored(row.get("user_id")),
             state: read_state(row),
+            name: row.get("name"),
             created_at: row.get("created_at"),
             live_sessions: row.get("live_sessions"),
             online_sessions: row.get("online_sessions"),

@@ -35,7 +35,18 @@ impl Connection {
     /// # Errors
     /// [`Error::Servers`] when there is none, or one whose URL cannot be used.
     pub fn new(servers: &[Uri]) -> Result<Self, Error> {
-        Self::open(servers.iter().map(Server::grpc).collect::<Result<_, _>>()?)
+        Self::open(
+            servers.iter().map(|server| Server::grpc(server, None)).collect::<Result<_, _>>()?,
+        )
+    }
+
+    /// The same, and trusts the authorities in `ca`, PEM, instead of those of the system.
+    ///
+    /// # Errors
+    /// As [`Connection::new`].
+    pub fn with_ca(servers: &[Uri], ca: &[u8]) -> Result<Self, Error> {
+        let server = |server| Server::grpc(server, Some(ca));
+        Self::open(servers.iter().map(server).collect::<Result<_, _>>()?)
     }
 
     /// The same for REST and Server-Sent Events over HTTP/1.1, without TLS, with as many connections

@@ -8,7 +8,7 @@
 //! ended it stops for good.
 //!
 //! ```no_run
-//! use imd_client::{Connection, Event, Terminal, proto};
+//! use imd_client::{Connection, Event, Terminal, proto, proto::login_request::Credential};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let servers = ["http://10.0.0.5:8080".parse()?, "http://10.0.0.6:8080".parse()?];
 //! let connection = Connection::new(&servers)?;
@@ -16,7 +16,7 @@
 //!     connection,
 //!     proto::LoginRequest {
 //!         user_id: "ann".to_owned(),
-//!         password: "correct horse battery staple".to_owned(),
+//!         credential: Some(Credential::Password("correct horse battery staple".to_owned())),
 //!         terminal: Some(proto::Terminal {
 //!             r#type: "phone".to_owned(),
 //!             device_id: "b3e1".to_owned(),

@@ -39,6 +39,8 @@ struct AuditView {
     actor: String,
     action: String,
     user_id: Option<String>,
+    reason: String,
+    address: Option<String>,
     details: Value,
 }
 
@@ -69,14 +71,17 @@ impl From<AuditRecord> for AuditView {
             actor: record.actor,
             action: record.action,
             user_id: Some(record.user_id).filter(|user| !user.is_empty()),
+            reason: record.reason,
+            address: Some(record.address).filter(|address| !address.is_empty()),
             details: serde_json::from_str(&record.details).unwrap_or(Value::String(record.details)),
         }
     }
 }
 
 impl Row for AuditView {
-    const COLUMNS: &[&str] = &["AT", "ACTOR", "ACTION", "USER", "DETAILS", "NO", "TIME"];
-    const NARROW: usize = 5;
+    const COLUMNS: &[&str] =
+        &["AT", "ACTOR", "ACTION", "USER", "DETAILS", "REASON", "NO", "TIME", "ADDRESS"];
+    const NARROW: usize = 6;
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
         let time = self.at.and_then(|at| at.format(&Rfc3339).ok());
@@ -86,8 +91,10 @@ impl Row for AuditView {
             output::text(&self.action),
             output::text(self.user_id.as_deref().unwrap_or_default()),
             output::text(&self.details.to_string()),
+            output::text(&self.reason),
             Cell::new(self.audit_no),
             output::text(&time.unwrap_or_default()),
+            output::text(self.address.as_deref().unwrap_or_default()),
         ]
     }
 }
@@ -105,6 +112,8 @@ mod tests {
             action: "kick_sessions".to_owned(),
             user_id: String::new(),
             details: details.to_owned(),
+            reason: "ticket 7".to_owned(),
+            address: "192.0.2.1".to_owned(),
         })
     }
 
@@ -119,6 +128,8 @@ mod tests {
           "actor": "admin",
           "action": "kick_sessions",
           "user_id": null,
+          "reason": "ticket 7",
+          "address": "192.0.2.1",
           "details": {
             "ended": 2,
             "note": "lost device"

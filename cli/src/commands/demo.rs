@@ -54,7 +54,8 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), Error> {
     let profile = Profile::load(connection)?;
     let admin = &mut Admin::connect(connection, &profile).await?;
-    let public = PublicServer::find(args.public_server, &profile, connection.timeout)?;
+    let public =
+        PublicServer::find(args.public_server, &profile, connection.timeout, admin.trust.clone())?;
     let version = public.check().await?;
     let mut stage = Stage::default();
     stage::title("One account, every terminal, all of its history")?;
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
 async fn create(person: &Person, admin: &mut Admin) -> Result<(), Error> {
     let request = CreateUserRequest {
         user_id: person.user_id.clone(),
-        password: person.password.clone(),
+        password: Some(person.password.clone()),
         tier: String::new(),
     };
     let created = admin.calls.create_user(request).await;

@@ -77,9 +77,6 @@ pub(crate) struct KickArgs {
     /// Every session
     #[arg(long, group = "which")]
     all: bool,
-    /// Shown to the ended terminals and kept in the audit record; at most 256 characters
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    reason: String,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -121,7 +118,7 @@ async fn kick(args: KickArgs, admin: &mut Admin) -> Result<(), Error> {
     };
     let request = KickSessionsRequest {
         user_id: args.user_id.clone(),
-        note: args.reason,
+        note: admin.reason.clone(),
         which: Some(which),
     };
     let answer = admin.calls.kick_sessions(request).await;

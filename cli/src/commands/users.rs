@@ -7,7 +7,7 @@ use imd_proto::v1::{
     RetentionLimits, SetPasswordRequest, SetUserLimitsRequest, User, UserState,
     set_user_limits_request::Limits,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -40,6 +40,9 @@ Examples:
         tier: String,
         #[command(flatten)]
         password: PasswordArgs,
+        /// Create the user without a password: it logs in by assertions alone
+        #[arg(long, conflicts_with = "password_stdin")]
+        no_password: bool,
     },
     /// List the users, by id
     List {
@@ -77,13 +80,7 @@ Examples:
         limits: LimitsArgs,
     },
     /// Let a user log in no more; every live session of the user ends
-    Disable {
-        #[command(flatten)]
-        user: UserArgs,
-        /// Shown to the ended terminals and kept in the audit record; at most 256 characters
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        reason: String,
-    },
+    Disable(UserArgs),
     /// Let a disabled user log in again
     Enable(UserArgs),
 }
@@ -101,7 +98,10 @@ pub(crate) struct UserArgs {
 /// Runs one of the commands.
 pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
-        UsersCommand::Create { user, tier, password } => create(user, tier, &password, admin).await,
+        UsersCommand::Create { user, tier, password, no_password } => {
+            let password = if no_password { None } else { Some(password.read()?) };
+            create(user, tier, password, admin).await
+        }
         UsersCommand::List { limit, output } => list(&limit, &output, admin).await,
         UsersCommand::Show(user) => show(user, admin).await,
         UsersCommand::SetPassword { user, password } => set_password(user, &password, admin).await,
@@ -112,7 +112,7 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
             let limits = RetentionLimits { max_age, max_messages };
             limit(user, Limits::Override(limits), admin).await
         }
-        UsersCommand::Disable { user, reason } => disable(user, reason, admin).await,
+        UsersCommand::Disable(user) => disable(user, admin).await,
         UsersCommand::Enable(user) => enable(user, admin).await,
     }
 }
@@ -120,12 +120,12 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
 async fn create(
     args: UserArgs,
     tier: String,
-    password: &PasswordArgs,
+    password: Option<SecretString>,
     admin: &mut Admin,
 ) -> Result<(), Error> {
     let request = CreateUserRequest {
         user_id: args.user_id,
-        password: password.read()?.expose_secret().to_owned(),
+        password: password.map(|password| password.expose_secret().to_owned()),
         tier,
     };
     let answer = admin.calls.create_user(request).await;
@@ -174,8 +174,8 @@ async fn limit(args: UserArgs, limits: Limits, admin: &mut Admin) -> Result<(), 
     print_user(limited.user, &args.output)
 }
 
-async fn disable(args: UserArgs, note: String, admin: &mut Admin) -> Result<(), Error> {
-    let request = DisableUserRequest { user_id: args.user_id.clone(), note };
+async fn disable(args: UserArgs, admin: &mut Admin) -> Result<(), Error> {
+    let request = DisableUserRequest { user_id: args.user_id.clone(), note: admin.reason.clone() };
     let answer = admin.calls.disable_user(request).await;
     let disabled = answer.map_err(|status| admin.failure(status))?.into_inner();
     print_ended(&args.user_id, disabled.ended, args.output.output)
@@ -195,6 +195,7 @@ fn print_user(user: Option<User>, output: &OutputArgs) -> Result<(), Error> {
 #[derive(Debug, Serialize)]
 struct UserView {
     user_id: String,
+    name: String,
     state: &'static str,
     tier: String,
     limits_overridden: bool,
@@ -223,6 +224,7 @@ impl From<User> for UserView {
             limits_overridden: retention.overridden,
             max_age_seconds: retention.max_age.map(|age| age.seconds),
             max_messages: retention.max_messages,
+            name: user.name,
             live_sessions: user.live_sessions,
             online_sessions: user.online_sessions,
             last_at: clock::time(user.last_at),
@@ -244,6 +246,7 @@ impl Row for UserView {
         "MAX AGE",
         "MAX MESSAGES",
         "CREATED",
+        "NAME",
     ];
     const NARROW: usize = 6;
 
@@ -266,6 +269,7 @@ impl Row for UserView {
             Cell::new(self.max_age_seconds.map_or("-".to_owned(), age)),
             Cell::new(self.max_messages.map_or("-".to_owned(), |count| count.to_string())),
             Cell::new(clock::ago(self.created_at, now)),
+            output::text(&self.name),
         ]
     }
 }
@@ -282,6 +286,7 @@ mod tests {
     fn ann() -> UserView {
         UserView::from(User {
             user_id: "ann".to_owned(),
+            name: "Ann".to_owned(),
             state: UserState::Disabled.into(),
             created_at: Some(Timestamp { seconds: 1_795_348_800, nanos: 0 }),
             live_sessions: 3,
@@ -302,8 +307,8 @@ mod tests {
         let now = datetime!(2026-11-23 12:00:00 UTC);
         let wide = output::table(&[ann()], true, now);
         insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @"
-        USER  STATE     TIER   LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED
-        ann   disabled  free*  3     2       -           41        -        100           1day ago
+        USER  STATE     TIER   LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED   NAME
+        ann   disabled  free*  3     2       -           41        -        100           1day ago  Ann
         ");
     }
 
@@ -313,6 +318,7 @@ mod tests {
         insta::assert_snapshot!(json, @r#"
         {
           "user_id": "ann",
+          "name": "Ann",
           "state": "disabled",
           "tier": "free",
           "limits_overridden": true,

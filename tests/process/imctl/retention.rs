@@ -26,8 +26,8 @@ async fn tiers_are_tried_out_changed_and_purged() {
     free  7 days  10000  0
     ");
     assert_snapshot!(shell.imctl(&["users", "set-tier", "alice", "free", "-o", "wide"]).await, @"
-    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED
-    alice  active  free  1  0  [ago]  5  7 days  10000  [ago]
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED  NAME
+    alice  active  free  1  0  [ago]  5  7 days  10000  [ago]  -
     ");
     assert_snapshot!(
         shell.imctl(&["retention", "preview", "free", "--messages", "1"]).await, @"
@@ -121,6 +121,7 @@ async fn a_file_of_tiers_is_applied_as_a_whole() {
     assert_snapshot!(shell.imctl(&limits).await, @r#"
     {
       "user_id": "bob",
+      "name": "",
       "state": "active",
       "tier": "premium",
       "limits_overridden": true,

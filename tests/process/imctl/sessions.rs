@@ -97,11 +97,11 @@ async fn a_kick_is_shown_to_the_terminal_and_kept_in_the_audit_records() {
     "#);
 
     assert_snapshot!(shell.imctl(&["audit"]).await, @r#"
-    AT  ACTOR  ACTION  USER  DETAILS
-    [ago]  local  kick_sessions  ann  {"note":"lost device","sessions_ended":0,"which":{"terminal_type":"phone"}}
-    [ago]  local  kick_sessions  ann  {"note":"lost device","sessions_ended":1,"which":{"terminal_type":"phone"}}
-    [ago]  local  create_user  ben  {"tier":"unlimited"}
-    [ago]  local  create_user  ann  {"tier":"unlimited"}
+    AT  ACTOR  ACTION  USER  DETAILS  REASON
+    [ago]  local  kick_sessions  ann  {"note":"lost device","sessions_ended":0,"which":{"terminal_type":"phone"}}  lost device
+    [ago]  local  kick_sessions  ann  {"note":"lost device","sessions_ended":1,"which":{"terminal_type":"phone"}}  lost device
+    [ago]  local  create_user  ben  {"tier":"unlimited"}  -
+    [ago]  local  create_user  ann  {"tier":"unlimited"}  -
     "#);
     let newest = ["audit", "--user", "ann", "--limit", "1", "-o", "json"];
     assert_snapshot!(shell.imctl(&newest).await, @r#"
@@ -112,6 +112,8 @@ async fn a_kick_is_shown_to_the_terminal_and_kept_in_the_audit_records() {
         "actor": "local",
         "action": "kick_sessions",
         "user_id": "ann",
+        "reason": "lost device",
+        "address": "127.0.0.1",
         "details": {
           "note": "lost device",
           "sessions_ended": 0,

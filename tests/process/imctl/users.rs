@@ -25,6 +25,7 @@ async fn users_are_created_shown_and_changed() {
     assert_snapshot!(shell.run(&create, PASSWORD).await.result(), @r#"
     {
       "user_id": "ben",
+      "name": "",
       "state": "active",
       "tier": "unlimited",
       "limits_overridden": false,
@@ -48,20 +49,27 @@ async fn users_are_created_shown_and_changed() {
     exit code 1
     "#);
 
+    assert_snapshot!(shell.imctl(&["users", "create", "lea", "--no-password"]).await, @r#"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    lea  active  unlimited  0  0  -
+    "#);
+
     let _ann = imd.log_in(Grpc, "ann", "phone").await;
     assert_snapshot!(shell.imctl(&["users", "list"]).await, @"
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
     ann  active  unlimited  1  0  [ago]
     ben  active  unlimited  0  0  -
+    lea  active  unlimited  0  0  -
     ");
     let list = ["users", "list", "--limit", "1", "-o", "wide"];
     assert_snapshot!(shell.imctl(&list).await, @"
-    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED
-    ann  active  unlimited  1  0  [ago]  1  -  -  [ago]
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED  NAME
+    ann  active  unlimited  1  0  [ago]  1  -  -  [ago]  -
     there are more than these 1 (--limit)
     ");
     assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @"
     user_id: ann
+    name: ''
     state: active
     tier: unlimited
     limits_overridden: false
@@ -90,6 +98,7 @@ async fn users_are_created_shown_and_changed() {
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
     ann  disabled  unlimited  0  0  [ago]
     ben  active  unlimited  0  0  -
+    lea  active  unlimited  0  0  -
     ");
     assert_snapshot!(shell.imctl(&["users", "enable", "ann"]).await, @"
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY

@@ -7,9 +7,14 @@ use super::{
     id::UserId,
     session::{Session, Terminal},
 };
-use crate::{model, service};
+use crate::{
+    model::{self, Error},
+    service::{self, Credential},
+};
 
 /// A login.
+///
+/// Has either a `password` or, where the deployment trusts issuers of its own, an `assertion`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(examples(json!({
     "user_id": "ann",
@@ -17,13 +22,18 @@ use crate::{model, service};
     "terminal": { "type": "phone", "device_id": "pixel-7f3a", "device_name": "Ann's Pixel" },
 })))]
 pub(crate) struct LoginRequest {
+    /// With an assertion it may be left out, and is otherwise the same as the assertion's `sub`.
     #[serde(default)]
-    #[schema(required = true)]
     user_id: UserId,
     /// At most 1,024 bytes.
-    #[serde(default)]
-    #[schema(required = true, format = Password, min_length = 1, max_length = 1024)]
-    password: String,
+    #[schema(nullable = false, format = Password, min_length = 1, max_length = 1024)]
+    password: Option<String>,
+    /// A JWT signed by an issuer that the deployment trusts. Claims: `iss`; `aud`; `sub`, the user id;
+    /// `iat` and `exp`; `jti`, which no other assertion of the issuer has, 1–256 bytes. Optional:
+    /// `nbf`; `name`, what people call the user, at most 64 characters; `tier`, which the user has from
+    /// then on; `terminal_type`, the only one it is good for. It opens one session.
+    #[schema(nullable = false, min_length = 1, max_length = 8192)]
+    assertion: Option<String>,
     #[serde(default)]
     #[schema(required = true)]
     terminal: Terminal,
@@ -96,11 +106,21 @@ pub(crate) struct RefreshRequest {
     pub(in crate::rest) refresh_token: String,
 }
 
-impl From<LoginRequest> for service::Login {
-    fn from(request: LoginRequest) -> Self {
-        Self {
+impl TryFrom<LoginRequest> for service::Login {
+    type Error = Error;
+
+    fn try_from(request: LoginRequest) -> Result<Self, Error> {
+        let credential = match (request.password, request.assertion) {
+            (Some(password), None) => Some(Credential::Password(password)),
+            (None, Some(assertion)) => Some(Credential::Assertion(assertion)),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("assertion", "there is a password, too"));
+            }
+        };
+        Ok(Self {
             user_id: request.user_id.0,
-            password: request.password,
+            credential,
             terminal_type: request.terminal.r#type,
             device_id: request.terminal.device_id.0,
             device_name: request.terminal.device_name,
@@ -108,7 +128,7 @@ impl From<LoginRequest> for service::Login {
                 IfOccupied::Replace => model::IfOccupied::Replace,
                 IfOccupied::Refuse => model::IfOccupied::Refuse,
             },
-        }
+        })
     }
 }
 

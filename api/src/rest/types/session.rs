@@ -20,9 +20,13 @@ pub(crate) struct Terminal {
     #[serde(default)]
     #[schema(required = true)]
     pub(super) device_id: DeviceId,
-    /// What people call the device: no control characters; may be empty.
+    /// What people call the device: no control characters and no changes of direction; may be empty.
     #[serde(default)]
-    #[schema(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", examples("Ann's Pixel"))]
+    #[schema(
+        max_length = 64,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$",
+        examples("Ann's Pixel")
+    )]
     pub(super) device_name: String,
 }
 

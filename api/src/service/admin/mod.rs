@@ -1,17 +1,19 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod keys;
 mod retention;
 mod sessions;
 mod status;
 mod users;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use secrecy::{ExposeSecret, SecretString};
+use bytes::Bytes;
+use secrecy::ExposeSecret;
 
-use super::Service;
+use super::{Service, tokens::sha256};
 use crate::{
-    model::{Error, Page, PageSize, Result, UserId},
+    model::{ClientAddress, Error, Page, PageSize, Result, Role, UserId, is_line},
     store::{Audit, AuditRecord},
 };
 
@@ -19,30 +21,52 @@ pub use retention::{NewTier, NewUserLimits};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
 
-/// The longest note of an administrator, in characters.
+/// The longest note or reason of an administrator, in characters.
 const MAX_NOTE_LENGTH: usize = 256;
 
-/// The key of the administrator, and the name it has in audit records.
-pub struct AdminKey {
-    /// The name.
-    pub name: String,
-    /// The key.
-    pub secret: SecretString,
+/// What the audit calls the key of the data folder.
+const BOOTSTRAP_KEY: &str = "local";
+
+/// What comes with each call of an administrator.
+#[derive(Debug, Default)]
+pub struct AdminCall<'a> {
+    /// The admin key, if there is one.
+    pub key: Option<&'a str>,
+    /// Why the call is made, for the audit: as a text in UTF-8.
+    pub reason: Bytes,
+    /// From where.
+    pub address: Option<ClientAddress>,
 }
 
 /// An administrator at work.
 pub struct Admin<'a> {
     service: &'a Service,
-    name: &'a str,
+    name: String,
+    role: Role,
+    reason: String,
+    address: Option<ClientAddress>,
 }
 
 impl Service {
-    /// Lets an administrator in. Errors: [`Error::InvalidAdminKey`].
-    pub fn admin(&self, key: Option<&str>) -> Result<Admin<'_>> {
-        let expected = self.admin_key.secret.expose_secret().as_bytes();
-        let given = key.unwrap_or_default().as_bytes();
-        verify_slices_are_equal(given, expected).map_err(|_| Error::InvalidAdminKey)?;
-        Ok(Admin { service: self, name: &self.admin_key.name })
+    /// Lets an administrator in. The key is looked up with every call, so that a revoked one is good
+    /// for nothing at once.
+    ///
+    /// Errors: [`Error::InvalidAdminKey`]; [`Error::InvalidArgument`] for the reason.
+    pub async fn admin(&self, call: AdminCall<'_>) -> Result<Admin<'_>> {
+        let (name, role) = self.known_key(call.key.unwrap_or_default()).await?;
+        let reason =
+            str::from_utf8(&call.reason).map_err(|_| Error::invalid("reason", "must be UTF-8"))?;
+        check_line("reason", reason)?;
+        Ok(Admin { service: self, name, role, reason: reason.to_owned(), address: call.address })
+    }
+
+    async fn known_key(&self, key: &str) -> Result<(String, Role)> {
+        let bootstrap = self.bootstrap_key.expose_secret().as_bytes();
+        if verify_slices_are_equal(key.as_bytes(), bootstrap).is_ok() {
+            return Ok((BOOTSTRAP_KEY.to_owned(), Role::Admin));
+        }
+        let known = self.store.find_admin_key(&sha256(key.as_bytes())).await?;
+        known.map(|known| (known.name, known.role)).ok_or(Error::InvalidAdminKey)
     }
 }
 
@@ -54,6 +78,7 @@ impl Admin<'_> {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<AuditRecord>> {
+        self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
         let user_no = match user_id {
             "" => None,
@@ -68,8 +93,14 @@ impl Admin<'_> {
         Ok(Page { items, next_page_token: next })
     }
 
+    /// Whether the administrator's role allows what needs `role`.
+    pub(super) fn require(&self, role: Role) -> Result<()> {
+        if self.role >= role { Ok(()) } else { Err(Error::PermissionDenied(role)) }
+    }
+
     pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
-        Audit { actor: self.name, action, details }
+        let (actor, reason, address) = (&self.name, &self.reason, self.address);
+        Audit { actor, action, details, reason, address }
     }
 }
 
@@ -79,8 +110,16 @@ fn list_size(page_size: i32) -> Result<PageSize> {
 }
 
 fn check_note(note: &str) -> Result<()> {
-    match note.chars().count() {
-        ..=MAX_NOTE_LENGTH => Ok(()),
-        _ => Err(Error::invalid("note", format!("must be at most {MAX_NOTE_LENGTH} characters"))),
+    check_line("note", note)
+}
+
+/// Checks what an administrator says to people.
+fn check_line(field: &'static str, text: &str) -> Result<()> {
+    if text.chars().count() <= MAX_NOTE_LENGTH && is_line(text) {
+        return Ok(());
     }
+    let wrong = format!(
+        "must be at most {MAX_NOTE_LENGTH} characters, none of them a control character or a change of direction"
+    );
+    Err(Error::invalid(field, wrong))
 }

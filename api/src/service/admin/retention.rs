@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Admin;
 use crate::{
-    model::{Error, Result, RetentionLimits, Tier, UserId},
+    model::{Error, Result, RetentionLimits, Role, Tier, UserId},
     store::{Effect, TierUse, User, UserLimits},
 };
 
@@ -41,16 +41,19 @@ pub enum NewUserLimits {
 impl Admin<'_> {
     /// The tiers, by name.
     pub async fn list_tiers(&self) -> Result<Vec<TierUse>> {
+        self.require(Role::Viewer)?;
         self.service.store.tiers().await
     }
 
     /// What [`Admin::apply_tiers`] would do to the users that have the tiers now, in their order.
     pub async fn preview_tiers(&self, tiers: Vec<NewTier>) -> Result<Vec<(String, Effect)>> {
+        self.require(Role::Viewer)?;
         self.service.store.preview_tiers(&check(tiers)?).await
     }
 
     /// Makes or changes tiers, all or none. Holds from the next read on, on every node (I12).
     pub async fn apply_tiers(&self, tiers: Vec<NewTier>) -> Result<Vec<TierUse>> {
+        self.require(Role::Admin)?;
         let tiers = check(tiers)?;
         let named: Vec<_> = tiers
             .iter()
@@ -75,6 +78,7 @@ impl Admin<'_> {
         user_id: &str,
         limits: Option<NewUserLimits>,
     ) -> Result<User> {
+        self.require(Role::Admin)?;
         let user_id = UserId::parse("user_id", user_id)?;
         let limits = match limits {
             Some(NewUserLimits::Tier(name)) => UserLimits::Tier(name),

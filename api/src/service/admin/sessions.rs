@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Admin, check_note, list_size};
 use crate::{
-    model::{EndReason, Error, Page, Result, Session, SessionId, UserId},
+    model::{EndReason, Error, Page, Result, Role, Session, SessionId, TerminalType, UserId},
     store::{AdminSession, Ending, SessionFilter, SessionState, Which},
 };
 
@@ -39,7 +39,11 @@ impl Admin<'_> {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<AdminSession>> {
+        self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
+        if !query.terminal_type.is_empty() && !TerminalType::is_name(&query.terminal_type) {
+            return Err(Error::invalid("terminal_type", "is not the name of a terminal type"));
+        }
         let user_no = match query.user_id.as_str() {
             "" => None,
             id => Some(self.service.store.user_no(&UserId::parse("user_id", id)?).await?),
@@ -71,6 +75,7 @@ impl Admin<'_> {
         which: Option<Kick>,
         note: String,
     ) -> Result<Vec<Session>> {
+        self.require(Role::Support)?;
         check_note(&note)?;
         let (which, named) = match which {
             Some(Kick::Session(id)) => {

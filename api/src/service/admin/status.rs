@@ -2,7 +2,7 @@
 
 use super::Admin;
 use crate::{
-    model::Result,
+    model::{Result, Role},
     store::{Node, Status},
 };
 
@@ -22,6 +22,7 @@ pub struct ClusterStatus {
 impl Admin<'_> {
     /// The nodes, what they hold, and how large the database is.
     pub async fn status(&self) -> Result<ClusterStatus> {
+        self.require(Role::Viewer)?;
         Ok(ClusterStatus {
             version: env!("CARGO_PKG_VERSION"),
             node_id: self.service.node_id.clone(),

@@ -4,34 +4,44 @@ use serde_json::json;
 
 use super::{Admin, check_note, list_size};
 use crate::{
-    model::{Page, Result, Session, UserId, UserState},
+    model::{Page, Result, Role, Session, UserId, UserState},
     store::User,
 };
 
 const LIST_SCOPE: &str = "users";
 
 impl Admin<'_> {
-    /// Creates a user, of the default tier when `tier` is empty.
+    /// Creates a user, of the default tier when `tier` is empty; one without a password logs in by
+    /// assertions alone.
     ///
     /// Errors: [`Error::UserExists`], [`Error::TierNotFound`].
-    pub async fn create_user(&self, user_id: &str, password: String, tier: &str) -> Result<User> {
+    pub async fn create_user(
+        &self,
+        user_id: &str,
+        password: Option<String>,
+        tier: &str,
+    ) -> Result<User> {
+        self.require(Role::Admin)?;
         let user_id = UserId::parse("user_id", user_id)?;
         let tier = if tier.is_empty() { &self.service.limits.default_tier } else { tier };
-        let hash = self.service.passwords.hash("password", password).await?;
-        self.service
-            .store
-            .create_user(&user_id, &hash, tier, self.audit("create_user", json!({ "tier": tier })))
-            .await?;
+        let hash = match password {
+            Some(password) => Some(self.hash(password).await?),
+            None => None,
+        };
+        let audit = self.audit("create_user", json!({ "tier": tier }));
+        self.service.store.create_user(&user_id, hash.as_deref(), tier, audit).await?;
         self.service.store.get_user(&user_id).await
     }
 
     /// One user. Errors: [`Error::UserNotFound`].
     pub async fn get_user(&self, user_id: &str) -> Result<User> {
+        self.require(Role::Viewer)?;
         self.service.store.get_user(&UserId::parse("user_id", user_id)?).await
     }
 
     /// The users, by id.
     pub async fn list_users(&self, page_size: i32, page_token: &str) -> Result<Page<User>> {
+        self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
         let user_id = |payload| String::from_utf8(payload).ok();
         let after = self.service.read_page_token(LIST_SCOPE, page_token, user_id)?;
@@ -46,15 +56,22 @@ impl Admin<'_> {
 
     /// Sets a password; the sessions that this ended.
     pub async fn set_password(&self, user_id: &str, password: String) -> Result<Vec<Session>> {
+        self.require(Role::Admin)?;
         let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
-        let hash = self.service.passwords.hash("password", password).await?;
+        let hash = self.hash(password).await?;
         let audit = self.audit("set_password", json!({}));
         let ended = self.service.store.set_password(user_no, &hash, audit).await?;
         Ok(self.service.announce_end(user_no, ended))
     }
 
+    async fn hash(&self, password: String) -> Result<String> {
+        self.service.check_passwords_taken()?;
+        self.service.passwords.hash("password", password).await
+    }
+
     /// Lets a user log in no more; the sessions that this ended.
     pub async fn disable_user(&self, user_id: &str, note: &str) -> Result<Vec<Session>> {
+        self.require(Role::Support)?;
         check_note(note)?;
         let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
         let audit = self.audit("disable_user", json!({ "note": note }));
@@ -65,6 +82,7 @@ impl Admin<'_> {
 
     /// Lets a user log in again.
     pub async fn enable_user(&self, user_id: &str) -> Result<User> {
+        self.require(Role::Support)?;
         let user_id = UserId::parse("user_id", user_id)?;
         let user_no = self.service.store.user_no(&user_id).await?;
         let audit = self.audit("enable_user", json!({}));

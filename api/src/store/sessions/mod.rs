@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(super) use end::end_named;
 pub use end::{Ending, SessionsEnded, Which};
 pub use list::{AdminSession, SessionFilter, SessionState};
-pub use open::{NewSession, Opened};
+pub use open::{NewSession, Opened, Proof, UNKNOWN_TIER};
 pub use refresh::Rotation;
 
 use super::nodes::ALIVE;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio_postgres::Transaction;
 
 use super::{live, write_ends};
 use crate::{
@@ -10,18 +11,21 @@ use crate::{
         Entry, EntryKind, Error, IfOccupied, Result, Session, SessionChanged, SessionEnd,
         SessionId, Terminal, UserId, UserNo, UserState, make_room,
     },
-    store::{Store, timelines::Place, users::read_state},
+    store::{Store, tiers::check_tier, timelines::Place, users::read_state},
 };
 
-/// A login whose password has been checked.
+/// Why an assertion is refused whose tier does not exist.
+pub const UNKNOWN_TIER: &str = "the assertion's tier is not known";
+
+/// A login whose credential has been checked.
 #[derive(Debug)]
 pub struct NewSession {
     /// Who.
     pub user_no: UserNo,
     /// Who, by the id that the refusal of an occupied place names.
     pub user_id: UserId,
-    /// The password hash that was checked: it must still be the user's.
-    pub password_hash: String,
+    /// What it was checked against.
+    pub proof: Proof,
     /// The id to give it.
     pub session_id: SessionId,
     /// On what.
@@ -32,6 +36,27 @@ pub struct NewSession {
     pub refresh_hash: [u8; 32],
     /// How long that token lasts.
     pub refresh_ttl: Duration,
+}
+
+/// What shows who is logging in, and must still hold behind the locks.
+#[derive(Debug)]
+pub enum Proof {
+    /// A password.
+    Password {
+        /// Its hash, which must still be the user's.
+        password_hash: String,
+    },
+    /// An assertion, which must not have opened a session before.
+    Assertion {
+        /// Names it among all assertions about the user.
+        digest: [u8; 32],
+        /// Until when it would be taken.
+        expires_at: OffsetDateTime,
+        /// What people call the user, if it says so.
+        name: Option<String>,
+        /// The user's tier from now on, if it says so.
+        tier: Option<String>,
+    },
 }
 
 /// What a login did.
@@ -48,23 +73,14 @@ pub struct Opened {
 impl Store {
     /// Opens a session; ends those that [`make_room`] names (I1).
     ///
-    /// Errors: [`Error::InvalidCredentials`] when the password has changed or the user is disabled
-    /// since the check; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`] for an unknown
-    /// terminal type.
+    /// Errors: [`Error::InvalidCredentials`] or [`Error::InvalidAssertion`] when the proof does not
+    /// hold any more or the user is disabled; [`Error::TerminalOccupied`];
+    /// [`Error::InvalidArgument`] for an unknown terminal type.
     pub async fn open_session(&self, new: NewSession) -> Result<Opened> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         let place = Place::take(&tx, new.user_no).await?;
-        let user = tx
-            .query_one(
-                "SELECT state, password_hash FROM users WHERE user_no = $1",
-                &[&new.user_no.0],
-            )
-            .await?;
-        let unchanged = user.get::<_, Option<&str>>("password_hash") == Some(&new.password_hash);
-        if !unchanged || read_state(&user) != UserState::Active {
-            return Err(Error::InvalidCredentials);
-        }
+        new.proof.check(&tx, new.user_no).await?;
         let limit = tx
             .query_opt(
                 "SELECT session_limit FROM terminal_types WHERE name = $1",
@@ -115,11 +131,71 @@ impl Store {
     }
 }
 
-async fn insert(
-    tx: &tokio_postgres::Transaction<'_>,
-    new: &NewSession,
-    at: OffsetDateTime,
+impl Proof {
+    /// Checks it, and uses up an assertion.
+    async fn check(&self, tx: &Transaction<'_>, user_no: UserNo) -> Result<()> {
+        let user = tx
+            .query_one("SELECT state, password_hash FROM users WHERE user_no = $1", &[&user_no.0])
+            .await?;
+        let active = read_state(&user) == UserState::Active;
+        match self {
+            Self::Password { password_hash } => {
+                let current: Option<&str> = user.get("password_hash");
+                let holds = active && current == Some(password_hash);
+                holds.then_some(()).ok_or(Error::InvalidCredentials)
+            }
+            Self::Assertion { .. } if !active => {
+                Err(Error::InvalidAssertion("the user may not log in"))
+            }
+            Self::Assertion { digest, expires_at, name, tier } => {
+                use_up(tx, user_no, digest, *expires_at).await?;
+                if let Some(name) = name {
+                    let rename = "UPDATE users SET name = $2 WHERE user_no = $1";
+                    tx.execute(rename, &[&user_no.0, name]).await?;
+                }
+                match tier {
+                    Some(tier) => take_tier(tx, user_no, tier).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Gives the user the tier that an assertion names; limits of the user's own stay.
+async fn take_tier(tx: &Transaction<'_>, user_no: UserNo, tier: &str) -> Result<()> {
+    check_tier(tx, tier).await.map_err(|error| match error {
+        Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),
+        error => error,
+    })?;
+    tx.execute(
+        "UPDATE users SET tier = $2, limits_changed_at = now() WHERE user_no = $1 AND tier <> $2",
+        &[&user_no.0, &tier],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn use_up(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    digest: &[u8; 32],
+    expires_at: OffsetDateTime,
 ) -> Result<()> {
+    let used = tx
+        .execute(
+            "INSERT INTO used_assertions (user_no, digest, expires_at) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+            &[&user_no.0, &digest.as_slice(), &expires_at],
+        )
+        .await?;
+    match used {
+        0 => Err(Error::InvalidAssertion("the assertion was used before")),
+        _ => Ok(()),
+    }
+}
+
+async fn insert(tx: &Transaction<'_>, new: &NewSession, at: OffsetDateTime) -> Result<()> {
     tx.execute(
         "INSERT INTO sessions (user_no, session_id, terminal_type, device_id, device_name,
              created_at, last_used_at, refresh_hash, refresh_expires_at)

@@ -8,13 +8,14 @@ use imd_proto::v1::{
 };
 use tonic::{
     Request, Streaming,
-    transport::{Channel, ClientTlsConfig, Endpoint, Uri},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri},
 };
 
 use super::{KEEP_ALIVE, PATIENCE};
 use crate::{error::Error, session::AccessToken};
 
-pub(super) fn endpoint(server: &Uri) -> Result<Endpoint, Error> {
+/// Trusts the authorities in `ca`, PEM, or else those of the system.
+pub(super) fn endpoint(server: &Uri, ca: Option<&[u8]>) -> Result<Endpoint, Error> {
     let endpoint = Endpoint::from(server.clone())
         .connect_timeout(PATIENCE)
         .tcp_nodelay(true)
@@ -24,7 +25,11 @@ pub(super) fn endpoint(server: &Uri) -> Result<Endpoint, Error> {
     if server.scheme_str() != Some("https") {
         return Ok(endpoint);
     }
-    let secured = endpoint.tls_config(ClientTlsConfig::new().with_native_roots());
+    let tls = match ca {
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    let secured = endpoint.tls_config(tls);
     secured.map_err(|wrong| Error::Servers(format!("{server}: {wrong}")))
 }
 

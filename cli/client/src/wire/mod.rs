@@ -50,8 +50,8 @@ pub(crate) enum Events {
 }
 
 impl Server {
-    pub(crate) fn grpc(server: &Uri) -> Result<Self, Error> {
-        grpc::endpoint(server).map(|endpoint| Self::Grpc(Box::new(endpoint)))
+    pub(crate) fn grpc(server: &Uri, ca: Option<&[u8]>) -> Result<Self, Error> {
+        grpc::endpoint(server, ca).map(|endpoint| Self::Grpc(Box::new(endpoint)))
     }
 
     #[cfg(feature = "rest")]

@@ -7,6 +7,7 @@ use std::{io, pin::Pin};
 use futures::{StreamExt as _, TryStreamExt as _};
 use imd_proto::v1::{
     IfOccupied, LoginRequest, LoginResponse, SendRequest, SendResponse, Tokens,
+    login_request::Credential,
     send_request::{Content, To},
     subscribe_response::Event,
 };
@@ -49,9 +50,8 @@ impl Client {
             IfOccupied::Replace | IfOccupied::Unspecified => "REPLACE",
         };
         let terminal = login.terminal.unwrap_or_default();
-        let body = json!({
+        let mut body = json!({
             "user_id": login.user_id,
-            "password": login.password,
             "terminal": {
                 "type": terminal.r#type,
                 "device_id": terminal.device_id,
@@ -59,6 +59,11 @@ impl Client {
             },
             "if_occupied": if_occupied,
         });
+        match login.credential {
+            Some(Credential::Password(password)) => body["password"] = Value::String(password),
+            Some(Credential::Assertion(token)) => body["assertion"] = Value::String(token),
+            None => {}
+        }
         let (login, info) = tokio::try_join!(
             call::<json::LoginResponse>(self.post("/v1/login").json(&body)),
             call::<json::Info>(self.request(Method::GET, "/v1/info")),

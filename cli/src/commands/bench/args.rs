@@ -13,6 +13,7 @@ use crate::{
     client::{display, profile_url, server_url},
     error::Error,
     profile::Profile,
+    trust::Trust,
 };
 
 /// Where imd serves its users when it is told nothing.
@@ -151,12 +152,17 @@ impl Target {
     }
 
     /// `count` connections that begin with another server each.
-    pub(super) fn connections(&self, count: usize) -> Result<Vec<Connection>, Error> {
+    pub(super) fn connections(
+        &self,
+        count: usize,
+        trust: &Trust,
+    ) -> Result<Vec<Connection>, Error> {
         let mut servers = self.servers.clone();
         let connect = |_| {
-            let connection = match self.transport {
-                Transport::Grpc => Connection::new(&servers),
-                Transport::Rest => Connection::rest(&servers),
+            let connection = match (self.transport, trust.ca.as_deref()) {
+                (Transport::Grpc, None) => Connection::new(&servers),
+                (Transport::Grpc, Some(ca)) => Connection::with_ca(&servers, ca),
+                (Transport::Rest, _) => Connection::rest(&servers),
             };
             servers.rotate_left(1);
             connection.map_err(|error| Error::Usage(error.to_string()))

@@ -6,6 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imd_client::{Connection, Event, NOW, Terminal, Timeline};
 use imd_proto::v1::{
     CreateUserRequest, IfOccupied, LoginRequest, SetPasswordRequest, Terminal as Device,
+    login_request::Credential,
 };
 use tokio::time::timeout;
 use tonic::Code;
@@ -149,7 +150,7 @@ async fn prepare(user_id: &str, password: &str, admin: &Admin) -> Result<(), Err
     let (user_id, password) = (user_id.to_owned(), password.to_owned());
     let request = CreateUserRequest {
         user_id: user_id.clone(),
-        password: password.clone(),
+        password: Some(password.clone()),
         tier: String::new(),
     };
     match calls.create_user(request).await {
@@ -170,7 +171,7 @@ async fn log_in(
 ) -> Result<Terminal, Error> {
     let request = LoginRequest {
         user_id: user_id.to_owned(),
-        password: password.to_owned(),
+        credential: Some(Credential::Password(password.to_owned())),
         terminal: Some(Device {
             r#type: terminal_type.to_owned(),
             device_id: format!("bench-{terminal_type}"),

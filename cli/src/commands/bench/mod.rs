@@ -87,7 +87,7 @@ async fn measure(
     patience: Duration,
     floor: Option<&Floor>,
 ) -> Result<(Results, Report), Error> {
-    let connections = args.target.connections(usize::from(args.connections))?;
+    let connections = args.target.connections(usize::from(args.connections), &admin.trust)?;
     let fleet = Fleet::muster(args.cast(), &connections, admin).await?;
     let load = async || Load::start(args, &fleet, patience).await?.run().await;
     let (outcome, figures) = match floor {

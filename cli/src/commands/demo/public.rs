@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use imd_proto::v1::{GetInfoRequest, info_service_client::InfoServiceClient};
-use tonic::{Status, transport::Uri};
+use tonic::{
+    Status,
+    transport::{Channel, Uri},
+};
 
 use crate::{
     client::{connect, failure, profile_url},
     error::Error,
     profile::Profile,
+    trust::Trust,
 };
 
 /// Where imd serves its users when it is told nothing.
@@ -19,6 +23,7 @@ pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 pub(crate) struct PublicServer {
     pub(crate) url: Uri,
     pub(super) patience: Duration,
+    pub(super) trust: Trust,
 }
 
 impl PublicServer {
@@ -27,18 +32,19 @@ impl PublicServer {
         argument: Option<Uri>,
         profile: &Profile,
         patience: Duration,
+        trust: Trust,
     ) -> Result<Self, Error> {
         let url = match (argument, &profile.public_server) {
             (Some(url), _) => url,
             (None, Some(url)) => profile_url(url)?,
             (None, None) => Uri::from_static(DEFAULT_SERVER),
         };
-        Ok(Self { url, patience })
+        Ok(Self { url, patience, trust })
     }
 
     /// Reaches the server and gives its version. The story needs one session for each phone.
     pub(super) async fn check(&self) -> Result<String, Error> {
-        let mut calls = InfoServiceClient::new(connect(&self.url, self.patience).await?);
+        let mut calls = InfoServiceClient::new(self.connect().await?);
         let info = calls.get_info(GetInfoRequest {}).await;
         let info = info.map_err(|status| self.failure(status))?.into_inner();
         for wanted in ["phone", "pc", "pad"] {
@@ -58,6 +64,11 @@ impl PublicServer {
             }
         }
         Ok(info.version)
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(&self) -> Result<Channel, Error> {
+        connect(&self.url, self.trust.of_user(), self.patience).await
     }
 
     /// What the failure of a call means.

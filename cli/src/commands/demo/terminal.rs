@@ -5,7 +5,7 @@ use std::time::Duration;
 use imd_proto::v1::{
     Entry, IfOccupied, LoginRequest, PullTimelineRequest, RefreshRequest, Session, SessionChanged,
     SessionEnd, SubscribeRequest, SubscribeResponse, Terminal as TerminalOfUser, TimelineState,
-    Tokens, auth_service_client::AuthServiceClient, entry::Kind,
+    Tokens, auth_service_client::AuthServiceClient, entry::Kind, login_request::Credential,
     message_service_client::MessageServiceClient, subscribe_response::Event,
 };
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{public::PublicServer, story::Person};
 use crate::{
-    client::{AuthorizedChannel, Bearer, bearer, connect},
+    client::{AuthorizedChannel, Bearer, bearer},
     error::{Error, describe},
 };
 
@@ -58,11 +58,11 @@ impl Terminal {
         name: &str,
         after: &str,
     ) -> Result<(Self, Vec<Session>), Error> {
-        let channel = connect(&server.url, server.patience).await?;
+        let channel = server.connect().await?;
         let mut auth = AuthServiceClient::new(channel.clone());
         let request = LoginRequest {
             user_id: person.user_id.clone(),
-            password: person.password.clone(),
+            credential: Some(Credential::Password(person.password.clone())),
             terminal: Some(TerminalOfUser {
                 r#type: terminal_type.to_owned(),
                 device_id: Uuid::new_v4().to_string(),

@@ -36,7 +36,7 @@ pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
         None => None,
     };
     let before = Metrics::read(admin).await?.resident_memory()?;
-    let connections = args.target.connections(args.all_terminals() as usize)?;
+    let connections = args.target.connections(args.all_terminals() as usize, &admin.trust)?;
     let fleet = Fleet::muster(args.cast(), &connections, admin).await?;
     let begun = Instant::now();
     let following = fleet.follow().await?;

@@ -42,7 +42,7 @@ struct Reading {
 pub(super) async fn run(args: &RoamingArgs, admin: &Admin) -> Result<(), Error> {
     let database = Database::connect(args.database.expose_secret()).await?;
     let readings = readings(i64::from(args.entries));
-    let connections = args.target.connections(1)?;
+    let connections = args.target.connections(1, &admin.trust)?;
     let users = readings.each_ref().map(|reading| reading.user_id);
     let terminals = fleet::log_in_each(&users, &connections[0], admin).await?;
     fill(&database, &readings).await?;

@@ -1,0 +1,56 @@
+//! The administrators' keys.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{Admin, BOOTSTRAP_KEY};
+use crate::{
+    model::{Error, Result, Role, check_id},
+    service::tokens::{random, sha256},
+    store::AdminKey,
+};
+
+/// Begins every key, so that those who look for leaked secrets find it.
+const PREFIX: &str = "imd_admin_";
+
+impl Admin<'_> {
+    /// Makes a key; it is shown this once, and only its hash is stored.
+    ///
+    /// Errors: [`Error::AdminKeyExists`], also for the name of a revoked one.
+    pub async fn create_admin_key(
+        &self,
+        name: &str,
+        role: Option<Role>,
+    ) -> Result<(AdminKey, SecretString)> {
+        self.require(Role::Admin)?;
+        check_id("name", name)?;
+        let role = role.ok_or_else(|| Error::invalid("role", "viewer, support or admin"))?;
+        if name == BOOTSTRAP_KEY {
+            return Err(Error::AdminKeyExists);
+        }
+        let secret = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?));
+        let details = json!({ "name": name, "role": role.to_string() });
+        let audit = self.audit("create_admin_key", details);
+        let digest = sha256(secret.as_bytes());
+        let key = self.service.store.create_admin_key(name, role, &digest, audit).await?;
+        Ok((key, secret.into()))
+    }
+
+    /// All keys there ever were but that of the data folder, by name.
+    pub async fn list_admin_keys(&self) -> Result<Vec<AdminKey>> {
+        self.require(Role::Admin)?;
+        self.service.store.admin_keys().await
+    }
+
+    /// Makes a key good for nothing: no call that starts after this has returned succeeds with it, on
+    /// any node.
+    ///
+    /// Errors: [`Error::AdminKeyNotFound`], also when it is revoked already.
+    pub async fn revoke_admin_key(&self, name: &str) -> Result<AdminKey> {
+        self.require(Role::Admin)?;
+        check_id("name", name)?;
+        let audit = self.audit("revoke_admin_key", json!({ "name": name }));
+        self.service.store.revoke_admin_key(name, audit).await
+    }
+}

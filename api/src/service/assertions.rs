@@ -1,0 +1,199 @@
+//! Assertions: JWTs by which a product's own backend vouches for its users.
+//!
+//! An issuer is known by `iss`, and only its own keys can have signed what carries that name. Which
+//! algorithm a key is for depends on the key alone, so that a token cannot choose: a public key never
+//! serves as the secret of HS256.
+
+mod keys;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jsonwebtoken::{
+    Algorithm, Header, Validation, dangerous::insecure_decode_claims, decode, decode_header,
+    errors::ErrorKind,
+};
+use parking_lot::RwLock;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use super::tokens::{LEEWAY, sha256, unix_now};
+use crate::{
+    model::{Error, Result, Tier, UserId, is_display_name},
+    store::UNKNOWN_TIER,
+};
+
+pub use keys::KeyError;
+
+/// The longest assertion, in bytes.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// The longest `jti`, in bytes.
+const MAX_JTI_LENGTH: usize = 256;
+
+/// A backend that may vouch for users.
+#[derive(Debug, Clone)]
+pub struct TrustedIssuer {
+    name: String,
+    keys: Vec<keys::TrustedKey>,
+    validation: Validation,
+    max_age: Duration,
+    provision: bool,
+}
+
+impl TrustedIssuer {
+    /// An issuer without keys: `name` is its `iss`, `audience` what it calls this deployment. It may
+    /// vouch for users who do not exist yet when `provision` is set.
+    #[must_use]
+    pub fn new(name: String, audience: String, max_age: Duration, provision: bool) -> Self {
+        let mut validation = Validation::default();
+        validation.set_issuer(&[&name]);
+        validation.set_audience(&[audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.validate_nbf = true;
+        validation.leeway = LEEWAY;
+        Self { name, keys: Vec::new(), validation, max_age, provision }
+    }
+
+    /// Adds the keys of a PEM file or a JWKS, each for the one of `algorithms` that it is made for.
+    ///
+    /// # Errors
+    /// When there is no key in it, or one that cannot be used.
+    pub fn add_keys(&mut self, text: &str, algorithms: &[Algorithm]) -> Result<(), KeyError> {
+        self.keys.extend(keys::read(text, algorithms)?);
+        Ok(())
+    }
+
+    /// What the assertion says, if one of the issuer's keys has signed it.
+    fn read(&self, assertion: &str, header: &Header) -> Result<Claims> {
+        let mut refusal = "no key of the issuer fits";
+        for key in self.keys.iter().filter(|key| key.fits(header)) {
+            let validation =
+                Validation { algorithms: vec![key.algorithm], ..self.validation.clone() };
+            match decode::<Claims>(assertion, &key.key, &validation) {
+                Ok(token) => return Ok(token.claims),
+                Err(error) => refusal = what_is_wrong(error.kind()),
+            }
+        }
+        Err(Error::InvalidAssertion(refusal))
+    }
+}
+
+/// Enough of an assertion to know whose keys to try.
+#[derive(Deserialize)]
+struct Sender {
+    iss: String,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    iat: u64,
+    exp: u64,
+    jti: String,
+    name: Option<String>,
+    tier: Option<String>,
+    terminal_type: Option<String>,
+}
+
+/// What a valid assertion says.
+#[derive(Debug)]
+pub(super) struct Assertion {
+    pub(super) user_id: UserId,
+    pub(super) issuer: String,
+    /// Whether the user may be made.
+    pub(super) provision: bool,
+    /// What people call the user.
+    pub(super) name: Option<String>,
+    /// The tier the user is to have from now on.
+    pub(super) tier: Option<String>,
+    /// The only terminal type it is good for.
+    pub(super) terminal_type: Option<String>,
+    /// Names it among all assertions.
+    pub(super) digest: [u8; 32],
+    /// From when on it is too old.
+    pub(super) expires_at: OffsetDateTime,
+}
+
+/// The issuers there are. They can be exchanged while the node runs.
+#[derive(Default)]
+pub(super) struct Assertions(RwLock<Arc<HashMap<String, TrustedIssuer>>>);
+
+impl Assertions {
+    pub(super) fn exchange(&self, issuers: Vec<TrustedIssuer>) {
+        let by_name = issuers.into_iter().map(|issuer| (issuer.name.clone(), issuer));
+        *self.0.write() = Arc::new(by_name.collect());
+    }
+
+    /// Reads an assertion. Whether it was used before the store alone knows.
+    pub(super) fn read(&self, assertion: &str) -> Result<Assertion> {
+        if assertion.len() > MAX_LENGTH {
+            return Err(Error::InvalidAssertion("the assertion is too long"));
+        }
+        let malformed = |_| Error::InvalidAssertion("the assertion is not a JWT");
+        let header = decode_header(assertion).map_err(malformed)?;
+        if header.crit.is_some() {
+            return Err(Error::InvalidAssertion("the assertion asks for extensions"));
+        }
+        let sender: Sender = insecure_decode_claims(assertion).map_err(malformed)?;
+        let issuers = self.0.read().clone();
+        let issuer = issuers
+            .get(&sender.iss)
+            .ok_or(Error::InvalidAssertion("the assertion's issuer is not known"))?;
+        let claims = issuer.read(assertion, &header)?;
+        claims.accept(issuer)
+    }
+}
+
+impl Claims {
+    fn accept(self, issuer: &TrustedIssuer) -> Result<Assertion> {
+        let now = unix_now();
+        if self.iat > now + LEEWAY {
+            return Err(Error::InvalidAssertion("the assertion is of the future"));
+        }
+        let too_old = self.iat.saturating_add(issuer.max_age.as_secs() + LEEWAY);
+        if too_old <= now {
+            return Err(Error::InvalidAssertion("the assertion is too old"));
+        }
+        if self.jti.is_empty() || self.jti.len() > MAX_JTI_LENGTH {
+            return Err(Error::InvalidAssertion("the assertion's jti has no usable length"));
+        }
+        let unusable = |_| Error::InvalidAssertion("the assertion's sub is not a user id");
+        let user_id = UserId::parse("sub", &self.sub).map_err(unusable)?;
+        if self.name.as_deref().is_some_and(|name| !is_display_name(name)) {
+            return Err(Error::InvalidAssertion("the assertion's name cannot be used"));
+        }
+        if let Some(tier) = &self.tier {
+            let unknown = |_| Error::InvalidAssertion(UNKNOWN_TIER);
+            Tier::check_name("tier", tier).map_err(unknown)?;
+        }
+        let expires_at = too_old.min(self.exp.saturating_add(LEEWAY));
+        // The length keeps the name from running over into the jti.
+        let named = [issuer.name.len().to_string(), issuer.name.clone(), self.jti].join("/");
+        Ok(Assertion {
+            user_id,
+            issuer: issuer.name.clone(),
+            provision: issuer.provision,
+            name: self.name,
+            tier: self.tier,
+            terminal_type: self.terminal_type,
+            digest: sha256(named.as_bytes()),
+            expires_at: OffsetDateTime::from_unix_timestamp(
+                i64::try_from(expires_at).unwrap_or(i64::MAX),
+            )
+            .map_err(|_| Error::InvalidAssertion("the assertion's end is out of reach"))?,
+        })
+    }
+}
+
+fn what_is_wrong(error: &ErrorKind) -> &'static str {
+    match error {
+        ErrorKind::ExpiredSignature => "the assertion has expired",
+        ErrorKind::ImmatureSignature => "the assertion is not good yet",
+        ErrorKind::InvalidAudience => "the assertion is for another audience",
+        ErrorKind::InvalidSignature => "the assertion's signature is wrong",
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => {
+            "the assertion lacks a claim, or has one of the wrong type"
+        }
+        _ => "the assertion is not valid",
+    }
+}

@@ -1,0 +1,15 @@
+//! What an attacker may try, one test each, over both transports where both can be attacked.
+//!
+//! | attack | tests |
+//! |---|---|
+//! | tokens that are not what they seem | `access_tokens`, `assertions`; each call in `authorization` |
+//! | tokens of the past: ended sessions, old refresh tokens | `authorization`, `login::told`, `login::refresh`, `nodes::no_grace` |
+//! | what is another's: conversations, page tokens, ids | `others`, `authorization::strangers` |
+//! | the wrong listener | `authorization::grpc` |
+//! | requests that are not what they should be | `requests`, `strings` |
+
+mod access_tokens;
+mod assertions;
+mod others;
+mod requests;
+mod strings;
