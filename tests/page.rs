@@ -5,7 +5,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    api::{Login, Transport},
+    api::Transport,
     cluster::{Cluster, login},
     node::Node,
 };
@@ -99,7 +99,7 @@ async fn who_tries_imd_gets_users_to_try_it_with() {
     assert_eq!(first, again, "the same however often they are asked for");
     for user in first["users"].as_array().expect("users") {
         let text = |name: &str| user[name].as_str().expect("a text").to_owned();
-        let asked = Login { password: text("password"), ..login(&text("user_id"), "web", "w") };
+        let asked = login(&text("user_id"), "web", "w").password(&text("password"));
         imd.api.login(&asked).await.expect("a session");
     }
     let audited = imd.admin().audit("demo-ann", 10, "").await.expect("records").records;

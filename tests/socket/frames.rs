@@ -156,3 +156,28 @@ async fn a_request_that_opens_no_websocket_is_told_so() {
     let problem: Value = answer.json().await.expect("a problem");
     assert_eq!(problem["code"], "upgrade_required");
 }
+
+#[tokio::test]
+async fn what_is_read_can_be_marked_over_the_same_connection() {
+    let imd = cluster().await;
+    let ann = imd.user_with_phone("ann").await;
+    let bob = imd.user_with_phone("bob").await;
+    bob.say("ann", "hello").await;
+    let (mut socket, opened) = following(&imd, &ann, "now").await;
+    let seq = opened["last_seq"].clone();
+    socket.say(&json!({ "mark_read": { "conversation_id": "user:bob", "seq": seq } })).await;
+    let (mut entry, mut answer) = (Value::Null, Value::Null);
+    while entry.is_null() || answer.is_null() {
+        match super::next(&mut socket).await {
+            (name, data) if name == "entry" => entry = data,
+            (name, data) => (answer, _) = (data, assert_eq!(name, "marked_read")),
+        }
+    }
+    assert_eq!(answer, json!({ "conversation_id": "user:bob", "read_seq": seq }));
+    assert_eq!(entry["read_mark"], json!({ "conversation_id": "user:bob", "seq": seq }));
+
+    socket.say(&json!({ "mark_read": { "conversation_id": "user:nobody", "seq": 1 } })).await;
+    let problem = expect(&mut socket, "error").await;
+    assert_eq!(problem["conversation_id"], "user:nobody");
+    assert_eq!(problem["code"], "user_not_found");
+}

@@ -110,6 +110,7 @@ pub(crate) fn failure(problem: Value) -> Failure {
     let members: BTreeMap<String, Value> = serde_json::from_value(problem).expect("an object");
     let mut failure = Failure::from_problem(status.expect("a status"), members);
     failure.details.remove("client_message_id");
+    failure.details.remove("conversation_id");
     failure
 }
 
@@ -287,6 +288,30 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<ConversationPage> {
         self.rest.conversations(token, page_size, page_token).await
+    }
+
+    async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        let mark = json!({ "conversation_id": conversation_id, "seq": seq });
+        socket.say(&json!({ "mark_read": mark })).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, marked)) if name == "marked_read" => {
+                    return Ok(marked["read_seq"].as_i64().expect("a place"));
+                }
+                Some((_, problem)) => return Err(failure(problem)),
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
+    }
+
+    async fn recall(&self, token: &str, message_id: &str) -> Result<()> {
+        self.rest.recall(token, message_id).await
+    }
+
+    async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {
+        self.rest.delete_message(token, conversation_id, seq).await
     }
 
     async fn history(

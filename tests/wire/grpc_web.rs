@@ -1,12 +1,12 @@
 //! gRPC-web, which browsers speak.
 
-use imd_proto::v1;
+use imd_proto::v1::{self, login_request::Credential};
 use prost::Message;
 
 use super::raw::{TRAILERS, answer, call, take_frame, trailers};
 use crate::support::{
     api::{Outgoing, Transport},
-    cluster::{Cluster, login},
+    cluster::{Cluster, PASSWORD, login},
     terminal::Terminal,
     within_deadline,
 };
@@ -24,7 +24,7 @@ async fn a_call_is_answered_in_binary_and_in_text() {
         let login = login("ann", "web", form);
         let request = v1::LoginRequest {
             user_id: login.user_id,
-            password: login.password,
+            credential: Some(Credential::Password(PASSWORD.to_owned())),
             terminal: Some(v1::Terminal {
                 r#type: login.terminal_type,
                 device_id: login.device_id,

@@ -115,10 +115,9 @@ impl Problem {
         self.code == "session_ended"
     }
 
-    /// The same problem of the message with this id, where there is one.
-    pub(super) fn about(mut self, client_message_id: Option<&str>) -> Self {
-        let id = client_message_id.map(|id| ("client_message_id", id.to_owned()));
-        self.details.extend(id);
+    /// The same problem with what it is about: `client_message_id` or another member of the request.
+    pub(super) fn about(mut self, member: &'static str, value: &str) -> Self {
+        self.details.insert(member, value.to_owned());
         self
     }
 

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal as _};
 
 use clap::Args;
 use imd_client::{Connection as Servers, Error as ClientError, Terminal, proto};
-use imd_proto::v1::SessionEnd;
+use imd_proto::v1::{SessionEnd, login_request::Credential};
 use secrecy::ExposeSecret as _;
 use tonic::transport::Uri;
 
@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     password::PasswordArgs,
     profile::Profile,
+    trust::Trust,
 };
 
 /// Arguments of `imctl chat`.
@@ -72,8 +73,11 @@ pub(crate) struct ChatArgs {
 /// Chats until the user leaves or the session ends.
 pub(crate) async fn run(args: ChatArgs, connection: &Connection) -> Result<(), Error> {
     let profile = Profile::load(connection)?;
-    let public = PublicServer::find(args.public_server.clone(), &profile, connection.timeout)?;
-    let terminal = log_in(&args, &public.url).await?;
+    let trust = Trust::read(connection, &profile)?;
+    let ca = trust.ca.clone();
+    let server = args.public_server.clone();
+    let public = PublicServer::find(server, &profile, connection.timeout, trust)?;
+    let terminal = log_in(&args, &public.url, ca.as_deref()).await?;
     let line = Line::open(terminal.clone(), &args.peer);
     let conversation = Conversation::new(&args.user, &args.peer);
     let chatted = if io::stdout().is_terminal() {
@@ -89,13 +93,17 @@ pub(crate) async fn run(args: ChatArgs, connection: &Connection) -> Result<(), E
     Ok(())
 }
 
-async fn log_in(args: &ChatArgs, server: &Uri) -> Result<Terminal, Error> {
+async fn log_in(args: &ChatArgs, server: &Uri, ca: Option<&[u8]>) -> Result<Terminal, Error> {
     let password = args.password.read_known()?;
-    let servers = Servers::new(std::slice::from_ref(server))
-        .map_err(|error| Error::Usage(error.to_string()))?;
+    let server_alone = std::slice::from_ref(server);
+    let servers = match ca {
+        Some(ca) => Servers::with_ca(server_alone, ca),
+        None => Servers::new(server_alone),
+    };
+    let servers = servers.map_err(|error| Error::Usage(error.to_string()))?;
     let login = proto::LoginRequest {
         user_id: args.user.clone(),
-        password: password.expose_secret().to_owned(),
+        credential: Some(Credential::Password(password.expose_secret().to_owned())),
         terminal: Some(proto::Terminal {
             r#type: args.terminal_type.clone(),
             device_id: args.device_id.clone(),

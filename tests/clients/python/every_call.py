@@ -79,8 +79,14 @@ def messages(caller, user):
     check(pulled.next_after == sent.cursor, "so has the timeline")
     listed = call("ListConversations", message_pb2.ListConversationsRequest())
     check([c.conversation_id for c in listed.conversations] == [f"user:{user}"], "so has the list")
+    mark = message_pb2.MarkReadRequest(conversation_id=f"user:{user}", seq=sent.seq)
+    check(call("MarkRead", mark).read_seq == sent.seq, "it can be marked as read")
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
-    check([entry.seq for entry in history.entries] == [sent.seq], "so has the history")
+    check([entry.seq for entry in history.entries] == [sent.seq], "the history has it")
+    call("Recall", message_pb2.RecallRequest(message_id=sent.message_id))
+    call("DeleteMessage", message_pb2.DeleteMessageRequest(conversation_id=f"user:{user}", seq=sent.seq))
+    history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
+    check(not history.entries, "and can be recalled and deleted")
 
 
 def around(caller, channel):

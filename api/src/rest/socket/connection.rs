@@ -17,12 +17,16 @@ use tokio_util::sync::CancellationToken;
 use super::frames::{SocketFrame, SocketRequest, parse};
 use crate::{
     model::{Error as ServiceError, SessionId},
-    rest::{events::or_reconnect, problem::Problem, types::SendRequest},
+    rest::{
+        events::or_reconnect,
+        problem::Problem,
+        types::{MarkReadResponse, SendRequest},
+    },
     service::{Event, Service},
 };
 
-/// How many messages of a connection may wait for their commit; its further frames wait unread.
-const SENDS_UNDER_WAY: usize = 64;
+/// How many requests of a connection may wait for their commit; its further frames wait unread.
+const REQUESTS_UNDER_WAY: usize = 64;
 
 /// How long a connection may be open without a good token.
 const TIME_TO_AUTHENTICATE: Duration = Duration::from_secs(10);
@@ -80,7 +84,8 @@ pub(super) struct Connection {
     /// Never ends by itself.
     events: BoxStream<'static, Event>,
     subscribed: bool,
-    sends: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Requests that are not answered yet.
+    under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether something is written that may not be on its way yet.
     unflushed: bool,
 }
@@ -97,7 +102,7 @@ impl Connection {
             session: None,
             events: stream::pending().boxed(),
             subscribed: false,
-            sends: FuturesUnordered::new(),
+            under_way: FuturesUnordered::new(),
             unflushed: false,
         }
     }
@@ -114,11 +119,11 @@ impl Connection {
         };
         match ending {
             Ok(Some(ending)) => self.end(ending).await.unwrap_or_default(),
-            Ok(None) => self.finish_sends().await,
+            Ok(None) => self.finish().await,
             // The connection is broken, or what came over it is no WebSocket.
             Err(error) => {
                 self.close(close_code::PROTOCOL, error.to_string()).await.unwrap_or_default();
-                self.finish_sends().await;
+                self.finish().await;
             }
         }
     }
@@ -175,9 +180,9 @@ impl Connection {
                 let late = ServiceError::InvalidToken("no access token has come in time");
                 Next::Ending(Ending::refused(Problem::from(late).into()))
             }
-            Some(answer) = self.sends.next() => Next::Answer(answer),
+            Some(answer) = self.under_way.next() => Next::Answer(answer),
             Some(event) = self.events.next() => Next::Event(event),
-            message = self.incoming.next(), if self.sends.len() < SENDS_UNDER_WAY => {
+            message = self.incoming.next(), if self.under_way.len() < REQUESTS_UNDER_WAY => {
                 Next::Message(message)
             }
             flushed = self.outgoing.flush(), if self.unflushed => Next::Flushed(flushed),
@@ -208,6 +213,10 @@ impl Connection {
                 Ok(()) => return Ok(Ok(())),
                 Err(problem) => Err(problem),
             },
+            Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
+                self.mark_read(conversation_id, seq);
+                return Ok(Ok(()));
+            }
             Ok(SocketRequest::Ping {}) => Ok(SocketFrame::Pong {}),
             Err(problem) => Err(problem),
         };
@@ -257,7 +266,8 @@ impl Connection {
     /// Gives a message its place in the queue; the answer comes with its commit.
     async fn send(&mut self, request: SendRequest) -> Result<(), Problem> {
         let id = request.client_message_id().to_owned();
-        let about = |error: ServiceError, id: &str| Problem::from(error).about(Some(id));
+        let about =
+            |error: ServiceError, id: &str| Problem::from(error).about("client_message_id", id);
         let message = request.try_into().map_err(|error| about(error, &id))?;
         let sending = self.service.begin_send(self.token.as_deref(), message).await;
         let sending = sending.map_err(|error| about(error, &id))?;
@@ -265,8 +275,20 @@ impl Connection {
             let sent = sending.stored().await.map_err(|error| about(error, &id))?;
             Ok(SocketFrame::Sent { client_message_id: id, response: sent.into() })
         };
-        self.sends.push(answer.boxed());
+        self.under_way.push(answer.boxed());
         Ok(())
+    }
+
+    fn mark_read(&mut self, conversation_id: String, seq: i64) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let marked = service.mark_read(token.as_deref(), &conversation_id, seq).await;
+            let read_seq = marked
+                .map_err(|error| Problem::from(error).about("conversation_id", &conversation_id))?;
+            let response = MarkReadResponse { read_seq };
+            Ok(SocketFrame::MarkedRead { conversation_id, response })
+        };
+        self.under_way.push(answer.boxed());
     }
 
     async fn write(&mut self, frame: &SocketFrame) -> Result<(), Error> {
@@ -278,7 +300,7 @@ impl Connection {
 
     /// Answers what is under way, and then says the last words.
     async fn end(mut self, ending: Ending) -> Result<(), Error> {
-        while let Some(answer) = self.sends.next().await {
+        while let Some(answer) = self.under_way.next().await {
             self.write(&answer.unwrap_or_else(SocketFrame::from)).await?;
         }
         self.write(&ending.last).await?;
@@ -300,8 +322,8 @@ impl Connection {
         closed.unwrap_or_else(|late| Err(Error::new(late)))
     }
 
-    /// Messages that have been taken up are stored though nobody waits for the answers any more.
-    async fn finish_sends(mut self) {
-        while self.sends.next().await.is_some() {}
+    /// What has been taken up is stored though nobody waits for the answers any more.
+    async fn finish(mut self) {
+        while self.under_way.next().await.is_some() {}
     }
 }

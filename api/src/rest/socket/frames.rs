@@ -8,8 +8,8 @@ use crate::{
         extract::read,
         problem::{Members, Problem},
         types::{
-            Entry, HistoryTruncated, Reconnect, SendRequest, SendResponse, SessionEnd,
-            TimelineReset, TimelineState,
+            Entry, HistoryTruncated, MarkReadResponse, Reconnect, SendRequest, SendResponse,
+            SessionEnd, TimelineReset, TimelineState,
         },
     },
     service::{Event, Service},
@@ -45,6 +45,16 @@ pub(crate) enum SocketRequest {
         last: i32,
     },
     Send(SendRequest),
+    MarkRead {
+        /// `user:<peer id>`.
+        #[serde(default)]
+        #[schema(required = true, pattern = "^user:[A-Za-z0-9._@+=-]{1,64}$")]
+        conversation_id: String,
+        /// A place in the caller's timeline, usually that of the last message shown.
+        #[serde(default)]
+        #[schema(required = true, minimum = 1)]
+        seq: i64,
+    },
     Ping {},
 }
 
@@ -77,6 +87,12 @@ pub(crate) enum SocketFrame {
         client_message_id: String,
         #[serde(flatten)]
         response: SendResponse,
+    },
+    MarkedRead {
+        /// That of the request that this answers.
+        conversation_id: String,
+        #[serde(flatten)]
+        response: MarkReadResponse,
     },
     Pong {},
     Error(Members),
@@ -122,7 +138,11 @@ pub(super) fn parse(text: &str) -> Result<SocketRequest, Problem> {
     });
     parsed.map_err(|problem| {
         let id = serde_json::from_str::<AnySend>(text).ok().map(|any| any.send.client_message_id);
-        problem.below_member().about(id.as_deref())
+        let problem = problem.below_member();
+        match id {
+            Some(id) => problem.about("client_message_id", &id),
+            None => problem,
+        }
     })
 }
 

@@ -78,6 +78,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | `authenticate` | `{"access_token"}`. The first frame, within 10 s, unless the token came with the handshake. Again before the token expires, with a fresh one of the same session. |
 /// | `subscribe` | `{"after"}` or `{"last"}`, as in `GET /v1/events`. Once a connection, or never. |
 /// | `send` | `SendRequest`. Many may be under way at a time; they are stored in the order of the frames. |
+/// | `mark_read` | `{"conversation_id", "seq"}`, as in `POST /v1/conversations/{conversation_id}/read`. |
 /// | `ping` | `{}`. Answered with `pong`. |
 ///
 /// The server sends a `SocketFrame`:
@@ -93,8 +94,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | `session_ended` | `SessionEnd`. The last frame. The client stops; only a fresh login helps. |
 /// | `reconnect` | `{}`. The last frame. Open another connection with the last cursor. |
 /// | `sent` | `SendResponse` with the `client_message_id` that it answers. The message is stored. |
+/// | `marked_read` | `MarkReadResponse` with the `conversation_id` that it answers. |
 /// | `pong` | `{}`. The answer to `ping`. |
-/// | `error` | `Problem`, with the `client_message_id` of the `send` that it answers. |
+/// | `error` | `Problem`, with the `client_message_id` of the `send`, or the `conversation_id` of the `mark_read`, that it answers. |
 ///
 /// A client ignores a frame it does not know. After an `error` the connection goes on, except when the
 /// first token is refused, and when its `code` is `session_ended`: that is the last frame, too. A
