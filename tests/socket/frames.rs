@@ -170,7 +170,10 @@ async fn what_is_read_can_be_marked_over_the_same_connection() {
     while entry.is_null() || answer.is_null() {
         match super::next(&mut socket).await {
             (name, data) if name == "entry" => entry = data,
-            (name, data) => (answer, _) = (data, assert_eq!(name, "marked_read")),
+            (name, data) => {
+                assert_eq!(name, "marked_read", "{data}");
+                answer = data;
+            }
         }
     }
     assert_eq!(answer, json!({ "conversation_id": "user:bob", "read_seq": seq }));

@@ -65,7 +65,7 @@ macro_rules! on_both_transports {
 }
 pub(crate) use on_both_transports;
 
-/// As [`on_both_transports`], and a third test, `behaviour::websocket`: for what goes over WebSockets.
+/// As [`on_both_transports`], and a third test, `behaviour::websocket`: for what goes over one, too.
 macro_rules! on_every_transport {
     ($($behaviour:ident),+ $(,)?) => {$(
         mod $behaviour {

@@ -1,4 +1,4 @@
-//! The client over WebSockets: sends and streams, each on a connection of its own. What does not go
+//! The client over WebSocket: sends and streams, each on a connection of its own. What does not go
 //! over them goes over REST.
 
 use std::{
@@ -245,14 +245,13 @@ impl Api for Sockets {
                 Some(open) => open.send(message).await,
                 None => None,
             };
-            match sent {
-                Some(answer) => answer,
-                None => {
-                    let mut fresh = Sending::open(self.address, token).await?;
-                    let answer = fresh.send(message).await;
-                    sending.insert(token.to_owned(), fresh);
-                    answer.ok_or_else(|| Failure::lost("the connection has ended"))?
-                }
+            if let Some(answer) = sent {
+                answer
+            } else {
+                let mut fresh = Sending::open(self.address, token).await?;
+                let answer = fresh.send(message).await;
+                sending.insert(token.to_owned(), fresh);
+                answer.ok_or_else(|| Failure::lost("the connection has ended"))?
             }
         };
         answer.await.map_err(Failure::lost)?

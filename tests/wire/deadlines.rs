@@ -14,6 +14,7 @@ use crate::{
         cluster::Cluster,
         eventually,
         grpc::{channel, with_bearer},
+        types::Entry,
         within_deadline,
     },
 };
@@ -57,7 +58,8 @@ async fn a_send_that_takes_too_long_ends_and_is_not_stored_later() {
     first.await.expect("it ran").expect("the first is stored");
     let third = ann.say("carol", "third").await;
     let own = ann.pull("").await.expect("the timeline").entries;
-    let texts: Vec<_> = own.iter().filter(|e| e.as_message().is_some()).map(|e| e.text()).collect();
+    let messages = own.iter().filter(|entry| entry.as_message().is_some());
+    let texts: Vec<_> = messages.map(Entry::text).collect();
     assert_eq!((texts, third.seq), (vec!["first", "third"], 3));
 }
 

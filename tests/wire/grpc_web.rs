@@ -1,6 +1,6 @@
 //! gRPC-web, which browsers speak.
 
-use imd_proto::v1::{self, login_request::Credential};
+use imd_proto::v1::{self, login_request::Credential, subscribe_response::Event};
 use prost::Message;
 
 use super::raw::{TRAILERS, answer, call, take_frame, trailers};
@@ -70,14 +70,13 @@ async fn a_stream_comes_as_it_happens() {
             }
             let event = v1::SubscribeResponse::decode(&data[..]).expect("an event").event;
             match event.expect("it is known") {
-                v1::subscribe_response::Event::Heartbeat(_) => continue,
+                Event::Heartbeat(_) => continue,
                 event => return Ok(event),
             }
         }
         let chunk = within_deadline("bytes", response.chunk()).await.expect("bytes");
         bytes.extend_from_slice(&chunk.expect("no end before the trailers"));
     };
-    use v1::subscribe_response::Event;
     assert!(matches!(next().await, Ok(Event::Opened(_))));
     let sent = phone.send(&Outgoing::text("ann", "live")).await.expect("sent");
     let Ok(Event::Entry(entry)) = next().await else { panic!("not an entry") };

@@ -1,5 +1,6 @@
 //! Health and reflection, as load balancers and tools ask for them.
 
+use prost::Message;
 use tonic::{Code, Request, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -86,7 +87,6 @@ async fn tools_can_ask_what_the_contract_is() {
             assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
         }
         assert!(!names.iter().any(|name| name == "im.v1.AdminService"), "that is not here");
-        use prost::Message;
         let file = prost_types::FileDescriptorProto::decode(&files[0][..]).expect("a file");
         assert_eq!(file.package(), "im.v1");
         assert!(file.service.iter().any(|service| service.name() == "MessageService"));

@@ -80,18 +80,16 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "listen" => "127.0.0.1:7",
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
-        "login.passwords" => "false",
-        "insecure_listen" => "true",
+        "login.passwords" | "page" => "false",
+        "insecure_listen" | "messages.read_receipts" => "true",
         "log.level" => "warn",
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
-        "page" => "false",
         "data_dir" => "/srv/imd",
         "tokens.refresh_ttl" => "40days",
         "retention.purge_after" | "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => {
             "7m"
         }
         "messages.recall_window" => "0s",
-        "messages.read_receipts" => "true",
         _ => "17",
     };
     // Certificate and key only come together.

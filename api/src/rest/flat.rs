@@ -57,11 +57,11 @@ fn members(schema: &RefOr<Schema>, known: &Schemas) -> Option<Object> {
         Schema::Object(object) => Some(object.clone()),
         Schema::AllOf(all_of) => {
             let parts = all_of.items.iter().map(|part| members(part, known));
-            parts.reduce(|all, part| Some(joined(all?, part?, |one, other| one || other)))?
+            parts.reduce(|all, part| Some(joined(&all?, &part?, |one, other| one || other)))?
         }
         Schema::OneOf(one_of) => {
             let parts = one_of.items.iter().map(|part| members(part, known));
-            parts.reduce(|all, part| Some(joined(all?, part?, |one, other| one && other)))?
+            parts.reduce(|all, part| Some(joined(&all?, &part?, |one, other| one && other)))?
         }
         _ => None,
     }
@@ -69,7 +69,7 @@ fn members(schema: &RefOr<Schema>, known: &Schemas) -> Option<Object> {
 
 /// An object with the members of both; `required` says which have to be there, from whether they do in
 /// each. Where both have a member, the first describes it.
-fn joined(one: Object, other: Object, required: impl Fn(bool, bool) -> bool) -> Object {
+fn joined(one: &Object, other: &Object, required: impl Fn(bool, bool) -> bool) -> Object {
     let mut joined = Object::with_type(SchemaType::new(Type::Object));
     for (name, member) in one.properties.iter().chain(&other.properties) {
         if joined.properties.contains_key(name) {

@@ -39,7 +39,7 @@ const LONGEST_ESCAPE: usize = 6;
 const OVERHEAD: usize = 16 * 1024;
 
 /// The routes of the public listener. Without a fallback, so that they can be merged with others; see
-/// [`unknown_path`]. WebSockets are counted among `sockets`; `page` says whether there is a chat at `/`.
+/// [`unknown_path`]. Connections over WebSocket are counted in `sockets`; `page` says whether there is a chat at `/`.
 pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Router {
     let largest = largest_body(&service);
     let (operations, mut document) = operations().split_for_parts();

@@ -73,6 +73,7 @@ pub(crate) enum SocketRequest {
         "duplicate": false,
     } }),
 ))]
+#[expect(clippy::large_enum_variant, reason = "nearly every frame is an entry")]
 pub(crate) enum SocketFrame {
     Authenticated {},
     Opened(TimelineState),

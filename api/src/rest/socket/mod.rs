@@ -38,7 +38,7 @@ const WRITE_BUFFER: usize = 32 * 1024;
 /// by the end of the connection.
 const TOLERANCE: usize = 4;
 
-/// The open WebSockets of a node. Cheap to clone.
+/// The open connections over WebSocket of a node. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Sockets {
     connections: TaskTracker,
@@ -137,7 +137,7 @@ async fn open_socket(
         .max_frame_size(largest * TOLERANCE);
     Ok(upgrade.on_upgrade(async move |socket| {
         let connection = Connection::new(service, socket, largest);
-        cut.run_until_cancelled(connection.run(token, stopping)).await;
+        cut.run_until_cancelled(Box::pin(connection.run(token, stopping))).await;
         drop(counted);
     }))
 }

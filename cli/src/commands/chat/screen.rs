@@ -135,7 +135,7 @@ impl Screen {
         let (width, height) =
             size().ok().filter(|size| size.0 > 0 && size.1 > 3).unwrap_or(USUAL_SIZE);
         let rows: Vec<Row> =
-            conversation.rows().flat_map(|row| wrapped(row, usize::from(width))).collect();
+            conversation.rows().flat_map(|row| wrapped(&row, usize::from(width))).collect();
         self.page = usize::from(height - 2);
         self.total = rows.len();
         let end = rows.len().saturating_sub(self.back);
@@ -177,7 +177,7 @@ fn attribute(voice: Voice) -> Attribute {
 }
 
 /// A row as rows that are no wider than the screen.
-fn wrapped(row: Row, width: usize) -> Vec<Row> {
+fn wrapped(row: &Row, width: usize) -> Vec<Row> {
     let (mut lines, mut used) = (vec![String::new()], 0);
     for character in row.text.chars() {
         let its = character.width().unwrap_or(0);
@@ -188,7 +188,7 @@ fn wrapped(row: Row, width: usize) -> Vec<Row> {
         used += its;
         lines.last_mut().expect("there is one").push(character);
     }
-    lines.into_iter().map(|text| Row { text, ..row }).collect()
+    lines.into_iter().map(|text| Row { text, ..*row }).collect()
 }
 
 /// As much of the end of a text as is no wider.
@@ -245,7 +245,7 @@ mod tests {
     fn rows_are_as_wide_as_they_look() {
         let row = |text: &str| Row { seq: 1, voice: Voice::Peer, text: text.to_owned() };
         let lines =
-            |text: &str| wrapped(row(text), 4).into_iter().map(|r| r.text).collect::<Vec<_>>();
+            |text: &str| wrapped(&row(text), 4).into_iter().map(|r| r.text).collect::<Vec<_>>();
         assert_eq!(lines("abcdefg"), ["abcd", "efg"]);
         assert_eq!(lines("漢字漢"), ["漢字", "漢"]);
         assert_eq!(lines(""), [""]);
