@@ -18,7 +18,11 @@ class Terminal {
 
   async logIn(userId, password, type, deviceName) {
     const terminal = { type, deviceId: crypto.randomUUID(), deviceName };
-    const { tokens } = await this.auth.login({ userId, password, terminal });
+    const { tokens } = await this.auth.login({
+      userId,
+      credential: { case: "password", value: password },
+      terminal,
+    });
     this.headers = { authorization: `Bearer ${tokens.accessToken}` };
     return this;
   }

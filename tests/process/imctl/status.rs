@@ -80,9 +80,9 @@ async fn a_wrong_key_and_a_server_that_is_gone_are_told_apart() {
     "#);
 
     imd.end(Signal::SIGTERM).await;
-    assert_snapshot!(shell.failing_imctl(&["status"]).await, @r#"
+    assert_snapshot!(shell.failing_imctl(&["status"]).await, @"
     error: cannot reach imd at http://[address]: Connection refused (os error 111)
-    hint: is imd running there? --server is the URL of its admin listener; for the demo, --public-server is that of its public one
+    hint: is imd running there? --server is the URL of its admin listener; for the demo and the chat, --public-server is that of its public one
     exit code 3
-    "#);
+    ");
 }
