@@ -9,8 +9,8 @@ use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        demo::DemoArgs, keys::KeysCommand, retention::RetentionCommand, sessions::SessionsCommand,
-        status::StatusArgs, users::UsersCommand,
+        demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
+        sessions::SessionsCommand, status::StatusArgs, users::UsersCommand,
     },
 };
 
@@ -125,6 +125,9 @@ pub(crate) enum Command {
     /// List sessions and end them
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Find out where a message has got to
+    #[command(subcommand)]
+    Messages(MessagesCommand),
     /// Show, change and try out how far back users see, and delete what they no longer do
     #[command(subcommand)]
     Retention(RetentionCommand),

@@ -1,8 +1,10 @@
 //! Administration.
 
 mod audit;
+mod cursors;
 mod keys;
 mod kick;
 mod sessions;
 mod status;
+mod trace;
 mod users;

@@ -8,7 +8,7 @@ use imd_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         self, kick_sessions_request::Which, login_request::Credential, send_request,
-        set_user_limits_request::Limits,
+        set_user_limits_request::Limits, trace_message_request::Message as Traced,
     },
 };
 use prost::Message;
@@ -134,6 +134,8 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         which: Some(Which::All(true)),
         note: String::new(),
     };
+    let trace =
+        v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
     vec![
         Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),
         Call::new("/im.v1.AuthService/Login", Anyone, login),
@@ -181,6 +183,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/CreateAdminKey", Admin, create_key),
         Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
+        Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
         Call::new("/im.v1.AuthService/EndMySession", User, end),
         Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}),
     ]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use imd_proto::v1::{
     self, admin_service_client::AdminServiceClient, kick_sessions_request::Which,
-    set_user_limits_request::Limits,
+    set_user_limits_request::Limits, trace_message_request::Message as Traced,
 };
 use tonic::{
     Request, Response, Status, Streaming,
@@ -219,5 +219,10 @@ impl Admin {
             page_token: token.to_owned(),
         };
         answer(self.0.clone().list_audit_records(request).await)
+    }
+
+    pub(crate) async fn trace(&self, message: Traced) -> Result<v1::TraceMessageResponse> {
+        let request = v1::TraceMessageRequest { message: Some(message) };
+        answer(self.0.clone().trace_message(request).await)
     }
 }

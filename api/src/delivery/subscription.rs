@@ -11,7 +11,7 @@ use futures::Stream;
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
-use super::{hub::Registration, login_points::Held};
+use super::{cursors::Cursors, hub::Registration, login_points::Held};
 use crate::{
     model::{
         Cursor, Entry, EntryKind, Result, SessionEnd, SessionId, Start, TimelineState, Truncated,
@@ -54,6 +54,7 @@ pub struct Subscription {
     store: Store,
     registration: Registration,
     _login_point: Held,
+    cursors: Cursors,
     owner: UserNo,
     session_id: SessionId,
     heartbeat: Duration,
@@ -77,6 +78,7 @@ impl Subscription {
         store: Store,
         registration: Registration,
         login_point: Held,
+        cursors: Cursors,
         start: Start,
         heartbeat: Duration,
     ) -> Result<Self> {
@@ -86,6 +88,7 @@ impl Subscription {
             store,
             registration,
             _login_point: login_point,
+            cursors,
             owner: point.user_no,
             session_id: point.session_id,
             heartbeat,
@@ -96,6 +99,10 @@ impl Subscription {
             expected: 0,
             finished: false,
         };
+        if !page.reset {
+            // A client has what stands before the cursor that it comes with.
+            subscription.note(page.after);
+        }
         subscription.take_page(page).await?;
         Ok(subscription)
     }
@@ -106,6 +113,7 @@ impl Subscription {
         let quiet_until = Instant::now() + self.heartbeat;
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.note_handing_over(&event);
                 return Ok(Some(event));
             }
             if self.finished {
@@ -135,6 +143,23 @@ impl Subscription {
             let event = subscription.next().await?;
             Ok(event.map(|event| (event, subscription)))
         })
+    }
+
+    /// Notes how far the terminal has got once it has this event.
+    fn note_handing_over(&self, event: &Event) {
+        let epoch = self.last.epoch;
+        match event {
+            Event::Entry(entry) => self.note(entry.cursor),
+            Event::HistoryTruncated(gone) => self.note(Cursor { epoch, seq: gone.to }),
+            Event::TimelineReset { epoch } => self.note(Cursor { epoch: *epoch, seq: 0 }),
+            // The entry that ends the session is the last one it gets.
+            Event::SessionEnded(_) => self.note(self.last),
+            Event::Opened(_) | Event::Heartbeat | Event::Reconnect => {}
+        }
+    }
+
+    fn note(&self, cursor: Cursor) {
+        self.cursors.note(self.owner, self.session_id, cursor);
     }
 
     /// Sorts what the hub has handed over.

@@ -12,6 +12,7 @@ use super::{
     convert::{self, timestamp},
     retention,
     status::status,
+    trace,
 };
 use crate::{
     model::{Error, Role, UserState},
@@ -280,6 +281,16 @@ impl v1::admin_service_server::AdminService for Administration {
         let revoked = admin.revoke_admin_key(&request.get_ref().name).await.map_err(status)?;
         Ok(Response::new(v1::RevokeAdminKeyResponse { key: Some(admin_key(revoked)) }))
     }
+
+    async fn trace_message(
+        &self,
+        request: Request<v1::TraceMessageRequest>,
+    ) -> Result<Response<v1::TraceMessageResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let message = request.into_inner().message.map(trace::decode);
+        let traced = admin.trace_message(message).await.map_err(status)?;
+        Ok(Response::new(trace::encode(&traced)))
+    }
 }
 
 fn admin_key(key: AdminKey) -> v1::AdminKey {
@@ -311,7 +322,7 @@ fn user(user: &User) -> v1::User {
     }
 }
 
-fn session(listed: &AdminSession) -> v1::AdminSession {
+pub(super) fn session(listed: &AdminSession) -> v1::AdminSession {
     let state = match listed.state() {
         SessionState::Online => v1::SessionState::Online,
         SessionState::Offline => v1::SessionState::Offline,
@@ -322,6 +333,8 @@ fn session(listed: &AdminSession) -> v1::AdminSession {
         session: Some(convert::session(&listed.session, None)),
         state: state.into(),
         nodes: listed.nodes.clone(),
+        cursor: listed.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
+        lag: listed.lag,
     }
 }
 

@@ -31,7 +31,10 @@ use crate::{
     store::Store,
 };
 
-pub use admin::{Admin, AdminCall, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
+pub use admin::{
+    Admin, AdminCall, ClusterStatus, Kick, MessageTrace, NewTier, NewUserLimits, SessionQuery,
+    TracedCopy, TracedMessage, TracedTerminal,
+};
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use demo::DemoUser;
@@ -44,8 +47,8 @@ pub use timeline::TimelineRead;
 pub use crate::{
     delivery::{Event, Subscription},
     store::{
-        AdminKey, AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage,
-        User,
+        AdminKey, AdminSession, AuditRecord, CopyState, Effect, Node, SessionState, TierUse,
+        TimelinePage, User,
     },
 };
 

@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// `entries.kind` of a message.
-const KIND_MESSAGE: i16 = 1;
+pub(super) const KIND_MESSAGE: i16 = 1;
 /// `entries.kind` of a change of sessions; the body is a [`SessionChanged`] as JSON.
 const KIND_SESSION_CHANGED: i16 = 2;
 const KIND_READ_MARK: i16 = 3;

@@ -2,6 +2,7 @@
 //! makes one.
 
 mod keys;
+mod messages;
 mod retention;
 mod sessions;
 mod status;
@@ -17,6 +18,7 @@ use crate::{
     store::{Audit, AuditRecord},
 };
 
+pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
