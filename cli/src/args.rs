@@ -10,7 +10,8 @@ use crate::{
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
         demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
-        sessions::SessionsCommand, status::StatusArgs, users::UsersCommand,
+        sessions::SessionsCommand, status::StatusArgs, timelines::TimelinesCommand,
+        users::UsersCommand,
     },
 };
 
@@ -134,6 +135,9 @@ pub(crate) enum Command {
     /// Make and revoke the keys of administrators
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Start the numbering of timelines anew
+    #[command(subcommand)]
+    Timelines(TimelinesCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cursors;
+mod epochs;
 mod keys;
 mod kick;
 mod sessions;

@@ -8,6 +8,7 @@ mod messages;
 mod retention;
 mod sessions;
 mod status;
+mod timelines;
 mod tls;
 mod users;
 

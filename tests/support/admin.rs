@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use futures::TryStreamExt;
 use imd_proto::v1::{
     self, admin_service_client::AdminServiceClient, kick_sessions_request::Which,
-    set_user_limits_request::Limits, trace_message_request::Message as Traced,
+    set_user_limits_request::Limits, start_epoch_request::Whose,
+    trace_message_request::Message as Traced,
 };
 use tonic::{
     Request, Response, Status, Streaming,
@@ -224,5 +226,14 @@ impl Admin {
     pub(crate) async fn trace(&self, message: Traced) -> Result<v1::TraceMessageResponse> {
         let request = v1::TraceMessageRequest { message: Some(message) };
         answer(self.0.clone().trace_message(request).await)
+    }
+
+    /// The progress, up to the end.
+    pub(crate) async fn start_epoch(
+        &self,
+        whose: Option<Whose>,
+    ) -> Result<Vec<v1::StartEpochResponse>> {
+        let steps = self.0.clone().start_epoch(v1::StartEpochRequest { whose }).await?;
+        Ok(steps.into_inner().try_collect().await?)
     }
 }

@@ -31,6 +31,10 @@ use crate::{
 pub use lanes::{Appending, LaneSettings};
 pub use subscription::{Event, Subscription};
 
+/// How far a timeline is said to reach whose numbering has changed. No stream is as far, so each reads
+/// the log, which says how to go on.
+const RENUMBERED: i64 = i64::MAX;
+
 /// The moving parts of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Delivery {
@@ -139,6 +143,12 @@ impl Delivery {
         let seq = entry.seq();
         self.hub.publish(owner, &Arc::new(entry));
         self.announcer.announce([(owner, seq)]);
+    }
+
+    /// Has the streams over these timelines, on every node, notice that the numbering has changed.
+    pub fn announce_renumbered(&self, owners: &[UserNo]) {
+        owners.iter().for_each(|owner| self.hub.wake(*owner, RENUMBERED));
+        self.announcer.announce(owners.iter().map(|owner| (*owner, RENUMBERED)));
     }
 
     /// Follows a timeline from `start` on, as the session `session_id`. `check` is called at the

@@ -166,8 +166,8 @@ impl Node {
         }
         counter!(telemetry::SWEEPS).increment(1);
         for owners in self.hub.owners().chunks(SWEEP_BATCH) {
-            for (owner, last_seq) in self.store.last_seqs(owners).await? {
-                self.hub.wake(owner, last_seq);
+            for (owner, end) in self.store.ends_of(owners).await? {
+                self.hub.compare(owner, end);
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use futures::Stream;
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
-use super::{cursors::Cursors, hub::Registration, login_points::Held};
+use super::{RENUMBERED, cursors::Cursors, hub::Registration, login_points::Held};
 use crate::{
     model::{
         Cursor, Entry, EntryKind, Result, SessionEnd, SessionId, Start, TimelineState, Truncated,
@@ -166,10 +166,12 @@ impl Subscription {
     fn take_inbox(&mut self) {
         let waiting = self.registration.inbox().take();
         self.expected = self.expected.max(waiting.expected);
+        if waiting.epoch.is_some_and(|epoch| epoch != self.last.epoch) {
+            self.expected = RENUMBERED;
+        }
         for entry in waiting.entries {
             if entry.cursor.epoch != self.last.epoch {
-                // The numbering has changed: the log says how to go on.
-                self.expected = i64::MAX;
+                self.expected = RENUMBERED;
             } else if entry.seq() > self.last.seq {
                 self.early.insert(entry.seq(), entry);
             }

@@ -15,10 +15,10 @@ use super::{
     trace,
 };
 use crate::{
-    model::{Error, Role, UserState},
+    model::{Error, Result as ServiceResult, Role, UserState},
     service::{
-        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Service,
-        SessionQuery, SessionState, User,
+        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Progress,
+        Service, SessionQuery, SessionState, User, Whose,
     },
 };
 
@@ -26,6 +26,16 @@ use crate::{
 const REASON: &str = "imd-reason-bin";
 
 pub(super) struct Administration(pub(super) Arc<Service>);
+
+/// The answers of a call that takes its time.
+type Steps<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn steps<T, U: 'static>(
+    steps: impl Stream<Item = ServiceResult<T>> + Send + 'static,
+    answer: impl Fn(T) -> U + Send + 'static,
+) -> Steps<U> {
+    Box::pin(steps.map(move |step| step.map(&answer).map_err(status)))
+}
 
 impl Administration {
     async fn admin<T: Sync>(&self, request: &Request<T>) -> Result<Admin<'_>, Status> {
@@ -166,15 +176,14 @@ impl v1::admin_service_server::AdminService for Administration {
         Ok(Response::new(v1::ApplyTiersResponse { tiers: retention::tiers(&applied) }))
     }
 
-    type PurgeStream = Pin<Box<dyn Stream<Item = Result<v1::PurgeResponse, Status>> + Send>>;
+    type PurgeStream = Steps<v1::PurgeResponse>;
 
     async fn purge(
         &self,
         request: Request<v1::PurgeRequest>,
     ) -> Result<Response<Self::PurgeStream>, Status> {
         let progress = self.0.clone().purge(call(&request)?).await.map_err(status)?;
-        let progress = progress.map(|step| step.map(retention::progress).map_err(status));
-        Ok(Response::new(Box::pin(progress)))
+        Ok(Response::new(steps(progress, retention::progress)))
     }
 
     async fn list_sessions(
@@ -290,6 +299,24 @@ impl v1::admin_service_server::AdminService for Administration {
         let message = request.into_inner().message.map(trace::decode);
         let traced = admin.trace_message(message).await.map_err(status)?;
         Ok(Response::new(trace::encode(&traced)))
+    }
+
+    type StartEpochStream = Steps<v1::StartEpochResponse>;
+
+    async fn start_epoch(
+        &self,
+        request: Request<v1::StartEpochRequest>,
+    ) -> Result<Response<Self::StartEpochStream>, Status> {
+        use v1::start_epoch_request::Whose as Asked;
+        let admin = self.admin(&request).await?;
+        let whose = match request.into_inner().whose {
+            Some(Asked::UserId(id)) => Some(Whose::User(id)),
+            Some(Asked::All(true)) => Some(Whose::All),
+            Some(Asked::All(false)) | None => None,
+        };
+        let epochs = admin.start_epoch(whose).await.map_err(status)?;
+        let answer = |Progress { done, total }| v1::StartEpochResponse { done, total };
+        Ok(Response::new(steps(epochs.into_stream(), answer)))
     }
 }
 

@@ -32,8 +32,8 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, ClusterStatus, Kick, MessageTrace, NewTier, NewUserLimits, SessionQuery,
-    TracedCopy, TracedMessage, TracedTerminal,
+    Admin, AdminCall, ClusterStatus, Kick, MessageTrace, NewEpochs, NewTier, NewUserLimits,
+    Progress, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;

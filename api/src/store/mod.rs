@@ -9,6 +9,7 @@ mod conversations;
 mod cursors;
 mod directory;
 mod entries;
+mod epochs;
 mod keys;
 mod login_points;
 mod migrate;

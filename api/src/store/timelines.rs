@@ -137,14 +137,15 @@ impl Store {
         Ok(TimelinePage { state, entries, after, truncated, reset })
     }
 
-    /// The newest seq of each of the timelines.
-    pub async fn last_seqs(&self, owners: &[i64]) -> Result<Vec<(UserNo, i64)>> {
+    /// The place of the newest entry of each of the timelines.
+    pub async fn ends_of(&self, owners: &[i64]) -> Result<Vec<(UserNo, Cursor)>> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT owner, last_seq FROM timelines WHERE owner = ANY($1)")
+            .prepare_cached("SELECT owner, epoch, last_seq FROM timelines WHERE owner = ANY($1)")
             .await?;
         let rows = client.query(&statement, &[&owners]).await?;
-        Ok(rows.iter().map(|row| (UserNo(row.get(0)), row.get(1))).collect())
+        let end = |row: &Row| (UserNo(row.get(0)), Cursor { epoch: row.get(1), seq: row.get(2) });
+        Ok(rows.iter().map(end).collect())
     }
 
     /// Whether the session that a token names is live.

@@ -1,6 +1,7 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod epochs;
 mod keys;
 mod messages;
 mod retention;
@@ -18,6 +19,7 @@ use crate::{
     store::{Audit, AuditRecord},
 };
 
+pub use epochs::{NewEpochs, Whose};
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
 pub use sessions::{Kick, SessionQuery};
@@ -38,6 +40,15 @@ pub struct AdminCall<'a> {
     pub reason: Bytes,
     /// From where.
     pub address: Option<ClientAddress>,
+}
+
+/// How far something has got that takes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is done and committed.
+    pub done: i64,
+    /// How much there was at the beginning.
+    pub total: i64,
 }
 
 /// An administrator at work.
