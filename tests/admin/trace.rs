@@ -132,6 +132,22 @@ async fn copies_that_are_gone_are_told_as_such() {
     assert_eq!(gone.code, "message_not_found");
 }
 
+#[tokio::test]
+async fn copies_that_went_with_their_owner_are_told_as_such() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.user("bob").await;
+    let sent = ann.say("bob", "hello").await;
+    let states = async || {
+        let trace = imd.admin().trace(by_id(&sent.message_id)).await.expect("a trace");
+        trace.copies.iter().map(MessageCopy::state).collect::<Vec<_>>()
+    };
+    imd.admin().delete("bob", false).await.expect("done");
+    assert_eq!(states().await, [CopyState::There, CopyState::OwnerDeleted]);
+    imd.admin().delete("ann", false).await.expect("done");
+    assert_eq!(states().await, [CopyState::OwnerDeleted]);
+}
+
 async fn refusal(imd: &Cluster, message: Message) -> String {
     imd.admin().trace(message).await.expect_err("no message").code
 }

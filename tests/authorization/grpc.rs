@@ -137,6 +137,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     };
     let trace =
         v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
+    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), erase_sent: false };
     let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
     vec![
         Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),
@@ -187,6 +188,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
         Call::new("/im.v1.AdminService/StartEpoch", Admin, epoch),
+        Call::new("/im.v1.AdminService/DeleteUser", Admin, delete_user),
         Call::new("/im.v1.AuthService/EndMySession", User, end),
         Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}),
     ]

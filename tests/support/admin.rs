@@ -187,6 +187,24 @@ impl Admin {
         answer(self.0.clone().purge(v1::PurgeRequest {}).await)
     }
 
+    /// Deletes a user to the end; how far it came with each step.
+    pub(crate) async fn delete(
+        &self,
+        user_id: &str,
+        erase_sent: bool,
+    ) -> Result<Vec<v1::DeleteUserResponse>> {
+        Ok(self.start_deletion(user_id, erase_sent).await?.try_collect().await?)
+    }
+
+    pub(crate) async fn start_deletion(
+        &self,
+        user_id: &str,
+        erase_sent: bool,
+    ) -> Result<Streaming<v1::DeleteUserResponse>> {
+        let request = v1::DeleteUserRequest { user_id: user_id.to_owned(), erase_sent };
+        answer(self.0.clone().delete_user(request).await)
+    }
+
     pub(crate) async fn kick(
         &self,
         user_id: &str,

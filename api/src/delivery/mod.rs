@@ -31,8 +31,8 @@ use crate::{
 pub use lanes::{Appending, LaneSettings};
 pub use subscription::{Event, Subscription};
 
-/// How far a timeline is said to reach whose numbering has changed. No stream is as far, so each reads
-/// the log, which says how to go on.
+/// How far a timeline is said to reach whose numbering has changed, or that is gone. No stream is as
+/// far, so each reads the log, which says how to go on.
 const RENUMBERED: i64 = i64::MAX;
 
 /// The moving parts of one node. Cheap to clone.

@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{RENUMBERED, cursors::Cursors, hub::Registration, login_points::Held};
 use crate::{
     model::{
-        Cursor, Entry, EntryKind, Result, SessionEnd, SessionId, Start, TimelineState, Truncated,
-        UserNo,
+        Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Start, TimelineState,
+        Truncated, UserNo,
     },
     store::{SessionCheck, Store, TimelinePage},
     telemetry,
@@ -203,7 +203,15 @@ impl Subscription {
     }
 
     async fn read_log(&mut self) -> Result<()> {
-        let page = self.store.read_timeline(self.owner, Start::After(self.last), PAGE).await?;
+        let read = self.store.read_timeline(self.owner, Start::After(self.last), PAGE).await;
+        let page = match read {
+            // The timeline went with its user before this stream got to the end of it.
+            Err(Error::SessionEnded(end)) => {
+                self.finish(Event::SessionEnded(*end));
+                return Ok(());
+            }
+            read => read?,
+        };
         self.take_page(page).await?;
         self.deliver_early();
         Ok(())

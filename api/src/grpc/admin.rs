@@ -17,8 +17,8 @@ use super::{
 use crate::{
     model::{Error, Result as ServiceResult, Role, UserState},
     service::{
-        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Progress,
-        Service, SessionQuery, SessionState, User, Whose,
+        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, DeletionProgress, Kick,
+        NewUserLimits, Node, Progress, Service, SessionQuery, SessionState, User, Whose,
     },
 };
 
@@ -301,6 +301,17 @@ impl v1::admin_service_server::AdminService for Administration {
         Ok(Response::new(trace::encode(&traced)))
     }
 
+    type DeleteUserStream = Steps<v1::DeleteUserResponse>;
+
+    async fn delete_user(
+        &self,
+        request: Request<v1::DeleteUserRequest>,
+    ) -> Result<Response<Self::DeleteUserStream>, Status> {
+        let (call, asked) = (call(&request)?, request.get_ref());
+        let deleting = self.0.clone().delete_user(call, &asked.user_id, asked.erase_sent);
+        Ok(Response::new(steps(deleting.await.map_err(status)?, deletion)))
+    }
+
     type StartEpochStream = Steps<v1::StartEpochResponse>;
 
     async fn start_epoch(
@@ -335,6 +346,7 @@ fn user(user: &User) -> v1::User {
     let state = match user.state {
         UserState::Active => v1::UserState::Active,
         UserState::Disabled => v1::UserState::Disabled,
+        UserState::Deleted => v1::UserState::Deleted,
     };
     v1::User {
         user_id: user.user_id.to_string(),
@@ -344,6 +356,7 @@ fn user(user: &User) -> v1::User {
         online_sessions: i32::try_from(user.online_sessions).unwrap_or(i32::MAX),
         last_seq: user.last_seq,
         last_at: user.last_at.map(timestamp),
+        deleted_at: user.deleted_at.map(timestamp),
         retention: Some(convert::retention(&user.retention)),
         name: user.name.clone(),
     }
@@ -373,6 +386,16 @@ fn node(node: &Node) -> v1::Node {
         alive: node.alive,
         version: node.version.clone(),
         streams: node.streams,
+    }
+}
+
+fn deletion(progress: DeletionProgress) -> v1::DeleteUserResponse {
+    v1::DeleteUserResponse {
+        ended: convert::sessions(&progress.ended),
+        entries: progress.entries,
+        entries_total: progress.entries_total,
+        peers: progress.peers,
+        peers_total: progress.peers_total,
     }
 }
 

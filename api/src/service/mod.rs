@@ -9,6 +9,7 @@ pub mod admin;
 mod assertions;
 mod conversations;
 mod delete_message;
+mod deletion;
 mod demo;
 mod info;
 mod login;
@@ -37,6 +38,7 @@ pub use admin::{
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
+pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
 pub use info::Info;
 pub use login::{Credential, LoggedIn, Login, Tokens};

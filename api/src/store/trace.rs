@@ -106,7 +106,8 @@ async fn sent(tx: &Transaction<'_>, sender: UserNo, id: Uuid) -> Result<MessageI
 async fn was_a_place(tx: &Transaction<'_>, message_id: MessageId) -> Result<bool> {
     let purged = tx
         .query_opt(
-            "SELECT FROM timelines WHERE owner = $1 AND $2::bigint BETWEEN 1 AND purged_to",
+            "SELECT FROM timelines WHERE owner = $1 AND $2::bigint BETWEEN 1 AND purged_to
+             UNION ALL SELECT FROM users WHERE user_no = $1 AND state = 3 AND $2 > 0",
             &[&message_id.sender.0, &message_id.sender_seq],
         )
         .await?;
@@ -119,7 +120,8 @@ async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>
         places.chunks_exact(2).map(|place| (place[0], place[1])).unzip();
     let rows = tx
         .query(
-            "SELECT p.owner, t.epoch, p.seq, e.tombstone, e.appended_at
+            "SELECT p.owner, t.epoch, p.seq, e.tombstone, e.appended_at,
+                 coalesce(t.state = 3, true) AS owner_deleted
              FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (owner, seq, place)
              LEFT JOIN timelines t ON t.owner = p.owner
              LEFT JOIN entries e ON e.owner = p.owner AND e.seq = p.seq
@@ -139,7 +141,7 @@ async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>
 
 fn state(row: &Row) -> CopyState {
     let tombstone: Option<i16> = row.get("tombstone");
-    if row.get::<_, Option<i64>>("epoch").is_none() {
+    if row.get("owner_deleted") {
         return CopyState::OwnerDeleted;
     }
     if row.get::<_, Option<OffsetDateTime>>("appended_at").is_none() {
