@@ -128,6 +128,7 @@ impl App {
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_deleting()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public_routes, public_tls.clone(), stop.clone(), grace));

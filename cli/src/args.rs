@@ -9,8 +9,9 @@ use crate::{
     client::{DEFAULT_SERVER, server_url},
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        demo::DemoArgs, keys::KeysCommand, retention::RetentionCommand, sessions::SessionsCommand,
-        status::StatusArgs, users::UsersCommand,
+        demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
+        sessions::SessionsCommand, status::StatusArgs, timelines::TimelinesCommand,
+        users::UsersCommand,
     },
 };
 
@@ -125,12 +126,18 @@ pub(crate) enum Command {
     /// List sessions and end them
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Find out where a message has got to
+    #[command(subcommand)]
+    Messages(MessagesCommand),
     /// Show, change and try out how far back users see, and delete what they no longer do
     #[command(subcommand)]
     Retention(RetentionCommand),
     /// Make and revoke the keys of administrators
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Start the numbering of timelines anew
+    #[command(subcommand)]
+    Timelines(TimelinesCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

@@ -6,9 +6,11 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod keys;
+pub(crate) mod messages;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod status;
+pub(crate) mod timelines;
 pub(crate) mod users;
 
 use crate::{
@@ -29,6 +31,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
             retention::run(command, &mut connect(connection).await?).await
         }
         Command::Keys(command) => keys::run(command, &mut connect(connection).await?).await,
+        Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
+        Command::Timelines(command) => {
+            timelines::run(command, &mut connect(connection).await?).await
+        }
         Command::Status(args) => status::run(&args, &mut connect(connection).await?).await,
         Command::Audit(args) => audit::run(args, &mut connect(connection).await?).await,
         // Boxed: it holds many terminals.

@@ -13,6 +13,7 @@ mod output;
 mod paging;
 mod password;
 mod profile;
+mod progress;
 mod trust;
 
 use std::{io, process::ExitCode};

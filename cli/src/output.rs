@@ -33,7 +33,7 @@ pub(crate) struct OutputArgs {
 /// What can be a row of a table. As JSON and YAML it is what its `Serialize` says.
 pub(crate) trait Row: Serialize {
     /// The headings of all columns; those from [`Row::NARROW`] on are of the wide table alone.
-    const COLUMNS: &[&str];
+    const COLUMNS: &'static [&'static str];
     /// How many columns the narrow table has.
     const NARROW: usize;
 

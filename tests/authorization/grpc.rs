@@ -8,7 +8,8 @@ use imd_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         self, kick_sessions_request::Which, login_request::Credential, send_request,
-        set_user_limits_request::Limits,
+        set_user_limits_request::Limits, start_epoch_request::Whose,
+        trace_message_request::Message as Traced,
     },
 };
 use prost::Message;
@@ -134,6 +135,10 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         which: Some(Which::All(true)),
         note: String::new(),
     };
+    let trace =
+        v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
+    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), erase_sent: false };
+    let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
     vec![
         Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),
         Call::new("/im.v1.AuthService/Login", Anyone, login),
@@ -181,6 +186,9 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/CreateAdminKey", Admin, create_key),
         Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
+        Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
+        Call::new("/im.v1.AdminService/StartEpoch", Admin, epoch),
+        Call::new("/im.v1.AdminService/DeleteUser", Admin, delete_user),
         Call::new("/im.v1.AuthService/EndMySession", User, end),
         Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}),
     ]

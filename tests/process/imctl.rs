@@ -4,22 +4,31 @@ mod bench;
 mod chat;
 mod demo;
 mod keys;
+mod messages;
 mod retention;
 mod sessions;
 mod status;
+mod timelines;
 mod tls;
 mod users;
 
-use std::{net::SocketAddr, process::Stdio};
+use std::{fs, net::SocketAddr, process::Stdio};
 
+use imd_proto::v1::{AdminSession, ListSessionsRequest};
 use insta::{Settings, internals::SettingsBindDropGuard};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::support::process::{DataFolder, Imd, binary, in_time};
+use crate::support::{
+    admin::Admin,
+    eventually,
+    process::{DataFolder, Imd, binary, in_time},
+};
 
 /// What differs from run to run, and the blanks that depend on it.
-const FILTERS: [(&str, &str); 13] = [
+const FILTERS: [(&str, &str); 15] = [
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]"),
+    (r"\b\d{10}\.\d+\b", "[cursor]"),
+    (r"\b[A-Za-z0-9_-]{22}\b", "[message]"),
     (r"demo-(alice|bob)-[0-9a-f]{8}", "demo-$1-[tag]"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\d\d:\d\d:\d\d UTC", "[time]"),
     (r"\b(now|\d+(s|m) ago)\b", "[ago]"),
@@ -84,6 +93,19 @@ impl<'a> Shell<'a> {
             stderr: String::from_utf8(ended.stderr).expect("UTF-8"),
         }
     }
+}
+
+/// Waits until so many sessions are seen to have all of their timelines.
+async fn up_to_date(sessions: usize, imd: &Imd) {
+    let key = fs::read_to_string(&imd.admin_key).expect("imd has made a key");
+    let admin = Admin::new(imd.admin, key.trim());
+    let is_up_to_date = |seen: &AdminSession| seen.lag == Some(0);
+    eventually("the cursors", async || {
+        let listed = admin.sessions(ListSessionsRequest::default()).await.expect("a listing");
+        let up_to_date = listed.sessions.into_iter().filter(is_up_to_date).count();
+        (up_to_date == sessions).then_some(())
+    })
+    .await;
 }
 
 /// How a command ended and what it printed.

@@ -3,6 +3,7 @@
 mod browser;
 mod contract;
 mod conversation;
+mod deletion;
 mod embedded;
 mod imctl;
 mod killed;

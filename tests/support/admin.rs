@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use futures::TryStreamExt;
 use imd_proto::v1::{
     self, admin_service_client::AdminServiceClient, kick_sessions_request::Which,
-    set_user_limits_request::Limits,
+    set_user_limits_request::Limits, start_epoch_request::Whose,
+    trace_message_request::Message as Traced,
 };
 use tonic::{
     Request, Response, Status, Streaming,
@@ -185,6 +187,24 @@ impl Admin {
         answer(self.0.clone().purge(v1::PurgeRequest {}).await)
     }
 
+    /// Deletes a user to the end; how far it came with each step.
+    pub(crate) async fn delete(
+        &self,
+        user_id: &str,
+        erase_sent: bool,
+    ) -> Result<Vec<v1::DeleteUserResponse>> {
+        Ok(self.start_deletion(user_id, erase_sent).await?.try_collect().await?)
+    }
+
+    pub(crate) async fn start_deletion(
+        &self,
+        user_id: &str,
+        erase_sent: bool,
+    ) -> Result<Streaming<v1::DeleteUserResponse>> {
+        let request = v1::DeleteUserRequest { user_id: user_id.to_owned(), erase_sent };
+        answer(self.0.clone().delete_user(request).await)
+    }
+
     pub(crate) async fn kick(
         &self,
         user_id: &str,
@@ -219,5 +239,19 @@ impl Admin {
             page_token: token.to_owned(),
         };
         answer(self.0.clone().list_audit_records(request).await)
+    }
+
+    pub(crate) async fn trace(&self, message: Traced) -> Result<v1::TraceMessageResponse> {
+        let request = v1::TraceMessageRequest { message: Some(message) };
+        answer(self.0.clone().trace_message(request).await)
+    }
+
+    /// The progress, up to the end.
+    pub(crate) async fn start_epoch(
+        &self,
+        whose: Option<Whose>,
+    ) -> Result<Vec<v1::StartEpochResponse>> {
+        let steps = self.0.clone().start_epoch(v1::StartEpochRequest { whose }).await?;
+        Ok(steps.into_inner().try_collect().await?)
     }
 }

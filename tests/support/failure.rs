@@ -22,6 +22,7 @@ const CODES: &[(&str, Code, u16)] = &[
     ("tier_not_found", Code::NotFound, 404),
     ("message_not_found", Code::NotFound, 404),
     ("recall_window_over", Code::FailedPrecondition, 409),
+    ("import_unfinished", Code::Unavailable, 503),
     ("user_exists", Code::AlreadyExists, 409),
     ("client_message_id_conflict", Code::AlreadyExists, 409),
     ("purge_running", Code::FailedPrecondition, 409),

@@ -192,6 +192,7 @@ impl Api for Grpc {
         let listed = listed?.into_inner();
         let conversation = |conversation: v1::Conversation| Conversation {
             conversation_id: conversation.conversation_id,
+            peer_deleted: conversation.peer_deleted,
             last_message: conversation.last_message.expect("a conversation has messages").into(),
             read_seq: conversation.read_seq,
             unread_count: conversation.unread_count.into(),

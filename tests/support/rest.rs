@@ -16,8 +16,8 @@ use super::{
     failure::Failure,
     types::{
         Content, Conversation, ConversationPage, Entry, HistoryPage, HistoryTruncated, Info, Kind,
-        LoggedIn, Message, MessageGone, ReadUpTo, Sent, Session, SessionChanged, Stretch,
-        TimelineState, Tokens,
+        LoggedIn, Message, MessageGone, MessagesErased, ReadUpTo, Sent, Session, SessionChanged,
+        Stretch, TimelineState, Tokens,
     },
 };
 
@@ -170,6 +170,7 @@ impl Api for Rest {
             json_of(self.get(token, "/v1/conversations").query(&page)).await?;
         let conversation = |conversation: WireConversation| Conversation {
             conversation_id: conversation.conversation_id,
+            peer_deleted: conversation.peer_deleted,
             last_message: conversation.last_message.into(),
             read_seq: conversation.read_seq,
             unread_count: conversation.unread_count,
@@ -247,6 +248,8 @@ struct WireConversations {
 #[derive(Deserialize)]
 struct WireConversation {
     conversation_id: String,
+    #[serde(default)]
+    peer_deleted: bool,
     last_message: WireEntry,
     read_seq: i64,
     unread_count: i64,
@@ -280,6 +283,7 @@ struct WireEntry {
     read_receipt: Option<ReadUpTo>,
     message_recalled: Option<MessageGone>,
     message_deleted: Option<MessageGone>,
+    messages_erased: Option<MessagesErased>,
 }
 
 #[derive(Deserialize)]
@@ -287,6 +291,8 @@ struct WireMessage {
     message_id: String,
     conversation_id: String,
     sender_id: String,
+    #[serde(default)]
+    sender_deleted: bool,
     client_message_id: Option<String>,
     text: Option<String>,
     content_type: Option<String>,
@@ -307,6 +313,7 @@ impl From<WireEntry> for Entry {
             ("read_receipt", wire.read_receipt.map(Kind::ReadReceipt)),
             ("message_recalled", wire.message_recalled.map(Kind::MessageRecalled)),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
+            ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),
         ];
         let mut given = members.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
         let (name, kind) = given.next().unwrap_or(("unknown", Kind::Unknown));
@@ -331,6 +338,7 @@ impl From<WireMessage> for Message {
             message_id: wire.message_id,
             conversation_id: wire.conversation_id,
             sender_id: wire.sender_id,
+            sender_deleted: wire.sender_deleted,
             client_message_id: wire.client_message_id,
             content,
             tombstone: wire.tombstone,

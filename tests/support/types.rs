@@ -80,6 +80,7 @@ pub(crate) struct Message {
     pub(crate) message_id: String,
     pub(crate) conversation_id: String,
     pub(crate) sender_id: String,
+    pub(crate) sender_deleted: bool,
     /// Only in the sender's own timeline.
     pub(crate) client_message_id: Option<String>,
     /// `None` in a tombstone.
@@ -94,6 +95,7 @@ impl Message {
         let gone = |message: &Self| Self {
             content: None,
             tombstone: Some(String::new()),
+            sender_deleted: false,
             ..message.clone()
         };
         self == other || self.tombstone != other.tombstone && gone(self) == gone(other)
@@ -115,6 +117,12 @@ pub(crate) struct MessageGone {
     pub(crate) seq: i64,
 }
 
+/// All that a peer had sent was erased with its account.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct MessagesErased {
+    pub(crate) conversation_id: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct SessionChanged {
     pub(crate) started: Option<Session>,
@@ -129,6 +137,7 @@ pub(crate) enum Kind {
     ReadReceipt(ReadUpTo),
     MessageRecalled(MessageGone),
     MessageDeleted(MessageGone),
+    MessagesErased(MessagesErased),
     Unknown,
 }
 
@@ -219,6 +228,7 @@ pub(crate) struct Stretch {
 #[derive(Debug, Clone)]
 pub(crate) struct Conversation {
     pub(crate) conversation_id: String,
+    pub(crate) peer_deleted: bool,
     pub(crate) last_message: Entry,
     pub(crate) read_seq: i64,
     pub(crate) unread_count: i64,

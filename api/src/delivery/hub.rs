@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    model::{Entry, SessionId, UserNo},
+    model::{Cursor, Entry, SessionId, UserNo},
     store::LoginPoint,
     telemetry,
 };
@@ -78,6 +78,12 @@ impl Hub {
     /// Says that the owner's timeline reaches `seq`: the owner's streams that are behind read the log.
     pub(super) fn wake(&self, owner: UserNo, seq: i64) {
         self.each(owner, |inbox| inbox.expect(seq));
+    }
+
+    /// Says where the owner's timeline ends: the owner's streams that are behind, or of another
+    /// numbering, read the log.
+    pub(super) fn compare(&self, owner: UserNo, end: Cursor) {
+        self.each(owner, |inbox| inbox.compare(end));
     }
 
     fn each(&self, owner: UserNo, tell: impl Fn(&Inbox)) {
@@ -166,6 +172,8 @@ pub(super) struct Waiting {
     pub(super) entries: VecDeque<Arc<Entry>>,
     /// How far the timeline is known to reach beyond those entries; 0 when nothing is known.
     pub(super) expected: i64,
+    /// The stamp of the numbering that was last seen to hold, if one was.
+    pub(super) epoch: Option<i64>,
     /// Whether the stream is to go elsewhere.
     pub(super) closed: bool,
 }
@@ -189,6 +197,11 @@ impl Inbox {
         waiting.expected = waiting.expected.max(seq);
         drop(waiting);
         self.arrived.notify_one();
+    }
+
+    fn compare(&self, end: Cursor) {
+        self.waiting.lock().epoch = Some(end.epoch);
+        self.expect(end.seq);
     }
 
     fn close(&self) {

@@ -6,6 +6,7 @@
 
 mod announcer;
 mod bus;
+mod cursors;
 mod hub;
 mod lanes;
 mod login_points;
@@ -19,14 +20,20 @@ use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{announcer::Announcer, hub::Hub, lanes::Lanes, login_points::LoginPoints};
+use self::{
+    announcer::Announcer, cursors::Cursors, hub::Hub, lanes::Lanes, login_points::LoginPoints,
+};
 use crate::{
-    model::{Entry, Result, SessionId, Start, UserNo},
+    model::{Cursor, Entry, Result, SessionId, Start, UserNo},
     store::{Append, Store},
 };
 
 pub use lanes::{Appending, LaneSettings};
 pub use subscription::{Event, Subscription};
+
+/// How far a timeline is said to reach whose numbering has changed, or that is gone. No stream is as
+/// far, so each reads the log, which says how to go on.
+const RENUMBERED: i64 = i64::MAX;
 
 /// The moving parts of one node. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +43,7 @@ pub struct Delivery {
     lanes: Arc<Lanes>,
     announcer: Announcer,
     login_points: LoginPoints,
+    cursors: Cursors,
     tasks: TaskTracker,
     stop: CancellationToken,
     node_no: i64,
@@ -88,6 +96,8 @@ impl Delivery {
         };
         tasks.spawn(announcer.stopped().run_until_cancelled_owned(teller.run()));
         let login_points = LoginPoints::start(store.clone(), control.clone(), node_no, &tasks);
+        let cursors = Cursors::default();
+        tasks.spawn(cursors.clone().keep(store.clone(), stop.clone()));
         let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
             let connection = store.append_connection();
             if settings.bugs.count_outside_transaction {
@@ -114,6 +124,7 @@ impl Delivery {
             lanes: Arc::new(lanes),
             announcer,
             login_points,
+            cursors,
             tasks,
             stop,
             node_no,
@@ -134,6 +145,12 @@ impl Delivery {
         self.announcer.announce([(owner, seq)]);
     }
 
+    /// Has the streams over these timelines, on every node, notice that the numbering has changed.
+    pub fn announce_renumbered(&self, owners: &[UserNo]) {
+        owners.iter().for_each(|owner| self.hub.wake(*owner, RENUMBERED));
+        self.announcer.announce(owners.iter().map(|owner| (*owner, RENUMBERED)));
+    }
+
     /// Follows a timeline from `start` on, as the session `session_id`. `check` is called at the
     /// moment from which on no entry can be missed: it says whether the session may.
     pub async fn subscribe<C>(
@@ -151,8 +168,14 @@ impl Delivery {
         let registration = self.hub.register(owner, session_id);
         let login_point = self.login_points.hold(registration.point()).await?;
         check.await?;
-        Subscription::open(self.store.clone(), registration, login_point, start, self.heartbeat)
-            .await
+        let cursors = self.cursors.clone();
+        let store = self.store.clone();
+        Subscription::open(store, registration, login_point, cursors, start, self.heartbeat).await
+    }
+
+    /// Notes that a session has everything up to `cursor` without a stream.
+    pub fn reached(&self, user_no: UserNo, session_id: SessionId, cursor: Cursor) {
+        self.cursors.note(user_no, session_id, cursor);
     }
 
     /// How many streams this node holds.

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    RENUMBERED,
     announcer::Announcer,
     bus::{Bus, Hint},
     hub::Hub,
@@ -166,8 +167,12 @@ impl Node {
         }
         counter!(telemetry::SWEEPS).increment(1);
         for owners in self.hub.owners().chunks(SWEEP_BATCH) {
-            for (owner, last_seq) in self.store.last_seqs(owners).await? {
-                self.hub.wake(owner, last_seq);
+            for (owner, end) in self.store.ends_of(owners).await? {
+                match end {
+                    Some(end) => self.hub.compare(owner, end),
+                    // Gone with its user, as the log says.
+                    None => self.hub.wake(owner, RENUMBERED),
+                }
             }
         }
         Ok(())

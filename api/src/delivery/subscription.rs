@@ -11,11 +11,11 @@ use futures::Stream;
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
-use super::{hub::Registration, login_points::Held};
+use super::{RENUMBERED, cursors::Cursors, hub::Registration, login_points::Held};
 use crate::{
     model::{
-        Cursor, Entry, EntryKind, Result, SessionEnd, SessionId, Start, TimelineState, Truncated,
-        UserNo,
+        Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Start, TimelineState,
+        Truncated, UserNo,
     },
     store::{SessionCheck, Store, TimelinePage},
     telemetry,
@@ -54,6 +54,7 @@ pub struct Subscription {
     store: Store,
     registration: Registration,
     _login_point: Held,
+    cursors: Cursors,
     owner: UserNo,
     session_id: SessionId,
     heartbeat: Duration,
@@ -77,6 +78,7 @@ impl Subscription {
         store: Store,
         registration: Registration,
         login_point: Held,
+        cursors: Cursors,
         start: Start,
         heartbeat: Duration,
     ) -> Result<Self> {
@@ -86,6 +88,7 @@ impl Subscription {
             store,
             registration,
             _login_point: login_point,
+            cursors,
             owner: point.user_no,
             session_id: point.session_id,
             heartbeat,
@@ -96,6 +99,10 @@ impl Subscription {
             expected: 0,
             finished: false,
         };
+        if !page.reset {
+            // A client has what stands before the cursor that it comes with.
+            subscription.note(page.after);
+        }
         subscription.take_page(page).await?;
         Ok(subscription)
     }
@@ -106,6 +113,7 @@ impl Subscription {
         let quiet_until = Instant::now() + self.heartbeat;
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.note_handing_over(&event);
                 return Ok(Some(event));
             }
             if self.finished {
@@ -137,14 +145,33 @@ impl Subscription {
         })
     }
 
+    /// Notes how far the terminal has got once it has this event.
+    fn note_handing_over(&self, event: &Event) {
+        let epoch = self.last.epoch;
+        match event {
+            Event::Entry(entry) => self.note(entry.cursor),
+            Event::HistoryTruncated(gone) => self.note(Cursor { epoch, seq: gone.to }),
+            Event::TimelineReset { epoch } => self.note(Cursor { epoch: *epoch, seq: 0 }),
+            // The entry that ends the session is the last one it gets.
+            Event::SessionEnded(_) => self.note(self.last),
+            Event::Opened(_) | Event::Heartbeat | Event::Reconnect => {}
+        }
+    }
+
+    fn note(&self, cursor: Cursor) {
+        self.cursors.note(self.owner, self.session_id, cursor);
+    }
+
     /// Sorts what the hub has handed over.
     fn take_inbox(&mut self) {
         let waiting = self.registration.inbox().take();
         self.expected = self.expected.max(waiting.expected);
+        if waiting.epoch.is_some_and(|epoch| epoch != self.last.epoch) {
+            self.expected = RENUMBERED;
+        }
         for entry in waiting.entries {
             if entry.cursor.epoch != self.last.epoch {
-                // The numbering has changed: the log says how to go on.
-                self.expected = i64::MAX;
+                self.expected = RENUMBERED;
             } else if entry.seq() > self.last.seq {
                 self.early.insert(entry.seq(), entry);
             }
@@ -176,7 +203,15 @@ impl Subscription {
     }
 
     async fn read_log(&mut self) -> Result<()> {
-        let page = self.store.read_timeline(self.owner, Start::After(self.last), PAGE).await?;
+        let read = self.store.read_timeline(self.owner, Start::After(self.last), PAGE).await;
+        let page = match read {
+            // The timeline went with its user before this stream got to the end of it.
+            Err(Error::SessionEnded(end)) => {
+                self.finish(Event::SessionEnded(*end));
+                return Ok(());
+            }
+            read => read?,
+        };
         self.take_page(page).await?;
         self.deliver_early();
         Ok(())

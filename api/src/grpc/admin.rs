@@ -12,12 +12,13 @@ use super::{
     convert::{self, timestamp},
     retention,
     status::status,
+    trace,
 };
 use crate::{
-    model::{Error, Role, UserState},
+    model::{Error, Result as ServiceResult, Role, UserState},
     service::{
-        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, Kick, NewUserLimits, Node, Service,
-        SessionQuery, SessionState, User,
+        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, DeletionProgress, Kick,
+        NewUserLimits, Node, Progress, Service, SessionQuery, SessionState, User, Whose,
     },
 };
 
@@ -25,6 +26,16 @@ use crate::{
 const REASON: &str = "imd-reason-bin";
 
 pub(super) struct Administration(pub(super) Arc<Service>);
+
+/// The answers of a call that takes its time.
+type Steps<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn steps<T, U: 'static>(
+    steps: impl Stream<Item = ServiceResult<T>> + Send + 'static,
+    answer: impl Fn(T) -> U + Send + 'static,
+) -> Steps<U> {
+    Box::pin(steps.map(move |step| step.map(&answer).map_err(status)))
+}
 
 impl Administration {
     async fn admin<T: Sync>(&self, request: &Request<T>) -> Result<Admin<'_>, Status> {
@@ -165,15 +176,14 @@ impl v1::admin_service_server::AdminService for Administration {
         Ok(Response::new(v1::ApplyTiersResponse { tiers: retention::tiers(&applied) }))
     }
 
-    type PurgeStream = Pin<Box<dyn Stream<Item = Result<v1::PurgeResponse, Status>> + Send>>;
+    type PurgeStream = Steps<v1::PurgeResponse>;
 
     async fn purge(
         &self,
         request: Request<v1::PurgeRequest>,
     ) -> Result<Response<Self::PurgeStream>, Status> {
         let progress = self.0.clone().purge(call(&request)?).await.map_err(status)?;
-        let progress = progress.map(|step| step.map(retention::progress).map_err(status));
-        Ok(Response::new(Box::pin(progress)))
+        Ok(Response::new(steps(progress, retention::progress)))
     }
 
     async fn list_sessions(
@@ -280,6 +290,45 @@ impl v1::admin_service_server::AdminService for Administration {
         let revoked = admin.revoke_admin_key(&request.get_ref().name).await.map_err(status)?;
         Ok(Response::new(v1::RevokeAdminKeyResponse { key: Some(admin_key(revoked)) }))
     }
+
+    async fn trace_message(
+        &self,
+        request: Request<v1::TraceMessageRequest>,
+    ) -> Result<Response<v1::TraceMessageResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let message = request.into_inner().message.map(trace::decode);
+        let traced = admin.trace_message(message).await.map_err(status)?;
+        Ok(Response::new(trace::encode(&traced)))
+    }
+
+    type DeleteUserStream = Steps<v1::DeleteUserResponse>;
+
+    async fn delete_user(
+        &self,
+        request: Request<v1::DeleteUserRequest>,
+    ) -> Result<Response<Self::DeleteUserStream>, Status> {
+        let (call, asked) = (call(&request)?, request.get_ref());
+        let deleting = self.0.clone().delete_user(call, &asked.user_id, asked.erase_sent);
+        Ok(Response::new(steps(deleting.await.map_err(status)?, deletion)))
+    }
+
+    type StartEpochStream = Steps<v1::StartEpochResponse>;
+
+    async fn start_epoch(
+        &self,
+        request: Request<v1::StartEpochRequest>,
+    ) -> Result<Response<Self::StartEpochStream>, Status> {
+        use v1::start_epoch_request::Whose as Asked;
+        let admin = self.admin(&request).await?;
+        let whose = match request.into_inner().whose {
+            Some(Asked::UserId(id)) => Some(Whose::User(id)),
+            Some(Asked::All(true)) => Some(Whose::All),
+            Some(Asked::All(false)) | None => None,
+        };
+        let epochs = admin.start_epoch(whose).await.map_err(status)?;
+        let answer = |Progress { done, total }| v1::StartEpochResponse { done, total };
+        Ok(Response::new(steps(epochs.into_stream(), answer)))
+    }
 }
 
 fn admin_key(key: AdminKey) -> v1::AdminKey {
@@ -297,6 +346,7 @@ fn user(user: &User) -> v1::User {
     let state = match user.state {
         UserState::Active => v1::UserState::Active,
         UserState::Disabled => v1::UserState::Disabled,
+        UserState::Deleted => v1::UserState::Deleted,
     };
     v1::User {
         user_id: user.user_id.to_string(),
@@ -306,12 +356,13 @@ fn user(user: &User) -> v1::User {
         online_sessions: i32::try_from(user.online_sessions).unwrap_or(i32::MAX),
         last_seq: user.last_seq,
         last_at: user.last_at.map(timestamp),
+        deleted_at: user.deleted_at.map(timestamp),
         retention: Some(convert::retention(&user.retention)),
         name: user.name.clone(),
     }
 }
 
-fn session(listed: &AdminSession) -> v1::AdminSession {
+pub(super) fn session(listed: &AdminSession) -> v1::AdminSession {
     let state = match listed.state() {
         SessionState::Online => v1::SessionState::Online,
         SessionState::Offline => v1::SessionState::Offline,
@@ -322,6 +373,8 @@ fn session(listed: &AdminSession) -> v1::AdminSession {
         session: Some(convert::session(&listed.session, None)),
         state: state.into(),
         nodes: listed.nodes.clone(),
+        cursor: listed.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
+        lag: listed.lag,
     }
 }
 
@@ -333,6 +386,16 @@ fn node(node: &Node) -> v1::Node {
         alive: node.alive,
         version: node.version.clone(),
         streams: node.streams,
+    }
+}
+
+fn deletion(progress: DeletionProgress) -> v1::DeleteUserResponse {
+    v1::DeleteUserResponse {
+        ended: convert::sessions(&progress.ended),
+        entries: progress.entries,
+        entries_total: progress.entries_total,
+        peers: progress.peers,
+        peers_total: progress.peers_total,
     }
 }
 

@@ -103,6 +103,9 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             conversation_id: deleted.conversation_id.to_string(),
             seq: deleted.seq,
         }),
+        EntryKind::MessagesErased { conversation_id } => Kind::MessagesErased(v1::MessagesErased {
+            conversation_id: conversation_id.to_string(),
+        }),
         EntryKind::Unknown => return None,
     })
 }
@@ -122,6 +125,7 @@ fn message(message: &Message) -> v1::Message {
         message_id: message.message_id.to_string(),
         conversation_id: message.conversation_id.to_string(),
         sender_id: message.sender.to_string(),
+        sender_deleted: message.sender_deleted,
         client_message_id: message.client_message_id.map(|id| id.to_string()).unwrap_or_default(),
         content,
         tombstone: tombstone.into(),
@@ -141,6 +145,7 @@ fn content(content: &Content) -> v1::message::Content {
 pub(super) fn conversation(conversation: &Conversation) -> v1::Conversation {
     v1::Conversation {
         conversation_id: conversation.conversation_id.to_string(),
+        peer_deleted: conversation.peer_deleted,
         last_message: Some(entry(&conversation.last_message)),
         read_seq: conversation.read_seq,
         unread_count: i32::try_from(conversation.unread_count).unwrap_or(i32::MAX),

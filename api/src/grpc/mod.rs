@@ -8,6 +8,7 @@ mod info;
 mod message;
 mod retention;
 mod status;
+mod trace;
 
 use std::sync::Arc;
 

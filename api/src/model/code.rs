@@ -80,13 +80,15 @@ codes! {
     TerminalOccupied, "terminal_occupied", FailedPrecondition, Clients,
         "A login that was not to take anybody's place found its terminal type in use.";
     UserNotFound, "user_not_found", NotFound, Clients,
-        "There is no such user.";
+        "There is no such user, or none any more.";
     SessionNotFound, "session_not_found", NotFound, Clients,
         "The user never had such a session.";
     MessageNotFound, "message_not_found", NotFound, Clients,
         "There is no such message, or the user has not sent it.";
     RecallWindowOver, "recall_window_over", FailedPrecondition, Clients,
         "The message was sent too long ago to be recalled.";
+    ImportUnfinished, "import_unfinished", Unavailable, Clients,
+        "The user's messages are being imported from elsewhere. Try again after the time given.";
     TierNotFound, "tier_not_found", NotFound, Administrators,
         "There is no such tier.";
     UserExists, "user_exists", AlreadyExists, Administrators,

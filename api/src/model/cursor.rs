@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{Error, Result};
 
-/// The place of the last entry a terminal has: `<epoch>.<seq>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The place of the last entry a terminal has: `<epoch>.<seq>`. Cursors of a later numbering are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// The stamp of the numbering that the seq belongs to.
     pub epoch: i64,

@@ -40,6 +40,11 @@ pub enum EntryKind {
     MessageRecalled(MessageGone),
     /// The owner has deleted a message for itself.
     MessageDeleted(MessageGone),
+    /// The peer's account was deleted, and every message that it sent before this entry erased.
+    MessagesErased {
+        /// With whom the conversation was.
+        conversation_id: ConversationId,
+    },
     /// Something that a newer node has written.
     Unknown,
 }
@@ -73,6 +78,8 @@ pub struct Message {
     pub conversation_id: ConversationId,
     /// Who sent it.
     pub sender: UserId,
+    /// Whether the account of the sender is known to be deleted.
+    pub sender_deleted: bool,
     /// The id its sender gave it; only in the sender's own timeline.
     pub client_message_id: Option<Uuid>,
     /// What it says, or why it says nothing any more.
@@ -158,6 +165,8 @@ pub struct Truncated {
 pub struct Conversation {
     /// As the caller sees it.
     pub conversation_id: ConversationId,
+    /// Whether the account of the peer is known to be deleted.
+    pub peer_deleted: bool,
     /// Its newest message.
     pub last_message: Entry,
     /// Up to where the caller has marked it as read; 0 when it never did.

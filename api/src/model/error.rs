@@ -59,6 +59,9 @@ pub enum Error {
     /// The message was sent too long ago to be recalled.
     #[error("the message was sent too long ago to be recalled")]
     RecallWindowOver,
+    /// The timeline is being filled with messages from elsewhere, and nothing else may be appended.
+    #[error("messages of {0} are being imported")]
+    ImportUnfinished(UserId),
     /// There is no such tier.
     #[error("there is no tier {0:?}")]
     TierNotFound(String),
@@ -194,6 +197,7 @@ impl Error {
             Self::SessionNotFound => Code::SessionNotFound,
             Self::MessageNotFound => Code::MessageNotFound,
             Self::RecallWindowOver => Code::RecallWindowOver,
+            Self::ImportUnfinished(_) => Code::ImportUnfinished,
             Self::TierNotFound(_) => Code::TierNotFound,
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
@@ -244,6 +248,7 @@ impl Error {
         match self {
             Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            Self::ImportUnfinished(_) => Some(Duration::from_secs(30)),
             _ => None,
         }
     }

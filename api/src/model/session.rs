@@ -21,6 +21,8 @@ pub enum UserState {
     Active,
     /// May not log in; still receives messages.
     Disabled,
+    /// Is no more; its id is not given out again.
+    Deleted,
 }
 
 /// A kind of terminal and how many live sessions a user may have of it.

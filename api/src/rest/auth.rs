@@ -43,7 +43,8 @@ struct SessionPath {
 /// that is refused does not use an assertion up.
 ///
 /// Errors: `invalid_credentials`, the same answer for an unknown user and a wrong password;
-/// `invalid_assertion`; `terminal_occupied` with `if_occupied = REFUSE`.
+/// `invalid_assertion`; `terminal_occupied` with `if_occupied = REFUSE`; `import_unfinished` while the
+/// user's messages are being imported from elsewhere.
 #[utoipa::path(
     post, path = "/v1/login", tag = "Sessions",
     responses(

@@ -192,7 +192,11 @@ impl Service {
                 self.announce_end(user_no, *ended);
                 Err(end.map_or(Error::InvalidToken("the session has ended"), Error::from))
             }
-            Rotation::Unknown => Err(Error::InvalidToken("the token's session is not known")),
+            // With its user, perhaps.
+            Rotation::Unknown => {
+                self.store.check_session(user_no, session_id).await?.require_live()?;
+                Err(Error::InvalidToken("the token's session is not known"))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub mod admin;
 mod assertions;
 mod conversations;
 mod delete_message;
+mod deletion;
 mod demo;
 mod info;
 mod login;
@@ -31,9 +32,13 @@ use crate::{
     store::Store,
 };
 
-pub use admin::{Admin, AdminCall, ClusterStatus, Kick, NewTier, NewUserLimits, SessionQuery};
+pub use admin::{
+    Admin, AdminCall, ClusterStatus, Kick, MessageTrace, NewEpochs, NewTier, NewUserLimits,
+    Progress, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, Whose,
+};
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
+pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
 pub use info::Info;
 pub use login::{Credential, LoggedIn, Login, Tokens};
@@ -44,8 +49,8 @@ pub use timeline::TimelineRead;
 pub use crate::{
     delivery::{Event, Subscription},
     store::{
-        AdminKey, AdminSession, AuditRecord, Effect, Node, SessionState, TierUse, TimelinePage,
-        User,
+        AdminKey, AdminSession, AuditRecord, CopyState, Effect, Node, SessionState, TierUse,
+        TimelinePage, User,
     },
 };
 

@@ -1,6 +1,6 @@
 //! A user's own sessions.
 
-use super::Service;
+use super::{Service, access::Identity};
 use crate::{
     model::{EndReason, Result, Session, SessionId, UserNo},
     store::{Ending, SessionsEnded, Which},
@@ -10,7 +10,7 @@ impl Service {
     /// Ends the caller's session.
     pub async fn logout(&self, token: Option<&str>) -> Result<()> {
         let caller = self.authenticate(token).await?;
-        self.log_out(caller.user_no, caller.session_id, caller.session_id).await
+        self.log_out(&caller, caller.session_id).await
     }
 
     /// The caller's live sessions, the newest first, and which of them is calling.
@@ -25,15 +25,21 @@ impl Service {
     pub async fn end_my_session(&self, token: Option<&str>, session_id: &str) -> Result<()> {
         let caller = self.authenticate(token).await?;
         let session_id = SessionId::parse("session_id", session_id)?;
-        self.log_out(caller.user_no, session_id, caller.session_id).await
+        self.log_out(&caller, session_id).await
     }
 
-    async fn log_out(&self, user_no: UserNo, session_id: SessionId, by: SessionId) -> Result<()> {
-        let ending = Ending { by: Some(by), ..Ending::because(EndReason::LoggedOut) };
-        let ended =
-            self.store.end_sessions(user_no, &Which::One(session_id), &ending, None).await?;
-        self.announce_end(user_no, ended);
-        Ok(())
+    async fn log_out(&self, caller: &Identity, session_id: SessionId) -> Result<()> {
+        let ending =
+            Ending { by: Some(caller.session_id), ..Ending::because(EndReason::LoggedOut) };
+        let which = Which::One(session_id);
+        match self.store.end_sessions(caller.user_no, &which, &ending, None).await {
+            Ok(ended) => {
+                self.announce_end(caller.user_no, ended);
+                Ok(())
+            }
+            // The account may have gone meanwhile.
+            Err(refusal) => Err(self.refuse(caller, refusal).await),
+        }
     }
 
     /// Tells the terminals of a user what ended.

@@ -46,6 +46,7 @@ impl Service {
         let limit = PageSize::parse("limit", limit, 100, 500)?;
         let page = self.store.read_timeline(caller.user_no, start, limit.get()).await?;
         let next_after = page.entries.last().map_or(page.after, |entry| entry.cursor);
+        self.delivery.reached(caller.user_no, caller.session_id, next_after);
         Ok(TimelineRead { page, next_after })
     }
 }

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use super::{
     Store,
     entries::ENTRY_COLUMNS,
-    timelines::{TIMELINE, no_timeline, read_state},
+    timelines::{TIMELINE, read_state},
 };
 use crate::model::{Conversation, Entry, EntryKind, MOST_UNREAD, Result, TimelineState, UserNo};
 
@@ -87,10 +87,13 @@ impl Store {
         drop(client);
         let Some(first) = rows.first() else { return Ok(Vec::new()) };
         let last_messages = self.entries_of(first.get("epoch"), &rows).await?;
+        let peers =
+            self.known_users(&rows.iter().map(|row| row.get("conversation")).collect()).await?;
         let conversation = |(last_message, row): (Entry, &Row)| {
             let EntryKind::Message(message) = &last_message.kind else { return None };
             Some(Conversation {
                 conversation_id: message.conversation_id.clone(),
+                peer_deleted: peers.get(&row.get("conversation")).is_some_and(|peer| peer.deleted),
                 last_message,
                 read_seq: row.get("read_seq"),
                 unread_count: row.get("unread_count"),
@@ -144,7 +147,8 @@ impl Store {
             .await?;
         let rows = client.query(&statement, &[&owner.0, &peer.0, &before, &limit]).await?;
         drop(client);
-        let state = read_state(rows.first().ok_or_else(|| no_timeline(owner))?);
+        let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
+        let state = read_state(first);
         let entries = self.entries_of(state.epoch, &rows).await?;
         Ok(HistoryPage { state, entries })
     }

@@ -1,65 +1,98 @@
 //! `user_id` ↔ `user_no`. The mapping never changes, so a cached answer is always right.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use moka::sync::Cache;
+use tokio_postgres::Row;
 
-use super::Store;
-use crate::model::{Error, Result, UserId, UserNo};
+use super::{Store, users::read_state};
+use crate::model::{Error, Result, UserId, UserNo, UserState};
 
 /// How many users each side remembers: some 100 bytes each.
 const REMEMBERED: u64 = 200_000;
 
+/// How long a user is remembered as one that is there: until then another node may show a deleted one
+/// so.
+const FRESH: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 pub(super) struct Directory {
     by_id: Cache<UserId, UserNo>,
-    by_no: Cache<i64, UserId>,
+    by_no: Cache<i64, KnownUser>,
+}
+
+/// A user that exists or existed.
+#[derive(Debug, Clone)]
+pub(super) struct KnownUser {
+    pub(super) user_id: UserId,
+    /// Whether it was deleted, as far as is known.
+    pub(super) deleted: bool,
 }
 
 impl Default for Directory {
     fn default() -> Self {
-        Self { by_id: Cache::new(REMEMBERED), by_no: Cache::new(REMEMBERED) }
+        Self {
+            by_id: Cache::new(REMEMBERED),
+            by_no: Cache::builder().max_capacity(REMEMBERED).time_to_live(FRESH).build(),
+        }
     }
 }
 
 impl Directory {
-    pub(super) fn remember(&self, user_id: &UserId, user_no: UserNo) {
-        self.by_id.insert(user_id.clone(), user_no);
-        self.by_no.insert(user_no.0, user_id.clone());
+    /// Reads the columns `user_no`, `user_id` and `state`.
+    fn remember(&self, row: &Row) -> (i64, KnownUser) {
+        let user_no = row.get("user_no");
+        let user_id = UserId::from_stored(row.get("user_id"));
+        let known = KnownUser { deleted: read_state(row) == UserState::Deleted, user_id };
+        self.by_id.insert(known.user_id.clone(), UserNo(user_no));
+        self.by_no.insert(user_no, known.clone());
+        (user_no, known)
+    }
+
+    /// Notes that what is known of a user has changed.
+    pub(super) fn forget(&self, user_no: UserNo) {
+        self.by_no.invalidate(&user_no.0);
     }
 }
 
 impl Store {
-    /// The number of a user. Errors: [`Error::UserNotFound`].
+    /// The number of a user that exists or existed. Errors: [`Error::UserNotFound`].
     pub async fn user_no(&self, user_id: &UserId) -> Result<UserNo> {
         if let Some(user_no) = self.directory.by_id.get(user_id) {
             return Ok(user_no);
         }
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached("SELECT user_no FROM users WHERE user_id = $1").await?;
+        let statement = client
+            .prepare_cached("SELECT user_no, user_id, state FROM users WHERE user_id = $1")
+            .await?;
         let row = client.query_opt(&statement, &[&user_id.as_str()]).await?;
         let row = row.ok_or_else(|| Error::UserNotFound(user_id.clone()))?;
-        let user_no = UserNo(row.get(0));
-        self.directory.remember(user_id, user_no);
-        Ok(user_no)
+        let (user_no, _) = self.directory.remember(&row);
+        Ok(UserNo(user_no))
     }
 
     /// The id of a user that exists or existed.
     pub async fn user_id(&self, user_no: UserNo) -> Result<UserId> {
-        let mut found = self.user_ids(&HashSet::from([user_no.0])).await?;
+        let mut found = self.known_users(&HashSet::from([user_no.0])).await?;
         found
             .remove(&user_no.0)
+            .map(|known| known.user_id)
             .ok_or_else(|| Error::internal(format!("no user has number {}", user_no.0)))
     }
 
-    /// The ids of users that exist or existed.
-    pub(super) async fn user_ids(&self, user_nos: &HashSet<i64>) -> Result<HashMap<i64, UserId>> {
+    /// What is known of users that exist or existed, by number.
+    pub(super) async fn known_users(
+        &self,
+        user_nos: &HashSet<i64>,
+    ) -> Result<HashMap<i64, KnownUser>> {
         let mut known = HashMap::with_capacity(user_nos.len());
         let mut missing = Vec::new();
         for &user_no in user_nos {
             match self.directory.by_no.get(&user_no) {
-                Some(user_id) => drop(known.insert(user_no, user_id)),
+                Some(user) => drop(known.insert(user_no, user)),
                 None => missing.push(user_no),
             }
         }
@@ -68,13 +101,10 @@ impl Store {
         }
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT user_no, user_id FROM users WHERE user_no = ANY($1)")
+            .prepare_cached("SELECT user_no, user_id, state FROM users WHERE user_no = ANY($1)")
             .await?;
-        for row in client.query(&statement, &[&missing]).await? {
-            let (user_no, user_id) = (row.get(0), UserId::from_stored(row.get(1)));
-            self.directory.remember(&user_id, UserNo(user_no));
-            known.insert(user_no, user_id);
-        }
+        let found = client.query(&statement, &[&missing]).await?;
+        known.extend(found.iter().map(|row| self.directory.remember(row)));
         Ok(known)
     }
 }

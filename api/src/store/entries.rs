@@ -14,13 +14,14 @@ use crate::model::{
 };
 
 /// `entries.kind` of a message.
-const KIND_MESSAGE: i16 = 1;
+pub(super) const KIND_MESSAGE: i16 = 1;
 /// `entries.kind` of a change of sessions; the body is a [`SessionChanged`] as JSON.
 const KIND_SESSION_CHANGED: i16 = 2;
 const KIND_READ_MARK: i16 = 3;
 const KIND_READ_RECEIPT: i16 = 4;
 const KIND_MESSAGE_RECALLED: i16 = 5;
 const KIND_MESSAGE_DELETED: i16 = 6;
+const KIND_MESSAGES_ERASED: i16 = 7;
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.sender_seq, \
@@ -116,6 +117,7 @@ impl EventColumns {
             EntryKind::ReadReceipt(receipt) => read(KIND_READ_RECEIPT, receipt),
             EntryKind::MessageRecalled(recalled) => gone(KIND_MESSAGE_RECALLED, recalled),
             EntryKind::MessageDeleted(deleted) => gone(KIND_MESSAGE_DELETED, deleted),
+            EntryKind::MessagesErased { .. } => columns(KIND_MESSAGES_ERASED),
             EntryKind::Message(_) | EntryKind::Unknown => {
                 return Err(Error::internal("this is no event that could be appended"));
             }
@@ -128,23 +130,28 @@ impl Store {
     pub(super) async fn entries(&self, epoch: i64, rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
         let user_nos: HashSet<i64> =
             rows.iter().flat_map(|row| [row.conversation, row.sender]).flatten().collect();
-        let user_ids = self.user_ids(&user_nos).await?;
-        let user_id = |user_no: Option<i64>| {
-            let known = user_no.and_then(|no| user_ids.get(&no));
-            known.cloned().ok_or_else(|| Error::internal(format!("no user has number {user_no:?}")))
+        let known = self.known_users(&user_nos).await?;
+        let user = |user_no: Option<i64>| {
+            let found = user_no.and_then(|no| known.get(&no));
+            found.cloned().ok_or_else(|| Error::internal(format!("no user has number {user_no:?}")))
         };
-        let conversation = |row: &EntryRow| user_id(row.conversation).map(ConversationId::User);
+        let conversation =
+            |row: &EntryRow| Ok::<_, Error>(ConversationId::User(user(row.conversation)?.user_id));
         let entry = |row: EntryRow| {
             let cursor = Cursor { epoch, seq: row.seq };
             let appended_at = row.appended_at;
             let kind = match row.kind {
-                KIND_MESSAGE => EntryKind::Message(Message {
-                    message_id: row.message_id(),
-                    conversation_id: conversation(&row)?,
-                    sender: user_id(row.sender)?,
-                    client_message_id: row.client_message_id,
-                    body: row.body()?,
-                }),
+                KIND_MESSAGE => {
+                    let sender = user(row.sender)?;
+                    EntryKind::Message(Message {
+                        message_id: row.message_id(),
+                        conversation_id: conversation(&row)?,
+                        sender: sender.user_id,
+                        sender_deleted: sender.deleted,
+                        client_message_id: row.client_message_id,
+                        body: row.body()?,
+                    })
+                }
                 KIND_SESSION_CHANGED => {
                     EntryKind::SessionChanged(from_json::<SessionChanged>(&row.body)?)
                 }
@@ -155,6 +162,9 @@ impl Store {
                 }
                 KIND_MESSAGE_DELETED => {
                     EntryKind::MessageDeleted(row.message_gone(conversation(&row)?))
+                }
+                KIND_MESSAGES_ERASED => {
+                    EntryKind::MessagesErased { conversation_id: conversation(&row)? }
                 }
                 _ => EntryKind::Unknown,
             };

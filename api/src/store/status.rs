@@ -33,7 +33,8 @@ impl Store {
                     "SELECT
                          (SELECT greatest(reltuples, 0)::bigint FROM pg_class
                           WHERE oid = 'users'::regclass) AS users_estimate,
-                         (SELECT count(*) FROM (SELECT FROM users LIMIT $1::bigint + 1) u) AS users,
+                         (SELECT count(*) FROM (SELECT FROM users WHERE state <> 3 LIMIT $1::bigint + 1) u)
+                             AS users,
                          (SELECT count(*) FROM sessions WHERE ended_at IS NULL) AS live_sessions,
                          (SELECT count(DISTINCT (p.user_no, p.session_id))
                           FROM login_points p JOIN nodes n USING (node_no)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Row, Transaction, types::ToSql};
 
-use super::{Audit, Store};
+use super::{Audit, Store, users::require_user};
 use crate::model::{Error, Result, Retention, RetentionLimits, Tier, UserNo};
 
 /// How many users a preview looks at in one statement.
@@ -130,7 +130,9 @@ impl Store {
         Ok(effects)
     }
 
-    /// Sets which limits a user has; the purge counts from now only what they change. Errors: [`Error::TierNotFound`].
+    /// Sets which limits a user has; the purge counts from now only what they change.
+    ///
+    /// Errors: [`Error::TierNotFound`]; [`Error::UserNotFound`] when the user is deleted.
     pub async fn set_user_limits(
         &self,
         user_no: UserNo,
@@ -139,6 +141,7 @@ impl Store {
     ) -> Result<()> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
+        require_user(&tx, user_no).await?;
         match limits {
             UserLimits::Tier(name) => {
                 check_tier(&tx, name).await?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 use tokio_postgres::{Row, Transaction};
+use uuid::Uuid;
 
 use super::{
     Store,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::model::{
     Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Start, TimelineState,
-    Truncated, UserNo,
+    Truncated, UserId, UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -37,6 +38,29 @@ pub(super) const TIMELINE: &str =
          floor_under(t.owner, l.max_age, l.max_messages) AS floor
      FROM timelines t CROSS JOIN limits_of(t.owner) l WHERE t.owner = $1";
 
+/// `timelines.state` of one that entries are appended to.
+const OPEN: i16 = 1;
+
+/// Why nothing can be appended to a timeline. Numbered as in `timelines.state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// An import fills it.
+    Importing = 2,
+    /// It is on its way out with its user, or gone.
+    Deleted = 3,
+}
+
+impl Closed {
+    /// What `timelines.state` says.
+    pub(super) fn read(state: i16) -> Option<Self> {
+        match state {
+            OPEN => None,
+            2 => Some(Self::Importing),
+            _ => Some(Self::Deleted),
+        }
+    }
+}
+
 /// What is known of the session that a token names.
 #[derive(Debug)]
 pub enum SessionCheck {
@@ -48,13 +72,17 @@ pub enum SessionCheck {
     Unknown,
 }
 
-/// The end of a session, if it has ended, or nothing when there is no such session.
-const SESSION_END: &str =
+/// The end of a session, if it has ended, or nothing when there is no such session. Those of a deleted
+/// user are gone; what is left of the user says how they ended.
+pub(super) const SESSION_END: &str =
     "SELECT ended_at, end_reason, ended_by_type, ended_by_device_name, end_note
-     FROM sessions WHERE user_no = $1 AND session_id = $2";
+     FROM sessions WHERE user_no = $1 AND session_id = $2
+     UNION ALL
+     SELECT deleted_at, 8::smallint, NULL, NULL, NULL FROM users WHERE user_no = $1 AND state = 3
+     LIMIT 1";
 
 impl SessionCheck {
-    fn read(row: Option<&Row>) -> Self {
+    pub(super) fn read(row: Option<&Row>) -> Self {
         match row.map(read_end) {
             None => Self::Unknown,
             Some(None) => Self::Live,
@@ -124,7 +152,7 @@ impl Store {
             )
             .await?;
         drop(client);
-        let first = rows.first().ok_or_else(|| no_timeline(owner))?;
+        let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
         let state = read_state(first);
         let after = Cursor { epoch: state.epoch, seq: first.get("after") };
         let reset = cursor.is_some_and(|c| c.epoch != state.epoch || c.seq > state.last_seq);
@@ -137,14 +165,22 @@ impl Store {
         Ok(TimelinePage { state, entries, after, truncated, reset })
     }
 
-    /// The newest seq of each of the timelines.
-    pub async fn last_seqs(&self, owners: &[i64]) -> Result<Vec<(UserNo, i64)>> {
+    /// The place of the newest entry of each of the timelines; `None` for one that is gone.
+    pub async fn ends_of(&self, owners: &[i64]) -> Result<Vec<(UserNo, Option<Cursor>)>> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT owner, last_seq FROM timelines WHERE owner = ANY($1)")
+            .prepare_cached(
+                "SELECT owner, epoch, last_seq
+                 FROM unnest($1::bigint[]) o (owner) LEFT JOIN timelines USING (owner)",
+            )
             .await?;
         let rows = client.query(&statement, &[&owners]).await?;
-        Ok(rows.iter().map(|row| (UserNo(row.get(0)), row.get(1))).collect())
+        let end = |row: &Row| {
+            let epoch: Option<i64> = row.get("epoch");
+            let cursor = epoch.map(|epoch| Cursor { epoch, seq: row.get("last_seq") });
+            (UserNo(row.get("owner")), cursor)
+        };
+        Ok(rows.iter().map(end).collect())
     }
 
     /// Whether the session that a token names is live.
@@ -157,6 +193,17 @@ impl Store {
         let statement = client.prepare_cached(SESSION_END).await?;
         let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
         Ok(SessionCheck::read(row.as_ref()))
+    }
+
+    /// Why a timeline cannot be read that there was: a caller that was let in is told what became of
+    /// its session.
+    pub(super) async fn gone(&self, owner: UserNo) -> Error {
+        // No session has this id, so the answer is about the user.
+        let check = self.check_session(owner, SessionId(Uuid::nil())).await;
+        match check.and_then(SessionCheck::require_live) {
+            Err(error @ (Error::SessionEnded(_) | Error::Unavailable(_))) => error,
+            Ok(()) | Err(_) => no_timeline(owner),
+        }
     }
 
     /// The entries in rows that an outer join made; none where it found none.
@@ -181,6 +228,23 @@ pub(super) fn no_timeline(owner: UserNo) -> Error {
     Error::internal(format!("user {} has no timeline", owner.0))
 }
 
+/// Why nothing can be appended to a timeline.
+async fn why_closed(tx: &Transaction<'_>, owner: UserNo) -> Result<Error> {
+    let row = tx
+        .query_opt(
+            "SELECT u.user_id, t.state FROM users u LEFT JOIN timelines t ON t.owner = u.user_no
+             WHERE u.user_no = $1",
+            &[&owner.0],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(no_timeline(owner)) };
+    let user_id = UserId::from_stored(row.get("user_id"));
+    Ok(match row.get::<_, Option<i16>>("state").and_then(Closed::read) {
+        Some(Closed::Importing) => Error::ImportUnfinished(user_id),
+        Some(Closed::Deleted) | None => Error::UserNotFound(user_id),
+    })
+}
+
 /// The next place of a timeline, whose row stays locked until the transaction ends: what is read
 /// after this is what held when the place was given. A rollback gives the place back.
 pub(super) struct Place {
@@ -193,11 +257,16 @@ pub(super) struct Place {
 
 impl Place {
     /// Takes the next place of `owner`'s timeline. To come first in its transaction.
+    ///
+    /// Errors: [`Error::UserNotFound`] when the owner is deleted; [`Error::ImportUnfinished`].
     pub(super) async fn take(tx: &Transaction<'_>, owner: UserNo) -> Result<Self> {
-        Self::take_if_any(tx, owner).await?.ok_or_else(|| no_timeline(owner))
+        match Self::take_if_open(tx, owner).await? {
+            Some(place) => Ok(place),
+            None => Err(why_closed(tx, owner).await?),
+        }
     }
 
-    /// Takes the next place of each of the timelines that exist: in the order of owners, as all do
+    /// Takes the next place of each of the timelines that are open: in the order of owners, as all do
     /// that lock more than one. To come first in its transaction.
     pub(super) async fn take_each(
         tx: &Transaction<'_>,
@@ -205,21 +274,22 @@ impl Place {
     ) -> Result<BTreeMap<UserNo, Self>> {
         let mut places = BTreeMap::new();
         for &owner in owners {
-            if let Some(place) = Self::take_if_any(tx, owner).await? {
+            if let Some(place) = Self::take_if_open(tx, owner).await? {
                 places.insert(owner, place);
             }
         }
         Ok(places)
     }
 
-    async fn take_if_any(tx: &Transaction<'_>, owner: UserNo) -> Result<Option<Self>> {
+    /// Takes the next place of `owner`'s timeline, if it is open. To come first in its transaction.
+    pub(super) async fn take_if_open(tx: &Transaction<'_>, owner: UserNo) -> Result<Option<Self>> {
         let row = tx
             .query_opt(
                 "UPDATE timelines
                  SET last_seq = last_seq + 1, last_at = greatest(last_at, now())
-                 WHERE owner = $1
+                 WHERE owner = $1 AND state = $2
                  RETURNING epoch, last_seq, last_message_no, last_at",
-                &[&owner.0],
+                &[&owner.0, &OPEN],
             )
             .await?;
         Ok(row.map(|row| Self {

@@ -110,8 +110,9 @@ impl Store {
         let Delete { owner, session_id, peer, seq, .. } = *delete;
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
-        let place = Place::take(&tx, owner).await?;
+        let place = Place::take_if_open(&tx, owner).await?;
         require_live(&tx, owner, session_id).await?;
+        let place = place.ok_or_else(|| no_timeline(owner))?;
         let row = tx
             .query_opt(
                 "SELECT sender, sender_seq, tombstone FROM entries

@@ -1,7 +1,7 @@
 //! Accounts and terminal types.
 
 use time::OffsetDateTime;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Transaction};
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Which,
@@ -23,6 +23,8 @@ pub struct User {
     pub name: String,
     /// When it was created.
     pub created_at: OffsetDateTime,
+    /// When it was deleted, if it was.
+    pub deleted_at: Option<OffsetDateTime>,
     /// How many live sessions it has.
     pub live_sessions: i64,
     /// How many of them have a stream open.
@@ -46,10 +48,28 @@ pub struct Credentials {
 
 const ACTIVE: i16 = 1;
 const DISABLED: i16 = 2;
+/// `users.state` of a tombstone.
+pub(super) const DELETED: i16 = 3;
 
 /// Reads the column `state`.
 pub(super) fn read_state(row: &Row) -> UserState {
-    if row.get::<_, i16>("state") == ACTIVE { UserState::Active } else { UserState::Disabled }
+    match row.get("state") {
+        ACTIVE => UserState::Active,
+        DELETED => UserState::Deleted,
+        _ => UserState::Disabled,
+    }
+}
+
+/// Errors: [`Error::UserNotFound`] when the user is deleted. Keeps it from going until the transaction
+/// ends. For changes of an account that need no place in its timeline.
+pub(super) async fn require_user(tx: &Transaction<'_>, user_no: UserNo) -> Result<()> {
+    let row = tx
+        .query_one("SELECT user_id, state FROM users WHERE user_no = $1 FOR UPDATE", &[&user_no.0])
+        .await?;
+    match read_state(&row) {
+        UserState::Deleted => Err(Error::UserNotFound(UserId::from_stored(row.get("user_id")))),
+        UserState::Active | UserState::Disabled => Ok(()),
+    }
 }
 
 impl Store {
@@ -182,12 +202,12 @@ impl Store {
         Ok(ended)
     }
 
-    /// The accounts whose ids come after `after`, in the order of ids.
+    /// The accounts whose ids come after `after`, in the order of ids, deleted ones left out.
     pub async fn list_users(&self, after: &str, limit: i64) -> Result<Vec<User>> {
-        self.users("u.user_id > $1", after, limit).await
+        self.users("u.user_id > $1 AND u.state <> 3", after, limit).await
     }
 
-    /// One account. Errors: [`Error::UserNotFound`].
+    /// One account, or what is left of it. Errors: [`Error::UserNotFound`].
     pub async fn get_user(&self, user_id: &UserId) -> Result<User> {
         let mut found = self.users("u.user_id = $1", user_id.as_str(), 1).await?;
         found.pop().ok_or_else(|| Error::UserNotFound(user_id.clone()))
@@ -197,13 +217,14 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT u.user_id, u.state, coalesce(u.name, '') AS name, u.created_at, t.last_seq, t.last_at, u.tier, u.override,
+                "SELECT u.user_id, u.state, coalesce(u.name, '') AS name, u.created_at, u.deleted_at,
+                     coalesce(t.last_seq, 0) AS last_seq, t.last_at, u.tier, u.override,
                      l.max_age, l.max_messages,
                      (SELECT count(*) FROM sessions s
                       WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
                      (SELECT count(DISTINCT p.session_id) FROM login_points p JOIN nodes n USING (node_no)
                       WHERE p.user_no = u.user_no AND {ALIVE}) AS online_sessions
-                 FROM users u JOIN timelines t ON t.owner = u.user_no CROSS JOIN limits_of(u.user_no) l
+                 FROM users u LEFT JOIN timelines t ON t.owner = u.user_no CROSS JOIN limits_of(u.user_no) l
                  WHERE {condition} ORDER BY u.user_id LIMIT $2"
             ))
             .await?;
@@ -213,6 +234,7 @@ impl Store {
             state: read_state(row),
             name: row.get("name"),
             created_at: row.get("created_at"),
+            deleted_at: row.get("deleted_at"),
             live_sessions: row.get("live_sessions"),
             online_sessions: row.get("online_sessions"),
             last_seq: row.get("last_seq"),

@@ -7,8 +7,7 @@ use imd_proto::v1::{
     KickSessionsRequest, ListSessionsRequest, Session, SessionState, kick_sessions_request::Which,
 };
 
-use self::view::SessionView;
-pub(super) use self::view::reason_name;
+pub(super) use self::view::{SessionView, reason_name};
 use crate::{
     client::Admin,
     error::Error,

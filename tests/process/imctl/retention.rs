@@ -131,7 +131,8 @@ async fn a_file_of_tiers_is_applied_as_a_whole() {
       "online_sessions": 0,
       "last_at": null,
       "last_seq": 0,
-      "created_at": "[time]"
+      "created_at": "[time]",
+      "deleted_at": null
     }
     "#);
 }

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::Shell;
+use super::{Shell, up_to_date};
 use crate::support::{api::Transport::Grpc, process::DataFolder, types::Event};
 
 #[tokio::test]
@@ -14,6 +14,7 @@ async fn sessions_are_listed_the_newest_first() {
     let _online = imd.log_in(Grpc, "ann", "phone").await.follow("").await;
     imd.log_in(Grpc, "ann", "pc").await;
     imd.log_in(Grpc, "ben", "web").await;
+    up_to_date(1, &imd).await;
 
     assert_snapshot!(shell.imctl(&["sessions", "list"]).await, @r#"
     USER  TERMINAL  DEVICE  STATE  LAST USED  SESSION
@@ -23,9 +24,9 @@ async fn sessions_are_listed_the_newest_first() {
     "#);
     let of_ann = ["sessions", "list", "--user", "ann", "-o", "wide"];
     assert_snapshot!(shell.imctl(&of_ann).await, @r#"
-    USER  TERMINAL  DEVICE  STATE  LAST USED  SESSION  DEVICE ID  CREATED  NODES  END REASON  BY  NOTE
-    ann  pc  ann's [uuid]  offline  [ago]  [uuid]  [uuid]  [ago]  -  -  -  -
-    ann  phone  ann's [uuid]  online  [ago]  [uuid]  [uuid]  [ago]  [node]  -  -  -
+    USER  TERMINAL  DEVICE  STATE  LAST USED  SESSION  DEVICE ID  CREATED  NODES  CURSOR  LAG  END REASON  BY  NOTE
+    ann  pc  ann's [uuid]  offline  [ago]  [uuid]  [uuid]  [ago]  -  -  -  -  -  -
+    ann  phone  ann's [uuid]  online  [ago]  [uuid]  [uuid]  [ago]  [node]  [cursor]  0  -  -  -
     "#);
     let online = ["sessions", "list", "--state", "online", "-o", "yaml"];
     assert_snapshot!(shell.imctl(&online).await, @r#"
@@ -40,6 +41,8 @@ async fn sessions_are_listed_the_newest_first() {
       last_used_at: [time]
       nodes:
       - [node]
+      cursor: '[cursor]'
+      lag: 0
       end: null
     "#);
 }
@@ -51,6 +54,7 @@ async fn a_kick_is_shown_to_the_terminal_and_kept_in_the_audit_records() {
     let shell = Shell::new(&folder, &imd);
     imd.create_users(&["ann", "ben"]).await;
     let mut phone = imd.log_in(Grpc, "ann", "phone").await.follow("").await;
+    up_to_date(1, &imd).await;
 
     let kick = ["sessions", "kick", "ann", "--terminal", "phone", "--reason", "lost device"];
     assert_snapshot!(shell.imctl(&kick).await, @r#"
@@ -85,6 +89,8 @@ async fn a_kick_is_shown_to_the_terminal_and_kept_in_the_audit_records() {
         "created_at": "[time]",
         "last_used_at": "[time]",
         "nodes": [],
+        "cursor": "[cursor]",
+        "lag": null,
         "end": {
           "reason": "KICKED",
           "by_terminal_type": "",

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Shell;
-use crate::support::{api::Transport::Grpc, cluster::PASSWORD, process::DataFolder};
+use crate::support::{api::Transport::Grpc, cluster::PASSWORD, process::DataFolder, types::Event};
 
 #[tokio::test]
 async fn users_are_created_shown_and_changed() {
@@ -35,7 +35,8 @@ async fn users_are_created_shown_and_changed() {
       "online_sessions": 0,
       "last_at": null,
       "last_seq": 0,
-      "created_at": "[time]"
+      "created_at": "[time]",
+      "deleted_at": null
     }
     "#);
     let create = ["users", "create", "kim", "--password-stdin"];
@@ -67,7 +68,7 @@ async fn users_are_created_shown_and_changed() {
     ann  active  unlimited  1  0  [ago]  1  -  -  [ago]  -
     there are more than these 1 (--limit)
     ");
-    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @"
+    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @r#"
     user_id: ann
     name: ''
     state: active
@@ -80,7 +81,8 @@ async fn users_are_created_shown_and_changed() {
     last_at: [time]
     last_seq: 1
     created_at: [time]
-    ");
+    deleted_at: null
+    "#);
     assert_snapshot!(shell.failing_imctl(&["users", "show", "kim"]).await, @r#"
     error: there is no user kim (user_not_found)
     exit code 1
@@ -104,4 +106,64 @@ async fn users_are_created_shown_and_changed() {
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
     ann  active  unlimited  0  0  [ago]
     ");
+}
+
+#[tokio::test]
+async fn a_user_is_deleted_for_good() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let shell = Shell::new(&folder, &imd);
+    imd.create_users(&["ann", "ben"]).await;
+    let ann = imd.log_in(Grpc, "ann", "phone").await;
+    let ben = imd.log_in(Grpc, "ben", "phone").await;
+    ann.say("ben", "a secret").await;
+    let mut feed = ann.follow("now").await;
+
+    assert_snapshot!(shell.failing_imctl(&["users", "delete", "ann"]).await, @r#"
+    error: ann and all its messages will be deleted for good; there is no terminal to ask on: confirm with --yes
+    exit code 2
+    "#);
+    let delete = ["users", "delete", "ann", "--erase-sent", "--yes"];
+    assert_snapshot!(shell.imctl(&delete).await, @r#"
+    USER  SESSIONS ENDED  ENTRIES DELETED  PEERS ERASED
+    ann  1  3  1
+    "#);
+    let (_, last) = feed.to_the_end().await;
+    assert!(matches!(last, Event::SessionEnded(end) if end.reason == "USER_DELETED"));
+    let history = ben.history("ann", 0, "").await.expect("a history").entries;
+    assert_eq!(history[0].message().tombstone.as_deref(), Some("ERASED"));
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @r#"
+    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
+    ben  active  unlimited  1  0  [ago]
+    "#);
+    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "json"]).await, @r#"
+    {
+      "user_id": "ann",
+      "state": "deleted",
+      "tier": "unlimited",
+      "limits_overridden": false,
+      "max_age_seconds": null,
+      "max_messages": null,
+      "live_sessions": 0,
+      "online_sessions": 0,
+      "last_at": null,
+      "last_seq": 0,
+      "created_at": "[time]",
+      "deleted_at": "[time]"
+    }
+    "#);
+    let create = ["users", "create", "ann", "--password-stdin"];
+    assert_snapshot!(shell.run(&create, PASSWORD).await.failure(), @r#"
+    error: the user id ann is taken (user_exists)
+    exit code 1
+    "#);
+    let again = ["users", "delete", "ann", "--yes", "-o", "json"];
+    assert_snapshot!(shell.imctl(&again).await, @r#"
+    {
+      "user_id": "ann",
+      "sessions_ended": 0,
+      "entries_deleted": 0,
+      "peers_erased": 0
+    }
+    "#);
 }

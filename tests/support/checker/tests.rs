@@ -41,6 +41,7 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         message_id: format!("ann/{seq}"),
         conversation_id: format!("user:{peer}"),
         sender_id: "ann".to_owned(),
+        sender_deleted: false,
         client_message_id: client_message_id.map(str::to_owned),
         content: Some(Content::Text(text.to_owned())),
         tombstone: None,

@@ -4,8 +4,8 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, MessageGone, ReadUpTo,
-    Retention, Session, SessionChanged, SessionEnd, TimelineState, Tokens,
+    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, MessageGone, MessagesErased,
+    ReadUpTo, Retention, Session, SessionChanged, SessionEnd, TimelineState, Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -91,6 +91,9 @@ impl From<v1::Entry> for Entry {
                 let v1::MessageDeleted { message_id, conversation_id, seq } = gone;
                 Kind::MessageDeleted(MessageGone { message_id, conversation_id, seq })
             }
+            Some(v1::entry::Kind::MessagesErased(v1::MessagesErased { conversation_id })) => {
+                Kind::MessagesErased(MessagesErased { conversation_id })
+            }
             None => Kind::Unknown,
         };
         Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }
@@ -115,6 +118,7 @@ impl From<v1::Message> for Message {
             message_id: message.message_id,
             conversation_id: message.conversation_id,
             sender_id: message.sender_id,
+            sender_deleted: message.sender_deleted,
             client_message_id: non_empty(message.client_message_id),
             content,
             tombstone,

@@ -36,6 +36,11 @@ pub(crate) struct ConversationList {
 #[derive(Debug, Serialize, ToSchema)]
 struct Conversation {
     conversation_id: ConversationId,
+    /// Whether the account of the peer was deleted: nothing can be sent to it any more. Seen within seconds
+    /// on every node. Absent for false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    peer_deleted: bool,
     /// Its newest message.
     last_message: Entry,
     /// Up to where the caller has marked it as read, a place in the caller's timeline; 0 when never.
@@ -100,6 +105,7 @@ impl From<Page<model::Conversation>> for ConversationList {
     fn from(page: Page<model::Conversation>) -> Self {
         let conversation = |conversation: &model::Conversation| Conversation {
             conversation_id: (&conversation.conversation_id).into(),
+            peer_deleted: conversation.peer_deleted,
             last_message: (&conversation.last_message).into(),
             read_seq: conversation.read_seq,
             unread_count: conversation.unread_count,

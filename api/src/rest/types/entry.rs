@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     content::Content,
-    event::{MessageDeleted, MessageRecalled, ReadMark, ReadReceipt},
+    event::{MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
     id::{ConversationId, Cursor, UserId},
     session::Session,
 };
@@ -54,6 +54,9 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message_deleted: Option<MessageDeleted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    messages_erased: Option<MessagesErased>,
 }
 
 /// What an entry is. The set is open: a client that meets a kind it does not know moves its cursor on
@@ -62,7 +65,9 @@ pub(crate) struct Entry {
 /// `message`: sent or received. `session_changed`: a terminal of the user logged in, or sessions ended.
 /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
 /// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
-/// message for itself, on some terminal. `unknown`: something that the answering node does not know, written by a newer one.
+/// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
+/// all that it had sent. `unknown`: something that the answering node does not know, written by a newer
+/// one.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum EntryKind {
@@ -72,6 +77,7 @@ enum EntryKind {
     ReadReceipt,
     MessageRecalled,
     MessageDeleted,
+    MessagesErased,
     Unknown,
 }
 
@@ -82,6 +88,11 @@ struct Message {
     message_id: String,
     conversation_id: ConversationId,
     sender_id: UserId,
+    /// Whether the account of the sender was deleted: show it as such. Seen within seconds on every node.
+    /// Absent for false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    sender_deleted: bool,
     /// The id its sender gave it, to match a local echo. Only in the sender's own timeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -154,6 +165,10 @@ impl Entry {
                 self.message_deleted = Some(deleted.into());
                 EntryKind::MessageDeleted
             }
+            model::EntryKind::MessagesErased { conversation_id } => {
+                self.messages_erased = Some(MessagesErased::new(conversation_id));
+                EntryKind::MessagesErased
+            }
             model::EntryKind::Unknown => EntryKind::Unknown,
         };
     }
@@ -172,6 +187,7 @@ impl From<&model::Entry> for Entry {
             read_receipt: None,
             message_recalled: None,
             message_deleted: None,
+            messages_erased: None,
         };
         shown.set(&entry.kind);
         shown
@@ -184,6 +200,7 @@ impl From<&model::Message> for Message {
             message_id: message.message_id.to_string(),
             conversation_id: (&message.conversation_id).into(),
             sender_id: (&message.sender).into(),
+            sender_deleted: message.sender_deleted,
             client_message_id: message.client_message_id,
             body: (&message.body).into(),
         }

@@ -48,6 +48,19 @@ pub(super) struct MessageDeleted {
     seq: i64,
 }
 
+/// The account of the peer was deleted, and every message that it had sent in the conversation erased:
+/// those before this entry are tombstones from now on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MessagesErased {
+    conversation_id: ConversationId,
+}
+
+impl MessagesErased {
+    pub(super) fn new(conversation_id: &model::ConversationId) -> Self {
+        Self { conversation_id: conversation_id.into() }
+    }
+}
+
 impl From<&model::ReadUpTo> for ReadMark {
     fn from(mark: &model::ReadUpTo) -> Self {
         Self { conversation_id: (&mark.conversation_id).into(), seq: mark.seq }

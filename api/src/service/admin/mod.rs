@@ -1,7 +1,9 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod epochs;
 mod keys;
+mod messages;
 mod retention;
 mod sessions;
 mod status;
@@ -17,6 +19,8 @@ use crate::{
     store::{Audit, AuditRecord},
 };
 
+pub use epochs::{NewEpochs, Whose};
+pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
@@ -36,6 +40,15 @@ pub struct AdminCall<'a> {
     pub reason: Bytes,
     /// From where.
     pub address: Option<ClientAddress>,
+}
+
+/// How far something has got that takes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is done and committed.
+    pub done: i64,
+    /// How much there was at the beginning.
+    pub total: i64,
 }
 
 /// An administrator at work.

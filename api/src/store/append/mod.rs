@@ -109,8 +109,8 @@ impl AppendConnection {
     /// items before it. A batch must not hold one (sender, `client_message_id`) twice.
     ///
     /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
-    /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`]; [`Error::Unavailable`] when it is
-    /// not known whether the batch was committed: to be sent again.
+    /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`];
+    /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
         let mut results: Vec<Option<Result<Appended>>> = vec![None; batch.len()];
         let began = Instant::now();

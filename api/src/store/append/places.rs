@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{Append, Appended};
-use crate::model::{
-    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, UserId, UserNo,
+use crate::{
+    model::{Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, UserId, UserNo},
+    store::timelines::Closed,
 };
 
 /// How far a timeline has been filled.
@@ -16,6 +17,8 @@ pub(super) struct Counter {
     seq: i64,
     message_no: i64,
     at: OffsetDateTime,
+    /// Why nothing can be appended, if nothing can.
+    pub(super) closed: Option<Closed>,
 }
 
 impl Counter {
@@ -26,6 +29,7 @@ impl Counter {
             seq: row.get::<_, i64>(2) - entries,
             message_no: row.get::<_, i64>(3) - entries,
             at: row.get(4),
+            closed: Closed::read(row.get(5)),
         }
     }
 
@@ -75,6 +79,7 @@ impl Placed {
                     message_id,
                     conversation_id: ConversationId::User(peer.clone()),
                     sender: item.sender_id.clone(),
+                    sender_deleted: false,
                     client_message_id,
                     body: Body::Content(item.content.clone()),
                 }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::{FutureExt, future::try_join3};
 use time::OffsetDateTime;
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
 
 use super::{
     Append, Appended,
@@ -12,8 +12,11 @@ use super::{
     verdicts::refusals,
 };
 use crate::{
-    model::Result,
-    store::{Store, add_options},
+    model::{Error, Result},
+    store::{
+        Store, add_options,
+        timelines::{SESSION_END, SessionCheck},
+    },
 };
 
 /// Set on every connection that appends. The counters must be locked in the order of owners, which
@@ -70,7 +73,7 @@ impl Session {
         let refused = refusals(items, &counters, &refused, in_doubt);
         if !refused.is_empty() {
             self.roll_back().await?;
-            return Ok(Attempt::Refused(refused));
+            return Ok(Attempt::Refused(self.with_reasons(items, refused).await?));
         }
         let placed = place(items, counters);
         self.insert_and_commit(items, &placed).await?;
@@ -81,6 +84,25 @@ impl Session {
 
     pub(super) async fn roll_back(&self) -> Result<(), tokio_postgres::Error> {
         self.client.batch_execute("ROLLBACK").await
+    }
+
+    /// Tells those whose sessions are gone with their users that it is so.
+    async fn with_reasons(
+        &self,
+        items: &[&Append],
+        mut refused: Vec<(usize, Result<Appended>)>,
+    ) -> Result<Vec<(usize, Result<Appended>)>, tokio_postgres::Error> {
+        for (position, result) in &mut refused {
+            if let Err(Error::InvalidToken(_)) = result {
+                let item = items[*position];
+                let who: [&(dyn ToSql + Sync); 2] = [&item.sender.0, &item.session_id.0];
+                let row = self.client.query_opt(SESSION_END, &who).await?;
+                if let Err(reason) = SessionCheck::read(row.as_ref()).require_live() {
+                    *result = Err(reason);
+                }
+            }
+        }
+        Ok(refused)
     }
 
     /// The first round trip: locks the counters, takes the places, then checks.

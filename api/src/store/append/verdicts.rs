@@ -8,8 +8,11 @@ use uuid::Uuid;
 use super::{Append, Appended, places::Counter};
 use crate::{
     model::{Cursor, Error, MessageId, Result, UserNo},
-    store::sessions::read_end,
+    store::{sessions::read_end, timelines::Closed},
 };
+
+/// What is said of a session that left no trace.
+const UNKNOWN: &str = "the token's session is not known";
 
 /// The items that must not be appended, and their results.
 pub(super) fn refusals(
@@ -20,11 +23,17 @@ pub(super) fn refusals(
 ) -> Vec<(usize, Result<Appended>)> {
     let mut refused: BTreeMap<usize, Result<Appended>> = BTreeMap::new();
     for (position, item) in items.iter().enumerate() {
-        if !counters.contains_key(&item.sender.0) {
-            refused.insert(position, Err(Error::InvalidToken("the token's user is not known")));
-        } else if !counters.contains_key(&item.recipient.0) {
-            refused.insert(position, Err(Error::UserNotFound(item.recipient_id.clone())));
-        }
+        let closed = |owner: UserNo| match counters.get(&owner.0) {
+            Some(counter) => counter.closed,
+            None => Some(Closed::Deleted),
+        };
+        let refusal = match (closed(item.sender), closed(item.recipient)) {
+            (Some(_), _) => Error::InvalidToken(UNKNOWN),
+            (None, Some(Closed::Deleted)) => Error::UserNotFound(item.recipient_id.clone()),
+            (None, Some(Closed::Importing)) => Error::ImportUnfinished(item.recipient_id.clone()),
+            (None, None) => continue,
+        };
+        refused.insert(position, Err(refusal));
     }
     for row in checked {
         let position = usize::try_from(row.get::<_, i64>("item")).unwrap_or(usize::MAX);
@@ -41,7 +50,7 @@ fn verdict(item: &Append, row: &Row, in_doubt: bool) -> Result<Appended> {
         return Ok(appended);
     }
     if row.get::<_, Option<Uuid>>("session_id").is_none() {
-        return Err(Error::InvalidToken("the token's session is not known"));
+        return Err(Error::InvalidToken(UNKNOWN));
     }
     if let Some(end) = read_end(row) {
         return Err(end.into());

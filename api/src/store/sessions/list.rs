@@ -1,8 +1,10 @@
 //! Listing sessions, for their user and for administrators.
 
+use tokio_postgres::Row;
+
 use super::{SESSION_COLUMNS, online, read_session};
 use crate::{
-    model::{Result, Session, SessionId, UserId, UserNo},
+    model::{Cursor, Result, Session, SessionId, UserId, UserNo},
     store::{Store, nodes::ALIVE},
 };
 
@@ -37,6 +39,11 @@ pub struct AdminSession {
     pub session: Session,
     /// The nodes that hold its streams.
     pub nodes: Vec<String>,
+    /// The last entry that is known to have been handed to its connection; `None` for none.
+    pub cursor: Option<Cursor>,
+    /// How many entries stand behind the cursor; `None` when that is not known, or the cursor is of
+    /// another numbering, or the session has ended.
+    pub lag: Option<i64>,
 }
 
 impl AdminSession {
@@ -86,9 +93,13 @@ impl Store {
                 "SELECT u.user_id, {SESSION_COLUMNS}, s.online,
                      ARRAY(SELECT DISTINCT n.node_id FROM login_points p JOIN nodes n USING (node_no)
                            WHERE p.user_no = s.user_no AND p.session_id = s.session_id AND {ALIVE}
-                           ORDER BY 1) AS nodes
+                           ORDER BY 1) AS nodes,
+                     s.cursor_epoch, s.cursor_seq,
+                     CASE WHEN s.ended_at IS NULL AND s.cursor_epoch = t.epoch
+                         THEN greatest(t.last_seq - s.cursor_seq, 0) END AS lag
                  FROM (SELECT s.*, {online} AS online FROM sessions s) s
                  JOIN users u USING (user_no)
+                 LEFT JOIN timelines t ON t.owner = s.user_no
                  WHERE ($1::bigint IS NULL OR s.user_no = $1)
                      AND ($2::text IS NULL OR s.terminal_type = $2)
                      AND (s.ended_at IS NOT NULL) = $3
@@ -110,11 +121,18 @@ impl Store {
                 ],
             )
             .await?;
-        let session = |row: &tokio_postgres::Row| AdminSession {
+        let session = |row: &Row| AdminSession {
             user_id: UserId::from_stored(row.get("user_id")),
             session: read_session(row),
             nodes: row.get("nodes"),
+            cursor: read_cursor(row),
+            lag: row.get("lag"),
         };
         Ok(rows.iter().map(session).collect())
     }
+}
+
+fn read_cursor(row: &Row) -> Option<Cursor> {
+    let (epoch, seq): (Option<i64>, Option<i64>) = (row.get("cursor_epoch"), row.get("cursor_seq"));
+    Some(Cursor { epoch: epoch?, seq: seq? })
 }

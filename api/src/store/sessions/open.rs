@@ -74,13 +74,14 @@ impl Store {
     /// Opens a session; ends those that [`make_room`] names (I1).
     ///
     /// Errors: [`Error::InvalidCredentials`] or [`Error::InvalidAssertion`] when the proof does not
-    /// hold any more or the user is disabled; [`Error::TerminalOccupied`];
-    /// [`Error::InvalidArgument`] for an unknown terminal type.
+    /// hold any more or the user is disabled or deleted; [`Error::TerminalOccupied`];
+    /// [`Error::ImportUnfinished`]; [`Error::InvalidArgument`] for an unknown terminal type.
     pub async fn open_session(&self, new: NewSession) -> Result<Opened> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
-        let place = Place::take(&tx, new.user_no).await?;
+        let place = Place::take_if_open(&tx, new.user_no).await?;
         new.proof.check(&tx, new.user_no).await?;
+        let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.clone()))?;
         let limit = tx
             .query_opt(
                 "SELECT session_limit FROM terminal_types WHERE name = $1",

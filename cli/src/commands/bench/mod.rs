@@ -12,7 +12,6 @@ mod metrics;
 mod pacer;
 mod pairs;
 mod plot;
-mod progress;
 mod report;
 mod roaming;
 
@@ -31,7 +30,7 @@ use self::{
     metrics::Metrics,
     report::Report,
 };
-use crate::{args::Connection, client::Admin, error::Error, output, profile::Profile};
+use crate::{args::Connection, client::Admin, error::Error, output, profile::Profile, progress};
 
 /// How many violations are printed.
 const VIOLATIONS_SHOWN: usize = 20;

@@ -10,8 +10,9 @@ use crate::{
     output::{self, Row},
 };
 
+/// Known to other commands, too.
 #[derive(Debug, Serialize)]
-pub(super) struct SessionView {
+pub(in crate::commands) struct SessionView {
     user_id: String,
     session_id: String,
     terminal: TerminalView,
@@ -21,6 +22,8 @@ pub(super) struct SessionView {
     #[serde(with = "time::serde::rfc3339::option")]
     last_used_at: Option<OffsetDateTime>,
     nodes: Vec<String>,
+    cursor: Option<String>,
+    lag: Option<i64>,
     end: Option<EndView>,
 }
 
@@ -48,7 +51,7 @@ impl SessionView {
             user_id: user_id.to_owned(),
             session: Some(session),
             state: SessionState::Ended.into(),
-            nodes: Vec::new(),
+            ..AdminSession::default()
         })
     }
 }
@@ -65,6 +68,8 @@ impl From<AdminSession> for SessionView {
             created_at: clock::time(session.created_at),
             last_used_at: clock::time(session.last_used_at),
             nodes: row.nodes,
+            cursor: Some(row.cursor).filter(|cursor| !cursor.is_empty()),
+            lag: row.lag,
             end: session.end.map(EndView::from),
         }
     }
@@ -92,6 +97,24 @@ impl From<SessionEnd> for EndView {
     }
 }
 
+impl SessionView {
+    /// The cells of a table about terminals: type, device, cursor, nodes, lag, session.
+    pub(in crate::commands) fn terminal_cells(&self) -> [Cell; 6] {
+        [
+            output::text(&self.terminal.r#type),
+            output::text(&self.terminal.device_name),
+            output::text(self.cursor.as_deref().unwrap_or_default()),
+            output::text(&self.nodes.join(",")),
+            self.lag_cell(),
+            output::text(&self.session_id),
+        ]
+    }
+
+    fn lag_cell(&self) -> Cell {
+        self.lag.map_or_else(|| Cell::new("-"), Cell::new)
+    }
+}
+
 impl EndView {
     /// The terminal that ended it: its device's name, or else its type.
     fn by(&self) -> &str {
@@ -113,6 +136,8 @@ impl Row for SessionView {
         "DEVICE ID",
         "CREATED",
         "NODES",
+        "CURSOR",
+        "LAG",
         "END REASON",
         "BY",
         "NOTE",
@@ -136,6 +161,8 @@ impl Row for SessionView {
             output::text(&self.terminal.device_id),
             Cell::new(clock::ago(self.created_at, now)),
             output::text(&self.nodes.join(",")),
+            output::text(self.cursor.as_deref().unwrap_or_default()),
+            self.lag_cell(),
             output::text(end.map_or("", |end| &end.reason)),
             output::text(end.map_or("", EndView::by)),
             output::text(end.map_or("", |end| &end.note)),
@@ -195,6 +222,8 @@ mod tests {
                 SessionState::Online => vec!["n1".to_owned()],
                 _ => vec![],
             },
+            cursor: "1763880000.38".to_owned(),
+            lag: (state != SessionState::Ended).then_some(4),
         })
     }
 
@@ -229,8 +258,8 @@ mod tests {
     fn an_ended_session_as_a_wide_table() {
         let rows = [session(SessionState::Ended, "Ann's Pixel", Some(replaced()))];
         insta::assert_snapshot!(plain(&rows, true), @r#"
-        USER  TERMINAL  DEVICE       STATE  LAST USED  SESSION                               DEVICE ID  CREATED  NODES  END REASON  BY               NOTE
-        ann   phone     Ann's Pixel  ended  2m ago     01936e3c-8f5a-7c1e-9d0b-2f6a1c3b4d5e  d-17       2h ago   -      REPLACED    Ann's new phone  -
+        USER  TERMINAL  DEVICE       STATE  LAST USED  SESSION                               DEVICE ID  CREATED  NODES  CURSOR         LAG  END REASON  BY               NOTE
+        ann   phone     Ann's Pixel  ended  2m ago     01936e3c-8f5a-7c1e-9d0b-2f6a1c3b4d5e  d-17       2h ago   -      1763880000.38  -    REPLACED    Ann's new phone  -
         "#);
     }
 
@@ -252,6 +281,8 @@ mod tests {
             "created_at": "2026-11-23T10:00:00Z",
             "last_used_at": "2026-11-23T11:58:00Z",
             "nodes": [],
+            "cursor": "1763880000.38",
+            "lag": null,
             "end": {
               "reason": "REPLACED",
               "by_terminal_type": "phone",
@@ -280,6 +311,8 @@ mod tests {
           last_used_at: 2026-11-23T11:58:00Z
           nodes:
           - n1
+          cursor: '1763880000.38'
+          lag: 4
           end: null
         "#);
     }

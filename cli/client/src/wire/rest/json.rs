@@ -79,6 +79,7 @@ struct Entry {
     read_receipt: Option<ReadUpTo>,
     message_recalled: Option<MessageGone>,
     message_deleted: Option<MessageGone>,
+    messages_erased: Option<MessagesErased>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +87,8 @@ struct Message {
     message_id: String,
     conversation_id: String,
     sender_id: String,
+    #[serde(default)]
+    sender_deleted: bool,
     #[serde(default)]
     client_message_id: String,
     text: Option<String>,
@@ -106,6 +109,11 @@ struct MessageGone {
     message_id: String,
     conversation_id: String,
     seq: i64,
+}
+
+#[derive(Deserialize)]
+struct MessagesErased {
+    conversation_id: String,
 }
 
 #[derive(Deserialize)]
@@ -308,8 +316,12 @@ impl Entry {
             let recalled = v1::MessageRecalled { message_id, conversation_id, seq };
             return Some(Kind::MessageRecalled(recalled));
         }
-        let MessageGone { message_id, conversation_id, seq } = self.message_deleted?;
-        Some(Kind::MessageDeleted(v1::MessageDeleted { message_id, conversation_id, seq }))
+        if let Some(MessageGone { message_id, conversation_id, seq }) = self.message_deleted {
+            let deleted = v1::MessageDeleted { message_id, conversation_id, seq };
+            return Some(Kind::MessageDeleted(deleted));
+        }
+        let MessagesErased { conversation_id } = self.messages_erased?;
+        Some(Kind::MessagesErased(v1::MessagesErased { conversation_id }))
     }
 }
 
@@ -324,6 +336,7 @@ impl From<Message> for v1::Message {
             message_id: message.message_id,
             conversation_id: message.conversation_id,
             sender_id: message.sender_id,
+            sender_deleted: message.sender_deleted,
             client_message_id: message.client_message_id,
             content: message.text.map(Content::Text).or(typed),
             tombstone: tombstone(&message.tombstone).into(),

@@ -122,6 +122,7 @@ pub(super) async fn say(
             message_id: ack.message_id.clone(),
             conversation_id: format!("user:{other}"),
             sender_id: sender_id.clone(),
+            sender_deleted: false,
             client_message_id: if own { client_message_id.clone() } else { String::new() },
             content: Some(Content::Text(text.to_owned())),
             tombstone: 0,

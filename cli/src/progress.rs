@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar for `length` steps.
-pub(super) fn bar(what: &'static str, length: usize) -> ProgressBar {
+pub(crate) fn bar(what: &'static str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:>8} {bar:30} {pos}/{len} {msg}");
     let length = length.try_into().unwrap_or(u64::MAX);
     ProgressBar::new(length)
@@ -14,7 +14,7 @@ pub(super) fn bar(what: &'static str, length: usize) -> ProgressBar {
 }
 
 /// A sign that something is being done.
-pub(super) fn spinner(what: &'static str) -> ProgressBar {
+pub(crate) fn spinner(what: &'static str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner

@@ -1,0 +1,57 @@
+//! How far the terminals of this node have got, remembered with every delivery and written down now
+//! and then: all that have moved at once, and nothing at all while none has.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    model::{Cursor, SessionId, UserNo},
+    store::{SessionCursor, Store},
+};
+
+/// How often what has moved is written down.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The most sessions in one statement.
+const BATCH: usize = 1000;
+
+/// The sessions that have moved since they were last written down. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Cursors(Arc<Mutex<HashMap<(UserNo, SessionId), Cursor>>>);
+
+impl Cursors {
+    /// Remembers how far a session has got.
+    pub(super) fn note(&self, user_no: UserNo, session_id: SessionId, cursor: Cursor) {
+        let mut moved = self.0.lock();
+        let known = moved.entry((user_no, session_id)).or_insert(cursor);
+        *known = cursor.max(*known);
+    }
+
+    /// Writes down what has moved, again and again until `stop` and once more then.
+    pub(super) async fn keep(self, store: Store, stop: CancellationToken) {
+        while stop.run_until_cancelled(sleep(EVERY)).await.is_some() {
+            self.write(&store).await;
+        }
+        self.write(&store).await;
+    }
+
+    async fn write(&self, store: &Store) {
+        let moved = std::mem::take(&mut *self.0.lock());
+        let moved: Vec<SessionCursor> = moved
+            .into_iter()
+            .map(|((user_no, session_id), cursor)| SessionCursor { user_no, session_id, cursor })
+            .collect();
+        for cursors in moved.chunks(BATCH) {
+            let left = store.write_cursors(cursors).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "cursors are written later");
+                cursors.to_vec()
+            });
+            for again in left {
+                self.note(again.user_no, again.session_id, again.cursor);
+            }
+        }
+    }
+}

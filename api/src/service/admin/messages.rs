@@ -1,0 +1,106 @@
+//! Where messages have got to.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Admin;
+use crate::{
+    model::{Cursor, Error, MessageId, Result, Role, UserId, parse_uuid},
+    store::{AdminSession, MessageCopy, MessageName, SessionFilter},
+};
+
+/// The most live sessions of a user to look at.
+const MAX_TERMINALS: i64 = 1000;
+
+/// How an administrator names a message.
+#[derive(Debug)]
+pub enum TracedMessage {
+    /// By its id.
+    Id(String),
+    /// By the id that its sender gave it.
+    ByClient {
+        /// Who sent it.
+        sender_id: String,
+        /// The sender's id for it.
+        client_message_id: String,
+    },
+}
+
+/// Where a message has got to.
+#[derive(Debug)]
+pub struct MessageTrace {
+    /// The message.
+    pub message_id: MessageId,
+    /// Who sent it.
+    pub sender_id: UserId,
+    /// The id that its sender gave it; `None` when the sender's copy is gone.
+    pub client_message_id: Option<Uuid>,
+    /// The sender's copy, then the others.
+    pub copies: Vec<TracedCopy>,
+}
+
+/// One participant's copy and the terminals that are to have it.
+#[derive(Debug)]
+pub struct TracedCopy {
+    /// Whose timeline it is in.
+    pub user_id: UserId,
+    /// The copy.
+    pub copy: MessageCopy,
+    /// The live sessions of the user.
+    pub terminals: Vec<TracedTerminal>,
+}
+
+/// A terminal that is to have a message.
+#[derive(Debug)]
+pub struct TracedTerminal {
+    /// Its session.
+    pub session: AdminSession,
+    /// Whether its cursor has passed the message.
+    pub passed: bool,
+}
+
+impl Admin<'_> {
+    /// Where a message has got to: each timeline that it is in, and for each terminal whether its
+    /// cursor has passed it.
+    ///
+    /// Errors: [`Error::MessageNotFound`]; [`Error::UserNotFound`] for an unknown sender.
+    pub async fn trace_message(&self, message: Option<TracedMessage>) -> Result<MessageTrace> {
+        self.require(Role::Support)?;
+        let store = &self.service.store;
+        let (name, named) = match message {
+            Some(TracedMessage::Id(id)) => {
+                (MessageName::Id(MessageId::parse(&id)?), json!({ "message_id": id }))
+            }
+            Some(TracedMessage::ByClient { sender_id, client_message_id: id }) => {
+                let client_message_id = parse_uuid("client_message_id", &id)?;
+                let sender = store.user_no(&UserId::parse("sender_id", &sender_id)?).await?;
+                let name = MessageName::ByClient { sender, client_message_id };
+                (name, json!({ "client_message_id": id }))
+            }
+            None => return Err(Error::invalid("message", "a message is needed")),
+        };
+        let trace = store.trace_message(&name, self.audit("trace_message", named)).await?;
+        let mut copies = Vec::with_capacity(trace.copies.len());
+        for copy in trace.copies {
+            let terminals = self.terminals(&copy).await?;
+            copies.push(TracedCopy { user_id: store.user_id(copy.owner).await?, copy, terminals });
+        }
+        Ok(MessageTrace {
+            message_id: trace.message_id,
+            sender_id: store.user_id(trace.message_id.sender).await?,
+            client_message_id: trace.client_message_id,
+            copies,
+        })
+    }
+
+    async fn terminals(&self, copy: &MessageCopy) -> Result<Vec<TracedTerminal>> {
+        let live = SessionFilter { user_no: Some(copy.owner), ..SessionFilter::default() };
+        let sessions = self.service.store.list_sessions(&live, None, MAX_TERMINALS).await?;
+        let passed = |cursor: Cursor| Some(cursor.epoch) == copy.epoch && cursor.seq >= copy.seq;
+        let terminal = |session: AdminSession| TracedTerminal {
+            passed: session.cursor.is_some_and(passed),
+            session,
+        };
+        Ok(sessions.into_iter().map(terminal).collect())
+    }
+}

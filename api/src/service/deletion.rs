@@ -1,0 +1,143 @@
+//! Deleting users: the account at once, the rest in small batches. What is begun is finished, if not by
+//! the call that began it then by any node.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{AdminCall, Service};
+use crate::{
+    model::{Error, Result, Role, Session, UserId, UserNo},
+    store::{self, Erased},
+};
+
+/// The most rows in one transaction.
+const BATCH: i64 = 500;
+
+/// How often a node looks for deletions that nobody works at.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// How far a deletion has come.
+#[derive(Debug, Clone, Default)]
+pub struct DeletionProgress {
+    /// The sessions that the deletion ended.
+    pub ended: Vec<Session>,
+    /// Entries that are deleted.
+    pub entries: i64,
+    /// Entries there were when the call began.
+    pub entries_total: i64,
+    /// Peers whose copies are erased.
+    pub peers: i64,
+    /// Peers whose copies are to be; known when all entries are deleted.
+    pub peers_total: i64,
+}
+
+impl Service {
+    /// Finishes, every minute, what others have left half-way. Runs for ever.
+    pub async fn keep_deleting(self: Arc<Self>) {
+        let mut turns = interval(EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            if let Err(error) = self.clone().delete_what_rests().await {
+                tracing::warn!(%error, "a deletion stopped half-way; it is taken up again");
+            }
+        }
+    }
+
+    async fn delete_what_rests(self: Arc<Self>) -> Result<()> {
+        while let Some(user_no) = self.store.take_up_deletion().await? {
+            let mut deletion = Deletion::of(self.clone(), user_no).await?;
+            while deletion.step().await? {}
+        }
+        Ok(())
+    }
+
+    /// Deletes a user, for an administrator; says after each step how far it has come. The account is
+    /// gone when this returns: its sessions have ended (`USER_DELETED`), it can neither log in nor be
+    /// sent to, and its id is not given out again. The rest goes with what follows, or without it when
+    /// that is given up. With `erase_sent` the copies that others have of what the user sent become
+    /// tombstones. To be repeated at any time; a user that is deleted stays so.
+    ///
+    /// Errors: [`Error::UserNotFound`].
+    pub async fn delete_user(
+        self: Arc<Self>,
+        call: AdminCall<'_>,
+        user_id: &str,
+        erase_sent: bool,
+    ) -> Result<impl Stream<Item = Result<DeletionProgress>> + Send + 'static> {
+        let admin = self.admin(call).await?;
+        admin.require(Role::Admin)?;
+        let user_no = self.store.user_no(&UserId::parse("user_id", user_id)?).await?;
+        let audit = admin.audit("delete_user", json!({ "erase_sent": erase_sent }));
+        let begun = self.store.begin_deletion(user_no, erase_sent, audit).await?;
+        let mut deletion = Deletion::of(self.clone(), user_no).await?;
+        if let store::Deletion::Begun(ended) = begun {
+            deletion.progress.ended = self.announce_end(user_no, ended);
+        }
+        // The account is news, too.
+        let steps = stream::try_unfold((deletion, true), |(mut deletion, is_news)| async move {
+            let is_news = is_news || deletion.step().await?;
+            let progress = deletion.progress.clone();
+            deletion.progress.ended.clear();
+            Ok::<_, Error>(is_news.then_some((progress, (deletion, false))))
+        });
+        Ok(steps)
+    }
+}
+
+/// A user whose account is gone, and what is left of it.
+struct Deletion {
+    service: Arc<Service>,
+    user_no: UserNo,
+    stage: Stage,
+    progress: DeletionProgress,
+}
+
+enum Stage {
+    /// What is the user's own.
+    Own,
+    /// What others have from the user.
+    Sent,
+    Done,
+}
+
+impl Deletion {
+    async fn of(service: Arc<Service>, user_no: UserNo) -> Result<Self> {
+        let remains = service.store.remains(user_no).await?;
+        let progress =
+            DeletionProgress { entries_total: remains.entries, ..DeletionProgress::default() };
+        Ok(Self { service, user_no, stage: Stage::Own, progress })
+    }
+
+    /// Deletes the next batch: whether there was one.
+    async fn step(&mut self) -> Result<bool> {
+        let store = &self.service.store;
+        match self.stage {
+            Stage::Own => match store.delete_batch(self.user_no, BATCH).await? {
+                Some(entries) => self.progress.entries += entries,
+                None => {
+                    self.progress.peers_total =
+                        self.progress.peers + store.remains(self.user_no).await?.peers;
+                    self.stage = Stage::Sent;
+                }
+            },
+            Stage::Sent => match store.erase_batch(self.user_no, BATCH).await? {
+                Erased::Some => {}
+                Erased::LastOf(peer, entry) => {
+                    self.progress.peers += 1;
+                    self.service.announce(entry.map(|entry| (peer, entry)));
+                }
+                Erased::Nothing if store.finish_deletion(self.user_no).await? => {
+                    self.stage = Stage::Done;
+                }
+                // The wish to erase came late.
+                Erased::Nothing => {}
+            },
+            Stage::Done => return Ok(false),
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,119 @@
+//! Erasing, in the timelines of others, what a deleted user sent to them. Each copy becomes a
+//! tombstone in its place, with its ids and without a word of what it said.
+
+use tokio_postgres::Transaction;
+
+use super::{Store, conversations::IN_CONVERSATION, timelines::Place};
+use crate::model::{ConversationId, Entry, EntryKind, Result, Tombstone, UserId, UserNo};
+
+/// What one batch did.
+#[derive(Debug)]
+pub enum Erased {
+    /// Some copies; more are left.
+    Some,
+    /// The last copies of one peer, with the entry that tells the peer's terminals. None when the peer
+    /// has no terminals to be told, or nothing was erased.
+    LastOf(UserNo, Option<Entry>),
+    /// There are no peers left.
+    Nothing,
+}
+
+impl Store {
+    /// Erases up to `limit` copies of what a deleted user sent to one of its peers.
+    pub async fn erase_batch(&self, user_no: UserNo, limit: i64) -> Result<Erased> {
+        let mut client = self.client().await?;
+        let next = client
+            .query_opt(
+                "SELECT p.peer, u.user_id FROM deletions d JOIN deletion_peers p USING (user_no)
+                 JOIN users u USING (user_no)
+                 WHERE user_no = $1 AND d.erase_sent ORDER BY p.peer LIMIT 1",
+                &[&user_no.0],
+            )
+            .await?;
+        let Some(next) = next else { return Ok(Erased::Nothing) };
+        let (peer, user_id) = (UserNo(next.get("peer")), UserId::from_stored(next.get("user_id")));
+        let tx = client.transaction().await?;
+        // First of all, as everybody who changes a timeline takes it; a closed one has no terminals.
+        let place = Place::take_if_open(&tx, peer).await?;
+        let erased_to = tx
+            .query_opt(
+                "SELECT erased_to FROM deletion_peers WHERE user_no = $1 AND peer = $2 FOR UPDATE",
+                &[&user_no.0, &peer.0],
+            )
+            .await?;
+        // Somebody else has done it meanwhile.
+        let Some(erased_to) = erased_to else { return Ok(Erased::Some) };
+        let last = erase(&tx, user_no, peer, erased_to.get(0), limit).await?;
+        let entry = match (last, place) {
+            (None, Some(place)) if erased_to.get::<_, i64>(0) > 0 => {
+                let conversation_id = ConversationId::User(user_id);
+                let event = EntryKind::MessagesErased { conversation_id };
+                Some(place.fill(&tx, Some(user_no), event).await?)
+            }
+            (_, Some(place)) => {
+                place.give_back(&tx).await?;
+                None
+            }
+            (_, None) => None,
+        };
+        note(&tx, user_no, peer, last).await?;
+        tx.commit().await?;
+        Ok(if last.is_some() { Erased::Some } else { Erased::LastOf(peer, entry) })
+    }
+}
+
+/// Erases the copies among the next `limit` messages of the conversation: the last place looked at;
+/// `None` when there was none left.
+async fn erase(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    peer: UserNo,
+    after: i64,
+    limit: i64,
+) -> Result<Option<i64>> {
+    let row = tx
+        .query_one(
+            &format!(
+                "WITH next AS (
+                     SELECT seq, sender, tombstone FROM entries
+                     WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND seq > $3
+                     ORDER BY seq LIMIT $4
+                 ), erased AS (
+                     UPDATE entries e SET tombstone = $5, content_type = NULL, body = ''
+                     FROM next
+                     WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
+                         AND next.tombstone IS NULL
+                 )
+                 SELECT max(seq) FROM next"
+            ),
+            &[&peer.0, &user_no.0, &after, &limit, &(Tombstone::Erased as i16)],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+async fn note(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    peer: UserNo,
+    erased_to: Option<i64>,
+) -> Result<()> {
+    match erased_to {
+        Some(seq) => {
+            tx.execute(
+                "UPDATE deletion_peers SET erased_to = $3 WHERE user_no = $1 AND peer = $2",
+                &[&user_no.0, &peer.0, &seq],
+            )
+            .await?;
+        }
+        None => {
+            tx.execute(
+                "DELETE FROM deletion_peers WHERE user_no = $1 AND peer = $2",
+                &[&user_no.0, &peer.0],
+            )
+            .await?;
+        }
+    }
+    tx.execute("UPDATE deletions SET worked_at = now() WHERE user_no = $1", &[&user_no.0]).await?;
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Where a message has got to.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, Transaction};
+use uuid::Uuid;
+
+use super::{Audit, Store, entries::KIND_MESSAGE};
+use crate::model::{Error, MessageId, Result, Tombstone, UserNo};
+
+/// How a message is named.
+#[derive(Debug, Clone)]
+pub enum MessageName {
+    /// By its id.
+    Id(MessageId),
+    /// By the id that its sender gave it.
+    ByClient {
+        /// Who sent it.
+        sender: UserNo,
+        /// The sender's id for it.
+        client_message_id: Uuid,
+    },
+}
+
+/// A message and the places of its copies.
+#[derive(Debug)]
+pub struct Trace {
+    /// The message.
+    pub message_id: MessageId,
+    /// The id that its sender gave it; `None` when the sender's copy is gone.
+    pub client_message_id: Option<Uuid>,
+    /// The sender's copy, then the others; the sender's alone when it is gone, for it knows the others.
+    pub copies: Vec<MessageCopy>,
+}
+
+/// One participant's copy.
+#[derive(Debug, Clone)]
+pub struct MessageCopy {
+    /// Whose timeline it is in.
+    pub owner: UserNo,
+    /// The stamp of that timeline's numbering; `None` when the timeline is gone.
+    pub epoch: Option<i64>,
+    /// The place in it.
+    pub seq: i64,
+    /// What has become of it.
+    pub state: CopyState,
+    /// When it was appended; `None` when it is gone.
+    pub appended_at: Option<OffsetDateTime>,
+}
+
+/// What has become of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyState {
+    /// It stands as it was sent.
+    There,
+    /// It keeps its place without what it said.
+    Gone(Tombstone),
+    /// It was deleted when its owner's tier had long hidden it.
+    Purged,
+    /// It was deleted with its owner's account.
+    OwnerDeleted,
+}
+
+impl Store {
+    /// Finds a message and its copies. Errors: [`Error::MessageNotFound`].
+    pub async fn trace_message(&self, name: &MessageName, audit: Audit<'_>) -> Result<Trace> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let message_id = match name {
+            MessageName::Id(message_id) => *message_id,
+            MessageName::ByClient { sender, client_message_id } => {
+                sent(&tx, *sender, *client_message_id).await?
+            }
+        };
+        let own = tx
+            .query_opt(
+                "SELECT client_message_id, copies FROM entries
+                 WHERE owner = $1 AND seq = $2 AND kind = $3 AND sender = owner",
+                &[&message_id.sender.0, &message_id.sender_seq, &KIND_MESSAGE],
+            )
+            .await?;
+        let others: Option<Vec<i64>> = own.as_ref().and_then(|row| row.get("copies"));
+        let mut places = vec![message_id.sender.0, message_id.sender_seq];
+        places.extend(others.unwrap_or_default());
+        let copies = copies(&tx, &places).await?;
+        if own.is_none() && !was_a_place(&tx, message_id).await? {
+            return Err(Error::MessageNotFound);
+        }
+        audit.record(&tx, Some(message_id.sender)).await?;
+        tx.commit().await?;
+        let client_message_id = own.and_then(|row| row.get("client_message_id"));
+        Ok(Trace { message_id, client_message_id, copies })
+    }
+}
+
+async fn sent(tx: &Transaction<'_>, sender: UserNo, id: Uuid) -> Result<MessageId> {
+    let row = tx
+        .query_opt(
+            "SELECT seq FROM entries WHERE owner = $1 AND client_message_id = $2",
+            &[&sender.0, &id],
+        )
+        .await?;
+    row.map(|row| MessageId { sender, sender_seq: row.get(0) }).ok_or(Error::MessageNotFound)
+}
+
+/// Whether what stood at the place is gone. It was a message, or else nobody would know of the id.
+async fn was_a_place(tx: &Transaction<'_>, message_id: MessageId) -> Result<bool> {
+    let purged = tx
+        .query_opt(
+            "SELECT FROM timelines WHERE owner = $1 AND $2::bigint BETWEEN 1 AND purged_to
+             UNION ALL SELECT FROM users WHERE user_no = $1 AND state = 3 AND $2 > 0",
+            &[&message_id.sender.0, &message_id.sender_seq],
+        )
+        .await?;
+    Ok(purged.is_some())
+}
+
+/// What stands at places given as owner, seq, owner, seq …
+async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>> {
+    let (owners, seqs): (Vec<i64>, Vec<i64>) =
+        places.chunks_exact(2).map(|place| (place[0], place[1])).unzip();
+    let rows = tx
+        .query(
+            "SELECT p.owner, t.epoch, p.seq, e.tombstone, e.appended_at,
+                 coalesce(t.state = 3, true) AS owner_deleted
+             FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (owner, seq, place)
+             LEFT JOIN timelines t ON t.owner = p.owner
+             LEFT JOIN entries e ON e.owner = p.owner AND e.seq = p.seq
+             ORDER BY p.place",
+            &[&owners, &seqs],
+        )
+        .await?;
+    let copy = |row: &Row| MessageCopy {
+        owner: UserNo(row.get("owner")),
+        epoch: row.get("epoch"),
+        seq: row.get("seq"),
+        state: state(row),
+        appended_at: row.get("appended_at"),
+    };
+    Ok(rows.iter().map(copy).collect())
+}
+
+fn state(row: &Row) -> CopyState {
+    let tombstone: Option<i16> = row.get("tombstone");
+    if row.get("owner_deleted") {
+        return CopyState::OwnerDeleted;
+    }
+    if row.get::<_, Option<OffsetDateTime>>("appended_at").is_none() {
+        return CopyState::Purged;
+    }
+    tombstone.and_then(Tombstone::from_number).map_or(CopyState::There, CopyState::Gone)
+}
