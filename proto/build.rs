@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // A body is shared by all the streams it goes out on.
         .bytes(".")
+        .codec_path("crate::Codec")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -2,6 +2,10 @@
 //!
 //! The commented files in `proto/im/v1` are the documentation; this crate is what they compile to.
 
+mod codec;
+
+pub use codec::Codec;
+
 /// Package `im.v1`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod v1 {

@@ -124,7 +124,8 @@ impl Subscription {
                 continue;
             }
             if self.expected > self.last.seq {
-                self.read_log().await?;
+                // Apart: a stream that waits does not keep the room that a read takes.
+                Box::pin(self.read_log()).await?;
                 continue;
             }
             let until = self.gap_until.map_or(quiet_until, |gap| gap.min(quiet_until));
