@@ -5,6 +5,7 @@ mod tls;
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
+use futures::{FutureExt, future::BoxFuture};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -52,17 +53,16 @@ pub async fn serve(
     let cut = CancellationToken::new();
     while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
         let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
-        let connection = async move {
-            match tls {
-                None => converse(stream, peer, router, watcher).await,
-                Some(tls) => {
-                    if let Some(stream) = tls.accept(stream).await {
-                        converse(stream, peer, router, watcher).await;
-                    }
+        let conversation = match tls {
+            None => converse(stream, peer, router, watcher),
+            Some(tls) => async move {
+                if let Some(stream) = tls.accept(stream).await {
+                    converse(stream, peer, router, watcher).await;
                 }
             }
+            .boxed(),
         };
-        connections.spawn(cut.clone().run_until_cancelled_owned(connection));
+        connections.spawn(cut.clone().run_until_cancelled_owned(conversation));
     }
     drop(listener);
     if timeout(grace, graceful.shutdown()).await.is_err() {
@@ -74,12 +74,15 @@ pub async fn serve(
 }
 
 /// Serves one connection to its end.
-async fn converse(
+///
+/// Boxed, and no `async fn`: each of those around another keeps the room for it twice, and there are
+/// many connections that do nothing.
+fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,
     watcher: Watcher,
-) {
+) -> BoxFuture<'static, ()> {
     let service = router.map_request(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ClientAddress(peer.ip()));
@@ -89,7 +92,7 @@ async fn converse(
     let service = TowerToHyperService::new(service);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // A client that goes away in the middle is no news.
-    let _ = watcher.watch(connection.into_owned()).await;
+    watcher.watch(connection.into_owned()).map(drop).boxed()
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
