@@ -14,8 +14,8 @@ on_both_transports! {
     i9_a_new_numbering_does_not_depend_on_hints,
 }
 
-fn one(user_id: &str) -> Option<Whose> {
-    Some(Whose::UserId(user_id.to_owned()))
+fn one(user_id: &str) -> Whose {
+    Whose::UserId(user_id.to_owned())
 }
 
 /// The stream must say that the numbering has changed; the epoch that holds now.
@@ -58,7 +58,7 @@ async fn i8_every_stream_on_every_node_starts_anew(imd: Cluster) {
 async fn i8_a_terminal_that_was_away_is_told_when_it_comes_back(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
     let cursor = phone.say("ann", "a note").await.cursor;
-    let first = imd.admin().start_epoch(one("ann")).await.expect("done");
+    let first = imd.admin().start_epoch(Some(one("ann"))).await.expect("done");
     assert_eq!(first.len(), 1);
     let pulled = phone.pull(&cursor).await.expect("the timeline");
     assert_eq!(pulled.timeline_reset, Some(pulled.state.epoch));
@@ -67,7 +67,7 @@ async fn i8_a_terminal_that_was_away_is_told_when_it_comes_back(imd: Cluster) {
     assert_eq!(reset(&mut feed).await, pulled.state.epoch);
     feed.entries(2).await;
     // The next one differs, however soon it comes.
-    imd.admin().start_epoch(one("ann")).await.expect("done");
+    imd.admin().start_epoch(Some(one("ann"))).await.expect("done");
     assert!(reset(&mut feed).await > pulled.state.epoch);
 }
 
@@ -75,7 +75,7 @@ async fn i8_one_timeline_is_renumbered_and_no_other(imd: Cluster) {
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await;
     let mut feeds = [ann.follow("now").await, bob.follow("now").await];
-    imd.admin().start_epoch(one("ann")).await.expect("done");
+    imd.admin().start_epoch(Some(one("ann"))).await.expect("done");
     reset(&mut feeds[0]).await;
     feeds[0].entries(1).await;
     let sent = ann.say("bob", "hello").await;
@@ -115,7 +115,7 @@ async fn i9_a_new_numbering_does_not_depend_on_hints(imd: Cluster) {
     let sql = imd.database.sql().await;
     // A node that nobody tells anything, until it sweeps because it listens anew.
     sql.batch_execute("DELETE FROM login_points WHERE user_no <> 0").await.expect("a table");
-    imd.admin().start_epoch(one("ann")).await.expect("done");
+    imd.admin().start_epoch(Some(one("ann"))).await.expect("done");
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     eventually("a node listens", async || {
@@ -132,7 +132,7 @@ async fn a_new_numbering_leaves_a_record() {
     let imd = Cluster::start(Transport::Grpc).await;
     imd.users(["ann", "bob"]).await;
     let admin = imd.admin();
-    admin.start_epoch(one("ann")).await.expect("done");
+    admin.start_epoch(Some(one("ann"))).await.expect("done");
     admin.start_epoch(Some(Whose::All(true))).await.expect("done");
     let records = admin.audit("", 2, "").await.expect("the records").records;
     let shown: Vec<_> = records.iter().map(|r| (&*r.action, &*r.user_id, &*r.details)).collect();
@@ -144,7 +144,10 @@ async fn nobodys_timeline_cannot_be_renumbered() {
     let imd = Cluster::start(Transport::Grpc).await;
     imd.user("ann").await;
     let admin = imd.admin();
-    assert_eq!(admin.start_epoch(one("bob")).await.expect_err("nobody").code, "user_not_found");
+    assert_eq!(
+        admin.start_epoch(Some(one("bob"))).await.expect_err("nobody").code,
+        "user_not_found"
+    );
     for unsaid in [None, Some(Whose::All(false))] {
         assert_eq!(admin.start_epoch(unsaid).await.expect_err("whose?").field(), "whose");
     }

@@ -287,8 +287,8 @@ async fn only_the_admin_key_administrates() {
 }
 
 /// What a key of each role may not do.
-const NEEDS_SUPPORT: [&str; 3] = ["DisableUser", "EnableUser", "KickSessions"];
-const NEEDS_ADMIN: [&str; 8] = [
+const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
+const NEEDS_ADMIN: [&str; 10] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
@@ -297,6 +297,8 @@ const NEEDS_ADMIN: [&str; 8] = [
     "CreateAdminKey",
     "ListAdminKeys",
     "RevokeAdminKey",
+    "StartEpoch",
+    "DeleteUser",
 ];
 
 #[tokio::test]

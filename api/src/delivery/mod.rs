@@ -147,7 +147,9 @@ impl Delivery {
 
     /// Has the streams over these timelines, on every node, notice that the numbering has changed.
     pub fn announce_renumbered(&self, owners: &[UserNo]) {
-        owners.iter().for_each(|owner| self.hub.wake(*owner, RENUMBERED));
+        for owner in owners {
+            self.hub.wake(*owner, RENUMBERED);
+        }
         self.announcer.announce(owners.iter().map(|owner| (*owner, RENUMBERED)));
     }
 

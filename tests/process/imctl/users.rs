@@ -139,6 +139,7 @@ async fn a_user_is_deleted_for_good() {
     assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "json"]).await, @r#"
     {
       "user_id": "ann",
+      "name": "",
       "state": "deleted",
       "tier": "unlimited",
       "limits_overridden": false,

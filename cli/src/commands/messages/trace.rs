@@ -56,12 +56,12 @@ pub(super) async fn run(args: TraceArgs, admin: &mut Admin) -> Result<(), Error>
     let request = TraceMessageRequest { message: Some(message) };
     let answer = admin.calls.trace_message(request).await;
     let trace = answer.map_err(|status| admin.failure(status))?.into_inner();
-    print(TraceView::from(trace), args.output.output)
+    print(&TraceView::from(trace), args.output.output)
 }
 
-fn print(trace: TraceView, format: Format) -> Result<(), Error> {
+fn print(trace: &TraceView, format: Format) -> Result<(), Error> {
     match format {
-        Format::Json | Format::Yaml => output::print(output::document(&trace, format)?),
+        Format::Json | Format::Yaml => output::print(output::document(trace, format)?),
         Format::Table | Format::Wide => output::list(&trace.lines(), format, ""),
     }
 }

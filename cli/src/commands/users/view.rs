@@ -130,10 +130,10 @@ mod tests {
     fn a_user_as_a_table() {
         let now = datetime!(2026-11-23 12:00:00 UTC);
         let wide = output::table(&[ann()], true, now);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @"
-        USER  STATE     TIER   LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED
-        ann   disabled  free*  3     2       -           41        -        100           1day ago
-        ");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @r#"
+        USER  STATE     TIER   LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED   NAME
+        ann   disabled  free*  3     2       -           41        -        100           1day ago  Ann
+        "#);
     }
 
     #[test]
@@ -142,6 +142,7 @@ mod tests {
         insta::assert_snapshot!(json, @r#"
         {
           "user_id": "ann",
+          "name": "Ann",
           "state": "disabled",
           "tier": "free",
           "limits_overridden": true,
