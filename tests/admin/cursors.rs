@@ -18,6 +18,7 @@ on_both_transports! {
     deliveries_write_no_cursors_of_their_own,
     a_session_that_is_being_changed_gets_its_cursor_later,
     a_node_that_stops_writes_down_what_it_knows,
+    every_node_shows_how_far_the_terminals_of_all_have_got,
 }
 
 /// How often a node writes cursors down, in seconds.
@@ -186,4 +187,30 @@ async fn a_node_that_stops_writes_down_what_it_knows(imd: Cluster) {
     node.stop().await;
     let seen = seen(&imd.admin(), &phone).await;
     assert_eq!((seen.cursor, seen.lag), (feed.cursor, Some(0)));
+}
+
+async fn every_node_shows_how_far_the_terminals_of_all_have_got(imd: Cluster) {
+    let (node, there) = imd.start_node().await;
+    let phone = imd.user_with_phone("ann").await;
+    let pc = imd.log_in("ann", "pc", "desk").await.through(there);
+    let (mut here, mut there) = (phone.follow("").await, pc.follow("").await);
+    here.entries(2).await;
+    let place = there.entries(2).await.pop().expect("the login").cursor;
+    // Once that is written down, the pc falls behind and the phone does not.
+    lag_at(&imd.admin(), &pc, &place).await;
+    drop(there);
+    eventually("the stream is closed", async || {
+        seen(&imd.admin(), &pc).await.nodes.is_empty().then_some(())
+    })
+    .await;
+    for text in ["one", "two", "three"] {
+        phone.say("ann", text).await;
+    }
+    here.entries(3).await;
+    for admin in [imd.admin(), node.admin()] {
+        assert_eq!(lag_at(&admin, &phone, &here.cursor).await, Some(0));
+        assert_eq!(lag_at(&admin, &pc, &place).await, Some(3));
+        let nodes = seen(&admin, &phone).await.nodes;
+        assert_eq!(nodes.len(), 1, "and where they are: {nodes:?}");
+    }
 }
