@@ -40,7 +40,9 @@ impl Store {
         let client = self.client().await?;
         // Hops from conversation to conversation on the index, one probe each: the cost is that of
         // the conversations and not of their messages. Unread messages are counted for the page alone,
-        // backward from the newest, and not at all where that is the owner's.
+        // backward from the newest, and not at all where that is the owner's; the index has all that
+        // it takes. Those after an own message are counted on their own, since most often there is no
+        // such message and a window over all of them would cost as much again.
         let statement = client
             .prepare_cached(&format!(
                 "WITH RECURSIVE newest AS (
@@ -56,7 +58,12 @@ impl Store {
                      ) next
                  ), timeline AS MATERIALIZED ({TIMELINE})
                  SELECT timeline.epoch, {ENTRY_COLUMNS}, coalesce(m.read_seq, 0) AS read_seq,
-                     coalesce(m.peer_read_seq, 0) AS peer_read_seq, unread.count AS unread_count
+                     coalesce(m.peer_read_seq, 0) AS peer_read_seq,
+                     CASE WHEN latest.own IS NULL THEN latest.count ELSE (
+                         SELECT count(*) FROM entries
+                         WHERE owner = $1 AND conversation = page.conversation
+                             AND {IN_CONVERSATION} AND seq > latest.own AND tombstone IS NULL
+                     ) END AS unread_count
                  FROM timeline
                  CROSS JOIN LATERAL (
                      SELECT conversation, seq FROM newest
@@ -66,20 +73,18 @@ impl Store {
                  JOIN entries e ON e.owner = $1 AND e.seq = page.seq
                  LEFT JOIN read_marks m ON m.owner = $1 AND m.conversation = page.conversation
                  CROSS JOIN LATERAL (
-                     SELECT count(*) FILTER (WHERE seq > coalesce(own, 0)) FROM (
-                         SELECT seq, max(seq) FILTER (WHERE sender = $1) OVER () AS own FROM (
-                             SELECT seq, sender FROM (
-                                 SELECT seq, sender, tombstone FROM entries
-                                 WHERE owner = $1 AND conversation = page.conversation
-                                     AND {IN_CONVERSATION} AND seq > coalesce(m.read_seq, 0)
-                                     AND seq >= timeline.floor AND e.sender <> $1
-                                 ORDER BY seq DESC LIMIT {LOOKED_AT}
-                             ) looked_at
-                             WHERE tombstone IS NULL OR sender = $1
-                             ORDER BY seq DESC LIMIT {MOST_UNREAD}
-                         ) latest
+                     SELECT count(*) AS count, max(seq) FILTER (WHERE sender = $1) AS own FROM (
+                         SELECT seq, sender FROM (
+                             SELECT seq, sender, tombstone FROM entries
+                             WHERE owner = $1 AND conversation = page.conversation
+                                 AND {IN_CONVERSATION} AND seq > coalesce(m.read_seq, 0)
+                                 AND seq >= timeline.floor AND e.sender <> $1
+                             ORDER BY seq DESC LIMIT {LOOKED_AT}
+                         ) looked_at
+                         WHERE tombstone IS NULL OR sender = $1
+                         ORDER BY seq DESC LIMIT {MOST_UNREAD}
                      ) latest
-                 ) unread
+                 ) latest
                  ORDER BY e.seq DESC"
             ))
             .await?;
