@@ -2,7 +2,7 @@
 //! all else that is the user's; and where that is wanted, what the user sent to others (see
 //! [`super::erasure`]). What is left is a tombstone: the row of the user with its id.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Which,

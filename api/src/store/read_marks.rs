@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
+use futures::try_join;
 
 use super::{
     Store,
@@ -51,20 +52,24 @@ impl Store {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         let mut places = Place::take_each(&tx, &mark.timelines()).await?;
-        require_live(&tx, mark.reader, mark.session_id).await?;
+        // On one way there and back.
+        let ((), (before, ahead)) =
+            try_join!(require_live(&tx, mark.reader, mark.session_id), mark.find(&tx))?;
         let own = places.remove(&mark.reader).ok_or_else(|| no_timeline(mark.reader))?;
         if mark.seq > own.last_seq() {
             return Err(Error::invalid("seq", "is beyond the end of the timeline"));
         }
-        let (before, ahead) = mark.find(&tx).await?;
         let Some(read_seq) = ahead else {
             // Nothing is committed: the places are given back.
             return Ok(MarkedRead { read_seq: before, entries: Vec::new() });
         };
-        advance(&tx, mark.reader, mark.peer, read_seq).await?;
         let conversation_id = ConversationId::User(mark.peer_id.clone());
         let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
-        let mut entries = vec![(mark.reader, own.fill(&tx, Some(mark.peer), event).await?)];
+        let ((), entry) = try_join!(
+            advance(&tx, mark.reader, mark.peer, read_seq),
+            own.fill(&tx, Some(mark.peer), event)
+        )?;
+        let mut entries = vec![(mark.reader, entry)];
         if let Some(place) = places.remove(&mark.peer) {
             let receipt = mark.receipt(&tx, place, before, read_seq).await?;
             entries.extend(receipt.map(|entry| (mark.peer, entry)));
@@ -83,23 +88,21 @@ impl MarkRead {
 
     /// Where the mark stands, and where it is to go if that is ahead.
     async fn find(&self, tx: &Transaction<'_>) -> Result<(i64, Option<i64>)> {
-        let row = tx
-            .query_one(
-                &format!(
-                    "SELECT mark.read_seq, newest.seq
-                     FROM (SELECT coalesce(
-                         (SELECT read_seq FROM read_marks WHERE owner = $1 AND conversation = $2), 0
-                     ) AS read_seq) mark
-                     LEFT JOIN LATERAL (
-                         SELECT seq FROM entries
-                         WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION}
-                             AND seq > mark.read_seq AND seq <= $3
-                         ORDER BY seq DESC LIMIT 1
-                     ) newest ON true"
-                ),
-                &[&self.reader.0, &self.peer.0, &self.seq],
-            )
+        let statement = tx
+            .prepare_cached(&format!(
+                "SELECT mark.read_seq, newest.seq
+                 FROM (SELECT coalesce(
+                     (SELECT read_seq FROM read_marks WHERE owner = $1 AND conversation = $2), 0
+                 ) AS read_seq) mark
+                 LEFT JOIN LATERAL (
+                     SELECT seq FROM entries
+                     WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION}
+                         AND seq > mark.read_seq AND seq <= $3
+                     ORDER BY seq DESC LIMIT 1
+                 ) newest ON true"
+            ))
             .await?;
+        let row = tx.query_one(&statement, &[&self.reader.0, &self.peer.0, &self.seq]).await?;
         Ok((row.get(0), row.get(1)))
     }
 
@@ -113,22 +116,21 @@ impl MarkRead {
         read_seq: i64,
     ) -> Result<Option<Entry>> {
         // From one mark to the next, so that no message is looked at twice.
-        let last = tx
-            .query_opt(
-                &format!(
-                    "INSERT INTO read_marks (owner, conversation, peer_read_seq)
-                     (SELECT $2, $1, sender_seq FROM entries
-                      WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND sender = $2
-                          AND seq > $3 AND seq <= $4
-                      ORDER BY seq DESC LIMIT 1)
-                     ON CONFLICT (owner, conversation)
-                         DO UPDATE SET peer_read_seq = excluded.peer_read_seq
-                         WHERE read_marks.peer_read_seq < excluded.peer_read_seq
-                     RETURNING peer_read_seq"
-                ),
-                &[&self.reader.0, &self.peer.0, &before, &read_seq],
-            )
+        let statement = tx
+            .prepare_cached(&format!(
+                "INSERT INTO read_marks (owner, conversation, peer_read_seq)
+                 (SELECT $2, $1, sender_seq FROM entries
+                  WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND sender = $2
+                      AND seq > $3 AND seq <= $4
+                  ORDER BY seq DESC LIMIT 1)
+                 ON CONFLICT (owner, conversation)
+                     DO UPDATE SET peer_read_seq = excluded.peer_read_seq
+                     WHERE read_marks.peer_read_seq < excluded.peer_read_seq
+                 RETURNING peer_read_seq"
+            ))
             .await?;
+        let last =
+            tx.query_opt(&statement, &[&self.reader.0, &self.peer.0, &before, &read_seq]).await?;
         let Some(row) = last else {
             place.give_back(tx).await?;
             return Ok(None);
@@ -146,12 +148,13 @@ pub(super) async fn advance(
     conversation: UserNo,
     seq: i64,
 ) -> Result<()> {
-    tx.execute(
-        "INSERT INTO read_marks (owner, conversation, read_seq) VALUES ($1, $2, $3)
-         ON CONFLICT (owner, conversation)
-             DO UPDATE SET read_seq = greatest(read_marks.read_seq, excluded.read_seq)",
-        &[&owner.0, &conversation.0, &seq],
-    )
-    .await?;
+    let statement = tx
+        .prepare_cached(
+            "INSERT INTO read_marks (owner, conversation, read_seq) VALUES ($1, $2, $3)
+             ON CONFLICT (owner, conversation)
+                 DO UPDATE SET read_seq = greatest(read_marks.read_seq, excluded.read_seq)",
+        )
+        .await?;
+    tx.execute(&statement, &[&owner.0, &conversation.0, &seq]).await?;
     Ok(())
 }

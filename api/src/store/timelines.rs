@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deadpool_postgres::Transaction;
 use time::OffsetDateTime;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
@@ -107,7 +108,8 @@ pub(super) async fn require_live(
     user_no: UserNo,
     session_id: SessionId,
 ) -> Result<()> {
-    let row = tx.query_opt(SESSION_END, &[&user_no.0, &session_id.0]).await?;
+    let statement = tx.prepare_cached(SESSION_END).await?;
+    let row = tx.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
     SessionCheck::read(row.as_ref()).require_live()
 }
 
@@ -283,15 +285,15 @@ impl Place {
 
     /// Takes the next place of `owner`'s timeline, if it is open. To come first in its transaction.
     pub(super) async fn take_if_open(tx: &Transaction<'_>, owner: UserNo) -> Result<Option<Self>> {
-        let row = tx
-            .query_opt(
+        let statement = tx
+            .prepare_cached(
                 "UPDATE timelines
                  SET last_seq = last_seq + 1, last_at = greatest(last_at, now())
                  WHERE owner = $1 AND state = $2
                  RETURNING epoch, last_seq, last_message_no, last_at",
-                &[&owner.0, &OPEN],
             )
             .await?;
+        let row = tx.query_opt(&statement, &[&owner.0, &OPEN]).await?;
         Ok(row.map(|row| Self {
             owner,
             cursor: Cursor { epoch: row.get("epoch"), seq: row.get("last_seq") },
@@ -314,10 +316,15 @@ impl Place {
         event: EntryKind,
     ) -> Result<Entry> {
         let columns = EventColumns::of(&event)?;
+        let statement = tx
+            .prepare_cached(
+                "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
+                     sender_seq, target_seq, body)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .await?;
         tx.execute(
-            "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
-                 sender_seq, target_seq, body)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            &statement,
             &[
                 &self.owner.0,
                 &self.cursor.seq,
@@ -337,11 +344,10 @@ impl Place {
 
     /// Gives the place back, for a transaction that commits without an entry.
     pub(super) async fn give_back(self, tx: &Transaction<'_>) -> Result<()> {
-        tx.execute(
-            "UPDATE timelines SET last_seq = last_seq - 1 WHERE owner = $1",
-            &[&self.owner.0],
-        )
-        .await?;
+        let statement = tx
+            .prepare_cached("UPDATE timelines SET last_seq = last_seq - 1 WHERE owner = $1")
+            .await?;
+        tx.execute(&statement, &[&self.owner.0]).await?;
         Ok(())
     }
 }

@@ -4,8 +4,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use deadpool_postgres::Transaction;
 use time::OffsetDateTime;
-use tokio_postgres::Transaction;
 
 use super::{
     Store,
@@ -113,24 +113,25 @@ impl Store {
         let place = Place::take_if_open(&tx, owner).await?;
         require_live(&tx, owner, session_id).await?;
         let place = place.ok_or_else(|| no_timeline(owner))?;
-        let row = tx
-            .query_opt(
+        let find = tx
+            .prepare_cached(
                 "SELECT sender, sender_seq, tombstone FROM entries
                  WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = 1",
-                &[&owner.0, &seq, &peer.0],
             )
-            .await?
-            .ok_or(Error::MessageNotFound)?;
+            .await?;
+        let row =
+            tx.query_opt(&find, &[&owner.0, &seq, &peer.0]).await?.ok_or(Error::MessageNotFound)?;
         let tombstone: Option<i16> = row.get("tombstone");
         if tombstone == Some(Tombstone::Deleted as i16) {
             return Ok(None);
         }
-        tx.execute(
-            "UPDATE entries SET tombstone = $3, content_type = NULL, body = ''
-             WHERE owner = $1 AND seq = $2",
-            &[&owner.0, &seq, &(Tombstone::Deleted as i16)],
-        )
-        .await?;
+        let blank = tx
+            .prepare_cached(
+                "UPDATE entries SET tombstone = $3, content_type = NULL, body = ''
+                 WHERE owner = $1 AND seq = $2",
+            )
+            .await?;
+        tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
         let message_id =
             MessageId { sender: UserNo(row.get("sender")), sender_seq: row.get("sender_seq") };
         if message_id.sender == owner {
@@ -149,13 +150,13 @@ impl Original {
     /// Finds a message by the sender's copy.
     async fn find(tx: &Transaction<'_>, message_id: MessageId) -> Result<Option<Self>> {
         let MessageId { sender, sender_seq } = message_id;
-        let row = tx
-            .query_opt(
+        let statement = tx
+            .prepare_cached(
                 "SELECT appended_at, copies FROM entries WHERE owner = $1 AND seq = $2 AND kind = 1
                      AND sender = $1",
-                &[&sender.0, &sender_seq],
             )
             .await?;
+        let row = tx.query_opt(&statement, &[&sender.0, &sender_seq]).await?;
         Ok(row.map(|row| {
             let others: Option<Vec<i64>> = row.get("copies");
             let others = others.unwrap_or_default();
@@ -169,16 +170,16 @@ impl Original {
     async fn blank(&self, tx: &Transaction<'_>) -> Result<Vec<Blanked>> {
         let (owners, seqs): (Vec<i64>, Vec<i64>) =
             self.copies.iter().map(|(owner, seq)| (owner.0, *seq)).unzip();
-        let rows = tx
-            .query(
+        let statement = tx
+            .prepare_cached(
                 "UPDATE entries e SET tombstone = $3, content_type = NULL, body = ''
                  FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
                  WHERE e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL
                  RETURNING e.owner, e.seq, e.conversation,
                      (SELECT u.user_id FROM users u WHERE u.user_no = e.conversation) AS peer_id",
-                &[&owners, &seqs, &(Tombstone::Recalled as i16)],
             )
             .await?;
+        let rows = tx.query(&statement, &[&owners, &seqs, &(Tombstone::Recalled as i16)]).await?;
         let blanked = |row: &tokio_postgres::Row| Blanked {
             owner: UserNo(row.get("owner")),
             seq: row.get("seq"),

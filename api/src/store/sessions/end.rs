@@ -1,7 +1,7 @@
 //! Ending sessions: logout, kick, and what a change of the account brings with it.
 
+use deadpool_postgres::Transaction;
 use time::OffsetDateTime;
-use tokio_postgres::Transaction;
 
 use super::{live, write_ends};
 use crate::{
