@@ -137,7 +137,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     };
     let trace =
         v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
-    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), erase_sent: false };
+    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), ..Default::default() };
     let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
     vec![
         Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),

@@ -8,7 +8,7 @@ use crate::support::{
     cluster::{Cluster, PASSWORD, login},
     eventually, on_both_transports,
     terminal::Terminal,
-    types::Event,
+    types::{Entry, Event},
 };
 
 on_both_transports! {
@@ -61,6 +61,7 @@ async fn is_told_why(terminal: &Terminal) {
     for (call, refused) in refused.into_iter().enumerate() {
         let refused = refused.unwrap_or_else(|| panic!("call {call} succeeds"));
         assert_eq!(refused.end_reason(), "USER_DELETED", "call {call}");
+        assert_eq!(refused.detail("note"), "goodbye", "call {call}");
     }
 }
 
@@ -125,7 +126,7 @@ async fn peers_keep_their_copies_and_see_that_the_sender_is_deleted(imd: Cluster
         .await;
         assert_eq!(shown(&history.entries), ["hello, Ann", "hello"]);
         assert_eq!(history.end.as_deref(), Some("BEGINNING"));
-        let [own, of_ann] = [&history.entries[0], &history.entries[1]].map(|e| e.message());
+        let [own, of_ann] = [&history.entries[0], &history.entries[1]].map(Entry::message);
         assert_eq!((own.sender_id.as_str(), own.sender_deleted), ("bob", false));
         assert_eq!((of_ann.sender_id.as_str(), of_ann.sender_deleted), ("ann", true));
         let pulled = bob.pull("").await.expect("the timeline").entries;
@@ -189,7 +190,7 @@ async fn a_deletion_leaves_a_record() {
     imd.admin().delete("ann", true).await.expect("done");
     let records = imd.admin().audit("ann", 0, "").await.expect("the records").records;
     let shown: Vec<_> = records.iter().map(|r| (&*r.action, &*r.user_id, &*r.details)).collect();
-    let details = r#"{"erase_sent":true,"sessions_ended":1}"#;
+    let details = r#"{"erase_sent":true,"note":"goodbye","sessions_ended":1}"#;
     assert_eq!(shown[0], ("delete_user", "ann", details));
     assert_eq!(shown.len(), 2, "and that of her creation stays");
 }

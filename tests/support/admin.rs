@@ -201,7 +201,8 @@ impl Admin {
         user_id: &str,
         erase_sent: bool,
     ) -> Result<Streaming<v1::DeleteUserResponse>> {
-        let request = v1::DeleteUserRequest { user_id: user_id.to_owned(), erase_sent };
+        let note = "goodbye".to_owned();
+        let request = v1::DeleteUserRequest { user_id: user_id.to_owned(), erase_sent, note };
         answer(self.0.clone().delete_user(request).await)
     }
 

@@ -308,8 +308,10 @@ impl v1::admin_service_server::AdminService for Administration {
         request: Request<v1::DeleteUserRequest>,
     ) -> Result<Response<Self::DeleteUserStream>, Status> {
         let (call, asked) = (call(&request)?, request.get_ref());
-        let deleting = self.0.clone().delete_user(call, &asked.user_id, asked.erase_sent);
-        Ok(Response::new(steps(deleting.await.map_err(status)?, deletion)))
+        let deleting =
+            self.0.clone().delete_user(call, &asked.user_id, asked.erase_sent, &asked.note);
+        let progress = deleting.await.map_err(status)?;
+        Ok(Response::new(steps(progress, |progress| deletion(&progress))))
     }
 
     type StartEpochStream = Steps<v1::StartEpochResponse>;
@@ -389,7 +391,7 @@ fn node(node: &Node) -> v1::Node {
     }
 }
 
-fn deletion(progress: DeletionProgress) -> v1::DeleteUserResponse {
+fn deletion(progress: &DeletionProgress) -> v1::DeleteUserResponse {
     v1::DeleteUserResponse {
         ended: convert::sessions(&progress.ended),
         entries: progress.entries,

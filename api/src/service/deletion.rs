@@ -7,7 +7,7 @@ use futures::{Stream, stream};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{AdminCall, Service};
+use super::{AdminCall, Service, admin::check_note};
 use crate::{
     model::{Error, Result, Role, Session, UserId, UserNo},
     store::{self, Erased},
@@ -67,15 +67,17 @@ impl Service {
         call: AdminCall<'_>,
         user_id: &str,
         erase_sent: bool,
+        note: &str,
     ) -> Result<impl Stream<Item = Result<DeletionProgress>> + Send + 'static> {
         let admin = self.admin(call).await?;
         admin.require(Role::Admin)?;
+        check_note(note)?;
         let user_no = self.store.user_no(&UserId::parse("user_id", user_id)?).await?;
-        let audit = admin.audit("delete_user", json!({ "erase_sent": erase_sent }));
-        let begun = self.store.begin_deletion(user_no, erase_sent, audit).await?;
+        let audit = admin.audit("delete_user", json!({ "erase_sent": erase_sent, "note": note }));
+        let begun = self.store.begin_deletion(user_no, erase_sent, note, audit).await?;
         let mut deletion = Deletion::of(self.clone(), user_no).await?;
         if let store::Deletion::Begun(ended) = begun {
-            deletion.progress.ended = self.announce_end(user_no, ended);
+            deletion.progress.ended = self.announce_end(user_no, *ended);
         }
         // The account is news, too.
         let steps = stream::try_unfold((deletion, true), |(mut deletion, is_news)| async move {
@@ -116,25 +118,25 @@ impl Deletion {
     async fn step(&mut self) -> Result<bool> {
         let store = &self.service.store;
         match self.stage {
-            Stage::Own => match store.delete_batch(self.user_no, BATCH).await? {
-                Some(entries) => self.progress.entries += entries,
-                None => {
+            Stage::Own => {
+                if let Some(entries) = store.delete_batch(self.user_no, BATCH).await? {
+                    self.progress.entries += entries;
+                } else {
                     self.progress.peers_total =
                         self.progress.peers + store.remains(self.user_no).await?.peers;
                     self.stage = Stage::Sent;
                 }
-            },
+            }
             Stage::Sent => match store.erase_batch(self.user_no, BATCH).await? {
-                Erased::Some => {}
                 Erased::LastOf(peer, entry) => {
                     self.progress.peers += 1;
-                    self.service.announce(entry.map(|entry| (peer, entry)));
+                    self.service.announce(entry.map(|entry| (peer, *entry)));
                 }
                 Erased::Nothing if store.finish_deletion(self.user_no).await? => {
                     self.stage = Stage::Done;
                 }
-                // The wish to erase came late.
-                Erased::Nothing => {}
+                // There is more, or the wish to erase came late.
+                Erased::Some | Erased::Nothing => {}
             },
             Stage::Done => return Ok(false),
         }

@@ -19,7 +19,7 @@ const RESTING: &str = "interval '1 minute'";
 #[derive(Debug)]
 pub enum Deletion {
     /// The account is gone with this call.
-    Begun(SessionsEnded),
+    Begun(Box<SessionsEnded>),
     /// It was gone before; batches are left.
     GoesOn,
     /// There is nothing left of it.
@@ -37,12 +37,13 @@ pub struct Remains {
 
 impl Store {
     /// Deletes the account: ends every live session (`USER_DELETED`), lets nobody log in or send to it
-    /// any more, and marks the rest for deletion. Repeated, it only adds the wish to erase what the
-    /// user sent.
+    /// any more, and marks the rest for deletion. The terminals get to see the note. Repeated, it only
+    /// adds the wish to erase what the user sent.
     pub async fn begin_deletion(
         &self,
         user_no: UserNo,
         erase_sent: bool,
+        note: &str,
         audit: Audit<'_>,
     ) -> Result<Deletion> {
         let mut client = self.client().await?;
@@ -54,7 +55,7 @@ impl Store {
         let deletion = if Closed::read(timeline.get("state")) == Some(Closed::Deleted) {
             Deletion::GoesOn
         } else {
-            Deletion::Begun(delete_account(&tx, user_no).await?)
+            Deletion::Begun(Box::new(delete_account(&tx, user_no, note).await?))
         };
         tx.execute(
             "INSERT INTO deletions (user_no, erase_sent) VALUES ($1, $2)
@@ -150,19 +151,25 @@ impl Store {
 }
 
 /// Behind the lock of the timeline.
-async fn delete_account(tx: &Transaction<'_>, user_no: UserNo) -> Result<SessionsEnded> {
+async fn delete_account(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    note: &str,
+) -> Result<SessionsEnded> {
     let ended = match Place::take_if_open(tx, user_no).await? {
         Some(place) => {
-            let ending = Ending::because(EndReason::UserDeleted);
+            let ending =
+                Ending { note: note.to_owned(), ..Ending::because(EndReason::UserDeleted) };
             end_named(tx, place, user_no, &Which::All, &ending).await?
         }
         // Of a user whose messages are being imported nobody is logged in.
         None => SessionsEnded { ended: Vec::new(), entry: None },
     };
     tx.execute(
-        "UPDATE users SET state = $2, password_hash = NULL, name = NULL, deleted_at = now()
+        "UPDATE users SET state = $2, password_hash = NULL, name = NULL, deleted_at = now(),
+             deletion_note = $3
          WHERE user_no = $1",
-        &[&user_no.0, &DELETED],
+        &[&user_no.0, &DELETED, &note],
     )
     .await?;
     tx.execute(

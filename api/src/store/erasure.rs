@@ -13,7 +13,7 @@ pub enum Erased {
     Some,
     /// The last copies of one peer, with the entry that tells the peer's terminals. None when the peer
     /// has no terminals to be told, or nothing was erased.
-    LastOf(UserNo, Option<Entry>),
+    LastOf(UserNo, Option<Box<Entry>>),
     /// There are no peers left.
     Nothing,
 }
@@ -48,7 +48,7 @@ impl Store {
             (None, Some(place)) if erased_to.get::<_, i64>(0) > 0 => {
                 let conversation_id = ConversationId::User(user_id);
                 let event = EntryKind::MessagesErased { conversation_id };
-                Some(place.fill(&tx, Some(user_no), event).await?)
+                Some(Box::new(place.fill(&tx, Some(user_no), event).await?))
             }
             (_, Some(place)) => {
                 place.give_back(&tx).await?;

@@ -79,7 +79,8 @@ pub(super) const SESSION_END: &str =
     "SELECT ended_at, end_reason, ended_by_type, ended_by_device_name, end_note
      FROM sessions WHERE user_no = $1 AND session_id = $2
      UNION ALL
-     SELECT deleted_at, 8::smallint, NULL, NULL, NULL FROM users WHERE user_no = $1 AND state = 3
+     SELECT deleted_at, 8::smallint, NULL, NULL, deletion_note FROM users
+     WHERE user_no = $1 AND state = 3
      LIMIT 1";
 
 impl SessionCheck {

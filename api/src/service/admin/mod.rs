@@ -122,7 +122,7 @@ fn list_size(page_size: i32) -> Result<PageSize> {
     PageSize::parse("page_size", page_size, 100, 1000)
 }
 
-fn check_note(note: &str) -> Result<()> {
+pub(super) fn check_note(note: &str) -> Result<()> {
     check_line("note", note)
 }
 

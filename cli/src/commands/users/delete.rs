@@ -45,7 +45,8 @@ pub(super) async fn run(args: DeleteArgs, admin: &mut Admin) -> Result<(), Error
     let DeleteArgs { user_id, erase_sent, confirm, output } = args;
     let sent = if erase_sent { ", and what it sent goes at all others, too" } else { "" };
     confirm.confirm(&format!("{user_id} and all its messages will be deleted for good{sent}"))?;
-    let request = DeleteUserRequest { user_id: user_id.clone(), erase_sent };
+    let note = admin.reason.clone();
+    let request = DeleteUserRequest { user_id: user_id.clone(), erase_sent, note };
     let answer = admin.calls.delete_user(request).await;
     let mut steps = answer.map_err(|status| admin.failure(status))?.into_inner();
     let bar = progress::bar("entries", 0);
