@@ -26,4 +26,5 @@ mod subscribe;
 mod support;
 mod tls;
 mod tombstones;
+mod transfer;
 mod wire;

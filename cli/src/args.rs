@@ -126,7 +126,7 @@ pub(crate) enum Command {
     /// List sessions and end them
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// Find out where a message has got to
+    /// Find out where messages have got to; export and import them
     #[command(subcommand)]
     Messages(MessagesCommand),
     /// Show, change and try out how far back users see, and delete what they no longer do

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use prost_types::Timestamp;
-use time::OffsetDateTime;
+use time::{
+    Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
+};
 
 /// The time of a timestamp; none when it is absent or beyond what a date can be.
 pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<OffsetDateTime> {
@@ -12,6 +14,25 @@ pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<OffsetDateTime> {
         .ok()?
         .replace_nanosecond(u32::try_from(nanos).ok()?)
         .ok()
+}
+
+/// The timestamp of a time.
+pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
+    let nanos = i32::try_from(at.nanosecond()).unwrap_or_default();
+    Timestamp { seconds: at.unix_timestamp(), nanos }
+}
+
+/// Reads a time, a date (its beginning, in UTC), or how long ago.
+pub(crate) fn since(text: &str) -> Result<OffsetDateTime, String> {
+    if let Ok(ago) = humantime::parse_duration(text) {
+        return Ok(OffsetDateTime::now_utc() - ago);
+    }
+    let date = Date::parse(text, format_description!("[year]-[month]-[day]"));
+    let midnight = date.map(|date| date.midnight().assume_utc());
+    midnight.or_else(|_| OffsetDateTime::parse(text, &Rfc3339)).map_err(|_| {
+        "a time such as 2026-11-23T07:30:00Z, a date, or a duration such as 30d is wanted"
+            .to_owned()
+    })
 }
 
 /// "2m ago", in the largest unit that fits; "-" for no time. A time to come, as a clock that runs
@@ -48,6 +69,17 @@ mod tests {
             (datetime!(2026-11-13 12:00:00 UTC), "10days ago"),
         ] {
             assert_eq!(ago(Some(at), NOW), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_time_a_date_or_how_long_ago() {
+        assert_eq!(since("2026-11-23T13:00:00+01:00"), Ok(NOW));
+        assert_eq!(since("2026-11-23"), Ok(datetime!(2026-11-23 00:00:00 UTC)));
+        let an_hour_ago = since("1h").expect("a duration");
+        assert!((OffsetDateTime::now_utc() - an_hour_ago).whole_minutes() == 60);
+        for wrong in ["", "yesterday", "2026-13-01", "12:00", "7"] {
+            assert!(since(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -48,6 +48,9 @@ pub(crate) enum Error {
     /// The benchmark could not be run, or found a violation.
     #[error("{0}")]
     Bench(String),
+    /// A file cannot be read or written, or what is in it is wrong.
+    #[error("{0}")]
+    File(String),
     /// The operator did not agree to what would follow.
     #[error("nothing was changed")]
     Declined,
@@ -65,6 +68,7 @@ impl Error {
             | Self::Demo(_)
             | Self::Chat(_)
             | Self::Bench(_)
+            | Self::File(_)
             | Self::Declined
             | Self::Output(_) => FAILED,
             Self::Usage(_) => USAGE,

@@ -13,6 +13,16 @@ pub(crate) fn bar(what: &'static str, length: usize) -> ProgressBar {
         .with_prefix(what)
 }
 
+/// A bar for so many bytes.
+pub(crate) fn bytes(what: &'static str, bytes: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{prefix:>8} {bar:30} {decimal_bytes} of {decimal_total_bytes}, {eta}",
+    );
+    ProgressBar::new(bytes)
+        .with_style(style.expect("the template is well-formed"))
+        .with_prefix(what)
+}
+
 /// A sign that something is being done.
 pub(crate) fn spinner(what: &'static str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what);

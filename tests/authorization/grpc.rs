@@ -7,9 +7,9 @@ use http::uri::PathAndQuery;
 use imd_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        self, kick_sessions_request::Which, login_request::Credential, send_request,
-        set_user_limits_request::Limits, start_epoch_request::Whose,
-        trace_message_request::Message as Traced,
+        self, import_messages_request::Step, kick_sessions_request::Which,
+        login_request::Credential, send_request, set_user_limits_request::Limits,
+        start_epoch_request::Whose, trace_message_request::Message as Traced,
     },
 };
 use prost::Message;
@@ -69,7 +69,8 @@ impl Call {
     }
 }
 
-/// Reads the first answer of any call: those of unary calls are streams of one.
+/// Makes any call with one request and reads the first answer: to those that know of no stream, both are
+/// streams of one.
 async fn make<T: Message + 'static>(
     channel: Channel,
     path: &'static str,
@@ -135,11 +136,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         which: Some(Which::All(true)),
         note: String::new(),
     };
-    let trace =
-        v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
-    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), ..Default::default() };
-    let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
-    vec![
+    let mut calls = vec![
         Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),
         Call::new("/im.v1.AuthService/Login", Anyone, login),
         Call::new("/im.v1.AuthService/Refresh", Anyone, refresh),
@@ -186,11 +183,28 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/CreateAdminKey", Admin, create_key),
         Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
+    ];
+    calls.extend(timeline_calls(note));
+    calls.push(Call::new("/im.v1.AuthService/EndMySession", User, end));
+    calls.push(Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}));
+    calls
+}
+
+/// Those of administrators that are about timelines.
+fn timeline_calls(note: &Sent) -> Vec<Call> {
+    let trace =
+        v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
+    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), ..Default::default() };
+    let export = v1::ExportMessagesRequest { user_id: "ann".to_owned(), since: None };
+    let end_of_import =
+        v1::ImportMessagesRequest { step: Some(Step::End(v1::ImportEnd::default())) };
+    let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
+    vec![
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
+        Call::new("/im.v1.AdminService/ExportMessages", Admin, export),
+        Call::new("/im.v1.AdminService/ImportMessages", Admin, end_of_import),
         Call::new("/im.v1.AdminService/StartEpoch", Admin, epoch),
         Call::new("/im.v1.AdminService/DeleteUser", Admin, delete_user),
-        Call::new("/im.v1.AuthService/EndMySession", User, end),
-        Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}),
     ]
 }
 
@@ -288,7 +302,7 @@ async fn only_the_admin_key_administrates() {
 
 /// What a key of each role may not do.
 const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
-const NEEDS_ADMIN: [&str; 10] = [
+const NEEDS_ADMIN: [&str; 12] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
@@ -297,6 +311,8 @@ const NEEDS_ADMIN: [&str; 10] = [
     "CreateAdminKey",
     "ListAdminKeys",
     "RevokeAdminKey",
+    "ExportMessages",
+    "ImportMessages",
     "StartEpoch",
     "DeleteUser",
 ];

@@ -10,13 +10,17 @@ mod sessions;
 mod status;
 mod timelines;
 mod tls;
+mod transfer;
 mod users;
 
 use std::{fs, net::SocketAddr, process::Stdio};
 
 use imd_proto::v1::{AdminSession, ListSessionsRequest};
 use insta::{Settings, internals::SettingsBindDropGuard};
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::{Child, Command},
+};
 
 use crate::support::{
     admin::Admin,
@@ -71,7 +75,20 @@ impl<'a> Shell<'a> {
     }
 
     async fn run(&self, args: &[&str], stdin: &str) -> Printed {
-        let mut process = Command::new(binary("imctl"))
+        let mut process = self.start(args);
+        let mut input = process.stdin.take().expect("it is piped");
+        input.write_all(stdin.as_bytes()).await.expect("it reads its input");
+        drop(input);
+        let ended = in_time("imctl", process.wait_with_output()).await.expect("it ends");
+        Printed {
+            code: ended.status.code(),
+            stdout: String::from_utf8(ended.stdout).expect("UTF-8"),
+            stderr: String::from_utf8(ended.stderr).expect("UTF-8"),
+        }
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        Command::new(binary("imctl"))
             .args(args)
             .env_clear()
             .env("IMD_DATA_DIR", self.folder.path())
@@ -82,16 +99,7 @@ impl<'a> Shell<'a> {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("imctl runs");
-        let mut input = process.stdin.take().expect("it is piped");
-        input.write_all(stdin.as_bytes()).await.expect("it reads its input");
-        drop(input);
-        let ended = in_time("imctl", process.wait_with_output()).await.expect("it ends");
-        Printed {
-            code: ended.status.code(),
-            stdout: String::from_utf8(ended.stdout).expect("UTF-8"),
-            stderr: String::from_utf8(ended.stderr).expect("UTF-8"),
-        }
+            .expect("imctl runs")
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use imd_proto::v1::{
-    self, admin_service_client::AdminServiceClient, kick_sessions_request::Which,
-    set_user_limits_request::Limits, start_epoch_request::Whose,
+    self, admin_service_client::AdminServiceClient, import_messages_request::Step,
+    kick_sessions_request::Which, set_user_limits_request::Limits, start_epoch_request::Whose,
     trace_message_request::Message as Traced,
 };
 use tonic::{
@@ -255,4 +255,48 @@ impl Admin {
         let steps = self.0.clone().start_epoch(v1::StartEpochRequest { whose }).await?;
         Ok(steps.into_inner().try_collect().await?)
     }
+
+    /// The messages of a timeline, to the end.
+    pub(crate) async fn export(
+        &self,
+        user_id: &str,
+        since: Option<prost_types::Timestamp>,
+    ) -> Result<Vec<v1::ExportedMessage>> {
+        let request = v1::ExportMessagesRequest { user_id: user_id.to_owned(), since };
+        let mut steps = answer(self.0.clone().export_messages(request).await)?;
+        let begun = steps.message().await?.expect("the first answer");
+        assert_eq!(begun.message, None, "the first answer says how many come");
+        let messages: Vec<_> =
+            steps.map_ok(|step| step.message.expect("a message")).try_collect().await?;
+        assert!(i64::try_from(messages.len()).expect("a number") <= begun.messages);
+        Ok(messages)
+    }
+
+    /// Imports messages to the end; how far it came.
+    pub(crate) async fn import(
+        &self,
+        records: &[v1::MessageRecord],
+    ) -> Result<v1::ImportMessagesResponse> {
+        let begin = Step::Begin(v1::ImportBegin { create_users: false });
+        let end = Step::End(v1::ImportEnd { finish_all: false });
+        let steps = std::iter::once(begin).chain(messages(records)).chain([end]);
+        let mut answers = self.import_steps(steps.collect()).await?;
+        Ok(answers.pop().expect("an answer"))
+    }
+
+    pub(crate) async fn import_steps(
+        &self,
+        steps: Vec<Step>,
+    ) -> Result<Vec<v1::ImportMessagesResponse>> {
+        let requests = steps.into_iter().map(|step| v1::ImportMessagesRequest { step: Some(step) });
+        let answers = self.0.clone().import_messages(stream::iter(requests)).await;
+        Ok(answer(answers)?.try_collect().await?)
+    }
+}
+
+/// The steps that import messages, each at the line of its number.
+pub(crate) fn messages(records: &[v1::MessageRecord]) -> impl Iterator<Item = Step> + '_ {
+    (1..).zip(records).map(|(line, record)| {
+        Step::Message(v1::ImportedMessage { line, message: Some(record.clone()) })
+    })
 }

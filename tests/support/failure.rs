@@ -23,6 +23,7 @@ const CODES: &[(&str, Code, u16)] = &[
     ("message_not_found", Code::NotFound, 404),
     ("recall_window_over", Code::FailedPrecondition, 409),
     ("import_unfinished", Code::Unavailable, 503),
+    ("timeline_not_empty", Code::FailedPrecondition, 409),
     ("user_exists", Code::AlreadyExists, 409),
     ("client_message_id_conflict", Code::AlreadyExists, 409),
     ("purge_running", Code::FailedPrecondition, 409),

@@ -5,14 +5,14 @@ use std::{pin::Pin, sync::Arc};
 use futures::{Stream, StreamExt};
 use imd_proto::v1;
 use secrecy::ExposeSecret;
-use tonic::{Request, Response, Status, async_trait, metadata::MetadataValue};
+use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
 use super::{
     bearer,
     convert::{self, timestamp},
     retention,
     status::status,
-    trace,
+    trace, transfer,
 };
 use crate::{
     model::{Error, Result as ServiceResult, Role, UserState},
@@ -312,6 +312,35 @@ impl v1::admin_service_server::AdminService for Administration {
             self.0.clone().delete_user(call, &asked.user_id, asked.erase_sent, &asked.note);
         let progress = deleting.await.map_err(status)?;
         Ok(Response::new(steps(progress, |progress| deletion(&progress))))
+    }
+
+    type ExportMessagesStream = Steps<v1::ExportMessagesResponse>;
+
+    async fn export_messages(
+        &self,
+        request: Request<v1::ExportMessagesRequest>,
+    ) -> Result<Response<Self::ExportMessagesStream>, Status> {
+        let (call, asked) = (call(&request)?, request.get_ref());
+        let since = asked.since.map(|at| transfer::time("since", at));
+        let since = since.transpose().map_err(status)?;
+        let exporting = self.0.clone().export_messages(call, &asked.user_id, since);
+        Ok(Response::new(steps(exporting.await.map_err(status)?, transfer::exported)))
+    }
+
+    type ImportMessagesStream = Steps<v1::ImportMessagesResponse>;
+
+    async fn import_messages(
+        &self,
+        request: Request<Streaming<v1::ImportMessagesRequest>>,
+    ) -> Result<Response<Self::ImportMessagesStream>, Status> {
+        let (metadata, extensions, given) = request.into_parts();
+        let request = Request::from_parts(metadata, extensions, ());
+        let given = given.map(|step| match step {
+            Ok(step) => transfer::import_step(step),
+            Err(broken) => Err(Error::unavailable(broken)),
+        });
+        let importing = self.0.clone().import_messages(call(&request)?, given);
+        Ok(Response::new(steps(importing.await.map_err(status)?, transfer::imported)))
     }
 
     type StartEpochStream = Steps<v1::StartEpochResponse>;

@@ -132,7 +132,7 @@ fn message(message: &Message) -> v1::Message {
     }
 }
 
-fn content(content: &Content) -> v1::message::Content {
+pub(super) fn content(content: &Content) -> v1::message::Content {
     match content.content_type() {
         Some(content_type) => v1::message::Content::Data(v1::Data {
             content_type: content_type.to_owned(),

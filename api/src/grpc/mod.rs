@@ -9,6 +9,7 @@ mod message;
 mod retention;
 mod status;
 mod trace;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -77,8 +78,10 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
 
 /// The services of the admin listener.
 pub fn admin_router(service: Arc<Service>) -> Router {
+    // An import brings messages of any size that may be sent.
+    let largest = service.max_body_bytes() + OVERHEAD;
     let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service))
-        .max_decoding_message_size(OVERHEAD);
+        .max_decoding_message_size(largest);
     let mut routes = Routes::builder();
     routes.add_service(admin);
     router(routes.routes())

@@ -89,6 +89,8 @@ codes! {
         "The message was sent too long ago to be recalled.";
     ImportUnfinished, "import_unfinished", Unavailable, Clients,
         "The user's messages are being imported from elsewhere. Try again after the time given.";
+    TimelineNotEmpty, "timeline_not_empty", FailedPrecondition, Administrators,
+        "The timeline holds something that no import has put there.";
     TierNotFound, "tier_not_found", NotFound, Administrators,
         "There is no such tier.";
     UserExists, "user_exists", AlreadyExists, Administrators,

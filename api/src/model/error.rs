@@ -62,6 +62,17 @@ pub enum Error {
     /// The timeline is being filled with messages from elsewhere, and nothing else may be appended.
     #[error("messages of {0} are being imported")]
     ImportUnfinished(UserId),
+    /// The timeline holds something that no import has put there.
+    #[error("the timeline of {0} is not empty")]
+    TimelineNotEmpty(UserId),
+    /// What is wrong with one of many messages.
+    #[error("line {line}: {error}")]
+    AtLine {
+        /// Where it stands in what was given.
+        line: i64,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
     /// There is no such tier.
     #[error("there is no tier {0:?}")]
     TierNotFound(String),
@@ -198,6 +209,8 @@ impl Error {
             Self::MessageNotFound => Code::MessageNotFound,
             Self::RecallWindowOver => Code::RecallWindowOver,
             Self::ImportUnfinished(_) => Code::ImportUnfinished,
+            Self::TimelineNotEmpty(_) => Code::TimelineNotEmpty,
+            Self::AtLine { error, .. } => error.kind(),
             Self::TierNotFound(_) => Code::TierNotFound,
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
@@ -238,6 +251,10 @@ impl Error {
                 ("device_name", occupant.device_name.clone()),
                 ("last_used_at", rfc3339(occupant.last_used_at)),
             ],
+            Self::AtLine { line, error } => {
+                let at = ("line", line.to_string());
+                std::iter::once(at).chain(error.details()).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -249,6 +266,7 @@ impl Error {
             Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Unavailable(_) => Some(Duration::from_secs(1)),
             Self::ImportUnfinished(_) => Some(Duration::from_secs(30)),
+            Self::AtLine { error, .. } => error.retry_after(),
             _ => None,
         }
     }

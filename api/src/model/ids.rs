@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -143,6 +144,18 @@ impl MessageId {
     }
 }
 
+impl MessageId {
+    /// A client's id to give a message whose own is gone: always the same for the same message of the
+    /// same sender, and for no other.
+    #[must_use]
+    pub fn stand_in(&self, sender: &UserId) -> Uuid {
+        let named = format!("{sender} {self}");
+        let digest = digest(&SHA256, named.as_bytes());
+        let bytes = std::array::from_fn(|i| digest.as_ref()[i]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; 16];
@@ -184,6 +197,15 @@ mod tests {
     fn a_message_id_reads_back_what_it_shows() {
         let id = MessageId { sender: UserNo(7), sender_seq: i64::MAX - 1 };
         assert_eq!(MessageId::parse(&id.to_string()).unwrap(), id);
+    }
+
+    #[test]
+    fn a_stand_in_is_the_messages_own() {
+        let [ann, bob] = ["ann", "bob"].map(UserId::from_stored);
+        let id = |seq| MessageId { sender: UserNo(7), sender_seq: seq };
+        assert_eq!(id(1).stand_in(&ann), id(1).stand_in(&ann));
+        assert_ne!(id(1).stand_in(&ann), id(2).stand_in(&ann));
+        assert_ne!(id(1).stand_in(&ann), id(1).stand_in(&bob));
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod conversations;
 mod delete_message;
 mod deletion;
 mod demo;
+mod export;
+mod import;
 mod info;
 mod login;
 mod passwords;
@@ -40,6 +42,8 @@ pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
+pub use export::Exported;
+pub use import::{ImportProgress, ImportStep, ImportedMessage};
 pub use info::Info;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
@@ -49,8 +53,8 @@ pub use timeline::TimelineRead;
 pub use crate::{
     delivery::{Event, Subscription},
     store::{
-        AdminKey, AdminSession, AuditRecord, CopyState, Effect, Node, SessionState, TierUse,
-        TimelinePage, User,
+        AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
+        SessionState, TierUse, TimelinePage, User,
     },
 };
 

@@ -77,6 +77,16 @@ impl Sending {
     }
 }
 
+impl SendContent {
+    /// Its size in bytes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Data { data, .. } => data.len(),
+        }
+    }
+}
+
 impl Service {
     /// Stores a message in the timelines of all its participants and sets its delivery going. Returns
     /// after the commit (I4). The same `client_message_id` returns the first result (I7).
@@ -120,7 +130,8 @@ impl Service {
         })
     }
 
-    fn content(&self, content: Option<SendContent>) -> Result<Content> {
+    /// Checks what a message says.
+    pub(super) fn content(&self, content: Option<SendContent>) -> Result<Content> {
         let max_bytes = self.limits.max_body_bytes;
         match content {
             Some(SendContent::Text(text)) => Content::text(text, max_bytes),

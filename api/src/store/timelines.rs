@@ -232,7 +232,7 @@ pub(super) fn no_timeline(owner: UserNo) -> Error {
 }
 
 /// Why nothing can be appended to a timeline.
-async fn why_closed(tx: &Transaction<'_>, owner: UserNo) -> Result<Error> {
+pub(super) async fn why_closed(tx: &Transaction<'_>, owner: UserNo) -> Result<Error> {
     let row = tx
         .query_opt(
             "SELECT u.user_id, t.state FROM users u LEFT JOIN timelines t ON t.owner = u.user_no

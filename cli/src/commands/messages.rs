@@ -1,5 +1,8 @@
 //! `imctl messages`
 
+mod export;
+mod import;
+mod record;
 mod trace;
 
 use clap::Subcommand;
@@ -11,11 +14,17 @@ use crate::{client::Admin, error::Error};
 pub(crate) enum MessagesCommand {
     /// Show each timeline that a message is in, and which terminals have passed it
     Trace(trace::TraceArgs),
+    /// Write the messages of a user's timeline as JSON Lines
+    Export(export::ExportArgs),
+    /// Import messages with their own times, from another system or from exports
+    Import(import::ImportArgs),
 }
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: MessagesCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
         MessagesCommand::Trace(args) => trace::run(args, admin).await,
+        MessagesCommand::Export(args) => export::run(args, admin).await,
+        MessagesCommand::Import(args) => import::run(args, admin).await,
     }
 }

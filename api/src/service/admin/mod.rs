@@ -54,10 +54,23 @@ pub struct Progress {
 /// An administrator at work.
 pub struct Admin<'a> {
     service: &'a Service,
-    name: String,
     role: Role,
+    actor: Actor,
+}
+
+/// Who is at work and why, for the audit.
+#[derive(Clone)]
+pub(super) struct Actor {
+    name: String,
     reason: String,
     address: Option<ClientAddress>,
+}
+
+impl Actor {
+    pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
+        let (actor, reason, address) = (&self.name, &self.reason, self.address);
+        Audit { actor, action, details, reason, address }
+    }
 }
 
 impl Service {
@@ -70,7 +83,8 @@ impl Service {
         let reason =
             str::from_utf8(&call.reason).map_err(|_| Error::invalid("reason", "must be UTF-8"))?;
         check_line("reason", reason)?;
-        Ok(Admin { service: self, name, role, reason: reason.to_owned(), address: call.address })
+        let actor = Actor { name, reason: reason.to_owned(), address: call.address };
+        Ok(Admin { service: self, role, actor })
     }
 
     async fn known_key(&self, key: &str) -> Result<(String, Role)> {
@@ -112,8 +126,12 @@ impl Admin<'_> {
     }
 
     pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
-        let (actor, reason, address) = (&self.name, &self.reason, self.address);
-        Audit { actor, action, details, reason, address }
+        self.actor.audit(action, details)
+    }
+
+    /// For work that goes on when the call has returned.
+    pub(super) fn actor(&self) -> Actor {
+        self.actor.clone()
     }
 }
 

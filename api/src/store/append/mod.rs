@@ -24,6 +24,7 @@ use crate::{
     telemetry,
 };
 
+pub(super) use self::session::INSERT;
 pub use self::session::LANE_SETTINGS;
 
 /// For how long a batch is run again after a failure that is nobody's fault.

@@ -29,7 +29,7 @@ pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off 
 // `imctl bench` runs the same statements, to see what PostgreSQL does with them alone.
 const COUNT: &str = include_str!("count.sql");
 const CHECK: &str = include_str!("check.sql");
-const INSERT: &str = include_str!("insert.sql");
+pub(in crate::store) const INSERT: &str = include_str!("insert.sql");
 
 /// An open connection.
 pub(super) struct Session {
