@@ -9,6 +9,7 @@ mod admin;
 mod append;
 mod attacks;
 mod authorization;
+mod blocks;
 mod deletion;
 mod faults;
 mod history;

@@ -109,6 +109,7 @@ impl App {
             max_body_bytes: settings.messages.max_body_bytes,
             recall_window: settings.messages.recall_window,
             read_receipts: settings.messages.read_receipts,
+            if_blocked: settings.messages.if_blocked,
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),

@@ -30,6 +30,7 @@ pub use self::origins::Origins;
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
+use crate::model::IfBlocked;
 
 /// Names the settings file, as `--config` does.
 const FILE_VARIABLE: &str = "IMD_CONFIG";
@@ -179,6 +180,7 @@ pub struct Messages {
     #[serde(with = "humantime_serde")]
     pub recall_window: Duration,
     pub read_receipts: bool,
+    pub if_blocked: IfBlocked,
 }
 
 /// `cors.*`

@@ -4,7 +4,7 @@ mod batch;
 pub(crate) mod locks;
 
 use imd::{
-    model::{Content, SessionId, UserId, UserNo},
+    model::{Content, IfBlocked, SessionId, UserId, UserNo},
     store::{Append, AppendConnection, Store},
 };
 use uuid::Uuid;
@@ -13,14 +13,14 @@ use crate::support::postgres::Database;
 
 /// A user with a live session, made behind the server's back.
 #[derive(Clone)]
-struct Sender {
-    user_no: UserNo,
-    user_id: UserId,
-    session_id: SessionId,
+pub(crate) struct Sender {
+    pub(crate) user_no: UserNo,
+    pub(crate) user_id: UserId,
+    pub(crate) session_id: SessionId,
 }
 
 /// Makes users `user-1` to `user-<count>`, each with a live session.
-async fn senders(database: &Database, count: i32) -> Vec<Sender> {
+pub(crate) async fn senders(database: &Database, count: i32) -> Vec<Sender> {
     let sql = database.sql().await;
     let make = "
         WITH made AS (
@@ -44,11 +44,11 @@ async fn senders(database: &Database, count: i32) -> Vec<Sender> {
 }
 
 /// A lane's connection of a node of its own.
-fn lane(database: &Database) -> AppendConnection {
+pub(crate) fn lane(database: &Database) -> AppendConnection {
     Store::new(database.url(), 2).expect("a store").append_connection()
 }
 
-fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text: &str) -> Append {
+pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text: &str) -> Append {
     let content = Content::text(text.to_owned(), 1_000).expect("a text");
     Append {
         sender: from.user_no,
@@ -59,6 +59,7 @@ fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text: &str) -> A
         client_message_id,
         content_hash: content.hash(),
         content,
+        if_blocked: IfBlocked::Refuse,
     }
 }
 

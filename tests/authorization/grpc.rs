@@ -112,6 +112,8 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     let mark = v1::MarkReadRequest { conversation_id: "user:ann".to_owned(), seq: note.seq };
     let recall = v1::RecallRequest { message_id: note.message_id.clone() };
     let delete = v1::DeleteMessageRequest { conversation_id: "user:ann".to_owned(), seq: note.seq };
+    let block = v1::BlockUserRequest { user_id: "zoe".to_owned() };
+    let unblock = v1::UnblockUserRequest { user_id: "zoe".to_owned() };
     let end = v1::EndMySessionRequest { session_id: pc.session_id().to_owned() };
     let create = v1::CreateUserRequest {
         user_id: Uuid::new_v4().to_string(),
@@ -153,6 +155,13 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.MessageService/MarkRead", User, mark),
         Call::new("/im.v1.MessageService/Recall", User, recall),
         Call::new("/im.v1.MessageService/DeleteMessage", User, delete),
+        Call::new("/im.v1.BlockService/BlockUser", User, block),
+        Call::new("/im.v1.BlockService/UnblockUser", User, unblock),
+        Call::new(
+            "/im.v1.BlockService/ListBlockedUsers",
+            User,
+            v1::ListBlockedUsersRequest::default(),
+        ),
         Call::new("/im.v1.AdminService/CreateUser", Admin, create),
         Call::new("/im.v1.AdminService/ListUsers", Admin, v1::ListUsersRequest::default()),
         Call::new("/im.v1.AdminService/GetUser", Admin, v1::GetUserRequest { user_id: ann() }),

@@ -41,6 +41,10 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
         refused("recall another's", api.recall(token, NOBODYS).await.err()),
         refused("delete with nobody", api.delete_message(token, "user:nobody", 1).await.err()),
         refused("delete no message", api.delete_message(token, "user:ann", 1).await.err()),
+        refused("block oneself", api.block_user(token, "ann").await.err()),
+        refused("block nobody", api.block_user(token, "nobody").await.err()),
+        refused("unblock nobody", api.unblock_user(token, "nobody").await.err()),
+        refused("list blocks from nowhere", api.blocked_users(token, 0, "nowhere").await.err()),
         refused("read from nowhere", api.history(token, "user:ann", 0, "nowhere").await.err()),
     ]
 }

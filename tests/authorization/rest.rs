@@ -105,6 +105,9 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Operation> {
         Operation::new(Method::DELETE, message, User)
             .with("{conversation_id}", "user:ann")
             .with("{seq}", &note.seq.to_string()),
+        Operation::new(Method::GET, "/v1/blocks", User),
+        Operation::new(Method::PUT, "/v1/blocks/{user_id}", User).with("{user_id}", "zoe"),
+        Operation::new(Method::DELETE, "/v1/blocks/{user_id}", User).with("{user_id}", "zoe"),
         Operation::new(Method::DELETE, "/v1/sessions/{session_id}", User)
             .with("{session_id}", pc.session_id()),
         Operation::new(Method::POST, "/v1/logout", User),
@@ -113,6 +116,7 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Operation> {
 
 async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     let imd = Cluster::start(Transport::Rest).await;
+    imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
     let note = phone.say("ann", "a note").await;

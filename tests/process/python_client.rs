@@ -37,10 +37,10 @@ async fn a_python_client_made_from_the_contract_talks_on_several_terminals() {
 async fn a_python_client_makes_every_call_of_the_public_services() {
     let folder = DataFolder::new();
     let imd = folder.start().await;
-    imd.create_users(&["alice"]).await;
+    imd.create_users(&["alice", "bob"]).await;
 
     let mut calls = python("python", "every_call.py").await;
-    calls.args([&imd.public.to_string(), "alice"]).env("ALICE_PASSWORD", PASSWORD);
+    calls.args([&imd.public.to_string(), "alice", "bob"]).env("ALICE_PASSWORD", PASSWORD);
     let told = printed(&mut calls).await;
     assert!(told.ends_with("ok  every call of the public services was made\n"), "{told}");
 }

@@ -41,8 +41,15 @@ async fn the_session_with_curl_goes_as_the_readme_says() {
     // The ack, its repetition, the PC's stream and the pad's history, in this order or another.
     assert_eq!(printed.matches(r#""duplicate":true"#).count(), 1, "{output}");
     assert_eq!(printed.matches("Hello, Bob").count(), 2, "{output}");
-    let told =
-        ["read_mark", "message_recalled", "session_ended", "REPLACED", "KICKED", "lost laptop"];
+    let told = [
+        "read_mark",
+        "blocked",
+        "message_recalled",
+        "session_ended",
+        "REPLACED",
+        "KICKED",
+        "lost laptop",
+    ];
     for told in told {
         assert!(printed.contains(told), "{told} is not in: {output}");
     }

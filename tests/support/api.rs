@@ -12,8 +12,8 @@ use super::{
     rest::Rest,
     socket::Sockets,
     types::{
-        Content, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch,
-        Tokens,
+        BlockedUserPage, Content, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent,
+        Session, Stretch, Tokens,
     },
 };
 
@@ -123,4 +123,12 @@ pub(crate) trait Api: Send + Sync {
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64>;
     async fn recall(&self, token: &str, message_id: &str) -> Result<()>;
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()>;
+    async fn block_user(&self, token: &str, user_id: &str) -> Result<()>;
+    async fn unblock_user(&self, token: &str, user_id: &str) -> Result<()>;
+    async fn blocked_users(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<BlockedUserPage>;
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use futures::StreamExt;
 use imd_proto::v1::{
-    self, auth_service_client::AuthServiceClient, info_service_client::InfoServiceClient,
-    message_service_client::MessageServiceClient,
+    self, auth_service_client::AuthServiceClient, block_service_client::BlockServiceClient,
+    info_service_client::InfoServiceClient, message_service_client::MessageServiceClient,
 };
 use tonic::{
     Request,
@@ -21,8 +21,8 @@ use super::{
     api::{Api, Credential, Events, Login, Outgoing, Result},
     failure::Failure,
     types::{
-        Content, Conversation, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session,
-        Stretch, TerminalType, Tokens,
+        BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, Event, HistoryPage,
+        Info, LoggedIn, Sent, Session, Stretch, TerminalType, Tokens,
     },
 };
 
@@ -35,6 +35,10 @@ impl Grpc {
 
     fn auth(&self) -> AuthServiceClient<Channel> {
         AuthServiceClient::new(self.0.clone())
+    }
+
+    fn blocks(&self) -> BlockServiceClient<Channel> {
+        BlockServiceClient::new(self.0.clone())
     }
 
     fn messages(&self) -> MessageServiceClient<Channel> {
@@ -246,5 +250,36 @@ impl Api for Grpc {
         let request = v1::DeleteMessageRequest { conversation_id: conversation_id.to_owned(), seq };
         self.messages().delete_message(with_bearer(token, request)).await?;
         Ok(())
+    }
+
+    async fn block_user(&self, token: &str, user_id: &str) -> Result<()> {
+        let request = v1::BlockUserRequest { user_id: user_id.to_owned() };
+        self.blocks().block_user(with_bearer(token, request)).await?;
+        Ok(())
+    }
+
+    async fn unblock_user(&self, token: &str, user_id: &str) -> Result<()> {
+        let request = v1::UnblockUserRequest { user_id: user_id.to_owned() };
+        self.blocks().unblock_user(with_bearer(token, request)).await?;
+        Ok(())
+    }
+
+    async fn blocked_users(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<BlockedUserPage> {
+        let request = v1::ListBlockedUsersRequest { page_size, page_token: page_token.to_owned() };
+        let listed = self.blocks().list_blocked_users(with_bearer(token, request)).await;
+        let listed = listed?.into_inner();
+        let blocked_user = |user: v1::BlockedUser| BlockedUser {
+            user_id: user.user_id,
+            blocked_at: at(user.blocked_at),
+        };
+        Ok(BlockedUserPage {
+            blocked_users: listed.blocked_users.into_iter().map(blocked_user).collect(),
+            next_page_token: listed.next_page_token,
+        })
     }
 }

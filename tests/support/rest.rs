@@ -15,9 +15,9 @@ use super::{
     api::{Api, Credential, Events, Login, Outgoing, Result},
     failure::Failure,
     types::{
-        Content, Conversation, ConversationPage, Entry, HistoryPage, HistoryTruncated, Info, Kind,
-        LoggedIn, Message, MessageGone, MessagesErased, ReadUpTo, Sent, Session, SessionChanged,
-        Stretch, TimelineState, Tokens,
+        BlockChanged, BlockedUserPage, Content, Conversation, ConversationPage, Entry, HistoryPage,
+        HistoryTruncated, Info, Kind, LoggedIn, Message, MessageGone, MessagesErased, ReadUpTo,
+        Sent, Session, SessionChanged, Stretch, TimelineState, Tokens,
     },
 };
 
@@ -217,6 +217,27 @@ impl Api for Rest {
         let path = format!("/v1/conversations/{conversation_id}/messages/{seq}");
         answer(self.request(Method::DELETE, &path).bearer_auth(token)).await.map(drop)
     }
+
+    async fn block_user(&self, token: &str, user_id: &str) -> Result<()> {
+        let request = self.request(Method::PUT, &format!("/v1/blocks/{user_id}"));
+        answer(request.bearer_auth(token)).await.map(drop)
+    }
+
+    async fn unblock_user(&self, token: &str, user_id: &str) -> Result<()> {
+        let request = self.request(Method::DELETE, &format!("/v1/blocks/{user_id}"));
+        answer(request.bearer_auth(token)).await.map(drop)
+    }
+
+    async fn blocked_users(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<BlockedUserPage> {
+        let size = page_size.to_string();
+        let page = [("page_size", size.as_str()), ("page_token", page_token)];
+        json_of(self.get(token, "/v1/blocks").query(&page)).await
+    }
 }
 
 #[derive(Deserialize)]
@@ -284,6 +305,7 @@ struct WireEntry {
     message_recalled: Option<MessageGone>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
+    block_changed: Option<BlockChanged>,
 }
 
 #[derive(Deserialize)]
@@ -314,6 +336,7 @@ impl From<WireEntry> for Entry {
             ("message_recalled", wire.message_recalled.map(Kind::MessageRecalled)),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
             ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),
+            ("block_changed", wire.block_changed.map(Kind::BlockChanged)),
         ];
         let mut given = members.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
         let (name, kind) = given.next().unwrap_or(("unknown", Kind::Unknown));

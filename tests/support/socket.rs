@@ -23,7 +23,10 @@ use super::{
     api::{Api, Events, Login, Outgoing, Result},
     failure::Failure,
     rest::{Rest, entry_of, send_request},
-    types::{ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch, Tokens},
+    types::{
+        BlockedUserPage, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session,
+        Stretch, Tokens,
+    },
     within_deadline,
 };
 
@@ -311,6 +314,23 @@ impl Api for Sockets {
 
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {
         self.rest.delete_message(token, conversation_id, seq).await
+    }
+
+    async fn block_user(&self, token: &str, user_id: &str) -> Result<()> {
+        self.rest.block_user(token, user_id).await
+    }
+
+    async fn unblock_user(&self, token: &str, user_id: &str) -> Result<()> {
+        self.rest.unblock_user(token, user_id).await
+    }
+
+    async fn blocked_users(
+        &self,
+        token: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<BlockedUserPage> {
+        self.rest.blocked_users(token, page_size, page_token).await
     }
 
     async fn history(

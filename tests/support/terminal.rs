@@ -90,6 +90,21 @@ impl Terminal {
         self.api.delete_message(&self.token, &format!("user:{peer}"), seq).await
     }
 
+    pub(crate) async fn block(&self, user_id: &str) -> Result<()> {
+        self.api.block_user(&self.token, user_id).await
+    }
+
+    pub(crate) async fn unblock(&self, user_id: &str) -> Result<()> {
+        self.api.unblock_user(&self.token, user_id).await
+    }
+
+    /// Whom the user blocks, the one blocked last first; no more than fit on a page.
+    pub(crate) async fn blocked_users(&self) -> Vec<String> {
+        let listed = self.api.blocked_users(&self.token, 1000, "").await.expect("a page");
+        assert_eq!(listed.next_page_token, "");
+        listed.blocked_users.into_iter().map(|user| user.user_id).collect()
+    }
+
     /// The conversation with `peer`, which must be on the first page of the list.
     pub(crate) async fn conversation(&self, peer: &str) -> Conversation {
         let listed = self.api.conversations(&self.token, 0, "").await.expect("a page");

@@ -123,6 +123,13 @@ pub(crate) struct MessagesErased {
     pub(crate) conversation_id: String,
 }
 
+/// A user was blocked, or is so no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct BlockChanged {
+    pub(crate) user_id: String,
+    pub(crate) blocked: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct SessionChanged {
     pub(crate) started: Option<Session>,
@@ -138,6 +145,7 @@ pub(crate) enum Kind {
     MessageRecalled(MessageGone),
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
+    BlockChanged(BlockChanged),
     Unknown,
 }
 
@@ -238,6 +246,20 @@ pub(crate) struct Conversation {
 #[derive(Debug, Clone)]
 pub(crate) struct ConversationPage {
     pub(crate) conversations: Vec<Conversation>,
+    /// Empty on the last page.
+    pub(crate) next_page_token: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct BlockedUser {
+    pub(crate) user_id: String,
+    #[serde(with = "rfc3339")]
+    pub(crate) blocked_at: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct BlockedUserPage {
+    pub(crate) blocked_users: Vec<BlockedUser>,
     /// Empty on the last page.
     pub(crate) next_page_token: String,
 }

@@ -83,7 +83,9 @@ macro_rules! reflected {
 async fn tools_can_ask_what_the_contract_is() {
     let (_imd, channel) = cluster().await;
     for (names, files) in [reflected!(v1, channel.clone()), reflected!(v1alpha, channel)] {
-        for service in ["im.v1.AuthService", "im.v1.MessageService", "im.v1.InfoService"] {
+        for service in
+            ["im.v1.AuthService", "im.v1.MessageService", "im.v1.BlockService", "im.v1.InfoService"]
+        {
             assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
         }
         assert!(!names.iter().any(|name| name == "im.v1.AdminService"), "that is not here");

@@ -125,6 +125,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "whether the peer is told how far a conversation has been read",
     },
     Setting {
+        key: "messages.if_blocked",
+        default: Some("refuse"),
+        meaning: "what becomes of a message whose recipient blocks its sender: `refuse` says so; `drop` stores it for the sender alone, who is not told",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

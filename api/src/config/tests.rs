@@ -45,6 +45,7 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.messages.max_body_bytes, 16384);
     assert_eq!(settings.messages.recall_window, Duration::from_mins(2));
     assert!(!settings.messages.read_receipts);
+    assert_eq!(settings.messages.if_blocked, IfBlocked::Refuse);
     assert!(settings.page);
     assert_eq!(settings.cors.allowed_origins, Origins::None);
     assert_eq!(settings.streams.heartbeat, Duration::from_secs(30));
@@ -90,6 +91,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
             "7m"
         }
         "messages.recall_window" => "0s",
+        "messages.if_blocked" => "drop",
         _ => "17",
     };
     // Certificate and key only come together.

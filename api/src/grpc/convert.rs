@@ -106,6 +106,9 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
         EntryKind::MessagesErased { conversation_id } => Kind::MessagesErased(v1::MessagesErased {
             conversation_id: conversation_id.to_string(),
         }),
+        EntryKind::BlockChanged { user_id, blocked } => {
+            Kind::BlockChanged(v1::BlockChanged { user_id: user_id.to_string(), blocked: *blocked })
+        }
         EntryKind::Unknown => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod block;
 mod convert;
 mod deadline;
 mod info;
@@ -34,9 +35,10 @@ pub const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 4] = [
+const PUBLIC_SERVICES: [&str; 5] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
+    v1::block_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
@@ -52,6 +54,8 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
             .max_decoding_message_size(largest)
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip);
+    let block = v1::block_service_server::BlockServiceServer::new(block::Blocks(service.clone()))
+        .max_decoding_message_size(OVERHEAD);
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -59,7 +63,8 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         health.set_service_status(name, ServingStatus::Serving).await;
     }
     let mut routes = Routes::builder();
-    routes.add_service(auth).add_service(message).add_service(info).add_service(health_service);
+    routes.add_service(auth).add_service(message).add_service(block).add_service(info);
+    routes.add_service(health_service);
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)

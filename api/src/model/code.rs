@@ -87,6 +87,12 @@ codes! {
         "There is no such message, or the user has not sent it.";
     RecallWindowOver, "recall_window_over", FailedPrecondition, Clients,
         "The message was sent too long ago to be recalled.";
+    Blocked, "blocked", PermissionDenied, Clients,
+        "The recipient takes no messages from the caller.";
+    RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,
+        "The caller blocks the recipient.";
+    TooManyBlocks, "too_many_blocks", FailedPrecondition, Clients,
+        "The caller blocks as many users as one may.";
     ImportUnfinished, "import_unfinished", Unavailable, Clients,
         "The user's messages are being imported from elsewhere. Try again after the time given.";
     TimelineNotEmpty, "timeline_not_empty", FailedPrecondition, Administrators,

@@ -45,6 +45,13 @@ pub enum EntryKind {
         /// With whom the conversation was.
         conversation_id: ConversationId,
     },
+    /// The owner blocks a user, or blocks it no longer.
+    BlockChanged {
+        /// Which user.
+        user_id: UserId,
+        /// Whether it is blocked from now on.
+        blocked: bool,
+    },
     /// Something that a newer node has written.
     Unknown,
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Code, Occupant, Role, SessionEnd, UserId};
+use super::{Code, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -59,6 +59,15 @@ pub enum Error {
     /// The message was sent too long ago to be recalled.
     #[error("the message was sent too long ago to be recalled")]
     RecallWindowOver,
+    /// The recipient takes no messages from the sender.
+    #[error("{0} takes no messages from you")]
+    Blocked(UserId),
+    /// The sender itself blocks the recipient.
+    #[error("you block {0}")]
+    RecipientBlocked(UserId),
+    /// The caller blocks as many users as one may.
+    #[error("you block {MOST_BLOCKS} users already")]
+    TooManyBlocks,
     /// The timeline is being filled with messages from elsewhere, and nothing else may be appended.
     #[error("messages of {0} are being imported")]
     ImportUnfinished(UserId),
@@ -208,6 +217,9 @@ impl Error {
             Self::SessionNotFound => Code::SessionNotFound,
             Self::MessageNotFound => Code::MessageNotFound,
             Self::RecallWindowOver => Code::RecallWindowOver,
+            Self::Blocked(_) => Code::Blocked,
+            Self::RecipientBlocked(_) => Code::RecipientBlocked,
+            Self::TooManyBlocks => Code::TooManyBlocks,
             Self::ImportUnfinished(_) => Code::ImportUnfinished,
             Self::TimelineNotEmpty(_) => Code::TimelineNotEmpty,
             Self::AtLine { error, .. } => error.kind(),

@@ -1,6 +1,7 @@
 //! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
 
 mod admin;
+mod block;
 mod code;
 mod content;
 mod cursor;
@@ -12,6 +13,7 @@ mod retention;
 mod session;
 
 pub use admin::{ClientAddress, Role};
+pub use block::{BlockedUser, IfBlocked, MOST_BLOCKS};
 pub use code::{Audience, Code};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};

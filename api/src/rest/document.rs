@@ -35,6 +35,7 @@ refresh token for the next pair. Listings are paged by `page_size`, `page_token`
         (name = "Sessions", description = "Logging in and out, and the sessions of one's own account."),
         (name = "Messages", description = "Sending and recalling, and following one's timeline."),
         (name = "History", description = "What was said before, on any device, and how far it has been read."),
+        (name = "Blocks", description = "Whom one takes no messages from."),
         (name = "Server", description = "Facts about the server. Needs no token."),
     ),
     components(schemas(
@@ -78,9 +79,10 @@ impl<const STATUS: u16> IntoResponses for Refusal<STATUS> {
 }
 
 /// Status, name and when it is given.
-const REFUSALS: [(&str, &str, &str); 10] = [
+const REFUSALS: [(&str, &str, &str); 11] = [
     ("400", "BadRequest", "A field is wrong"),
     ("401", "Unauthorized", "The token or the password is missing or no good"),
+    ("403", "Forbidden", "Somebody does not want it"),
     ("404", "NotFound", "There is none"),
     ("409", "Conflict", "Not as things stand"),
     ("413", "ContentTooLarge", "The body is larger than any that could be valid"),

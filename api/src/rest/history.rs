@@ -99,7 +99,7 @@ async fn list_history(
 /// repeat.
 ///
 /// Where the deployment has read receipts (`GET /v1/info`), the peer is told in its own timeline
-/// (`read_receipt`).
+/// (`read_receipt`), unless one of the two blocks the other.
 ///
 /// Errors: `invalid_argument` for a `seq` that the timeline does not have; `user_not_found` when the peer
 /// does not exist.

@@ -29,15 +29,17 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// Safe to repeat: the same `client_message_id` with the same recipient and content returns the first
 /// result with `duplicate = true`. So a client that does not know whether a send arrived sends it again.
 ///
-/// Errors: `user_not_found`, for a deleted user too; `client_message_id_conflict` when the id was used for
-/// another recipient or content; `overloaded` when the server is busy, and `import_unfinished` while the
+/// Errors: `user_not_found`, for a deleted user too; `blocked` when the recipient blocks the caller, where
+/// the deployment says so and does not drop the message unsaid; `recipient_blocked` when the caller blocks
+/// the recipient; `client_message_id_conflict` when the id was used for another recipient or content;
+/// `overloaded` when the server is busy, and `import_unfinished` while the
 /// recipient's messages are being imported from elsewhere: try again after the time given.
 #[utoipa::path(
     post, path = "/v1/messages", tag = "Messages", security(("access_token" = [])),
     responses(
         (status = 200, description = "The message is stored.", body = SendResponse),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>, Refusal<429>,
-        Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn send(

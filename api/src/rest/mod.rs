@@ -1,6 +1,7 @@
 //! The REST transport: decode, one call of the service, encode. It mirrors the gRPC contract in JSON.
 
 mod auth;
+mod blocks;
 mod codes;
 mod docs;
 mod document;
@@ -94,6 +95,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())
+        .merge(blocks::routes())
         .merge(info::routes())
 }
 

@@ -7,6 +7,7 @@
 mod access;
 pub mod admin;
 mod assertions;
+mod blocks;
 mod conversations;
 mod delete_message;
 mod deletion;
@@ -30,7 +31,7 @@ use secrecy::SecretString;
 
 use crate::{
     delivery::Delivery,
-    model::{Entry, Error, Result, UserNo},
+    model::{Entry, Error, IfBlocked, Result, UserNo},
     store::Store,
 };
 
@@ -77,6 +78,8 @@ pub struct Limits {
     pub recall_window: Duration,
     /// Whether a reader's peer is told how far it has read.
     pub read_receipts: bool,
+    /// What becomes of a message whose recipient blocks its sender.
+    pub if_blocked: IfBlocked,
     /// How often a quiet stream sends a heartbeat.
     pub heartbeat: Duration,
     /// How long an entry must have been hidden before it is deleted.

@@ -92,7 +92,8 @@ impl Service {
     /// after the commit (I4). The same `client_message_id` returns the first result (I7).
     ///
     /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`],
-    /// [`Error::ClientMessageIdConflict`], [`Error::Overloaded`].
+    /// [`Error::Blocked`], [`Error::RecipientBlocked`], [`Error::ClientMessageIdConflict`],
+    /// [`Error::Overloaded`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
         self.begin_send(token, send).await?.stored().await
     }
@@ -127,6 +128,7 @@ impl Service {
             client_message_id,
             content_hash: content.hash(),
             content,
+            if_blocked: self.limits.if_blocked,
         })
     }
 

@@ -213,7 +213,7 @@ async fn delete_entries(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Re
 /// Deletes rows of other tables: whether there were any. What they say of conversations whose messages
 /// are purged is not lost: who deletes an own message marks the conversation as read.
 async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Result<bool> {
-    const BATCHES: [&str; 3] = [
+    const BATCHES: [&str; 4] = [
         "WITH gone AS (
              DELETE FROM purged_conversations WHERE owner = $1 AND conversation IN (
                  SELECT conversation FROM purged_conversations WHERE owner = $1 LIMIT $2
@@ -232,6 +232,9 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
              SELECT $1, conversation FROM gone WHERE conversation <> $1 ON CONFLICT DO NOTHING
          )
          SELECT FROM gone LIMIT 1",
+        "DELETE FROM blocks WHERE owner = $1 AND blocked IN (
+             SELECT blocked FROM blocks WHERE owner = $1 LIMIT $2
+         ) RETURNING owner",
         "DELETE FROM sessions WHERE user_no = $1 AND session_id IN (
              SELECT session_id FROM sessions WHERE user_no = $1 LIMIT $2
          ) RETURNING user_no",

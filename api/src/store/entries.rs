@@ -22,6 +22,8 @@ const KIND_READ_RECEIPT: i16 = 4;
 const KIND_MESSAGE_RECALLED: i16 = 5;
 const KIND_MESSAGE_DELETED: i16 = 6;
 const KIND_MESSAGES_ERASED: i16 = 7;
+/// `entries.kind` of a change of blocks; the body is JSON: whether the user is blocked.
+const KIND_BLOCK_CHANGED: i16 = 8;
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.sender_seq, \
@@ -118,6 +120,10 @@ impl EventColumns {
             EntryKind::MessageRecalled(recalled) => gone(KIND_MESSAGE_RECALLED, recalled),
             EntryKind::MessageDeleted(deleted) => gone(KIND_MESSAGE_DELETED, deleted),
             EntryKind::MessagesErased { .. } => columns(KIND_MESSAGES_ERASED),
+            EntryKind::BlockChanged { blocked, .. } => {
+                let body = serde_json::to_vec(blocked).map_err(Error::internal)?;
+                Self { body, ..columns(KIND_BLOCK_CHANGED) }
+            }
             EntryKind::Message(_) | EntryKind::Unknown => {
                 return Err(Error::internal("this is no event that could be appended"));
             }
@@ -166,6 +172,10 @@ impl Store {
                 KIND_MESSAGES_ERASED => {
                     EntryKind::MessagesErased { conversation_id: conversation(&row)? }
                 }
+                KIND_BLOCK_CHANGED => EntryKind::BlockChanged {
+                    user_id: user(row.conversation)?.user_id,
+                    blocked: from_json(&row.body)?,
+                },
                 _ => EntryKind::Unknown,
             };
             Ok(Entry { cursor, appended_at, kind })

@@ -7,6 +7,7 @@ use futures::try_join;
 
 use super::{
     Store,
+    blocks::either_blocks,
     conversations::IN_CONVERSATION,
     timelines::{Place, no_timeline, require_live},
 };
@@ -71,7 +72,12 @@ impl Store {
         )?;
         let mut entries = vec![(mark.reader, entry)];
         if let Some(place) = places.remove(&mark.peer) {
-            let receipt = mark.receipt(&tx, place, before, read_seq).await?;
+            let receipt = if either_blocks(&tx, mark.reader, mark.peer).await? {
+                place.give_back(&tx).await?;
+                None
+            } else {
+                mark.receipt(&tx, place, before, read_seq).await?
+            };
             entries.extend(receipt.map(|entry| (mark.peer, entry)));
         }
         tx.commit().await?;

@@ -303,6 +303,11 @@ impl Place {
         }))
     }
 
+    /// The place itself.
+    pub(super) fn seq(&self) -> i64 {
+        self.cursor.seq
+    }
+
     /// The newest seq before the place.
     pub(super) fn last_seq(&self) -> i64 {
         self.cursor.seq - 1

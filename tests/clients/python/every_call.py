@@ -1,6 +1,6 @@
 """Every call of every public service over gRPC, and the services that come with them.
 
-    ALICE_PASSWORD=... python every_call.py 127.0.0.1:8080 alice
+    ALICE_PASSWORD=... python every_call.py 127.0.0.1:8080 alice bob
 """
 
 import os
@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
-from im.v1 import info_pb2, info_pb2_grpc
+from im.v1 import block_pb2, block_pb2_grpc, info_pb2, info_pb2_grpc
 
 
 def check(holds, what):
@@ -89,6 +89,17 @@ def messages(caller, user):
     check(not history.entries, "and can be recalled and deleted")
 
 
+def blocks(caller, peer):
+    def blocked():
+        listed = caller.call("BlockService", "ListBlockedUsers", block_pb2.ListBlockedUsersRequest())
+        return [user.user_id for user in listed.blocked_users]
+
+    caller.call("BlockService", "BlockUser", block_pb2.BlockUserRequest(user_id=peer))
+    check(blocked() == [peer], "a user can be blocked")
+    caller.call("BlockService", "UnblockUser", block_pb2.UnblockUserRequest(user_id=peer))
+    check(not blocked(), "and unblocked")
+
+
 def around(caller, channel):
     info = caller.call("InfoService", "GetInfo", info_pb2.GetInfoRequest())
     check("phone" in {kind.name for kind in info.terminal_types}, "the server tells its terminal types")
@@ -105,12 +116,18 @@ def around(caller, channel):
     )
 
 
-def main(server, user):
+def main(server, user, peer):
     channel = grpc.insecure_channel(server)
-    modules = [(auth_pb2, auth_pb2_grpc), (message_pb2, message_pb2_grpc), (info_pb2, info_pb2_grpc)]
+    modules = [
+        (auth_pb2, auth_pb2_grpc),
+        (message_pb2, message_pb2_grpc),
+        (block_pb2, block_pb2_grpc),
+        (info_pb2, info_pb2_grpc),
+    ]
     caller = Caller(channel, modules)
     sessions(caller, user, os.environ["ALICE_PASSWORD"])
     messages(caller, user)
+    blocks(caller, peer)
     around(caller, channel)
     caller.call("AuthService", "Logout", auth_pb2.LogoutRequest())
     left = caller.not_made()

@@ -4,8 +4,9 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    Content, Device, Entry, Event, HistoryTruncated, Kind, Message, MessageGone, MessagesErased,
-    ReadUpTo, Retention, Session, SessionChanged, SessionEnd, TimelineState, Tokens,
+    BlockChanged, Content, Device, Entry, Event, HistoryTruncated, Kind, Message, MessageGone,
+    MessagesErased, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, TimelineState,
+    Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -90,6 +91,9 @@ impl From<v1::Entry> for Entry {
             Some(v1::entry::Kind::MessageDeleted(gone)) => {
                 let v1::MessageDeleted { message_id, conversation_id, seq } = gone;
                 Kind::MessageDeleted(MessageGone { message_id, conversation_id, seq })
+            }
+            Some(v1::entry::Kind::BlockChanged(v1::BlockChanged { user_id, blocked })) => {
+                Kind::BlockChanged(BlockChanged { user_id, blocked })
             }
             Some(v1::entry::Kind::MessagesErased(v1::MessagesErased { conversation_id })) => {
                 Kind::MessagesErased(MessagesErased { conversation_id })

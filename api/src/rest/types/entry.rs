@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     content::Content,
-    event::{MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
+    event::{BlockChanged, MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
     id::{ConversationId, Cursor, UserId},
     session::Session,
 };
@@ -57,6 +57,9 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     messages_erased: Option<MessagesErased>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    block_changed: Option<BlockChanged>,
 }
 
 /// What an entry is. The set is open: a client that meets a kind it does not know moves its cursor on
@@ -66,8 +69,8 @@ pub(crate) struct Entry {
 /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
 /// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
 /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
-/// all that it had sent. `unknown`: something that the answering node does not know, written by a newer
-/// one.
+/// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
+/// terminal. `unknown`: something that the answering node does not know, written by a newer one.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum EntryKind {
@@ -78,6 +81,7 @@ enum EntryKind {
     MessageRecalled,
     MessageDeleted,
     MessagesErased,
+    BlockChanged,
     Unknown,
 }
 
@@ -169,6 +173,10 @@ impl Entry {
                 self.messages_erased = Some(MessagesErased::new(conversation_id));
                 EntryKind::MessagesErased
             }
+            model::EntryKind::BlockChanged { user_id, blocked } => {
+                self.block_changed = Some(BlockChanged::new(user_id, *blocked));
+                EntryKind::BlockChanged
+            }
             model::EntryKind::Unknown => EntryKind::Unknown,
         };
     }
@@ -188,6 +196,7 @@ impl From<&model::Entry> for Entry {
             message_recalled: None,
             message_deleted: None,
             messages_erased: None,
+            block_changed: None,
         };
         shown.set(&entry.kind);
         shown

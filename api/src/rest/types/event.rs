@@ -1,9 +1,9 @@
-//! Entries that say what became of messages: read, recalled, deleted.
+//! Entries that say what became of messages, read, recalled or deleted, and of blocks.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::id::ConversationId;
+use super::id::{ConversationId, UserId};
 use crate::model;
 
 /// The timeline's owner has read a conversation up to a place.
@@ -53,6 +53,20 @@ pub(super) struct MessageDeleted {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessagesErased {
     conversation_id: ConversationId,
+}
+
+/// The timeline's owner blocks a user, or blocks it no longer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BlockChanged {
+    user_id: UserId,
+    /// Whether the user is blocked from now on.
+    blocked: bool,
+}
+
+impl BlockChanged {
+    pub(super) fn new(user_id: &model::UserId, blocked: bool) -> Self {
+        Self { user_id: user_id.into(), blocked }
+    }
 }
 
 impl MessagesErased {

@@ -1,6 +1,7 @@
 //! The JSON of REST: `snake_case`, RFC 3339 times, 64-bit integers as numbers. Members that a request
 //! leaves out count as empty, as in proto3; the service says which must not be.
 
+mod block;
 mod content;
 mod conversation;
 mod entry;
@@ -13,6 +14,7 @@ mod send;
 mod session;
 mod timeline;
 
+pub(super) use block::BlockedUserList;
 pub(super) use conversation::{ConversationList, HistoryPage};
 pub(super) use entry::Entry;
 pub(super) use info::{Health, Info};

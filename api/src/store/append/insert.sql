@@ -1,4 +1,4 @@
--- Fills the places: two rows a message, one for a note to oneself.
+-- Fills the places: two rows a message; one for a note to oneself, or where the recipient gets none.
 INSERT INTO entries (owner, seq, conversation, sender, sender_seq, message_no, appended_at, kind,
     client_message_id, content_hash, copies, content_type, body)
 SELECT c.owner, c.seq, c.conversation, i.sender, i.sender_seq, c.message_no, c.appended_at, 1,

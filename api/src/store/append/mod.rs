@@ -15,11 +15,15 @@ use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use self::session::{Attempt, Session};
+use self::{
+    session::{Attempt, Session},
+    verdicts::Verdict,
+};
 use super::Store;
 use crate::{
     model::{
-        Content, ContentHash, Cursor, Entry, Error, MessageId, Result, SessionId, UserId, UserNo,
+        Content, ContentHash, Cursor, Entry, Error, IfBlocked, MessageId, Result, SessionId,
+        UserId, UserNo,
     },
     telemetry,
 };
@@ -55,6 +59,8 @@ pub struct Append {
     pub content: Content,
     /// [`Content::hash`] of it.
     pub content_hash: ContentHash,
+    /// What becomes of it when the recipient blocks the sender.
+    pub if_blocked: IfBlocked,
 }
 
 /// A message that stands in every participant's timeline.
@@ -68,17 +74,27 @@ pub struct Appended {
     pub appended_at: OffsetDateTime,
     /// Whether it stood there before.
     pub duplicate: bool,
-    /// The places of all copies.
+    /// The places of all copies; of the sender's alone, where the recipient was to get none.
     pub places: Vec<(UserNo, i64)>,
     /// The entries that this append made; none for a duplicate.
     pub entries: Vec<(UserNo, Arc<Entry>)>,
 }
 
-impl Append {
-    /// Whose timelines it goes to.
-    fn owners(&self) -> impl Iterator<Item = UserNo> {
-        let other = (self.recipient != self.sender).then_some(self.recipient);
-        std::iter::once(self.sender).chain(other)
+/// A message in one attempt at its batch.
+#[derive(Debug, Clone, Copy)]
+struct Item<'a> {
+    append: &'a Append,
+    /// Whether the recipient gets no copy, since it blocks the sender.
+    withheld: bool,
+}
+
+impl Item<'_> {
+    /// Whose timelines are locked for it, with the number of places that it takes in each. That of a
+    /// recipient who gets nothing is locked all the same: its blocks must hold until the commit.
+    fn owners(&self) -> impl Iterator<Item = (UserNo, i64)> {
+        let Append { sender, recipient, .. } = *self.append;
+        let other = (recipient != sender).then_some((recipient, i64::from(!self.withheld)));
+        std::iter::once((sender, 1)).chain(other)
     }
 }
 
@@ -110,10 +126,12 @@ impl AppendConnection {
     /// items before it. A batch must not hold one (sender, `client_message_id`) twice.
     ///
     /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
-    /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`];
+    /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`],
+    /// [`Error::RecipientBlocked`], [`Error::Blocked`];
     /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
         let mut results: Vec<Option<Result<Appended>>> = vec![None; batch.len()];
+        let mut withheld = vec![false; batch.len()];
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         // Whether an earlier attempt may have been committed.
@@ -123,7 +141,8 @@ impl AppendConnection {
             if open.is_empty() {
                 break;
             }
-            let items: Vec<&Append> = open.iter().map(|&i| &batch[i]).collect();
+            let item = |&i: &usize| Item { append: &batch[i], withheld: withheld[i] };
+            let items: Vec<Item> = open.iter().map(item).collect();
             match self.attempt(&items, in_doubt).await {
                 Ok(Attempt::Committed(appended)) => {
                     for (i, appended) in open.into_iter().zip(appended) {
@@ -131,8 +150,11 @@ impl AppendConnection {
                     }
                 }
                 Ok(Attempt::Refused(refused)) => {
-                    for (position, result) in refused {
-                        results[open[position]] = Some(result);
+                    for (position, verdict) in refused {
+                        match verdict {
+                            Verdict::Settled(result) => results[open[position]] = Some(result),
+                            Verdict::Withhold(wanted) => withheld[open[position]] = wanted,
+                        }
                     }
                 }
                 Err(error) => {
@@ -157,7 +179,7 @@ impl AppendConnection {
 
     async fn attempt(
         &mut self,
-        items: &[&Append],
+        items: &[Item<'_>],
         in_doubt: bool,
     ) -> Result<Attempt, tokio_postgres::Error> {
         let session = match &mut self.session {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{Append, Appended};
+use super::{Append, Appended, Item};
 use crate::{
     model::{Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, UserId, UserNo},
     store::timelines::Closed,
@@ -54,14 +54,17 @@ pub(super) struct Placed {
     pub(super) received: Option<Place>,
 }
 
-/// Gives out the places that the counters took. Every owner has a counter: `refusals` saw to it.
-pub(super) fn place(items: &[&Append], mut counters: BTreeMap<i64, Counter>) -> Vec<Placed> {
+/// Gives out the places that the counters took. Every owner has a counter: the verdicts saw
+/// to it.
+pub(super) fn place(items: &[Item<'_>], mut counters: BTreeMap<i64, Counter>) -> Vec<Placed> {
     let mut next = |owner: UserNo| counters.get_mut(&owner.0).map(Counter::next);
     items
         .iter()
         .filter_map(|item| {
-            let sent = next(item.sender)?;
-            let received = (item.recipient != item.sender).then(|| next(item.recipient)).flatten();
+            let Append { sender, recipient, .. } = *item.append;
+            let sent = next(sender)?;
+            let received = (recipient != sender && !item.withheld).then(|| next(recipient));
+            let received = received.flatten();
             Some(Placed { sent, received })
         })
         .collect()

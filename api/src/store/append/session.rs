@@ -7,12 +7,12 @@ use time::OffsetDateTime;
 use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
 
 use super::{
-    Append, Appended,
+    Append, Appended, Item,
     places::{Counter, Place, Placed, place},
-    verdicts::refusals,
+    verdicts::{Verdict, verdicts},
 };
 use crate::{
-    model::{Error, Result},
+    model::Error,
     store::{
         Store, add_options,
         timelines::{SESSION_END, SessionCheck},
@@ -44,8 +44,8 @@ pub(super) struct Session {
 pub(super) enum Attempt {
     /// All are appended, in the order of the batch.
     Committed(Vec<Appended>),
-    /// Nothing is appended; these items, by their place in the batch, must not be.
-    Refused(Vec<(usize, Result<Appended>)>),
+    /// Nothing is appended; these items, by their place in the batch, must not be, or not like this.
+    Refused(Vec<(usize, Verdict)>),
 }
 
 impl Session {
@@ -66,11 +66,11 @@ impl Session {
     /// Tries to append the items; `in_doubt` when an earlier attempt may have been committed.
     pub(super) async fn attempt(
         &mut self,
-        items: &[&Append],
+        items: &[Item<'_>],
         in_doubt: bool,
     ) -> Result<Attempt, tokio_postgres::Error> {
-        let (counters, refused) = self.lock_and_check(items).await?;
-        let refused = refusals(items, &counters, &refused, in_doubt);
+        let (counters, checked) = self.lock_and_check(items).await?;
+        let refused = verdicts(items, &counters, &checked, in_doubt);
         if !refused.is_empty() {
             self.roll_back().await?;
             return Ok(Attempt::Refused(self.with_reasons(items, refused).await?));
@@ -78,7 +78,7 @@ impl Session {
         let placed = place(items, counters);
         self.insert_and_commit(items, &placed).await?;
         Ok(Attempt::Committed(
-            items.iter().zip(placed).map(|(item, at)| at.appended(item)).collect(),
+            items.iter().zip(placed).map(|(item, at)| at.appended(item.append)).collect(),
         ))
     }
 
@@ -89,16 +89,16 @@ impl Session {
     /// Tells those whose sessions are gone with their users that it is so.
     async fn with_reasons(
         &self,
-        items: &[&Append],
-        mut refused: Vec<(usize, Result<Appended>)>,
-    ) -> Result<Vec<(usize, Result<Appended>)>, tokio_postgres::Error> {
-        for (position, result) in &mut refused {
-            if let Err(Error::InvalidToken(_)) = result {
-                let item = items[*position];
-                let who: [&(dyn ToSql + Sync); 2] = [&item.sender.0, &item.session_id.0];
+        items: &[Item<'_>],
+        mut refused: Vec<(usize, Verdict)>,
+    ) -> Result<Vec<(usize, Verdict)>, tokio_postgres::Error> {
+        for (position, verdict) in &mut refused {
+            if let Verdict::Settled(Err(Error::InvalidToken(_))) = verdict {
+                let Append { sender, session_id, .. } = items[*position].append;
+                let who: [&(dyn ToSql + Sync); 2] = [&sender.0, &session_id.0];
                 let row = self.client.query_opt(SESSION_END, &who).await?;
                 if let Err(reason) = SessionCheck::read(row.as_ref()).require_live() {
-                    *result = Err(reason);
+                    *verdict = Verdict::Settled(Err(reason));
                 }
             }
         }
@@ -108,12 +108,12 @@ impl Session {
     /// The first round trip: locks the counters, takes the places, then checks.
     async fn lock_and_check(
         &self,
-        items: &[&Append],
+        items: &[Item<'_>],
     ) -> Result<(BTreeMap<i64, Counter>, Vec<Row>), tokio_postgres::Error> {
         let mut entries: BTreeMap<i64, i64> = BTreeMap::new();
         for item in items {
-            for owner in item.owners() {
-                *entries.entry(owner.0).or_default() += 1;
+            for (owner, places) in item.owners() {
+                *entries.entry(owner.0).or_default() += places;
             }
         }
         let (owners, counts): (Vec<i64>, Vec<i64>) = entries.iter().unzip();
@@ -121,24 +121,25 @@ impl Session {
         let senders = column(items, |item| item.sender.0);
         let sessions = column(items, |item| item.session_id.0);
         let ids = column(items, |item| item.client_message_id);
+        let recipients = column(items, |item| item.recipient.0);
         // Polled together, so sent together.
-        let ((), counters, refused) = try_join3(
+        let ((), counters, checked) = try_join3(
             self.client.batch_execute(self.begin),
             self.client.query(&self.count, &[&owners, &counts]),
-            self.client.query(&self.check, &[&numbers, &senders, &sessions, &ids]),
+            self.client.query(&self.check, &[&numbers, &senders, &sessions, &ids, &recipients]),
         )
         .await?;
         let counter = |row: &Row| {
             let owner = row.get(0);
             (owner, Counter::before(row, entries[&owner]))
         };
-        Ok((counters.iter().map(counter).collect(), refused))
+        Ok((counters.iter().map(counter).collect(), checked))
     }
 
     /// The second round trip.
     async fn insert_and_commit(
         &self,
-        items: &[&Append],
+        items: &[Item<'_>],
         placed: &[Placed],
     ) -> Result<(), tokio_postgres::Error> {
         let received = |read: fn(&Place) -> i64| -> Vec<Option<i64>> {
@@ -177,6 +178,6 @@ impl Session {
     }
 }
 
-fn column<'a, T>(items: &[&'a Append], read: impl Fn(&'a Append) -> T) -> Vec<T> {
-    items.iter().map(|item| read(item)).collect()
+fn column<'a, T>(items: &[Item<'a>], read: impl Fn(&'a Append) -> T) -> Vec<T> {
+    items.iter().map(|item| read(item.append)).collect()
 }

@@ -5,57 +5,91 @@ use std::collections::BTreeMap;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Append, Appended, places::Counter};
+use super::{Append, Appended, Item, places::Counter};
 use crate::{
-    model::{Cursor, Error, MessageId, Result, UserNo},
+    model::{Cursor, Error, IfBlocked, MessageId, Result, UserNo},
     store::{sessions::read_end, timelines::Closed},
 };
 
 /// What is said of a session that left no trace.
 const UNKNOWN: &str = "the token's session is not known";
 
-/// The items that must not be appended, and their results.
-pub(super) fn refusals(
-    items: &[&Append],
+/// What becomes of an item that must not be appended as it is.
+pub(super) enum Verdict {
+    /// This is its result.
+    Settled(Result<Appended>),
+    /// It is to be appended without the recipient's copy, or with it after all.
+    Withhold(bool),
+}
+
+/// The items that must not be appended as they are.
+pub(super) fn verdicts(
+    items: &[Item<'_>],
     counters: &BTreeMap<i64, Counter>,
     checked: &[Row],
     in_doubt: bool,
-) -> Vec<(usize, Result<Appended>)> {
-    let mut refused: BTreeMap<usize, Result<Appended>> = BTreeMap::new();
-    for (position, item) in items.iter().enumerate() {
-        let closed = |owner: UserNo| match counters.get(&owner.0) {
-            Some(counter) => counter.closed,
-            None => Some(Closed::Deleted),
-        };
-        let refusal = match (closed(item.sender), closed(item.recipient)) {
-            (Some(_), _) => Error::InvalidToken(UNKNOWN),
-            (None, Some(Closed::Deleted)) => Error::UserNotFound(item.recipient_id.clone()),
-            (None, Some(Closed::Importing)) => Error::ImportUnfinished(item.recipient_id.clone()),
-            (None, None) => continue,
-        };
-        refused.insert(position, Err(refusal));
-    }
-    for row in checked {
-        let position = usize::try_from(row.get::<_, i64>("item")).unwrap_or(usize::MAX);
-        if let Some(item) = items.get(position) {
-            refused.insert(position, verdict(item, row, in_doubt));
-        }
-    }
-    refused.into_iter().collect()
+) -> Vec<(usize, Verdict)> {
+    let checked: BTreeMap<i64, &Row> = checked.iter().map(|row| (row.get("item"), row)).collect();
+    let verdict = |((position, item), number): ((usize, &Item<'_>), i64)| {
+        let row = checked.get(&number).copied();
+        Some((position, verdict(item, counters, row, in_doubt)?))
+    };
+    items.iter().enumerate().zip(0..).filter_map(verdict).collect()
 }
 
-fn verdict(item: &Append, row: &Row, in_doubt: bool) -> Result<Appended> {
+fn verdict(
+    item: &Item<'_>,
+    counters: &BTreeMap<i64, Counter>,
+    row: Option<&Row>,
+    in_doubt: bool,
+) -> Option<Verdict> {
+    let Append { recipient_id, if_blocked, .. } = item.append;
+    if let Some(result) = row.and_then(|row| ended_or_earlier(item.append, row, in_doubt)) {
+        return Some(Verdict::Settled(result));
+    }
+    if let Some(refusal) = closed(item.append, counters) {
+        return Some(Verdict::Settled(Err(refusal)));
+    }
+    let says = |column| row.is_some_and(|row| row.get(column));
+    if says("recipient_blocked") {
+        return Some(Verdict::Settled(Err(Error::RecipientBlocked(recipient_id.clone()))));
+    }
+    match (says("blocked"), if_blocked) {
+        (true, IfBlocked::Refuse) => {
+            Some(Verdict::Settled(Err(Error::Blocked(recipient_id.clone()))))
+        }
+        (blocked, _) => (blocked != item.withheld).then_some(Verdict::Withhold(blocked)),
+    }
+}
+
+/// Why nothing can be appended to one of the timelines.
+fn closed(item: &Append, counters: &BTreeMap<i64, Counter>) -> Option<Error> {
+    let closed = |owner: UserNo| match counters.get(&owner.0) {
+        Some(counter) => counter.closed,
+        None => Some(Closed::Deleted),
+    };
+    Some(match (closed(item.sender), closed(item.recipient)) {
+        (Some(_), _) => Error::InvalidToken(UNKNOWN),
+        (None, Some(Closed::Deleted)) => Error::UserNotFound(item.recipient_id.clone()),
+        (None, Some(Closed::Importing)) => Error::ImportUnfinished(item.recipient_id.clone()),
+        (None, None) => return None,
+    })
+}
+
+/// The result of an item whose session has ended, or whose id was used before.
+fn ended_or_earlier(item: &Append, row: &Row, in_doubt: bool) -> Option<Result<Appended>> {
     // A message that this very call has committed stands, whatever became of its session since.
     if in_doubt && let Some(appended) = earlier(item, row) {
-        return Ok(appended);
+        return Some(Ok(appended));
     }
     if row.get::<_, Option<Uuid>>("session_id").is_none() {
-        return Err(Error::InvalidToken(UNKNOWN));
+        return Some(Err(Error::InvalidToken(UNKNOWN)));
     }
     if let Some(end) = read_end(row) {
-        return Err(end.into());
+        return Some(Err(end.into()));
     }
-    earlier(item, row).ok_or(Error::ClientMessageIdConflict)
+    row.get::<_, Option<i64>>("seq")?;
+    Some(earlier(item, row).ok_or(Error::ClientMessageIdConflict))
 }
 
 /// The same message, where it stands already.

@@ -80,6 +80,7 @@ struct Entry {
     message_recalled: Option<MessageGone>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
+    block_changed: Option<BlockChanged>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +115,12 @@ struct MessageGone {
 #[derive(Deserialize)]
 struct MessagesErased {
     conversation_id: String,
+}
+
+#[derive(Deserialize)]
+struct BlockChanged {
+    user_id: String,
+    blocked: bool,
 }
 
 #[derive(Deserialize)]
@@ -320,8 +327,11 @@ impl Entry {
             let deleted = v1::MessageDeleted { message_id, conversation_id, seq };
             return Some(Kind::MessageDeleted(deleted));
         }
-        let MessagesErased { conversation_id } = self.messages_erased?;
-        Some(Kind::MessagesErased(v1::MessagesErased { conversation_id }))
+        if let Some(MessagesErased { conversation_id }) = self.messages_erased {
+            return Some(Kind::MessagesErased(v1::MessagesErased { conversation_id }));
+        }
+        let BlockChanged { user_id, blocked } = self.block_changed?;
+        Some(Kind::BlockChanged(v1::BlockChanged { user_id, blocked }))
     }
 }
 

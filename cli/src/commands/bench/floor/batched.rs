@@ -98,11 +98,12 @@ impl Lane {
         let (owners, counts): (Vec<i64>, Vec<i64>) = entries.iter().unzip();
         let items: Vec<i64> = (0..).take(batch.len()).collect();
         let senders: Vec<i64> = batch.iter().map(|(sender, _)| user_no(*sender)).collect();
+        let recipients: Vec<i64> = batch.iter().map(|(_, other)| user_no(*other)).collect();
         let sessions: Vec<Uuid> = batch.iter().map(|(sender, _)| sessions[*sender]).collect();
         let ((), rows, refused) = try_join3(
             self.client.batch_execute("BEGIN"),
             self.client.query(&self.count, &[&owners, &counts]),
-            self.client.query(&self.check, &[&items, &senders, &sessions, &ids]),
+            self.client.query(&self.check, &[&items, &senders, &sessions, &ids, &recipients]),
         )
         .await?;
         debug_assert!(refused.is_empty(), "sessions are live and ids are new");
