@@ -16,6 +16,7 @@ mod history;
 mod layout;
 mod login;
 mod nodes;
+mod outgoing_tls;
 mod page;
 mod process;
 mod read_marks;

@@ -4,15 +4,16 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Each floor, what it may use of the crate besides itself, and what it must not know.
 const FLOORS: [(&str, &[&str], &[&str]); 6] = [
     ("model", &[], &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper", "reqwest"]),
-    ("store", &["model", "telemetry"], &["tonic", "axum", "imd_proto", "prost", "hyper"]),
+    ("store", &["model", "telemetry", "tls"], &["tonic", "axum", "imd_proto", "prost", "hyper"]),
     (
         "delivery",
-        &["model", "store", "telemetry"],
+        &["model", "store", "telemetry", "tls"],
         &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper"],
     ),
     (
@@ -187,4 +188,22 @@ fn the_rules_are_not_blind() {
     assert!(source("model/ids.rs", "use axum::Router;").knows("axum"));
     assert!(!source("model/ids.rs", "use my_axum::Router;").knows("axum"));
     assert!(!source("model/ids.rs", "// axum::Router\n/// tonic::Code").knows("axum"));
+}
+
+/// One to keep up to date, and one to judge. Two would also leave rustls without a default.
+#[test]
+fn there_is_one_cryptographic_backend() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--target", "all", "--edges", "normal,build,dev"])
+        .args(["--prefix", "none", "--format", "{lib}", "--offline", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("names are UTF-8");
+    let crates: BTreeSet<&str> = tree.lines().collect();
+    assert!(crates.contains("aws_lc_rs") && crates.contains("rustls"));
+    for other in ["ring", "openssl", "native_tls", "boring", "graviola"] {
+        assert!(!crates.contains(other), "{other} is a second backend");
+    }
 }

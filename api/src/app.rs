@@ -18,7 +18,7 @@ use tonic_health::server::HealthReporter;
 use crate::{
     config::{self, Settings},
     cors,
-    delivery::{Delivery, DeliverySettings, LaneSettings, PlantedBugs},
+    delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings, PlantedBugs},
     grpc,
     model::{RetentionLimits, TerminalType, Tier},
     rest::{self, Sockets},
@@ -80,7 +80,9 @@ impl App {
         let issuers = issuers::read(&settings.login.issuers)?;
 
         let pool_size = usize::try_from(settings.database.pool_size)?;
-        let store = Store::new(database_url, pool_size).context("read database.url")?;
+        let ca = settings.database.ca.as_deref();
+        let store = |pool_size| Store::trusting(ca, database_url, pool_size).context("database");
+        let (store, control) = (store(pool_size)?, store(CONTROL_CONNECTIONS)?);
         store.migrate().await.context("bring the database up to date")?;
         store.seed_terminal_types(&terminal_types(settings)).await?;
         store.seed_tiers(&tiers(settings)).await?;
@@ -89,7 +91,7 @@ impl App {
         let node_id = node_id(public_address);
         let delivery = Delivery::start(
             store.clone(),
-            Store::new(database_url, CONTROL_CONNECTIONS)?,
+            control,
             DeliverySettings {
                 node_id: node_id.clone(),
                 heartbeat: settings.streams.heartbeat,
@@ -98,7 +100,7 @@ impl App {
                     batch: settings.append.batch,
                     queue: settings.append.queue,
                 },
-                bus_url: settings.bus.url.clone(),
+                bus: bus(&settings.bus),
                 bugs,
             },
         )
@@ -233,6 +235,14 @@ async fn check_default_tier(store: &Store, name: &str) -> anyhow::Result<()> {
     let exists = store.tiers().await?.iter().any(|used| used.tier.name == name);
     anyhow::ensure!(exists, "default_tier: there is no tier {name:?}");
     Ok(())
+}
+
+fn bus(settings: &config::Bus) -> BusSettings {
+    BusSettings {
+        url: settings.url.clone(),
+        ca: settings.ca.clone(),
+        identity: settings.cert.clone().zip(settings.key.clone()),
+    }
 }
 
 fn tiers(settings: &Settings) -> Vec<Tier> {

@@ -138,6 +138,8 @@ pub struct Tls {
 pub struct Database {
     #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
     pub url: Option<SecretString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
     pub pool_size: u32,
 }
 
@@ -148,6 +150,12 @@ pub struct Database {
 pub struct Bus {
     #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
     pub url: Option<SecretString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
 }
 
 /// `append.*`

@@ -12,7 +12,8 @@
 //! | [`store`] | SQL; a method is one transaction |
 //! | [`model`] | ids, entries, sessions, the error type; no I/O |
 //!
-//! Every floor above the model may count in [`telemetry`].
+//! Every floor above the model may count in [`telemetry`], and those that connect to others share
+//! [`tls`].
 //!
 //! A message goes straight down (transport → service → lane → store) and, once committed, straight
 //! back up (lane → hub → stream → transport).
@@ -30,3 +31,4 @@ pub mod serve;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod tls;

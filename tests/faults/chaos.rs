@@ -10,12 +10,11 @@ use tokio_postgres::NoTls;
 
 use super::{
     load::{Cast, Load},
-    nats::Nats,
     process_node::ProcessNode,
     proxy::Side,
     until,
 };
-use crate::support::{postgres::Database, within_deadline};
+use crate::support::{nats::Nats, postgres::Database, within_deadline};
 
 /// How many messages are acknowledged before a fault and after it.
 const CALM: u64 = 200;

@@ -22,7 +22,6 @@ mod drain;
 mod follower;
 pub(crate) mod held;
 mod load;
-mod nats;
 mod node;
 mod planted;
 mod process_node;

@@ -45,8 +45,12 @@ impl Authority {
 
     /// A certificate of a server at 127.0.0.1, or of a client.
     pub(crate) fn certify(&self) -> Certified {
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let mut params = CertificateParams::new(names).expect("names");
+        self.certify_for(["127.0.0.1", "localhost"])
+    }
+
+    /// A certificate of a server of these names.
+    pub(crate) fn certify_for<const N: usize>(&self, names: [&str; N]) -> Certified {
+        let mut params = CertificateParams::new(names.map(str::to_owned)).expect("names");
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().expect("a key");

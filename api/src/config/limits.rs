@@ -11,8 +11,8 @@ use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
-use super::{ConfigError, Settings, Tls};
-use crate::model::TerminalType;
+use super::{Bus, ConfigError, Settings, Tls};
+use crate::{model::TerminalType, store::Address};
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
 const LARGEST_POOL_EMBEDDED: u32 = 80;
@@ -113,20 +113,37 @@ impl Settings {
     fn validate_database(&self) -> Result<(), ConfigError> {
         let pool_size = self.database.pool_size;
         let Some(url) = &self.database.url else {
+            if self.database.ca.is_some() {
+                return Err(invalid("database.ca", "needs a database.url"));
+            }
             return within("database.pool_size", pool_size, 1..=LARGEST_POOL_EMBEDDED);
         };
         // The parser's own message could quote a part of the URL.
-        url.expose_secret()
-            .parse::<tokio_postgres::Config>()
+        let address: Address = url
+            .expose_secret()
+            .parse()
             .map_err(|_| invalid("database.url", "not a PostgreSQL URL"))?;
+        if self.database.ca.is_some() && !address.requires_tls() {
+            let reason = "needs sslmode=verify-full, or require, in database.url";
+            return Err(invalid("database.ca", reason));
+        }
         within("database.pool_size", pool_size, 1..=1000)
     }
 
     fn validate_bus(&self) -> Result<(), ConfigError> {
-        let Some(url) = &self.bus.url else { return Ok(()) };
-        url.expose_secret()
-            .parse::<async_nats::ServerAddr>()
-            .map_err(|_| invalid("bus.url", "not a NATS URL"))?;
+        let Bus { url, ca, cert, key } = &self.bus;
+        let mut encrypted = false;
+        if let Some(url) = url {
+            let address: async_nats::ServerAddr =
+                url.expose_secret().parse().map_err(|_| invalid("bus.url", "not a NATS URL"))?;
+            encrypted = address.scheme() == "tls";
+        }
+        if (ca.is_some() || cert.is_some()) && !encrypted {
+            return Err(invalid("bus", "ca and cert need a bus.url with tls://"));
+        }
+        if cert.is_some() != key.is_some() {
+            return Err(invalid("bus", "cert and key belong together"));
+        }
         Ok(())
     }
 

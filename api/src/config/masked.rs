@@ -1,5 +1,7 @@
 //! Database URLs without their passwords.
 
+use crate::store::Address;
+
 const MASK: &str = "***";
 
 /// `url` with the password replaced by `***`. If the password cannot be told apart for sure, as
@@ -19,8 +21,8 @@ pub(super) fn masked(url: &str) -> String {
 }
 
 fn password(url: &str) -> Result<Option<Vec<u8>>, tokio_postgres::Error> {
-    let config: tokio_postgres::Config = url.parse()?;
-    Ok(config.get_password().map(<[u8]>::to_vec))
+    let address: Address = url.parse()?;
+    Ok(address.password().map(<[u8]>::to_vec))
 }
 
 /// `scheme://user:password@…`

@@ -67,7 +67,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "database.url",
         default: None,
-        meaning: "PostgreSQL to use (15 or newer), as `postgresql://user:password@host/database`; unset: a private one in data_dir",
+        meaning: "PostgreSQL to use (15 or newer), as `postgresql://user:password@host/database`; unset: a private one in data_dir. `?sslmode=` says how it is spoken to: `disable`, `prefer`, `require`, `verify-full`",
+    },
+    Setting {
+        key: "database.ca",
+        default: None,
+        meaning: "file of the authorities, PEM, one of which must have signed the database's certificate, with `sslmode=verify-full` for its host; unset: those of the system with `verify-full`, else any certificate is taken",
     },
     Setting {
         key: "database.pool_size",
@@ -77,7 +82,22 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "bus.url",
         default: None,
-        meaning: "NATS server that carries hints between nodes, as `nats://user:password@host:port`; unset: PostgreSQL's NOTIFY",
+        meaning: "NATS server that carries hints between nodes, as `nats://user:password@host:port`, or `tls://…`; unset: PostgreSQL's NOTIFY",
+    },
+    Setting {
+        key: "bus.ca",
+        default: None,
+        meaning: "file of the authorities, PEM, one of which must have signed the NATS server's certificate; unset: those of the system",
+    },
+    Setting {
+        key: "bus.cert",
+        default: None,
+        meaning: "file of the certificate, PEM, that the NATS server is shown; unset: none",
+    },
+    Setting {
+        key: "bus.key",
+        default: None,
+        meaning: "file of that certificate's private key, PEM",
     },
     Setting {
         key: "pg_bin",

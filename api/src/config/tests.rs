@@ -94,8 +94,11 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "messages.if_blocked" => "drop",
         _ => "17",
     };
-    // Certificate and key only come together.
-    for setting in SETTINGS.iter().filter(|setting| !setting.key.contains("tls.")) {
+    // Certificate and key only come together, and authorities with what they vouch for.
+    for setting in SETTINGS.iter().filter(|setting| {
+        !setting.key.contains("tls.")
+            && !["database.ca", "bus.ca", "bus.cert", "bus.key"].contains(&setting.key)
+    }) {
         let value = other(setting.key);
         let by_variable = load(&Flags::default(), &[(&setting.variable(), value)]).unwrap();
         let by_flag = load(&set(&[(setting.key, value)]), &[]).unwrap();
@@ -354,4 +357,30 @@ fn the_readme_has_the_table_of_settings() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let table = settings_as_markdown();
     assert!(fs::read_to_string(readme).unwrap().contains(&table), "put into README.md:\n{table}");
+}
+
+#[test]
+fn authorities_and_certificates_belong_to_an_encrypted_address() {
+    let ca = ("database.ca", "ca.pem");
+    assert!(refusal(&set(&[ca]), &[]).contains("database.url"));
+    for (mode, taken) in [
+        ("", false),
+        ("?sslmode=prefer", false),
+        ("?sslmode=require", true),
+        ("?sslmode=verify-full", true),
+    ] {
+        let url = format!("postgresql://imd:hush@db/imd{mode}");
+        let flags = set(&[("database.url", &*url), ca]);
+        assert_eq!(load(&flags, &[]).is_ok(), taken, "{mode}");
+        if taken {
+            let printed = load(&flags, &[]).unwrap().to_masked_toml();
+            assert!(printed.contains(&url.replace("hush", "***")), "{printed}");
+        }
+    }
+    let (cert, key) = (("bus.cert", "a.pem"), ("bus.key", "a.key"));
+    for (url, taken) in [("nats://bus:4222", false), ("tls://bus:4222", true)] {
+        let flags = set(&[("bus.url", url), ("bus.ca", "ca.pem"), cert, key]);
+        assert_eq!(load(&flags, &[]).is_ok(), taken, "{url}");
+    }
+    assert!(refusal(&set(&[("bus.url", "tls://bus:4222"), cert]), &[]).contains("belong together"));
 }

@@ -16,7 +16,6 @@ mod subscription;
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,6 +27,7 @@ use crate::{
     store::{Append, Store},
 };
 
+pub use bus::BusSettings;
 pub use lanes::{Appending, LaneSettings};
 pub use subscription::{Event, Subscription};
 
@@ -60,7 +60,7 @@ pub struct DeliverySettings {
     /// How appends are gathered.
     pub lanes: LaneSettings,
     /// Where hints travel: `nats://…`; `None` for PostgreSQL's NOTIFY.
-    pub bus_url: Option<SecretString>,
+    pub bus: BusSettings,
     /// None but in tests.
     pub bugs: PlantedBugs,
 }
@@ -85,7 +85,7 @@ impl Delivery {
         let hub = Arc::new(Hub::default());
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let bus = bus::open(&control, settings.bus_url.as_ref()).await?;
+        let bus = bus::open(&control, &settings.bus).await?;
         let announcer = Announcer::default();
         let teller = announcer::Teller {
             announcer: announcer.clone(),

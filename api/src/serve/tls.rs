@@ -1,19 +1,14 @@
 //! TLS of a listener: certificates from files, which can be read again while connections live.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use parking_lot::RwLock;
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
-};
+use rustls::{ServerConfig, server::WebPkiClientVerifier};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::config;
+use crate::{config, tls};
 
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -60,21 +55,16 @@ impl Tls {
 
 fn server_config(settings: &config::Tls) -> anyhow::Result<Option<ServerConfig>> {
     let (Some(cert), Some(key)) = (&settings.cert, &settings.key) else { return Ok(None) };
-    let certificates = certificates(cert)?;
-    let read = || format!("read {}", key.display());
-    let private_key = PrivateKeyDer::from_pem_file(key).with_context(read)?;
-    let provider: Arc<CryptoProvider> = aws_lc_rs::default_provider().into();
+    let certificates = tls::certificates(cert)?;
+    let private_key = tls::private_key(key)?;
+    let provider = tls::provider();
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;
     let builder = match &settings.client_ca {
         None => builder.with_no_client_auth(),
         Some(client_ca) => {
-            let mut roots = RootCertStore::empty();
-            for root in self::certificates(client_ca)? {
-                roots.add(root).with_context(|| format!("trust {}", client_ca.display()))?;
-            }
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build()?;
+            let roots = Arc::new(tls::authorities(client_ca)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -83,14 +73,4 @@ fn server_config(settings: &config::Tls) -> anyhow::Result<Option<ServerConfig>>
         .with_context(|| format!("use {} with {}", cert.display(), key.display()))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(config))
-}
-
-fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read = || format!("read {}", path.display());
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .with_context(read)?
-        .collect::<Result<_, _>>()
-        .with_context(read)?;
-    anyhow::ensure!(!found.is_empty(), "there is no certificate in {}", path.display());
-    Ok(found)
 }

@@ -1,6 +1,7 @@
 //! SQL, and nothing else has any. A method of [`Store`] is one whole transaction; a file holds the
 //! statements of one table group beside their row mapping.
 
+mod address;
 mod admin_keys;
 mod append;
 mod assertions;
@@ -30,13 +31,14 @@ mod tombstones;
 mod trace;
 mod users;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
-use tokio_postgres::{NoTls, error::SqlState};
+use tokio_postgres::error::SqlState;
 
+pub use address::Address;
 pub use admin_keys::AdminKey;
 pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
@@ -64,7 +66,7 @@ pub use tombstones::{Delete, Recall};
 pub use trace::{CopyState, MessageCopy, MessageName, Trace};
 pub use users::{Credentials, User};
 
-use self::directory::Directory;
+use self::{address::Tls, directory::Directory};
 use crate::model::{Error, Result};
 
 /// How long a request waits for a connection before it is refused.
@@ -80,13 +82,22 @@ const SESSION_SETTINGS: &str = "-c lock_timeout=5s -c idle_in_transaction_sessio
 pub struct Store {
     pool: Pool,
     config: tokio_postgres::Config,
+    tls: Tls,
     directory: Directory,
 }
 
 impl Store {
-    /// A store on the database at `url`. Connects at first use.
+    /// A store on the database at `url`, an [`Address`]. Connects at first use.
     pub fn new(url: &str, pool_size: usize) -> Result<Self> {
-        let mut config: tokio_postgres::Config = url.parse()?;
+        Self::trusting(None, url, pool_size)
+    }
+
+    /// As [`Store::new`]; where the server has to show who it is, `ca` is a file of the authorities that
+    /// may say so.
+    pub fn trusting(ca: Option<&Path>, url: &str, pool_size: usize) -> Result<Self> {
+        let address: Address = url.parse()?;
+        let tls = address.tls(ca)?;
+        let mut config = address.config;
         add_options(&mut config, SESSION_SETTINGS);
         config
             .application_name("imd")
@@ -97,13 +108,13 @@ impl Store {
             .keepalives_interval(Duration::from_secs(2))
             .keepalives_retries(3);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+        let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
             .max_size(pool_size)
             .wait_timeout(Some(POOL_WAIT))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { pool, config, directory: Directory::default() })
+        Ok(Self { pool, config, tls, directory: Directory::default() })
     }
 
     /// Whether the database answers.

@@ -1,7 +1,7 @@
 //! LISTEN and NOTIFY.
 
 use futures::{Stream, StreamExt, stream};
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::Store;
 use crate::model::{Error, Result};
@@ -24,7 +24,7 @@ impl Listener {
 impl Store {
     /// Listens on `channel` from now on.
     pub async fn listen(&self, channel: &str) -> Result<Listener> {
-        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
         let messages = stream::poll_fn(move |cx| connection.poll_message(cx));
         let mut payloads = payloads(messages).boxed();
         let listen = format!("LISTEN \"{channel}\"");

@@ -9,8 +9,7 @@ use futures::{
 use imd::store::Store;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::faults::nats::Nats;
-use crate::support::postgres::Database;
+use crate::support::{nats::Nats, postgres::Database};
 
 /// How often a LISTEN is ended while that bus is down.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -6,9 +6,9 @@ use super::{
     LOST_HINT, NEVER_SWEEPS, Stage,
     bus::{Bus, on_both_buses},
 };
-use crate::faults::{
-    nats::Nats,
-    proxy::{Proxy, Target},
+use crate::{
+    faults::proxy::{Proxy, Target},
+    support::nats::Nats,
 };
 
 on_both_buses! {

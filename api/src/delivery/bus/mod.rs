@@ -4,7 +4,7 @@
 mod nats;
 mod postgres;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -40,11 +40,25 @@ pub(super) trait Bus: Send + Sync {
     async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Hint>>;
 }
 
-/// The bus at `url` (`nats://…`); without one, PostgreSQL's own.
-pub(super) async fn open(store: &Store, url: Option<&SecretString>) -> Result<Arc<dyn Bus>> {
-    Ok(match url {
+/// Where the bus is.
+#[derive(Debug, Clone, Default)]
+pub struct BusSettings {
+    /// `nats://…`, or `tls://…`; PostgreSQL's own without one.
+    pub url: Option<SecretString>,
+    /// A file of the authorities that may say who the server is; those of the system without one.
+    pub ca: Option<PathBuf>,
+    /// Files of the certificate that the server is shown, and of its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The bus of the settings. Errors: a file that cannot be used.
+pub(super) async fn open(store: &Store, settings: &BusSettings) -> Result<Arc<dyn Bus>> {
+    Ok(match &settings.url {
         None => Arc::new(postgres::PostgresBus::new(store.clone())),
-        Some(url) => Arc::new(nats::NatsBus::connect(url.expose_secret()).await?),
+        Some(url) => {
+            // Its options are large, and every future that starts a node would be.
+            Arc::new(Box::pin(nats::NatsBus::connect(url.expose_secret(), settings)).await?)
+        }
     })
 }
 

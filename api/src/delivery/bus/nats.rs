@@ -1,15 +1,20 @@
 //! NATS, for clusters that outgrow NOTIFY: a subject for each node. Core NATS, at most once, is all
 //! that hints need.
 
-use std::time::Duration;
+use std::{error::Error as StdError, io, time::Duration};
 
-use async_nats::{Client, ConnectOptions, Event, connection::State};
+use async_nats::{
+    Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, connection::State,
+};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use tokio::{sync::watch, time::timeout};
 
-use super::{Bus, Hint, decode, encode};
-use crate::model::{Error, Result};
+use super::{Bus, BusSettings, Hint, decode, encode};
+use crate::{
+    model::{Error, Result},
+    tls::{self, TlsFileError},
+};
 
 /// How long a hint may take to be handed to the connection.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -21,24 +26,55 @@ pub(super) struct NatsBus {
 }
 
 impl NatsBus {
-    /// Connects in the background, again and again: without its bus a node works on, only slower.
-    pub(super) async fn connect(url: &str) -> Result<Self> {
+    /// Connects; in the background, again and again, where the server does not answer: without its bus a
+    /// node works on, only slower. Errors: a server that is not to be trusted, or a file that cannot be
+    /// used.
+    pub(super) async fn connect(url: &str, settings: &BusSettings) -> Result<Self> {
         let (count, breaks) = watch::channel(0);
-        let client = ConnectOptions::new()
-            .name("imd")
-            .retry_on_initial_connect()
-            .event_callback(move |event| {
+        let options =
+            options(url, settings).map_err(Error::internal)?.event_callback(move |event| {
                 if matches!(event, Event::Connected | Event::Disconnected | Event::SlowConsumer(_))
                 {
                     count.send_modify(|breaks| *breaks += 1);
                 }
                 std::future::ready(())
-            })
-            .connect(url)
-            .await
-            .map_err(Error::unavailable)?;
-        Ok(Self { client, breaks })
+            });
+        let client = match options.clone().connect(url).await {
+            Err(error) if is_of_tls(&error) => Err(Error::internal(Distrusted(error))),
+            Err(_) => {
+                options.retry_on_initial_connect().connect(url).await.map_err(Error::unavailable)
+            }
+            Ok(client) => Ok(client),
+        };
+        Ok(Self { client: client?, breaks })
     }
+}
+
+/// No connection, and no use in trying again.
+#[derive(Debug, thiserror::Error)]
+#[error("no TLS with the server of bus.url")]
+struct Distrusted(#[source] ConnectError);
+
+fn is_of_tls(error: &ConnectError) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let mut inner = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref());
+    error.kind() == ConnectErrorKind::Tls
+        || inner.any(<dyn StdError + Send + Sync>::is::<rustls::Error>)
+}
+
+/// The files are read once here, so that one that cannot be used is noticed at the start.
+fn options(url: &str, settings: &BusSettings) -> Result<ConnectOptions, TlsFileError> {
+    let mut options = ConnectOptions::new().name("imd").require_tls(url.starts_with("tls:"));
+    if let Some(ca) = &settings.ca {
+        tls::authorities(ca)?;
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let Some((cert, key)) = &settings.identity {
+        tls::certificates(cert)?;
+        tls::private_key(key)?;
+        options = options.add_client_certificate(cert.clone(), key.clone());
+    }
+    Ok(options)
 }
 
 #[async_trait]

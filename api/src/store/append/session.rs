@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::{FutureExt, future::try_join3};
 use time::OffsetDateTime;
-use tokio_postgres::{Client, NoTls, Row, Statement, types::ToSql};
+use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
     Append, Appended, Item,
@@ -56,7 +56,7 @@ impl Session {
     ) -> Result<Self, tokio_postgres::Error> {
         let mut config = store.config.clone();
         add_options(&mut config, LANE_SETTINGS);
-        let (client, connection) = config.connect(NoTls).await?;
+        let (client, connection) = config.connect(store.tls.clone()).await?;
         tokio::spawn(connection.map(drop));
         let (count, check, insert) =
             try_join3(client.prepare(COUNT), client.prepare(CHECK), client.prepare(INSERT)).await?;

@@ -14,57 +14,64 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::support::eventually;
+use super::eventually;
 
 /// Asks for any port that is free.
 const ANY_PORT: &str = "-1";
 
 /// A `nats-server` on loopback. It is killed when it is dropped.
-pub(super) struct Nats {
+pub(crate) struct Nats {
     folder: TempDir,
+    arguments: Vec<String>,
     address: SocketAddr,
     process: Child,
 }
 
 impl Nats {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// A server with further arguments.
+    pub(crate) async fn start_with(arguments: Vec<String>) -> Self {
         let folder = TempDir::with_prefix("imd-nats-").expect("a folder can be made");
-        let mut process = spawn(folder.path(), ANY_PORT);
+        let mut process = spawn(folder.path(), ANY_PORT, &arguments);
         let port = eventually("nats-server says its port", async || {
             let ended = process.try_wait().expect("it is our child");
             assert_eq!(ended, None, "nats-server: {}", log(folder.path()));
             port(folder.path())
         })
         .await;
-        Self { folder, address: (Ipv4Addr::LOCALHOST, port).into(), process }
+        Self { folder, arguments, address: (Ipv4Addr::LOCALHOST, port).into(), process }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
 
     /// Kills it, with all that it has not passed on.
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.process.kill().await.expect("it runs");
     }
 
     /// Starts it again, where it was.
-    pub(super) async fn start_again(&mut self) {
-        self.process = spawn(self.folder.path(), &self.address.port().to_string());
+    pub(crate) async fn start_again(&mut self) {
+        self.process = spawn(self.folder.path(), &self.address.port().to_string(), &self.arguments);
         let address = self.address;
         eventually("nats-server is back", async || TcpStream::connect(address).await.ok()).await;
     }
 }
 
-fn spawn(folder: &Path, port: &str) -> Child {
+fn spawn(folder: &Path, port: &str, arguments: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log"));
     Command::new(program())
         .args(["-a", "127.0.0.1", "-p", port, "--ports_file_dir"])
         .arg(folder)
+        .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
