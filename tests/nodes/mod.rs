@@ -4,3 +4,4 @@ mod delivery;
 mod hints;
 mod no_grace;
 mod start_and_stop;
+mod thousands;
