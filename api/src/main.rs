@@ -13,7 +13,10 @@ use imd::{
 };
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -198,15 +201,25 @@ Ctrl-C stops it.",
     ))
 }
 
+/// Below the level of `info` these log what passes through them: passwords, tokens, messages.
+const TALKATIVE: [&str; 3] = ["async_nats", "tokio_postgres", "tungstenite"];
+
+/// Whether something may be logged, whatever `log.level` says.
+fn gives_nothing_away(metadata: &Metadata<'_>) -> bool {
+    let talkative = TALKATIVE.iter().any(|name| metadata.target().starts_with(name));
+    !talkative || *metadata.level() <= Level::INFO
+}
+
 fn start_log(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log.level).context("read log.level")?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
+    let discreet = filter_fn(gives_nothing_away);
     match settings.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.finish().with(discreet).init(),
+        LogFormat::Json => log.json().finish().with(discreet).init(),
     }
     Ok(())
 }

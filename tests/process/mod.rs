@@ -14,3 +14,4 @@ mod python_client;
 mod readme;
 mod reload;
 mod rest_clients;
+mod secrets;

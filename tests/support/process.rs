@@ -239,6 +239,11 @@ impl Imd {
         super::eventually(text, said).await;
     }
 
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        read(&self.log)
+    }
+
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().expect("it is our child").is_none()
