@@ -249,8 +249,9 @@ fn terminal_types(settings: &Settings) -> Vec<TerminalType> {
     let terminal_type = |(name, limit): (&String, &u32)| TerminalType {
         name: name.clone(),
         session_limit: i32::try_from(*limit).unwrap_or(i32::MAX),
+        excludes: settings.terminals.excluded_by(name),
     };
-    settings.terminals.iter().map(terminal_type).collect()
+    settings.terminals.limits.iter().map(terminal_type).collect()
 }
 
 /// Where the node can be found, for people.

@@ -10,6 +10,7 @@ mod masked;
 mod origins;
 mod sources;
 mod table;
+mod terminals;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use self::origins::Origins;
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
+pub use self::terminals::{ExclusiveGroups, Terminals};
 
 /// Names the settings file, as `--config` does.
 const FILE_VARIABLE: &str = "IMD_CONFIG";
@@ -97,8 +99,7 @@ pub struct Settings {
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
-    /// Terminal type → live sessions a user may have of it.
-    pub terminals: BTreeMap<String, u32>,
+    pub terminals: Terminals,
     pub default_tier: String,
     #[serde(default)]
     pub tiers: BTreeMap<String, Tier>,

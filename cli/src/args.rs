@@ -10,8 +10,8 @@ use crate::{
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
         demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
-        sessions::SessionsCommand, status::StatusArgs, timelines::TimelinesCommand,
-        users::UsersCommand,
+        sessions::SessionsCommand, status::StatusArgs, terminals::TerminalsCommand,
+        timelines::TimelinesCommand, users::UsersCommand,
     },
 };
 
@@ -138,6 +138,9 @@ pub(crate) enum Command {
     /// Start the numbering of timelines anew
     #[command(subcommand)]
     Timelines(TimelinesCommand),
+    /// Show and change how many sessions of each terminal type a user may have
+    #[command(subcommand)]
+    Terminals(TerminalsCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

@@ -7,5 +7,6 @@ mod keys;
 mod kick;
 mod sessions;
 mod status;
+mod terminals;
 mod trace;
 mod users;

@@ -127,6 +127,11 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         limits: Some(Limits::Tier("unlimited".to_owned())),
     };
     let tiers = || vec![v1::Tier { name: "free".to_owned(), ..Default::default() }];
+    let terminal_types = v1::SetTerminalTypesRequest {
+        names: vec!["tv".to_owned()],
+        session_limit: Some(1),
+        exclusive: None,
+    };
     let name = Uuid::new_v4().to_string();
     let create_key =
         v1::CreateAdminKeyRequest { name: name.clone(), role: v1::Role::Viewer.into() };
@@ -172,6 +177,8 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
             v1::ApplyTiersRequest { tiers: tiers() },
         ),
         Call::new("/im.v1.AdminService/Purge", Admin, v1::PurgeRequest {}),
+        Call::new("/im.v1.AdminService/ListTerminalTypes", Admin, v1::ListTerminalTypesRequest {}),
+        Call::new("/im.v1.AdminService/SetTerminalTypes", Admin, terminal_types),
         Call::new("/im.v1.AdminService/ListSessions", Admin, v1::ListSessionsRequest::default()),
         Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
         Call::new("/im.v1.AdminService/GetStatus", Admin, v1::GetStatusRequest {}),
@@ -302,12 +309,13 @@ async fn only_the_admin_key_administrates() {
 
 /// What a key of each role may not do.
 const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
-const NEEDS_ADMIN: [&str; 12] = [
+const NEEDS_ADMIN: [&str; 13] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
     "ApplyTiers",
     "Purge",
+    "SetTerminalTypes",
     "CreateAdminKey",
     "ListAdminKeys",
     "RevokeAdminKey",

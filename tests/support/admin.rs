@@ -173,6 +173,23 @@ impl Admin {
         Ok(answer(self.0.clone().apply_tiers(request).await)?.tiers)
     }
 
+    pub(crate) async fn terminal_types(&self) -> Result<Vec<v1::TerminalType>> {
+        let request = v1::ListTerminalTypesRequest {};
+        Ok(answer(self.0.clone().list_terminal_types(request).await)?.terminal_types)
+    }
+
+    /// All types there are then.
+    pub(crate) async fn set_terminal_types(
+        &self,
+        names: &[&str],
+        session_limit: Option<i32>,
+        exclusive: Option<bool>,
+    ) -> Result<Vec<v1::TerminalType>> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let request = v1::SetTerminalTypesRequest { names, session_limit, exclusive };
+        Ok(answer(self.0.clone().set_terminal_types(request).await)?.terminal_types)
+    }
+
     /// Purges to the end; how far it came.
     pub(crate) async fn purge(&self) -> Result<v1::PurgeResponse> {
         let mut steps = self.start_purge().await?;

@@ -72,8 +72,11 @@ impl Api for Grpc {
     async fn info(&self) -> Result<Info> {
         let mut client = InfoServiceClient::new(self.0.clone());
         let info = client.get_info(v1::GetInfoRequest {}).await?.into_inner();
-        let terminal_type =
-            |t: v1::TerminalType| TerminalType { name: t.name, session_limit: t.session_limit };
+        let terminal_type = |t: v1::TerminalType| TerminalType {
+            name: t.name,
+            session_limit: t.session_limit,
+            excludes: t.excludes,
+        };
         Ok(Info {
             version: info.version,
             terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),

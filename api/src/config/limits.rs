@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigError, Settings, Tls};
-use crate::model::TerminalType;
+use crate::model::{MAX_SESSION_LIMIT, TerminalType};
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
 const LARGEST_POOL_EMBEDDED: u32 = 80;
@@ -142,12 +142,27 @@ impl Settings {
     }
 
     fn validate_terminals(&self) -> Result<(), ConfigError> {
-        for (terminal_type, limit) in &self.terminals {
+        for (terminal_type, limit) in &self.terminals.limits {
             let key = format!("terminals.{terminal_type}");
             if !TerminalType::is_name(terminal_type) {
                 return Err(invalid(&key, "a terminal type is [a-z][a-z0-9_-]{0,31}"));
             }
-            within(&key, *limit, 1..=100)?;
+            within(&key, *limit, 1..=MAX_SESSION_LIMIT.unsigned_abs())?;
+        }
+        let mut grouped = BTreeSet::new();
+        for group in &self.terminals.exclusive.0 {
+            if group.len() < 2 {
+                return Err(invalid("terminals.exclusive", "a group has two types or more"));
+            }
+            for name in group {
+                if !self.terminals.limits.contains_key(name) {
+                    let reason = format!("{name:?} is not a terminal type");
+                    return Err(invalid("terminals.exclusive", reason));
+                }
+                if !grouped.insert(name) {
+                    return Err(invalid("terminals.exclusive", "a type is in one group at most"));
+                }
+            }
         }
         Ok(())
     }

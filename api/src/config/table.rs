@@ -147,12 +147,17 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "terminals.phone",
         default: Some("1"),
-        meaning: "live sessions a user may have on phones, 1 to 100; likewise for any terminals.<type>",
+        meaning: "live sessions a user may have on phones, 1 to 100, where the database has no limit yet; likewise for any terminals.<type>; later it is changed with `imctl terminals`",
     },
     Setting { key: "terminals.pc", default: Some("1"), meaning: "the same for PCs" },
     Setting { key: "terminals.web", default: Some("3"), meaning: "the same for browsers" },
     Setting { key: "terminals.pad", default: Some("1"), meaning: "the same for tablets" },
     Setting { key: "terminals.watch", default: Some("1"), meaning: "the same for watches" },
+    Setting {
+        key: "terminals.exclusive",
+        default: None,
+        meaning: "groups of types that exclude each other, so that a login on one ends the sessions on the others: `[[\"phone\", \"pad\"]]` in the file, `phone+pad,pc+web` elsewhere; like the limits for a new database alone, later it is changed with `imctl terminals`",
+    },
     Setting {
         key: "default_tier",
         default: Some("unlimited"),

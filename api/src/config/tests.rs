@@ -51,7 +51,8 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
     assert_eq!(settings.log.level, "info,refinery_core=warn,tokio_postgres=warn");
     assert_eq!(settings.log.format, LogFormat::Text);
-    let terminals: Vec<_> = settings.terminals.iter().map(|(t, n)| (t.as_str(), *n)).collect();
+    let terminals: Vec<_> =
+        settings.terminals.limits.iter().map(|(t, n)| (t.as_str(), *n)).collect();
     assert_eq!(terminals, [("pad", 1), ("pc", 1), ("phone", 1), ("watch", 1), ("web", 3)]);
     assert_eq!(Settings::default().to_masked_toml(), settings.to_masked_toml());
 }
@@ -90,6 +91,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
             "7m"
         }
         "messages.recall_window" => "0s",
+        "terminals.exclusive" => "phone+pad",
         _ => "17",
     };
     // Certificate and key only come together.
@@ -161,10 +163,32 @@ fn terminal_types_can_be_added_in_every_place() {
     let (_folder, mut flags) = file("[terminals]\nphone = 2\n");
     flags.set = set(&[("terminals.car-2", "4")]).set;
     let settings = load(&flags, &[("IMD_TERMINALS_TV", "3")]).unwrap();
-    assert_eq!(settings.terminals["phone"], 2);
-    assert_eq!(settings.terminals["tv"], 3);
-    assert_eq!(settings.terminals["car-2"], 4);
-    assert_eq!(settings.terminals["web"], 3);
+    assert_eq!(settings.terminals.limits["phone"], 2);
+    assert_eq!(settings.terminals.limits["tv"], 3);
+    assert_eq!(settings.terminals.limits["car-2"], 4);
+    assert_eq!(settings.terminals.limits["web"], 3);
+}
+
+#[test]
+fn terminal_types_can_exclude_each_other_in_every_place() {
+    let groups = [["pad", "phone"], ["pc", "web"]];
+    let (_folder, flags) = file("[terminals]\nexclusive = [['phone', 'pad'], ['pc', 'web']]\n");
+    let from_file = load(&flags, &[]).unwrap();
+    let variable = [("IMD_TERMINALS_EXCLUSIVE", "phone+pad, pc+web")];
+    let from_variable = load(&Flags::default(), &variable).unwrap();
+    for settings in [&from_file, &from_variable] {
+        let exclusive: Vec<Vec<_>> =
+            settings.terminals.exclusive.0.iter().map(|g| g.iter().collect()).collect();
+        assert_eq!(exclusive, groups);
+        assert_eq!(settings.terminals.excluded_by("pad"), ["phone"]);
+        assert!(settings.terminals.excluded_by("watch").is_empty());
+    }
+    let (_folder, again) = file(&from_file.to_masked_toml());
+    assert_eq!(load(&again, &[]).unwrap().terminals.exclusive, from_file.terminals.exclusive);
+    for groups in ["phone", "phone+phone", "phone+toaster", "phone+pad,pad+pc", ""] {
+        let message = refusal(&set(&[("terminals.exclusive", groups)]), &[]);
+        assert!(message.starts_with("invalid terminals.exclusive: "), "{groups}: {message}");
+    }
 }
 
 #[test]
@@ -343,7 +367,7 @@ fn flags_are_parsed_from_the_command_line() {
     let settings = load(&Command::parse_from(arguments).flags, &[]).unwrap();
     assert_eq!(settings.listen, "[::1]:7".parse().unwrap());
     assert_eq!(settings.log.format, LogFormat::Json);
-    assert_eq!(settings.terminals["tv"], 2);
+    assert_eq!(settings.terminals.limits["tv"], 2);
     assert!(Command::try_parse_from(["imd", "--set", "log.format"]).is_err());
 }
 

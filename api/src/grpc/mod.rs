@@ -8,6 +8,7 @@ mod info;
 mod message;
 mod retention;
 mod status;
+mod terminals;
 mod trace;
 mod transfer;
 

@@ -25,6 +25,6 @@ pub(crate) use ids::{check_id, parse_uuid};
 pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
-    EndReason, IfOccupied, Occupant, RECENT_USE, Session, SessionEnd, Terminal, TerminalType,
-    UserState, is_display_name, is_line, make_room,
+    EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,
+    TerminalType, UserState, is_display_name, is_line, make_room,
 };

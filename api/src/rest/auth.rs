@@ -35,9 +35,9 @@ struct SessionPath {
 /// Log in.
 ///
 /// Opens a session. When the terminal type is at its limit of live sessions, the oldest ones end in the
-/// same transaction (reason `REPLACED`) and are listed in `replaced`; an earlier session of the same
-/// device ends too (reason `SUPERSEDED`). Every other terminal of the user finds a `session_changed`
-/// entry in its timeline.
+/// same transaction (reason `REPLACED`) and are listed in `replaced`, and so are all those of types that it
+/// excludes (`GET /v1/info` tells which); an earlier session of the same device ends too (reason
+/// `SUPERSEDED`). Every other terminal of the user finds a `session_changed` entry in its timeline.
 ///
 /// The user is known by a password or by an assertion of an issuer that the deployment trusts. A login
 /// that is refused does not use an assertion up.

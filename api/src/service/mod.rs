@@ -54,7 +54,7 @@ pub use crate::{
     delivery::{Event, Subscription},
     store::{
         AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
-        SessionState, TierUse, TimelinePage, User,
+        SessionState, TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
 

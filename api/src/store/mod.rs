@@ -23,6 +23,7 @@ mod purge;
 mod read_marks;
 mod sessions;
 mod status;
+mod terminal_types;
 mod tiers;
 mod timelines;
 mod tombstones;
@@ -56,6 +57,7 @@ pub use sessions::{
     SessionsEnded, UNKNOWN_TIER, Which,
 };
 pub use status::Status;
+pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};
 pub use timelines::{SessionCheck, TimelinePage};
 pub use tombstones::{Delete, Recall};
