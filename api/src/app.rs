@@ -129,6 +129,7 @@ impl App {
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_deleting()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_keys()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
         listeners.spawn(serve(public, public_routes, public_tls.clone(), stop.clone(), grace));

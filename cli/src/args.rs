@@ -132,7 +132,7 @@ pub(crate) enum Command {
     /// Show, change and try out how far back users see, and delete what they no longer do
     #[command(subcommand)]
     Retention(RetentionCommand),
-    /// Make and revoke the keys of administrators
+    /// Make and revoke the keys of administrators, and rotate those that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Start the numbering of timelines anew

@@ -86,6 +86,8 @@ fn help_of_every_command() {
         "keys admin create",
         "keys admin list",
         "keys admin revoke",
+        "keys list",
+        "keys rotate",
         "messages",
         "messages trace",
         "messages export",

@@ -1,5 +1,6 @@
 //! Administration.
 
+mod access_keys;
 mod audit;
 mod cursors;
 mod epochs;

@@ -207,6 +207,16 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
         v1::ImportMessagesRequest { step: Some(Step::End(v1::ImportEnd::default())) };
     let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
     vec![
+        Call::new(
+            "/im.v1.AdminService/ListAccessTokenKeys",
+            Admin,
+            v1::ListAccessTokenKeysRequest {},
+        ),
+        Call::new(
+            "/im.v1.AdminService/RotateAccessTokenKey",
+            Admin,
+            v1::RotateAccessTokenKeyRequest {},
+        ),
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
         Call::new("/im.v1.AdminService/ExportMessages", Admin, export),
         Call::new("/im.v1.AdminService/ImportMessages", Admin, end_of_import),
@@ -309,7 +319,7 @@ async fn only_the_admin_key_administrates() {
 
 /// What a key of each role may not do.
 const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
-const NEEDS_ADMIN: [&str; 13] = [
+const NEEDS_ADMIN: [&str; 14] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
@@ -321,6 +331,7 @@ const NEEDS_ADMIN: [&str; 13] = [
     "RevokeAdminKey",
     "ExportMessages",
     "ImportMessages",
+    "RotateAccessTokenKey",
     "StartEpoch",
     "DeleteUser",
 ];

@@ -70,6 +70,17 @@ impl Admin {
         Ok(answer(self.0.clone().create_admin_key(request).await)?.secret)
     }
 
+    pub(crate) async fn access_keys(&self) -> Result<Vec<v1::AccessTokenKey>> {
+        let request = v1::ListAccessTokenKeysRequest {};
+        Ok(answer(self.0.clone().list_access_token_keys(request).await)?.keys)
+    }
+
+    /// All keys there are then.
+    pub(crate) async fn rotate_access_key(&self) -> Result<Vec<v1::AccessTokenKey>> {
+        let request = v1::RotateAccessTokenKeyRequest {};
+        Ok(answer(self.0.clone().rotate_access_token_key(request).await)?.keys)
+    }
+
     pub(crate) async fn keys(&self) -> Result<Vec<v1::AdminKey>> {
         Ok(answer(self.0.clone().list_admin_keys(v1::ListAdminKeysRequest {}).await)?.keys)
     }

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait, metadata::Metadat
 use super::{
     bearer,
     convert::{self, timestamp},
-    retention,
+    keys, retention,
     status::status,
     terminals, trace, transfer,
 };
@@ -184,6 +184,22 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<Self::PurgeStream>, Status> {
         let progress = self.0.clone().purge(call(&request)?).await.map_err(status)?;
         Ok(Response::new(steps(progress, retention::progress)))
+    }
+
+    async fn list_access_token_keys(
+        &self,
+        request: Request<v1::ListAccessTokenKeysRequest>,
+    ) -> Result<Response<v1::ListAccessTokenKeysResponse>, Status> {
+        let known = self.admin(&request).await?.list_access_keys().await.map_err(status)?;
+        Ok(Response::new(v1::ListAccessTokenKeysResponse { keys: keys::access_keys(known) }))
+    }
+
+    async fn rotate_access_token_key(
+        &self,
+        request: Request<v1::RotateAccessTokenKeyRequest>,
+    ) -> Result<Response<v1::RotateAccessTokenKeyResponse>, Status> {
+        let known = self.admin(&request).await?.rotate_access_key().await.map_err(status)?;
+        Ok(Response::new(v1::RotateAccessTokenKeyResponse { keys: keys::access_keys(known) }))
     }
 
     async fn list_terminal_types(

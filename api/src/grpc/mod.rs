@@ -5,6 +5,7 @@ mod auth;
 mod convert;
 mod deadline;
 mod info;
+mod keys;
 mod message;
 mod retention;
 mod status;

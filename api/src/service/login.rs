@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Service, access::Identity, tokens::RefreshToken};
+use super::{Service, access::Identity, access_tokens::Signer, tokens::RefreshToken};
 use crate::{
     model::{Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo},
     store::{Audit, NewSession, Proof, Rotation, UNKNOWN_TIER},
@@ -147,6 +147,8 @@ impl Service {
         terminal: Terminal,
         if_occupied: IfOccupied,
     ) -> Result<LoggedIn> {
+        // Before the session opens, so that no failure comes between it and its tokens.
+        let signer = self.access_tokens.signer(&self.store).await?;
         let session_id = SessionId::new();
         let refresh = RefreshToken::first(user_no, session_id)?;
         let opened = self
@@ -164,7 +166,7 @@ impl Service {
             .await?;
         self.delivery.announce(user_no, opened.entry);
         let identity = Identity { user_id, user_no, session_id };
-        let tokens = self.tokens(&identity, &refresh)?;
+        let tokens = self.tokens(&signer, &identity, &refresh)?;
         Ok(LoggedIn { tokens, session: opened.session, replaced: opened.ended })
     }
 
@@ -177,6 +179,7 @@ impl Service {
         let (user_no, session_id) = (presented.user_no, presented.session_id);
         let successor = presented.successor(&self.opaque_tokens);
         let ttl = self.limits.refresh_ttl;
+        let signer = self.access_tokens.signer(&self.store).await?;
         let rotation = self
             .store
             .rotate_refresh(user_no, session_id, &presented.hash(), &successor.hash(), ttl)
@@ -184,7 +187,7 @@ impl Service {
         match rotation {
             Rotation::Exchanged => {
                 let user_id = self.store.user_id(user_no).await?;
-                self.tokens(&Identity { user_id, user_no, session_id }, &successor)
+                self.tokens(&signer, &Identity { user_id, user_no, session_id }, &successor)
             }
             Rotation::Ended(end) => Err(Error::SessionEnded(end)),
             Rotation::EndedNow(ended) => {
@@ -200,10 +203,15 @@ impl Service {
         }
     }
 
-    fn tokens(&self, identity: &Identity, refresh: &RefreshToken) -> Result<Tokens> {
+    fn tokens(
+        &self,
+        signer: &Signer,
+        identity: &Identity,
+        refresh: &RefreshToken,
+    ) -> Result<Tokens> {
         let expires_in = self.limits.access_ttl;
         Ok(Tokens {
-            access_token: self.access_tokens.issue(identity, expires_in)?,
+            access_token: signer.sign(identity, expires_in)?,
             expires_in,
             refresh_token: refresh.show(&self.opaque_tokens),
         })

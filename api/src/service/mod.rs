@@ -5,6 +5,7 @@
 //! check it.
 
 mod access;
+mod access_tokens;
 pub mod admin;
 mod assertions;
 mod conversations;
@@ -53,15 +54,13 @@ pub use timeline::TimelineRead;
 pub use crate::{
     delivery::{Event, Subscription},
     store::{
-        AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
+        AccessKey, AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
         SessionState, TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
 
 use self::{
-    assertions::Assertions,
-    passwords::Passwords,
-    tokens::{AccessTokens, OpaqueTokens},
+    access_tokens::AccessTokens, assertions::Assertions, passwords::Passwords, tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -113,7 +112,7 @@ impl Service {
         limits: Limits,
         node_id: String,
     ) -> Result<Self> {
-        let access_tokens = AccessTokens::load(&store).await?;
+        let access_tokens = AccessTokens::load(&store, limits.access_ttl).await?;
         let opaque_tokens = OpaqueTokens::load(&store).await?;
         let passwords = Passwords::new()?;
         Ok(Self {

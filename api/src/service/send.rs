@@ -102,7 +102,7 @@ impl Service {
     /// order in which this returned.
     pub async fn begin_send(&self, token: Option<&str>, send: Send) -> Result<Sending> {
         // The session is checked in the transaction, behind the locks.
-        let caller = self.identify(token)?;
+        let caller = self.identify(token).await?;
         let append = match self.read_send(&caller, send).await {
             Ok(append) => append,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

@@ -24,7 +24,7 @@ impl Service {
         after: &str,
         last: i32,
     ) -> Result<Subscription> {
-        let caller = self.identify(token)?;
+        let caller = self.identify(token).await?;
         let start = match Start::parse(after, last) {
             Ok(start) => start,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

@@ -46,7 +46,7 @@ pub use deletion::{Deletion, Remains};
 pub use erasure::Erased;
 pub use export::{ExportStart, ExportedMessage};
 pub use import::{ImportMessage, ImportedBatch};
-pub use keys::Key;
+pub use keys::{AccessKey, Key};
 pub use login_points::LoginPoint;
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
