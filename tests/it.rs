@@ -13,6 +13,7 @@ mod deletion;
 mod faults;
 mod history;
 mod layout;
+mod limits;
 mod login;
 mod nodes;
 mod page;

@@ -3,6 +3,7 @@
 //! [`SETTINGS`] lists them all. A name that is not a setting is an error in any of the three
 //! places, so that a slip of the pen does not go unnoticed.
 
+mod clients;
 mod flags;
 mod limits;
 mod login;
@@ -25,6 +26,7 @@ use config::{Config, ConfigBuilder, Value};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::clients::{Limits, Networks};
 pub use self::flags::Flags;
 pub use self::login::{Issuer, Login};
 pub use self::origins::Origins;
@@ -99,6 +101,9 @@ pub struct Settings {
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
+    pub limits: Limits,
+    #[serde(default)]
+    pub trusted_proxies: Networks,
     pub terminals: Terminals,
     pub default_tier: String,
     #[serde(default)]

@@ -26,19 +26,27 @@ use super::{
     },
 };
 
-pub(crate) struct Grpc(Channel);
+pub(crate) struct Grpc {
+    channel: Channel,
+    /// What a proxy says of logins.
+    forwarded_for: Option<String>,
+}
 
 impl Grpc {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self(channel(address))
+        Self { channel: channel(address), forwarded_for: None }
+    }
+
+    pub(crate) fn forwarded_for(self, address: &str) -> Self {
+        Self { forwarded_for: Some(address.to_owned()), ..self }
     }
 
     fn auth(&self) -> AuthServiceClient<Channel> {
-        AuthServiceClient::new(self.0.clone())
+        AuthServiceClient::new(self.channel.clone())
     }
 
     fn messages(&self) -> MessageServiceClient<Channel> {
-        MessageServiceClient::new(self.0.clone())
+        MessageServiceClient::new(self.channel.clone())
     }
 }
 
@@ -70,7 +78,7 @@ fn start(after: &str) -> (String, i32) {
 #[async_trait]
 impl Api for Grpc {
     async fn info(&self) -> Result<Info> {
-        let mut client = InfoServiceClient::new(self.0.clone());
+        let mut client = InfoServiceClient::new(self.channel.clone());
         let info = client.get_info(v1::GetInfoRequest {}).await?.into_inner();
         let terminal_type = |t: v1::TerminalType| TerminalType {
             name: t.name,
@@ -106,6 +114,11 @@ impl Api for Grpc {
             }),
             if_occupied: if_occupied.into(),
         };
+        let mut request = Request::new(request);
+        if let Some(address) = &self.forwarded_for {
+            let address = address.parse().expect("ASCII");
+            request.metadata_mut().insert("x-forwarded-for", address);
+        }
         let logged_in = self.auth().login(request).await?.into_inner();
         Ok(LoggedIn {
             tokens: logged_in.tokens.expect("a login brings tokens").into(),

@@ -48,6 +48,7 @@ impl Settings {
             self.messages.recall_window,
             Duration::ZERO..=YEAR,
         )?;
+        self.validate_limits()?;
         self.validate_listeners()?;
         self.validate_login()?;
         self.validate_database()?;
@@ -55,6 +56,22 @@ impl Settings {
         self.validate_terminals()?;
         self.validate_tiers()?;
         EnvFilter::try_new(&self.log.level).map(drop).map_err(|error| invalid("log.level", error))
+    }
+
+    fn validate_limits(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        for (key, count) in [
+            ("limits.failed_logins", limits.failed_logins),
+            ("limits.failed_logins_per_address", limits.failed_logins_per_address),
+            ("limits.sends_per_session", limits.sends_per_session),
+            ("limits.sends_per_user", limits.sends_per_user),
+        ] {
+            within(key, count, 0..=1_000_000)?;
+        }
+        within("limits.header_bytes", limits.header_bytes, 8192..=1024 * 1024)?;
+        duration_within("limits.header_timeout", limits.header_timeout, SECOND..=MINUTE * 10)?;
+        duration_within("limits.call_timeout", limits.call_timeout, SECOND..=MINUTE * 60)?;
+        duration_within("limits.keepalive", limits.keepalive, SECOND..=MINUTE * 60)
     }
 
     fn validate_listeners(&self) -> Result<(), ConfigError> {

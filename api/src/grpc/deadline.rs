@@ -1,14 +1,16 @@
-//! Deadlines: a call that carries `grpc-timeout` ends in time, and what it was doing ends with it.
+//! Deadlines: a call ends in time, and what it was doing ends with it. In the time that it carries as
+//! `grpc-timeout`, or else in the longest that the server gives a call.
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderMap,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -20,18 +22,31 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::Status;
 
+use crate::{service::Service, telemetry};
+
 /// The longest time that a client may write, in digits.
 const DIGITS: usize = 8;
 
 /// Answers `DEADLINE_EXCEEDED` when the call's time is up; a stream that is under way then ends so.
-pub(super) async fn keep(request: Request, next: Next) -> Response {
-    let Some(timeout) = timeout(request.headers()) else { return next.run(request).await };
-    let deadline = Instant::now() + timeout;
-    match timeout_at(deadline, next.run(request)).await {
-        Ok(response) => response.map(|body| {
-            Body::new(Limited { body: Some(body), deadline: Box::pin(sleep_until(deadline)) })
+pub(super) async fn keep(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (now, most) = (Instant::now(), service.call_timeout());
+    let asked = timeout(request.headers()).map(|timeout| now + timeout);
+    let head_by = asked.map_or(now + most, |asked| asked.min(now + most));
+    match (timeout_at(head_by, next.run(request)).await, asked) {
+        (Ok(response), None) => response,
+        (Ok(response), Some(asked)) => response.map(|body| {
+            Body::new(Limited { body: Some(body), deadline: Box::pin(sleep_until(asked)) })
         }),
-        Err(_) => exceeded().into_http(),
+        (Err(_), asked) => {
+            if asked.is_none_or(|asked| asked > head_by) {
+                telemetry::note_call_timeout();
+            }
+            exceeded().into_http()
+        }
     }
 }
 

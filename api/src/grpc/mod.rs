@@ -18,7 +18,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::{HeaderMap, header::CONTENT_TYPE},
-    middleware::from_fn,
+    middleware::from_fn_with_state,
     response::Response,
 };
 use imd_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -26,7 +26,7 @@ use tonic::{Status, codec::CompressionEncoding, metadata::MetadataMap, service::
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
-use crate::service::Service;
+use crate::{model::Error, service::Service};
 
 /// The largest request to decode, in bytes, beyond the largest body of a message.
 const OVERHEAD: usize = 16 * 1024;
@@ -54,7 +54,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
             .max_decoding_message_size(largest)
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip);
-    let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
+    let info = v1::info_service_server::InfoServiceServer::new(info::Info(service.clone()))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_SERVICES {
@@ -75,25 +75,25 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         (Ok(v1), Ok(v1alpha)) => drop(routes.add_service(v1).add_service(v1alpha)),
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
     }
-    (router(routes.routes()), health)
+    (router(routes.routes(), service), health)
 }
 
 /// The services of the admin listener.
 pub fn admin_router(service: Arc<Service>) -> Router {
     // An import brings messages of any size that may be sent.
     let largest = service.max_body_bytes() + OVERHEAD;
-    let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service))
+    let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service.clone()))
         .max_decoding_message_size(largest);
     let mut routes = Routes::builder();
     routes.add_service(admin);
-    router(routes.routes())
+    router(routes.routes(), service)
 }
 
 /// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
 /// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
-fn router(routes: Routes) -> Router {
+fn router(routes: Routes, service: Arc<Service>) -> Router {
     let routes = routes.prepare().into_axum_router().reset_fallback();
-    routes.route_layer(from_fn(deadline::keep)).route_layer(GrpcWebLayer::new())
+    routes.route_layer(from_fn_with_state(service, deadline::keep)).route_layer(GrpcWebLayer::new())
 }
 
 /// Whether a request is a gRPC call.
@@ -107,6 +107,12 @@ pub fn is_call(headers: &HeaderMap) -> bool {
 #[must_use]
 pub fn unknown_method() -> Response {
     Status::unimplemented("this listener has no such method").into_http()
+}
+
+/// The answer to a call that is refused for an error, whatever it is.
+#[must_use]
+pub fn refuse(error: Error) -> Response {
+    status::status(error).into_http()
 }
 
 /// The bearer token of a call.

@@ -1,5 +1,6 @@
 //! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
 
+mod address;
 mod admin;
 mod code;
 mod content;
@@ -7,11 +8,13 @@ mod cursor;
 mod entry;
 mod error;
 mod ids;
+mod limit;
 mod paging;
 mod retention;
 mod session;
 
-pub use admin::{ClientAddress, Role};
+pub use address::{AddressPrefix, ClientAddress};
+pub use admin::Role;
 pub use code::{Audience, Code};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
@@ -22,6 +25,7 @@ pub use entry::{
 pub use error::{Class, Error, Result, Source};
 pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
 pub(crate) use ids::{check_id, parse_uuid};
+pub use limit::Limit;
 pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{

@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// result with `duplicate = true`. So a client that does not know whether a send arrived sends it again.
 ///
 /// Errors: `user_not_found`, for a deleted user too; `client_message_id_conflict` when the id was used for
-/// another recipient or content; `overloaded` when the server is busy, and `import_unfinished` while the
+/// another recipient or content; `rate_limited`, `overloaded` when the server is busy, and `import_unfinished` while the
 /// recipient's messages are being imported from elsewhere: try again after the time given.
 #[utoipa::path(
     post, path = "/v1/messages", tag = "Messages", security(("access_token" = [])),

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::{Service, access::Identity, access_tokens::Signer, tokens::RefreshToken};
 use crate::{
-    model::{Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo},
+    model::{
+        ClientAddress, Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo,
+    },
     store::{Audit, NewSession, Proof, Rotation, UNKNOWN_TIER},
 };
 
@@ -25,6 +27,8 @@ pub struct Login {
     pub device_name: String,
     /// What to do when the type has no place free.
     pub if_occupied: IfOccupied,
+    /// From where, if that is known.
+    pub address: Option<ClientAddress>,
 }
 
 /// What shows who is logging in.
@@ -69,8 +73,23 @@ impl Service {
     /// Opens a session.
     ///
     /// Errors: [`Error::InvalidCredentials`], after the same work whether the user exists or not;
-    /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`].
+    /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`];
+    /// [`Error::RateLimited`] after failures.
     pub async fn login(&self, login: Login) -> Result<LoggedIn> {
+        let by_password = matches!(login.credential, Some(Credential::Password(_)));
+        let account = by_password.then_some(login.user_id.as_str());
+        let attempt = self.counts.logins.begin(account, login.address)?;
+        let outcome = self.try_login(login).await;
+        match &outcome {
+            Ok(_) => attempt.succeeded(),
+            // It stays counted.
+            Err(Error::InvalidCredentials | Error::InvalidAssertion(_)) => {}
+            Err(_) => attempt.was_none(),
+        }
+        outcome
+    }
+
+    async fn try_login(&self, login: Login) -> Result<LoggedIn> {
         let terminal = Terminal::parse(login.terminal_type, login.device_id, login.device_name)?;
         let known = match login.credential {
             Some(Credential::Password(password)) => {

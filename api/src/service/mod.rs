@@ -15,6 +15,7 @@ mod demo;
 mod export;
 mod import;
 mod info;
+mod limits;
 mod login;
 mod passwords;
 mod purge;
@@ -46,6 +47,7 @@ pub use demo::DemoUser;
 pub use export::Exported;
 pub use import::{ImportProgress, ImportStep, ImportedMessage};
 pub use info::Info;
+pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sending, Sent};
@@ -60,7 +62,8 @@ pub use crate::{
 };
 
 use self::{
-    access_tokens::AccessTokens, assertions::Assertions, passwords::Passwords, tokens::OpaqueTokens,
+    access_tokens::AccessTokens, assertions::Assertions, limits::Counts, passwords::Passwords,
+    tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -86,6 +89,10 @@ pub struct Limits {
     pub demo_users: bool,
     /// Whether users may log in by password.
     pub passwords: bool,
+    /// How long a call may take, the part of a stream that follows its head left out.
+    pub call_timeout: Duration,
+    /// How much one client may take.
+    pub clients: ClientLimits,
 }
 
 /// The use cases.
@@ -98,6 +105,7 @@ pub struct Service {
     assertions: Assertions,
     bootstrap_key: SecretString,
     limits: Limits,
+    counts: Counts,
     node_id: String,
 }
 
@@ -123,6 +131,7 @@ impl Service {
             passwords,
             assertions: Assertions::default(),
             bootstrap_key,
+            counts: Counts::new(&limits.clients),
             limits,
             node_id,
         })
@@ -144,6 +153,12 @@ impl Service {
     #[must_use]
     pub fn max_body_bytes(&self) -> usize {
         self.limits.max_body_bytes
+    }
+
+    /// How long a call may take, the part of a stream that follows its head left out.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        self.limits.call_timeout
     }
 
     /// Hands entries on that were committed.

@@ -92,7 +92,7 @@ impl Service {
     /// after the commit (I4). The same `client_message_id` returns the first result (I7).
     ///
     /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`],
-    /// [`Error::ClientMessageIdConflict`], [`Error::Overloaded`].
+    /// [`Error::ClientMessageIdConflict`], [`Error::Overloaded`], [`Error::RateLimited`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
         self.begin_send(token, send).await?.stored().await
     }
@@ -103,6 +103,9 @@ impl Service {
     pub async fn begin_send(&self, token: Option<&str>, send: Send) -> Result<Sending> {
         // The session is checked in the transaction, behind the locks.
         let caller = self.identify(token).await?;
+        if let Err(refusal) = self.count_send(&caller) {
+            return Err(self.refuse(&caller, refusal).await);
+        }
         let append = match self.read_send(&caller, send).await {
             Ok(append) => append,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
