@@ -96,12 +96,11 @@ pub async fn serve(
     while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
         tune(&stream, &listening.limits);
         if let Some(place) = places.take(peer.ip(), listening.most_connections(peer.ip())) {
-            let conversation = listening.clone().take(stream, peer, graceful.watcher());
-            let conversation = conversation.map(|()| drop(place));
+            let conversation = listening.clone().take(stream, peer, place, graceful.watcher());
             connections.spawn(cut.clone().run_until_cancelled_owned(conversation));
         } else if let Ok(told) = telling.clone().try_acquire_owned() {
-            let telling = refusing.clone().take(stream, peer, graceful.watcher());
-            connections.spawn(timeout(TIME_TO_TELL, telling).map(|_| drop(told)));
+            let telling = refusing.clone().take(stream, peer, told, graceful.watcher());
+            connections.spawn(timeout(TIME_TO_TELL, telling).map(drop));
         } else {
             // A flood is not worth an answer each.
             telemetry::note_limit(Limit::ConnectionsPerAddress);
@@ -137,17 +136,21 @@ impl Listening {
         Self { router, ..self.clone() }
     }
 
-    /// Shakes hands, where there is TLS, and serves one connection to its end.
+    /// Shakes hands, where there is TLS, and serves one connection to its end. Holds its `place` until
+    /// it is closed, also when it has become a WebSocket meanwhile.
     fn take(
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
+        place: impl Send + Unpin + 'static,
         watcher: Watcher,
     ) -> BoxFuture<'static, ()> {
-        let Some(tls) = self.tls.clone() else { return self.converse(stream, peer, watcher) };
+        let Some(tls) = self.tls.clone() else {
+            return self.converse(stream, peer, place, watcher);
+        };
         let shaken = async move {
             if let Some(stream) = tls.accept(stream).await {
-                self.converse(stream, peer, watcher).await;
+                self.converse(stream, peer, place, watcher).await;
             }
         };
         shaken.boxed()
@@ -161,10 +164,11 @@ impl Listening {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: SocketAddr,
+        place: impl Send + Unpin + 'static,
         watcher: Watcher,
     ) -> BoxFuture<'static, ()> {
         let (opening, time_to_open) = (Opening::default(), self.limits.header_timeout);
-        let stream = opening.watch(stream);
+        let stream = opening.watch(stream, place);
         let (opened, trusted) = (opening.clone(), self.trusted_proxies.clone());
         let service = self.router.clone().map_request(move |request: Request<Incoming>| {
             opened.is_over();
@@ -178,10 +182,10 @@ impl Listening {
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = watcher.watch(connection.into_owned()).boxed();
         let conversation = async move {
-            let ended = timeout(time_to_open, &mut connection).await;
-            // A client that goes away in the middle is no news.
-            if ended.is_err() && !opening.is_pending() {
-                let _ = connection.await;
+            match timeout(time_to_open, &mut connection).await {
+                Ok(ended) => note_end(ended),
+                Err(_) if opening.is_pending() => telemetry::note_limit(Limit::HeaderTimeout),
+                Err(_) => note_end(connection.await),
             }
         };
         conversation.boxed()
@@ -203,6 +207,14 @@ impl Listening {
             .keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.header_timeout);
         builder
+    }
+}
+
+/// Counts what ended a connection, if that is a limit. A client that goes away in the middle is no news.
+fn note_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    let error = ended.err().and_then(|error| error.downcast::<hyper::Error>().ok());
+    if error.is_some_and(|error| error.is_parse_too_large()) {
+        telemetry::note_limit(Limit::HeaderBytes);
     }
 }
 

@@ -63,11 +63,6 @@ pub fn note_limit(limit: Limit) {
     counter!(LIMITED, "limit" => limit.name()).increment(1);
 }
 
-/// Counts a call that was given up because it took too long.
-pub fn note_call_timeout() {
-    counter!(LIMITED, "limit" => "call_timeout").increment(1);
-}
-
 /// Starts counting.
 pub fn start_metrics() {
     recorder();

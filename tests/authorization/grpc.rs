@@ -127,11 +127,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         limits: Some(Limits::Tier("unlimited".to_owned())),
     };
     let tiers = || vec![v1::Tier { name: "free".to_owned(), ..Default::default() }];
-    let terminal_types = v1::SetTerminalTypesRequest {
-        names: vec!["tv".to_owned()],
-        session_limit: Some(1),
-        exclusive: None,
-    };
     let name = Uuid::new_v4().to_string();
     let create_key =
         v1::CreateAdminKeyRequest { name: name.clone(), role: v1::Role::Viewer.into() };
@@ -177,8 +172,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
             v1::ApplyTiersRequest { tiers: tiers() },
         ),
         Call::new("/im.v1.AdminService/Purge", Admin, v1::PurgeRequest {}),
-        Call::new("/im.v1.AdminService/ListTerminalTypes", Admin, v1::ListTerminalTypesRequest {}),
-        Call::new("/im.v1.AdminService/SetTerminalTypes", Admin, terminal_types),
         Call::new("/im.v1.AdminService/ListSessions", Admin, v1::ListSessionsRequest::default()),
         Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
         Call::new("/im.v1.AdminService/GetStatus", Admin, v1::GetStatusRequest {}),
@@ -197,16 +190,16 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     calls
 }
 
-/// Those of administrators that are about timelines.
-fn timeline_calls(note: &Sent) -> Vec<Call> {
-    let trace =
-        v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
-    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), ..Default::default() };
-    let export = v1::ExportMessagesRequest { user_id: "ann".to_owned(), since: None };
-    let end_of_import =
-        v1::ImportMessagesRequest { step: Some(Step::End(v1::ImportEnd::default())) };
-    let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
-    vec![
+/// What is the same on all nodes: terminal types, and the keys of access tokens.
+fn calls_for_all_nodes() -> [Call; 4] {
+    let terminal_types = v1::SetTerminalTypesRequest {
+        names: vec!["tv".to_owned()],
+        session_limit: Some(1),
+        exclusive: None,
+    };
+    [
+        Call::new("/im.v1.AdminService/ListTerminalTypes", Admin, v1::ListTerminalTypesRequest {}),
+        Call::new("/im.v1.AdminService/SetTerminalTypes", Admin, terminal_types),
         Call::new(
             "/im.v1.AdminService/ListAccessTokenKeys",
             Admin,
@@ -217,6 +210,19 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
             Admin,
             v1::RotateAccessTokenKeyRequest {},
         ),
+    ]
+}
+
+/// Those of administrators that are about timelines.
+fn timeline_calls(note: &Sent) -> Vec<Call> {
+    let trace =
+        v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
+    let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), ..Default::default() };
+    let export = v1::ExportMessagesRequest { user_id: "ann".to_owned(), since: None };
+    let end_of_import =
+        v1::ImportMessagesRequest { step: Some(Step::End(v1::ImportEnd::default())) };
+    let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
+    vec![
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
         Call::new("/im.v1.AdminService/ExportMessages", Admin, export),
         Call::new("/im.v1.AdminService/ImportMessages", Admin, end_of_import),
@@ -231,7 +237,7 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
     let note = phone.say("ann", "a note").await;
-    let calls = calls(&phone, &pc, &note);
+    let calls = calls_for_all_nodes().into_iter().chain(calls(&phone, &pc, &note)).collect();
     (imd, phone, calls)
 }
 

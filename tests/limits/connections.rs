@@ -10,7 +10,9 @@ use tokio::{
 };
 
 use super::{counted, limited_to, over_each, refused_for};
-use crate::support::{api::Transport, cluster::Cluster, eventually, within_deadline};
+use crate::support::{
+    api::Transport, cluster::Cluster, eventually, socket::Socket, within_deadline,
+};
 
 /// What begins a connection over HTTP/2, and an empty frame of settings.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -37,6 +39,7 @@ async fn to_the_end(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn a_connection_that_never_says_what_it_wants_ends() {
     let imd = limited_to(Transport::Rest, impatient).await;
+    let before = counted(&imd, "header_timeout").await;
     for beginning in [
         "",
         "G",
@@ -50,6 +53,7 @@ async fn a_connection_that_never_says_what_it_wants_ends() {
         to_the_end(&mut stream).await;
         assert!(began.elapsed() < Duration::from_secs(5), "{beginning:?}: {:?}", began.elapsed());
     }
+    assert!(counted(&imd, "header_timeout").await >= before + 3);
     imd.api.info().await.expect("it serves");
 }
 
@@ -109,15 +113,35 @@ async fn a_client_that_answers_may_be_quiet() {
 #[tokio::test]
 async fn a_header_that_is_too_large_is_refused() {
     let imd = limited_to(Transport::Rest, |settings| settings.limits.header_bytes = 8192).await;
+    let before = counted(&imd, "header_bytes").await;
     let mut stream = connect(&imd).await;
     let head = format!("GET /v1/info HTTP/1.1\r\nhost: a\r\nx-a: {}\r\n\r\n", "a".repeat(20_000));
     let _ = stream.write_all(head.as_bytes()).await;
     let said = to_the_end(&mut stream).await;
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 431 "), "{said}");
+    eventually("a count", async || (counted(&imd, "header_bytes").await > before).then_some(()))
+        .await;
     let grpc = Transport::Grpc.connect(imd.node.public_address());
     let refused = grpc.sessions(&"x".repeat(20_000)).await.expect_err("too large");
     assert_ne!(refused.code, "invalid_token", "{refused:?}");
     imd.api.info().await.expect("it serves");
+}
+
+#[tokio::test]
+async fn a_web_socket_is_a_connection_until_it_is_closed() {
+    let imd = limited_to(Transport::Rest, |settings| {
+        settings.limits.loopback = true;
+        settings.limits.connections_per_address = 2;
+    })
+    .await;
+    let sockets = [
+        Socket::open(imd.node.public_address()).await,
+        Socket::open(imd.node.public_address()).await,
+    ];
+    let refused = imd.api.info().await.expect_err("no room");
+    refused_for("connections_per_address", &refused);
+    drop(sockets);
+    eventually("there is room again", async || imd.api.info().await.ok()).await;
 }
 
 over_each! {

@@ -73,6 +73,12 @@ async fn i2_a_token_whose_successor_was_used_ends_the_session(imd: Cluster) {
     assert_eq!(records[0].details, details.to_string());
 }
 
+/// As PostgreSQL shows bytes.
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 async fn refresh_tokens_are_stored_hashed(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
     let other = imd.log_in("ann", "pc", "desk").await;
@@ -83,7 +89,7 @@ async fn refresh_tokens_are_stored_hashed(imd: Cluster) {
     for token in [&phone.refresh_token, &refreshed.refresh_token, &other.refresh_token] {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).expect("base64");
         // Whose it is, then 32 bytes that nobody can guess, then what seals it.
-        let secret: String = bytes[24..56].iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = hex(&bytes[24..56]);
         assert!(!stored.contains(token.as_str()) && !stored.contains(&secret));
     }
 }

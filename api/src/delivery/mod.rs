@@ -154,8 +154,8 @@ impl Delivery {
     }
 
     /// Follows a timeline from `start` on, as the session `session_id`, which may have `most` streams
-    /// here. `check` is called at the
-    /// moment from which on no entry can be missed: it says whether the session may.
+    /// here. `check` is called at the moment from which on no entry can be missed: it says whether the
+    /// session may.
     pub async fn subscribe<C>(
         &self,
         owner: UserNo,

@@ -3,7 +3,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,28 +21,36 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::Status;
 
-use crate::{service::Service, telemetry};
+use crate::{model::Limit, telemetry};
 
 /// The longest time that a client may write, in digits.
 const DIGITS: usize = 8;
 
+/// The longest time that the server gives a call, the part of a stream that follows its head left out;
+/// `None` for no end.
+#[derive(Clone, Copy)]
+pub(super) struct Longest(pub(super) Option<Duration>);
+
 /// Answers `DEADLINE_EXCEEDED` when the call's time is up; a stream that is under way then ends so.
 pub(super) async fn keep(
-    State(service): State<Arc<Service>>,
+    State(Longest(longest)): State<Longest>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (now, most) = (Instant::now(), service.call_timeout());
+    let now = Instant::now();
     let asked = timeout(request.headers()).map(|timeout| now + timeout);
-    let head_by = asked.map_or(now + most, |asked| asked.min(now + most));
+    let allowed = longest.map(|longest| now + longest);
+    let Some(head_by) = asked.into_iter().chain(allowed).min() else {
+        return next.run(request).await;
+    };
     match (timeout_at(head_by, next.run(request)).await, asked) {
         (Ok(response), None) => response,
         (Ok(response), Some(asked)) => response.map(|body| {
             Body::new(Limited { body: Some(body), deadline: Box::pin(sleep_until(asked)) })
         }),
         (Err(_), asked) => {
-            if asked.is_none_or(|asked| asked > head_by) {
-                telemetry::note_call_timeout();
+            if asked != Some(head_by) {
+                telemetry::note_limit(Limit::CallTimeout);
             }
             exceeded().into_http()
         }

@@ -26,6 +26,7 @@ use tonic::{Status, codec::CompressionEncoding, metadata::MetadataMap, service::
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
+use self::deadline::Longest;
 use crate::{model::Error, service::Service};
 
 /// The largest request to decode, in bytes, beyond the largest body of a message.
@@ -54,7 +55,8 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
             .max_decoding_message_size(largest)
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip);
-    let info = v1::info_service_server::InfoServiceServer::new(info::Info(service.clone()))
+    let call_timeout = service.call_timeout();
+    let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_SERVICES {
@@ -75,25 +77,26 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         (Ok(v1), Ok(v1alpha)) => drop(routes.add_service(v1).add_service(v1alpha)),
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
     }
-    (router(routes.routes(), service), health)
+    (router(routes.routes(), Longest(Some(call_timeout))), health)
 }
 
 /// The services of the admin listener.
 pub fn admin_router(service: Arc<Service>) -> Router {
     // An import brings messages of any size that may be sent.
     let largest = service.max_body_bytes() + OVERHEAD;
-    let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service.clone()))
+    let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service))
         .max_decoding_message_size(largest);
     let mut routes = Routes::builder();
     routes.add_service(admin);
-    router(routes.routes(), service)
+    // An administrator may ask for what takes its time.
+    router(routes.routes(), Longest(None))
 }
 
 /// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
 /// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
-fn router(routes: Routes, service: Arc<Service>) -> Router {
+fn router(routes: Routes, longest: Longest) -> Router {
     let routes = routes.prepare().into_axum_router().reset_fallback();
-    routes.route_layer(from_fn_with_state(service, deadline::keep)).route_layer(GrpcWebLayer::new())
+    routes.route_layer(from_fn_with_state(longest, deadline::keep)).route_layer(GrpcWebLayer::new())
 }
 
 /// Whether a request is a gRPC call.

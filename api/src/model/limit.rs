@@ -15,6 +15,12 @@ pub enum Limit {
     StreamsPerSession,
     /// Open connections of one address.
     ConnectionsPerAddress,
+    /// The header of a request: the connection ends.
+    HeaderBytes,
+    /// How long a connection may say nothing of what it wants: it ends.
+    HeaderTimeout,
+    /// How long a call may take: it ends.
+    CallTimeout,
 }
 
 impl Limit {
@@ -28,6 +34,9 @@ impl Limit {
             Self::SendsPerUser => "sends_per_user",
             Self::StreamsPerSession => "streams_per_session",
             Self::ConnectionsPerAddress => "connections_per_address",
+            Self::HeaderBytes => "header_bytes",
+            Self::HeaderTimeout => "header_timeout",
+            Self::CallTimeout => "call_timeout",
         }
     }
 }

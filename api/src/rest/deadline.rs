@@ -10,7 +10,11 @@ use axum::{
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use crate::{model::Error, service::Service, telemetry};
+use crate::{
+    model::{Error, Limit},
+    service::Service,
+    telemetry,
+};
 
 /// Answers `unavailable` when the request's time is up. A stream that has begun goes on.
 pub(super) async fn keep(
@@ -19,7 +23,7 @@ pub(super) async fn keep(
     next: Next,
 ) -> Response {
     timeout(service.call_timeout(), next.run(request)).await.unwrap_or_else(|late| {
-        telemetry::note_call_timeout();
+        telemetry::note_limit(Limit::CallTimeout);
         Problem::from(Error::unavailable(late)).into_response()
     })
 }

@@ -21,9 +21,9 @@ const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 pub(super) struct Opening(Arc<AtomicUsize>);
 
 impl Opening {
-    /// Counts what is read from `stream`.
-    pub(super) fn watch<S>(&self, stream: S) -> Watched<S> {
-        Watched { stream, read: self.clone() }
+    /// Counts what is read from `stream`, which holds `place` from now on.
+    pub(super) fn watch<S, P>(&self, stream: S, place: P) -> Watched<S, P> {
+        Watched { stream, read: self.clone(), _place: place }
     }
 
     /// Notes that there was a request, however short.
@@ -37,13 +37,14 @@ impl Opening {
     }
 }
 
-/// A stream whose first bytes are counted.
-pub(super) struct Watched<S> {
+/// A stream whose first bytes are counted, and that holds a place for as long as it is open.
+pub(super) struct Watched<S, P> {
     stream: S,
     read: Opening,
+    _place: P,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for Watched<S, P> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -58,7 +59,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for Watched<S, P> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
