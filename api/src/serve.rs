@@ -183,9 +183,9 @@ impl Listening {
         let mut connection = watcher.watch(connection.into_owned()).boxed();
         let conversation = async move {
             match timeout(time_to_open, &mut connection).await {
-                Ok(ended) => note_end(ended),
+                Ok(ended) => note_end(ended, &opening),
                 Err(_) if opening.is_pending() => telemetry::note_limit(Limit::HeaderTimeout),
-                Err(_) => note_end(connection.await),
+                Err(_) => note_end(connection.await, &opening),
             }
         };
         conversation.boxed()
@@ -211,10 +211,14 @@ impl Listening {
 }
 
 /// Counts what ended a connection, if that is a limit. A client that goes away in the middle is no news.
-fn note_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
-    let error = ended.err().and_then(|error| error.downcast::<hyper::Error>().ok());
-    if error.is_some_and(|error| error.is_parse_too_large()) {
-        telemetry::note_limit(Limit::HeaderBytes);
+fn note_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>, opening: &Opening) {
+    match ended.err().and_then(|error| error.downcast::<hyper::Error>().ok()) {
+        Some(error) if error.is_parse_too_large() => telemetry::note_limit(Limit::HeaderBytes),
+        // After a request, it was quiet for long, which is no offence.
+        Some(error) if error.is_timeout() && opening.lasts() => {
+            telemetry::note_limit(Limit::HeaderTimeout);
+        }
+        _ => {}
     }
 }
 

@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// How many bytes tell the versions apart.
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
+/// Stands for more bytes than matter, and a request.
+const OVER: usize = usize::MAX;
+
 /// How many bytes of a connection have been read. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Opening(Arc<AtomicUsize>);
@@ -28,7 +31,12 @@ impl Opening {
 
     /// Notes that there was a request, however short.
     pub(super) fn is_over(&self) {
-        self.0.fetch_max(PREFACE, Ordering::Relaxed);
+        self.0.store(OVER, Ordering::Relaxed);
+    }
+
+    /// Whether there has been no request yet.
+    pub(super) fn lasts(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != OVER
     }
 
     /// Whether it is not known yet what the connection speaks.

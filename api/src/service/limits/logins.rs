@@ -48,7 +48,8 @@ struct Failed {
 pub(in crate::service) struct Attempt<'a> {
     logins: &'a Logins,
     prefix: Option<AddressPrefix>,
-    account: Option<Key>,
+    /// And until when this attempt makes the next one wait.
+    account: Option<(Key, Instant)>,
 }
 
 impl Logins {
@@ -75,12 +76,14 @@ impl Logins {
         };
         let now = Instant::now();
         let user_id = user_id.filter(|id| self.free > 0 && id.len() <= LONGEST_USER_ID);
-        let account = user_id.map(|user_id| (user_id.to_owned(), prefix));
-        if let Some(account) = &account {
-            self.failures.lock().begin(account, self.free, now).map_err(|retry_after| {
-                Error::RateLimited { limit: Limit::FailedLogins, retry_after }
-            })?;
-        }
+        let begin = |user_id: &str| {
+            let key = (user_id.to_owned(), prefix);
+            let wait_until = self.failures.lock().begin(&key, self.free, now);
+            let limited =
+                |retry_after| Error::RateLimited { limit: Limit::FailedLogins, retry_after };
+            wait_until.map(|wait_until| (key, wait_until)).map_err(limited)
+        };
+        let account = user_id.map(begin).transpose()?;
         let attempt = Attempt { logins: self, prefix: Some(prefix), account };
         if let Err(retry_after) = self.from_address.take(prefix, now) {
             attempt.take_account_back();
@@ -93,8 +96,8 @@ impl Logins {
 impl Attempt<'_> {
     /// The password, or whatever it was, is right.
     pub(in crate::service) fn succeeded(self) {
-        if let Some(account) = &self.account {
-            self.logins.failures.lock().of.remove(account);
+        if let Some((key, _)) = &self.account {
+            self.logins.failures.lock().of.remove(key);
         }
         self.take_address_back();
     }
@@ -106,10 +109,13 @@ impl Attempt<'_> {
     }
 
     fn take_account_back(&self) {
-        let mut failures = self.logins.failures.lock();
-        if let Some(failed) = self.account.as_ref().and_then(|key| failures.of.get_mut(key)) {
+        let Some((key, wait_until)) = &self.account else { return };
+        if let Some(failed) = self.logins.failures.lock().of.get_mut(key) {
             failed.times = failed.times.saturating_sub(1);
-            failed.wait_until = Instant::now();
+            // Another attempt may have begun since: its wait stands.
+            if failed.wait_until == *wait_until {
+                failed.wait_until = Instant::now();
+            }
         }
     }
 
@@ -121,8 +127,8 @@ impl Attempt<'_> {
 }
 
 impl Failures {
-    /// Counts a failure. Errors: how long to wait before.
-    fn begin(&mut self, account: &Key, free: u32, now: Instant) -> Result<(), Duration> {
+    /// Counts a failure; until when the next one has to wait. Errors: how long this one has to.
+    fn begin(&mut self, account: &Key, free: u32, now: Instant) -> Result<Instant, Duration> {
         if self.of.len() >= self.sweep_at.max(FIRST_SWEEP) {
             self.of.retain(|_, failed| !failed.is_forgotten(now));
             self.sweep_at = self.of.len() * 2;
@@ -141,7 +147,7 @@ impl Failures {
             let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(beyond));
             failed.wait_until = now + wait.min(LONGEST_WAIT);
         }
-        Ok(())
+        Ok(failed.wait_until)
     }
 }
 
@@ -163,18 +169,30 @@ mod tests {
     fn each_failure_doubles_the_wait() {
         let (mut failures, mut now) = (Failures::default(), Instant::now());
         for _ in 0..2 {
-            assert_eq!(failures.begin(&key(), 3, now), Ok(()));
+            assert_eq!(failures.begin(&key(), 3, now), Ok(now));
         }
         let mut waits = Vec::new();
         for _ in 0..12 {
-            assert_eq!(failures.begin(&key(), 3, now), Ok(()));
+            assert!(failures.begin(&key(), 3, now).is_ok());
             let wait = failures.begin(&key(), 3, now).expect_err("a wait");
             waits.push(wait.as_secs());
             now += wait;
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
         now += LONGEST_WAIT + FIRST_WAIT;
-        assert_eq!(failures.begin(&key(), 3, now), Ok(()));
-        assert_eq!(failures.begin(&key(), 3, now), Ok(()), "all is forgotten");
+        for _ in 0..2 {
+            assert_eq!(failures.begin(&key(), 3, now), Ok(now), "all is forgotten");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_was_none_ends_no_wait_of_another() {
+        let limits = ClientLimits { failed_logins: 2, loopback: true, ..ClientLimits::default() };
+        let (logins, address) = (Logins::new(&limits), ClientAddress::new([192, 0, 2, 1].into()));
+        let begin = || logins.begin(Some("ann"), Some(address));
+        let was_none = begin().expect("the first");
+        let _guess = begin().expect("the second, which brings a wait");
+        was_none.was_none();
+        assert!(begin().is_err());
     }
 }
