@@ -14,6 +14,7 @@ mod deletion;
 mod faults;
 mod history;
 mod layout;
+mod limits;
 mod login;
 mod nodes;
 mod outgoing_tls;

@@ -5,7 +5,7 @@ mod issuers;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, http::HeaderMap};
+use axum::{Router, http::HeaderMap, response::Response};
 use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
@@ -20,10 +20,10 @@ use crate::{
     cors,
     delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings, PlantedBugs},
     grpc,
-    model::{RetentionLimits, TerminalType, Tier},
+    model::{Error, RetentionLimits, TerminalType, Tier},
     rest::{self, Sockets},
-    serve::{Tls, serve},
-    service::{Limits, Service},
+    serve::{Listening, Tls, serve},
+    service::{ClientLimits, Limits, Service},
     store::Store,
     telemetry,
 };
@@ -117,6 +117,8 @@ impl App {
             default_tier: settings.default_tier.clone(),
             demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
             passwords: settings.login.passwords,
+            call_timeout: settings.limits.call_timeout,
+            clients: client_limits(&settings.limits),
         };
         let service =
             Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
@@ -132,10 +134,21 @@ impl App {
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_deleting()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_keys()));
         let grace = settings.shutdown.grace;
         let mut listeners = JoinSet::new();
-        listeners.spawn(serve(public, public_routes, public_tls.clone(), stop.clone(), grace));
-        listeners.spawn(serve(admin, admin_routes, admin_tls.clone(), stop.clone(), grace));
+        for (listener, router, tls) in
+            [(public, public_routes, &public_tls), (admin, admin_routes, &admin_tls)]
+        {
+            let listening = Listening {
+                router,
+                refuse,
+                tls: tls.clone(),
+                limits: settings.limits.clone(),
+                trusted_proxies: settings.trusted_proxies.clone(),
+            };
+            listeners.spawn(serve(listener, listening, stop.clone(), grace));
+        }
         Ok(Self {
             public_address,
             admin_address,
@@ -231,6 +244,22 @@ fn merge(grpc: Router, rest: Router) -> Router {
     })
 }
 
+/// The answer to a request that is refused before anybody has looked at its path.
+fn refuse(headers: &HeaderMap, error: Error) -> Response {
+    if grpc::is_call(headers) { grpc::refuse(error) } else { rest::refuse(error) }
+}
+
+fn client_limits(limits: &config::Limits) -> ClientLimits {
+    ClientLimits {
+        failed_logins: limits.failed_logins,
+        failed_logins_per_address: limits.failed_logins_per_address,
+        sends_per_session: limits.sends_per_session,
+        sends_per_user: limits.sends_per_user,
+        streams_per_session: limits.streams_per_session,
+        loopback: limits.loopback,
+    }
+}
+
 async fn check_default_tier(store: &Store, name: &str) -> anyhow::Result<()> {
     let exists = store.tiers().await?.iter().any(|used| used.tier.name == name);
     anyhow::ensure!(exists, "default_tier: there is no tier {name:?}");
@@ -260,8 +289,9 @@ fn terminal_types(settings: &Settings) -> Vec<TerminalType> {
     let terminal_type = |(name, limit): (&String, &u32)| TerminalType {
         name: name.clone(),
         session_limit: i32::try_from(*limit).unwrap_or(i32::MAX),
+        excludes: settings.terminals.excluded_by(name),
     };
-    settings.terminals.iter().map(terminal_type).collect()
+    settings.terminals.limits.iter().map(terminal_type).collect()
 }
 
 /// Where the node can be found, for people.

@@ -3,6 +3,7 @@
 //! [`SETTINGS`] lists them all. A name that is not a setting is an error in any of the three
 //! places, so that a slip of the pen does not go unnoticed.
 
+mod clients;
 mod flags;
 mod limits;
 mod login;
@@ -10,6 +11,7 @@ mod masked;
 mod origins;
 mod sources;
 mod table;
+mod terminals;
 #[cfg(test)]
 mod tests;
 
@@ -24,12 +26,14 @@ use config::{Config, ConfigBuilder, Value};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::clients::{Limits, Networks};
 pub use self::flags::Flags;
 pub use self::login::{Issuer, Login};
 pub use self::origins::Origins;
 use self::sources::{defaults, imd_variables, read_file, settings_file, with_origin};
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
+pub use self::terminals::{ExclusiveGroups, Terminals};
 use crate::model::IfBlocked;
 
 /// Names the settings file, as `--config` does.
@@ -98,8 +102,10 @@ pub struct Settings {
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
-    /// Terminal type → live sessions a user may have of it.
-    pub terminals: BTreeMap<String, u32>,
+    pub limits: Limits,
+    #[serde(default)]
+    pub trusted_proxies: Networks,
+    pub terminals: Terminals,
     pub default_tier: String,
     #[serde(default)]
     pub tiers: BTreeMap<String, Tier>,

@@ -6,7 +6,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
-use crate::model::Error;
+use crate::model::{Error, Limit};
 
 /// Messages appended, duplicates left out.
 pub const MESSAGES: &str = "imd_messages_appended_total";
@@ -28,6 +28,8 @@ pub const HINTS_SENT: &str = "imd_hints_sent_total";
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
 pub const PURGED: &str = "imd_entries_purged_total";
+/// What was refused because one client takes too much, by the `limit` as the setting calls it.
+pub const LIMITED: &str = "imd_limited_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
 
@@ -45,6 +47,7 @@ pub fn render_metrics() -> String {
 pub fn note(error: &Error) {
     counter!(ERRORS, "code" => error.code()).increment(1);
     match error {
+        Error::RateLimited { limit, .. } => note_limit(*limit),
         Error::Internal(cause) => {
             tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "internal error");
         }
@@ -53,6 +56,11 @@ pub fn note(error: &Error) {
         }
         _ => {}
     }
+}
+
+/// Counts what is refused because one client takes too much. [`note`] does so for errors.
+pub fn note_limit(limit: Limit) {
+    counter!(LIMITED, "limit" => limit.name()).increment(1);
 }
 
 /// Starts counting.
@@ -91,5 +99,6 @@ fn describe() {
     describe_counter!(HINTS_SENT, Unit::Count, "Hints sent to other nodes");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
+    describe_counter!(LIMITED, Unit::Count, "Refused because one client takes too much, by limit");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

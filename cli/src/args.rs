@@ -10,8 +10,8 @@ use crate::{
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
         demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
-        sessions::SessionsCommand, status::StatusArgs, timelines::TimelinesCommand,
-        users::UsersCommand,
+        sessions::SessionsCommand, status::StatusArgs, terminals::TerminalsCommand,
+        timelines::TimelinesCommand, users::UsersCommand,
     },
 };
 
@@ -132,12 +132,15 @@ pub(crate) enum Command {
     /// Show, change and try out how far back users see, and delete what they no longer do
     #[command(subcommand)]
     Retention(RetentionCommand),
-    /// Make and revoke the keys of administrators
+    /// Make and revoke the keys of administrators, and rotate those that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Start the numbering of timelines anew
     #[command(subcommand)]
     Timelines(TimelinesCommand),
+    /// Show and change how many sessions of each terminal type a user may have
+    #[command(subcommand)]
+    Terminals(TerminalsCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
     /// List what administrators did, the newest first

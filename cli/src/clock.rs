@@ -41,13 +41,21 @@ pub(crate) fn ago(at: Option<OffsetDateTime>, now: OffsetDateTime) -> String {
     let Some(at) = at else {
         return "-".to_owned();
     };
-    let seconds = u64::try_from((now - at).whole_seconds()).unwrap_or(0);
-    if seconds == 0 {
-        return "now".to_owned();
-    }
+    largest_unit(now - at).map_or_else(|| "now".to_owned(), |passed| format!("{passed} ago"))
+}
+
+/// "in 2m", in the largest unit that fits; "-" for no time.
+pub(crate) fn ahead(at: Option<OffsetDateTime>, now: OffsetDateTime) -> String {
+    let Some(at) = at else {
+        return "-".to_owned();
+    };
+    largest_unit(at - now).map_or_else(|| "now".to_owned(), |left| format!("in {left}"))
+}
+
+fn largest_unit(duration: time::Duration) -> Option<String> {
+    let seconds = u64::try_from(duration.whole_seconds()).ok().filter(|seconds| *seconds > 0)?;
     let all_units = humantime::format_duration(Duration::from_secs(seconds)).to_string();
-    let largest = all_units.split(' ').next().unwrap_or_default();
-    format!("{largest} ago")
+    all_units.split(' ').next().map(str::to_owned)
 }
 
 #[cfg(test)]

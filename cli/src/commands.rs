@@ -10,6 +10,7 @@ pub(crate) mod messages;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod status;
+pub(crate) mod terminals;
 pub(crate) mod timelines;
 pub(crate) mod users;
 
@@ -34,6 +35,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
         Command::Timelines(command) => {
             timelines::run(command, &mut connect(connection).await?).await
+        }
+        Command::Terminals(command) => {
+            terminals::run(command, &mut connect(connection).await?).await
         }
         Command::Status(args) => status::run(&args, &mut connect(connection).await?).await,
         Command::Audit(args) => audit::run(args, &mut connect(connection).await?).await,

@@ -1,5 +1,6 @@
 //! Administration.
 
+mod access_keys;
 mod audit;
 mod cursors;
 mod epochs;
@@ -7,5 +8,6 @@ mod keys;
 mod kick;
 mod sessions;
 mod status;
+mod terminals;
 mod trace;
 mod users;

@@ -2,7 +2,7 @@
 //! the tests take from the database: so that nothing but the claim in question is wrong.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, decode_header, encode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ on_both_transports! {
     a_public_key_is_no_secret,
     a_key_in_the_token_is_not_trusted,
     another_key_of_the_same_kind_is_refused,
+    the_key_is_named_and_known,
     a_token_for_another_audience_is_refused,
     a_token_of_another_issuer_is_refused,
     an_expired_token_is_refused,
@@ -38,6 +39,12 @@ async fn true_key(imd: &Cluster) -> Vec<u8> {
     sql.query_one(query, &[]).await.expect("a key").get(0)
 }
 
+/// A header that names the key that signed the terminal's own token.
+fn header(terminal: &Terminal, algorithm: Algorithm) -> Header {
+    let kid = decode_header(&terminal.token).expect("a header").kid;
+    Header { kid, ..Header::new(algorithm) }
+}
+
 fn claims_of(terminal: &Terminal) -> Value {
     let claims = terminal.token.split('.').nth(1).expect("claims");
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("JSON")
@@ -47,7 +54,7 @@ fn claims_of(terminal: &Terminal) -> Value {
 async fn claiming(imd: &Cluster, terminal: &Terminal, other: &Value) -> String {
     let key = EncodingKey::from_ed_der(&true_key(imd).await);
     let claims = with(claims_of(terminal), other);
-    encode(&Header::new(Algorithm::EdDSA), &claims, &key).expect("a token")
+    encode(&header(terminal, Algorithm::EdDSA), &claims, &key).expect("a token")
 }
 
 /// Makes calls that check the session each in its own way.
@@ -81,7 +88,8 @@ async fn an_unsigned_token_is_refused(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
     let claims = phone.token.split('.').nth(1).expect("claims").to_owned();
     for algorithm in ["none", "None", "NONE", ""] {
-        let header = BASE64_URL_SAFE_NO_PAD.encode(json!({ "alg": algorithm }).to_string());
+        let header = json!({ "alg": algorithm, "kid": header(&phone, Algorithm::EdDSA).kid });
+        let header = BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
         for signature in ["", "AA"] {
             assert_refused(&phone, &format!("{header}.{claims}.{signature}")).await;
         }
@@ -93,7 +101,7 @@ async fn a_public_key_is_no_secret(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
     let pair = Ed25519KeyPair::from_pkcs8(&true_key(&imd).await).expect("a key");
     let public = EncodingKey::from_secret(pair.public_key().as_ref());
-    let token = encode(&Header::new(Algorithm::HS256), &claims_of(&phone), &public);
+    let token = encode(&header(&phone, Algorithm::HS256), &claims_of(&phone), &public);
     assert_refused(&phone, &token.expect("a token")).await;
 }
 
@@ -101,7 +109,7 @@ async fn a_key_in_the_token_is_not_trusted(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
     let own = SigningKey::new(Algorithm::EdDSA);
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": own.x() });
-    let mut header = Header::new(Algorithm::EdDSA);
+    let mut header = header(&phone, Algorithm::EdDSA);
     header.jwk = Some(serde_json::from_value(jwk).expect("a key"));
     header.jku = Some("https://attacker.example/keys".to_owned());
     let token = encode(&header, &claims_of(&phone), &own.signing).expect("a token");
@@ -110,8 +118,21 @@ async fn a_key_in_the_token_is_not_trusted(imd: Cluster) {
 
 async fn another_key_of_the_same_kind_is_refused(imd: Cluster) {
     let phone = imd.user_with_phone("ann").await;
-    let token = SigningKey::new(Algorithm::EdDSA).sign(&claims_of(&phone));
-    assert_refused(&phone, &token).await;
+    let own = SigningKey::new(Algorithm::EdDSA);
+    for header in [header(&phone, Algorithm::EdDSA), Header::new(Algorithm::EdDSA)] {
+        let token = encode(&header, &claims_of(&phone), &own.signing).expect("a token");
+        assert_refused(&phone, &token).await;
+    }
+}
+
+async fn the_key_is_named_and_known(imd: Cluster) {
+    let phone = imd.user_with_phone("ann").await;
+    let key = EncodingKey::from_ed_der(&true_key(&imd).await);
+    for kid in [None, Some(String::new()), Some("0".repeat(32)), Some("x".repeat(5000))] {
+        let header = Header { kid, ..Header::new(Algorithm::EdDSA) };
+        let token = encode(&header, &claims_of(&phone), &key).expect("a token");
+        assert_refused(&phone, &token).await;
+    }
 }
 
 async fn a_token_for_another_audience_is_refused(imd: Cluster) {

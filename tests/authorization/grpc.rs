@@ -199,6 +199,29 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     calls
 }
 
+/// What is the same on all nodes: terminal types, and the keys of access tokens.
+fn calls_for_all_nodes() -> [Call; 4] {
+    let terminal_types = v1::SetTerminalTypesRequest {
+        names: vec!["tv".to_owned()],
+        session_limit: Some(1),
+        exclusive: None,
+    };
+    [
+        Call::new("/im.v1.AdminService/ListTerminalTypes", Admin, v1::ListTerminalTypesRequest {}),
+        Call::new("/im.v1.AdminService/SetTerminalTypes", Admin, terminal_types),
+        Call::new(
+            "/im.v1.AdminService/ListAccessTokenKeys",
+            Admin,
+            v1::ListAccessTokenKeysRequest {},
+        ),
+        Call::new(
+            "/im.v1.AdminService/RotateAccessTokenKey",
+            Admin,
+            v1::RotateAccessTokenKeyRequest {},
+        ),
+    ]
+}
+
 /// Those of administrators that are about timelines.
 fn timeline_calls(note: &Sent) -> Vec<Call> {
     let trace =
@@ -223,7 +246,7 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
     let note = phone.say("ann", "a note").await;
-    let calls = calls(&phone, &pc, &note);
+    let calls = calls_for_all_nodes().into_iter().chain(calls(&phone, &pc, &note)).collect();
     (imd, phone, calls)
 }
 
@@ -311,17 +334,19 @@ async fn only_the_admin_key_administrates() {
 
 /// What a key of each role may not do.
 const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
-const NEEDS_ADMIN: [&str; 12] = [
+const NEEDS_ADMIN: [&str; 14] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
     "ApplyTiers",
     "Purge",
+    "SetTerminalTypes",
     "CreateAdminKey",
     "ListAdminKeys",
     "RevokeAdminKey",
     "ExportMessages",
     "ImportMessages",
+    "RotateAccessTokenKey",
     "StartEpoch",
     "DeleteUser",
 ];

@@ -2,6 +2,7 @@
 
 mod assertion;
 mod credentials;
+mod exclusive;
 mod occupied;
 mod password;
 mod places;

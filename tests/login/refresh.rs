@@ -1,7 +1,9 @@
 //! Keeping logged in.
 
-use imd::config::Settings;
 use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use imd::config::Settings;
 
 use crate::support::{
     api::Transport, cluster::Cluster, eventually, node::Node, on_both_transports,
@@ -24,6 +26,7 @@ on_both_transports! {
     i2_a_session_that_nobody_refreshed_in_time_has_expired,
     i2_a_refresh_never_wins_a_place_back,
     a_forged_refresh_token_is_refused,
+    refresh_tokens_are_stored_hashed,
     refreshes_at_once_all_lead_to_one_place,
 }
 
@@ -62,6 +65,33 @@ async fn i2_a_token_whose_successor_was_used_ends_the_session(imd: Cluster) {
         assert_eq!(refused.end_reason(), "TOKEN_REUSED");
     }
     assert_eq!(phone.sessions().await.expect_err("ended").end_reason(), "TOKEN_REUSED");
+    let records = imd.admin().audit("ann", 0, "").await.expect("records").records;
+    assert_eq!((&*records[0].actor, &*records[0].action), ("(imd)", "end_session"));
+    let details = serde_json::json!({
+        "session_id": phone.session_id(), "end_reason": "TOKEN_REUSED", "sessions_ended": 1,
+    });
+    assert_eq!(records[0].details, details.to_string());
+}
+
+/// As PostgreSQL shows bytes.
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+async fn refresh_tokens_are_stored_hashed(imd: Cluster) {
+    let phone = imd.user_with_phone("ann").await;
+    let other = imd.log_in("ann", "pc", "desk").await;
+    let refreshed = imd.api.refresh(&phone.refresh_token).await.expect("new tokens");
+    let sql = imd.database.sql().await;
+    let dump = "SELECT string_agg(s::text, '') FROM sessions s";
+    let stored: String = sql.query_one(dump, &[]).await.expect("rows").get(0);
+    for token in [&phone.refresh_token, &refreshed.refresh_token, &other.refresh_token] {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).expect("base64");
+        // Whose it is, then 32 bytes that nobody can guess, then what seals it.
+        let secret = hex(&bytes[24..56]);
+        assert!(!stored.contains(token.as_str()) && !stored.contains(&secret));
+    }
 }
 
 async fn i2_a_token_that_was_exchanged_a_minute_ago_ends_the_session(imd: Cluster) {

@@ -8,6 +8,7 @@ mod messages;
 mod retention;
 mod sessions;
 mod status;
+mod terminals;
 mod timelines;
 mod tls;
 mod transfer;

@@ -70,6 +70,17 @@ impl Admin {
         Ok(answer(self.0.clone().create_admin_key(request).await)?.secret)
     }
 
+    pub(crate) async fn access_keys(&self) -> Result<Vec<v1::AccessTokenKey>> {
+        let request = v1::ListAccessTokenKeysRequest {};
+        Ok(answer(self.0.clone().list_access_token_keys(request).await)?.keys)
+    }
+
+    /// All keys there are then.
+    pub(crate) async fn rotate_access_key(&self) -> Result<Vec<v1::AccessTokenKey>> {
+        let request = v1::RotateAccessTokenKeyRequest {};
+        Ok(answer(self.0.clone().rotate_access_token_key(request).await)?.keys)
+    }
+
     pub(crate) async fn keys(&self) -> Result<Vec<v1::AdminKey>> {
         Ok(answer(self.0.clone().list_admin_keys(v1::ListAdminKeysRequest {}).await)?.keys)
     }
@@ -171,6 +182,23 @@ impl Admin {
     pub(crate) async fn apply_tiers(&self, tiers: Vec<v1::Tier>) -> Result<Vec<v1::Tier>> {
         let request = v1::ApplyTiersRequest { tiers };
         Ok(answer(self.0.clone().apply_tiers(request).await)?.tiers)
+    }
+
+    pub(crate) async fn terminal_types(&self) -> Result<Vec<v1::TerminalType>> {
+        let request = v1::ListTerminalTypesRequest {};
+        Ok(answer(self.0.clone().list_terminal_types(request).await)?.terminal_types)
+    }
+
+    /// All types there are then.
+    pub(crate) async fn set_terminal_types(
+        &self,
+        names: &[&str],
+        session_limit: Option<i32>,
+        exclusive: Option<bool>,
+    ) -> Result<Vec<v1::TerminalType>> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let request = v1::SetTerminalTypesRequest { names, session_limit, exclusive };
+        Ok(answer(self.0.clone().set_terminal_types(request).await)?.terminal_types)
     }
 
     /// Purges to the end; how far it came.

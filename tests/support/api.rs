@@ -38,6 +38,15 @@ impl Transport {
             Self::WebSocket => Arc::new(Sockets::new(address)),
         }
     }
+
+    /// A client whose logins come through a proxy that says they are from there.
+    pub(crate) fn connect_from(self, address: SocketAddr, forwarded_for: &str) -> Arc<dyn Api> {
+        match self {
+            Self::Grpc => Arc::new(Grpc::new(address).forwarded_for(forwarded_for)),
+            Self::Rest => Arc::new(Rest::new(address).forwarded_for(forwarded_for)),
+            Self::WebSocket => panic!("logins do not go over WebSocket"),
+        }
+    }
 }
 
 /// What shows who is logging in.

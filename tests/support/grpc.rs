@@ -26,23 +26,31 @@ use super::{
     },
 };
 
-pub(crate) struct Grpc(Channel);
+pub(crate) struct Grpc {
+    channel: Channel,
+    /// What a proxy says of logins.
+    forwarded_for: Option<String>,
+}
 
 impl Grpc {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self(channel(address))
+        Self { channel: channel(address), forwarded_for: None }
+    }
+
+    pub(crate) fn forwarded_for(self, address: &str) -> Self {
+        Self { forwarded_for: Some(address.to_owned()), ..self }
     }
 
     fn auth(&self) -> AuthServiceClient<Channel> {
-        AuthServiceClient::new(self.0.clone())
+        AuthServiceClient::new(self.channel.clone())
     }
 
     fn blocks(&self) -> BlockServiceClient<Channel> {
-        BlockServiceClient::new(self.0.clone())
+        BlockServiceClient::new(self.channel.clone())
     }
 
     fn messages(&self) -> MessageServiceClient<Channel> {
-        MessageServiceClient::new(self.0.clone())
+        MessageServiceClient::new(self.channel.clone())
     }
 }
 
@@ -74,10 +82,13 @@ fn start(after: &str) -> (String, i32) {
 #[async_trait]
 impl Api for Grpc {
     async fn info(&self) -> Result<Info> {
-        let mut client = InfoServiceClient::new(self.0.clone());
+        let mut client = InfoServiceClient::new(self.channel.clone());
         let info = client.get_info(v1::GetInfoRequest {}).await?.into_inner();
-        let terminal_type =
-            |t: v1::TerminalType| TerminalType { name: t.name, session_limit: t.session_limit };
+        let terminal_type = |t: v1::TerminalType| TerminalType {
+            name: t.name,
+            session_limit: t.session_limit,
+            excludes: t.excludes,
+        };
         Ok(Info {
             version: info.version,
             terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),
@@ -107,6 +118,11 @@ impl Api for Grpc {
             }),
             if_occupied: if_occupied.into(),
         };
+        let mut request = Request::new(request);
+        if let Some(address) = &self.forwarded_for {
+            let address = address.parse().expect("ASCII");
+            request.metadata_mut().insert("x-forwarded-for", address);
+        }
         let logged_in = self.auth().login(request).await?.into_inner();
         Ok(LoggedIn {
             tokens: logged_in.tokens.expect("a login brings tokens").into(),

@@ -91,7 +91,7 @@ impl DataFolder {
         text.lines().next()?.trim().parse().ok().map(Pid::from_raw)
     }
 
-    /// `imd` on this folder and on free ports, with no other setting.
+    /// `imd` on this folder and on free ports, with users that may send as fast as they can.
     pub(crate) fn imd(&self) -> Command {
         let mut command = Command::new("sh");
         command
@@ -102,6 +102,8 @@ impl DataFolder {
             .env("IMD_DATA_DIR", &self.path)
             .env("IMD_LISTEN", "127.0.0.1:0")
             .env("IMD_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("IMD_LIMITS_SENDS_PER_SESSION", "0")
+            .env("IMD_LIMITS_SENDS_PER_USER", "0")
             .current_dir(self.parent.path())
             .stdin(Stdio::null())
             .process_group(0)

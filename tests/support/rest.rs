@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{
+    Client, Method, RequestBuilder, Response,
+    header::{HeaderMap, HeaderName},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
@@ -29,6 +32,13 @@ pub(crate) struct Rest {
 impl Rest {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self { client: Client::new(), base: format!("http://{address}") }
+    }
+
+    pub(crate) fn forwarded_for(self, address: &str) -> Self {
+        let address = address.parse().expect("ASCII");
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-for"), address)]);
+        let client = Client::builder().default_headers(headers).build().expect("a client");
+        Self { client, ..self }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

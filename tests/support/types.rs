@@ -290,4 +290,5 @@ pub(crate) struct Info {
 pub(crate) struct TerminalType {
     pub(crate) name: String,
     pub(crate) session_limit: i32,
+    pub(crate) excludes: Vec<String>,
 }

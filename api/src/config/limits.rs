@@ -12,7 +12,10 @@ use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
 use super::{Bus, ConfigError, Settings, Tls};
-use crate::{model::TerminalType, store::Address};
+use crate::{
+    model::{MAX_SESSION_LIMIT, TerminalType},
+    store::Address,
+};
 
 /// Connections that the private database takes, less those that imd needs besides the pool.
 const LARGEST_POOL_EMBEDDED: u32 = 80;
@@ -48,6 +51,7 @@ impl Settings {
             self.messages.recall_window,
             Duration::ZERO..=YEAR,
         )?;
+        self.validate_limits()?;
         self.validate_listeners()?;
         self.validate_login()?;
         self.validate_database()?;
@@ -55,6 +59,22 @@ impl Settings {
         self.validate_terminals()?;
         self.validate_tiers()?;
         EnvFilter::try_new(&self.log.level).map(drop).map_err(|error| invalid("log.level", error))
+    }
+
+    fn validate_limits(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        for (key, count) in [
+            ("limits.failed_logins", limits.failed_logins),
+            ("limits.failed_logins_per_address", limits.failed_logins_per_address),
+            ("limits.sends_per_session", limits.sends_per_session),
+            ("limits.sends_per_user", limits.sends_per_user),
+        ] {
+            within(key, count, 0..=1_000_000)?;
+        }
+        within("limits.header_bytes", limits.header_bytes, 8192..=1024 * 1024)?;
+        duration_within("limits.header_timeout", limits.header_timeout, SECOND..=MINUTE * 10)?;
+        duration_within("limits.call_timeout", limits.call_timeout, SECOND..=MINUTE * 60)?;
+        duration_within("limits.keepalive", limits.keepalive, SECOND..=MINUTE * 60)
     }
 
     fn validate_listeners(&self) -> Result<(), ConfigError> {
@@ -159,12 +179,27 @@ impl Settings {
     }
 
     fn validate_terminals(&self) -> Result<(), ConfigError> {
-        for (terminal_type, limit) in &self.terminals {
+        for (terminal_type, limit) in &self.terminals.limits {
             let key = format!("terminals.{terminal_type}");
             if !TerminalType::is_name(terminal_type) {
                 return Err(invalid(&key, "a terminal type is [a-z][a-z0-9_-]{0,31}"));
             }
-            within(&key, *limit, 1..=100)?;
+            within(&key, *limit, 1..=MAX_SESSION_LIMIT.unsigned_abs())?;
+        }
+        let mut grouped = BTreeSet::new();
+        for group in &self.terminals.exclusive.0 {
+            if group.len() < 2 {
+                return Err(invalid("terminals.exclusive", "a group has two types or more"));
+            }
+            for name in group {
+                if !self.terminals.limits.contains_key(name) {
+                    let reason = format!("{name:?} is not a terminal type");
+                    return Err(invalid("terminals.exclusive", reason));
+                }
+                if !grouped.insert(name) {
+                    return Err(invalid("terminals.exclusive", "a type is in one group at most"));
+                }
+            }
         }
         Ok(())
     }

@@ -170,14 +170,79 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how often an idle stream carries a sign of life, 1s to 10m",
     },
     Setting {
+        key: "limits.failed_logins",
+        default: Some("5"),
+        meaning: "failed logins of one account from one address, after which the next has to wait for 1 s, and twice as long after each further one, up to 15 min; 0 for no limit. The limits hold on each node by itself; an IPv6 address counts by its /64",
+    },
+    Setting {
+        key: "limits.failed_logins_per_address",
+        default: Some("60"),
+        meaning: "failed logins from one address in a minute; 0 for no limit",
+    },
+    Setting {
+        key: "limits.sends_per_session",
+        default: Some("100"),
+        meaning: "messages of one session in a second, those of 10 s at once; 0 for no limit",
+    },
+    Setting {
+        key: "limits.sends_per_user",
+        default: Some("200"),
+        meaning: "the same of all sessions of one user",
+    },
+    Setting {
+        key: "limits.streams_per_session",
+        default: Some("16"),
+        meaning: "open streams of one session; 0 for no limit",
+    },
+    Setting {
+        key: "limits.connections_per_address",
+        default: Some("1000"),
+        meaning: "open connections of one address to a listener; 0 for no limit, as behind a proxy",
+    },
+    Setting {
+        key: "limits.loopback",
+        default: Some("false"),
+        meaning: "whether the limits of addresses hold for those of this machine, too",
+    },
+    Setting {
+        key: "limits.header_bytes",
+        default: Some("32768"),
+        meaning: "largest header of a request in bytes, 8192 to 1048576",
+    },
+    Setting {
+        key: "limits.header_timeout",
+        default: Some("20s"),
+        meaning: "how long a client may take to send the header of a request, or to answer when it is asked whether it is there, 1s to 10m",
+    },
+    Setting {
+        key: "limits.call_timeout",
+        default: Some("1m"),
+        meaning: "how long a call may take, its body included, 1s to 1h; streams that have begun go on",
+    },
+    Setting {
+        key: "limits.keepalive",
+        default: Some("1m"),
+        meaning: "how often a quiet connection is asked whether its client is there, 1s to 1h",
+    },
+    Setting {
+        key: "trusted_proxies",
+        default: None,
+        meaning: "addresses and networks of the proxies that are believed when they say in `x-forwarded-for` where a call comes from, as `10.0.0.0/8,192.0.2.7`; unset: none",
+    },
+    Setting {
         key: "terminals.phone",
         default: Some("1"),
-        meaning: "live sessions a user may have on phones, 1 to 100; likewise for any terminals.<type>",
+        meaning: "live sessions a user may have on phones, 1 to 100, where the database has no limit yet; likewise for any terminals.<type>; later it is changed with `imctl terminals`",
     },
     Setting { key: "terminals.pc", default: Some("1"), meaning: "the same for PCs" },
     Setting { key: "terminals.web", default: Some("3"), meaning: "the same for browsers" },
     Setting { key: "terminals.pad", default: Some("1"), meaning: "the same for tablets" },
     Setting { key: "terminals.watch", default: Some("1"), meaning: "the same for watches" },
+    Setting {
+        key: "terminals.exclusive",
+        default: None,
+        meaning: "groups of types that exclude each other, so that a login on one ends the sessions on the others: `[[\"phone\", \"pad\"]]` in the file, `phone+pad,pc+web` elsewhere; like the limits for a new database alone, later it is changed with `imctl terminals`",
+    },
     Setting {
         key: "default_tier",
         default: Some("unlimited"),

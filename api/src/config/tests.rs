@@ -52,7 +52,8 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
     assert_eq!(settings.log.level, "info,refinery_core=warn,tokio_postgres=warn");
     assert_eq!(settings.log.format, LogFormat::Text);
-    let terminals: Vec<_> = settings.terminals.iter().map(|(t, n)| (t.as_str(), *n)).collect();
+    let terminals: Vec<_> =
+        settings.terminals.limits.iter().map(|(t, n)| (t.as_str(), *n)).collect();
     assert_eq!(terminals, [("pad", 1), ("pc", 1), ("phone", 1), ("watch", 1), ("web", 3)]);
     assert_eq!(Settings::default().to_masked_toml(), settings.to_masked_toml());
 }
@@ -82,7 +83,10 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
         "login.passwords" | "page" => "false",
-        "insecure_listen" | "messages.read_receipts" => "true",
+        "insecure_listen" | "messages.read_receipts" | "limits.loopback" => "true",
+        "limits.header_bytes" => "65536",
+        "limits.header_timeout" | "limits.call_timeout" | "limits.keepalive" => "7s",
+        "trusted_proxies" => "10.0.0.0/8,192.0.2.7",
         "log.level" => "warn",
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
         "data_dir" => "/srv/imd",
@@ -92,6 +96,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         }
         "messages.recall_window" => "0s",
         "messages.if_blocked" => "drop",
+        "terminals.exclusive" => "phone+pad",
         _ => "17",
     };
     // Certificate and key only come together, and authorities with what they vouch for.
@@ -166,10 +171,32 @@ fn terminal_types_can_be_added_in_every_place() {
     let (_folder, mut flags) = file("[terminals]\nphone = 2\n");
     flags.set = set(&[("terminals.car-2", "4")]).set;
     let settings = load(&flags, &[("IMD_TERMINALS_TV", "3")]).unwrap();
-    assert_eq!(settings.terminals["phone"], 2);
-    assert_eq!(settings.terminals["tv"], 3);
-    assert_eq!(settings.terminals["car-2"], 4);
-    assert_eq!(settings.terminals["web"], 3);
+    assert_eq!(settings.terminals.limits["phone"], 2);
+    assert_eq!(settings.terminals.limits["tv"], 3);
+    assert_eq!(settings.terminals.limits["car-2"], 4);
+    assert_eq!(settings.terminals.limits["web"], 3);
+}
+
+#[test]
+fn terminal_types_can_exclude_each_other_in_every_place() {
+    let groups = [["pad", "phone"], ["pc", "web"]];
+    let (_folder, flags) = file("[terminals]\nexclusive = [['phone', 'pad'], ['pc', 'web']]\n");
+    let from_file = load(&flags, &[]).unwrap();
+    let variable = [("IMD_TERMINALS_EXCLUSIVE", "phone+pad, pc+web")];
+    let from_variable = load(&Flags::default(), &variable).unwrap();
+    for settings in [&from_file, &from_variable] {
+        let exclusive: Vec<Vec<_>> =
+            settings.terminals.exclusive.0.iter().map(|g| g.iter().collect()).collect();
+        assert_eq!(exclusive, groups);
+        assert_eq!(settings.terminals.excluded_by("pad"), ["phone"]);
+        assert!(settings.terminals.excluded_by("watch").is_empty());
+    }
+    let (_folder, again) = file(&from_file.to_masked_toml());
+    assert_eq!(load(&again, &[]).unwrap().terminals.exclusive, from_file.terminals.exclusive);
+    for groups in ["phone", "phone+phone", "phone+toaster", "phone+pad,pad+pc", ""] {
+        let message = refusal(&set(&[("terminals.exclusive", groups)]), &[]);
+        assert!(message.starts_with("invalid terminals.exclusive: "), "{groups}: {message}");
+    }
 }
 
 #[test]
@@ -348,7 +375,7 @@ fn flags_are_parsed_from_the_command_line() {
     let settings = load(&Command::parse_from(arguments).flags, &[]).unwrap();
     assert_eq!(settings.listen, "[::1]:7".parse().unwrap());
     assert_eq!(settings.log.format, LogFormat::Json);
-    assert_eq!(settings.terminals["tv"], 2);
+    assert_eq!(settings.terminals.limits["tv"], 2);
     assert!(Command::try_parse_from(["imd", "--set", "log.format"]).is_err());
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use metrics::gauge;
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    model::{Cursor, Entry, SessionId, UserNo},
+    model::{Cursor, Entry, Error, Limit, Result, SessionId, UserNo},
     store::LoginPoint,
     telemetry,
 };
@@ -21,6 +22,9 @@ use crate::{
 /// How many entries wait for a stream that does not take them. Beyond that they are dropped and the
 /// stream reads the log at its own pace (I10).
 const INBOX_LIMIT: usize = 256;
+
+/// When a session with too many streams may try again: a dead one ends about then.
+const STREAM_WAIT: Duration = Duration::from_secs(10);
 
 /// Spreads the users over locks. A power of two.
 const SHARDS: usize = 64;
@@ -56,18 +60,37 @@ impl Hub {
     }
 
     /// Hands the owner's entries over from now on, until the registration is dropped.
-    pub(super) fn register(self: &Arc<Self>, owner: UserNo, session_id: SessionId) -> Registration {
+    ///
+    /// Errors: [`Error::RateLimited`] when the session has `most` streams here already.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        owner: UserNo,
+        session_id: SessionId,
+        most: usize,
+    ) -> Result<Registration> {
         let stream_no = self.next_stream_no.fetch_add(1, Ordering::Relaxed);
         let point = LoginPoint { user_no: owner, session_id, stream_no };
         let inbox = Arc::new(Inbox::default());
         let stream = Stream { point, inbox: inbox.clone() };
-        self.shard(owner).lock().entry(owner).or_default().push(stream);
+        self.add(owner, stream, most)?;
         self.streams.fetch_add(1, Ordering::Relaxed);
         gauge!(telemetry::STREAMS).increment(1.0);
         if self.closed.load(Ordering::SeqCst) {
             inbox.close();
         }
-        Registration { hub: self.clone(), point, inbox }
+        Ok(Registration { hub: self.clone(), point, inbox })
+    }
+
+    fn add(&self, owner: UserNo, stream: Stream, most: usize) -> Result<()> {
+        let mut shard = self.shard(owner).lock();
+        let streams = shard.entry(owner).or_default();
+        let session_id = stream.point.session_id;
+        if streams.iter().filter(|other| other.point.session_id == session_id).count() >= most {
+            let (limit, retry_after) = (Limit::StreamsPerSession, STREAM_WAIT);
+            return Err(Error::RateLimited { limit, retry_after });
+        }
+        streams.push(stream);
+        Ok(())
     }
 
     /// Hands an entry to the owner's streams.

@@ -153,13 +153,15 @@ impl Delivery {
         self.announcer.announce(owners.iter().map(|owner| (*owner, RENUMBERED)));
     }
 
-    /// Follows a timeline from `start` on, as the session `session_id`. `check` is called at the
-    /// moment from which on no entry can be missed: it says whether the session may.
+    /// Follows a timeline from `start` on, as the session `session_id`, which may have `most` streams
+    /// here. `check` is called at the moment from which on no entry can be missed: it says whether the
+    /// session may.
     pub async fn subscribe<C>(
         &self,
         owner: UserNo,
         session_id: SessionId,
         start: Start,
+        most: usize,
         check: C,
     ) -> Result<Subscription>
     where
@@ -167,7 +169,7 @@ impl Delivery {
     {
         // In this order: from the registration on, this node hands its entries over; from the login
         // point on, the others send hints; and whatever was committed before is in the log.
-        let registration = self.hub.register(owner, session_id);
+        let registration = self.hub.register(owner, session_id, most)?;
         let login_point = self.login_points.hold(registration.point()).await?;
         check.await?;
         let cursors = self.cursors.clone();

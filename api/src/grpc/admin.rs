@@ -10,9 +10,9 @@ use tonic::{Request, Response, Status, Streaming, async_trait, metadata::Metadat
 use super::{
     bearer,
     convert::{self, timestamp},
-    retention,
+    keys, retention,
     status::status,
-    trace, transfer,
+    terminals, trace, transfer,
 };
 use crate::{
     model::{Error, Result as ServiceResult, Role, UserState},
@@ -184,6 +184,42 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<Self::PurgeStream>, Status> {
         let progress = self.0.clone().purge(call(&request)?).await.map_err(status)?;
         Ok(Response::new(steps(progress, retention::progress)))
+    }
+
+    async fn list_access_token_keys(
+        &self,
+        request: Request<v1::ListAccessTokenKeysRequest>,
+    ) -> Result<Response<v1::ListAccessTokenKeysResponse>, Status> {
+        let known = self.admin(&request).await?.list_access_keys().await.map_err(status)?;
+        Ok(Response::new(v1::ListAccessTokenKeysResponse { keys: keys::access_keys(known) }))
+    }
+
+    async fn rotate_access_token_key(
+        &self,
+        request: Request<v1::RotateAccessTokenKeyRequest>,
+    ) -> Result<Response<v1::RotateAccessTokenKeyResponse>, Status> {
+        let known = self.admin(&request).await?.rotate_access_key().await.map_err(status)?;
+        Ok(Response::new(v1::RotateAccessTokenKeyResponse { keys: keys::access_keys(known) }))
+    }
+
+    async fn list_terminal_types(
+        &self,
+        request: Request<v1::ListTerminalTypesRequest>,
+    ) -> Result<Response<v1::ListTerminalTypesResponse>, Status> {
+        let known = self.admin(&request).await?.list_terminal_types().await.map_err(status)?;
+        let terminal_types = terminals::terminal_types(known);
+        Ok(Response::new(v1::ListTerminalTypesResponse { terminal_types }))
+    }
+
+    async fn set_terminal_types(
+        &self,
+        request: Request<v1::SetTerminalTypesRequest>,
+    ) -> Result<Response<v1::SetTerminalTypesResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let change = terminals::change(request.into_inner());
+        let known = admin.set_terminal_types(change).await.map_err(status)?;
+        let terminal_types = terminals::terminal_types(known);
+        Ok(Response::new(v1::SetTerminalTypesResponse { terminal_types }))
     }
 
     async fn list_sessions(

@@ -16,6 +16,7 @@ impl v1::auth_service_server::AuthService for Auth {
         &self,
         request: Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
+        let address = request.extensions().get().copied();
         let request = request.into_inner();
         let if_occupied = convert::if_occupied(request.if_occupied());
         let terminal = request.terminal.unwrap_or_default();
@@ -30,6 +31,7 @@ impl v1::auth_service_server::AuthService for Auth {
             device_id: terminal.device_id,
             device_name: terminal.device_name,
             if_occupied,
+            address,
         };
         let logged_in = self.0.login(login).await.map_err(status)?;
         Ok(Response::new(v1::LoginResponse {

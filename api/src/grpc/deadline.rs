@@ -1,4 +1,5 @@
-//! Deadlines: a call that carries `grpc-timeout` ends in time, and what it was doing ends with it.
+//! Deadlines: a call ends in time, and what it was doing ends with it. In the time that it carries as
+//! `grpc-timeout`, or else in the longest that the server gives a call.
 
 use std::{
     pin::Pin,
@@ -8,7 +9,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     http::{
         HeaderMap,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -20,18 +21,39 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::Status;
 
+use crate::{model::Limit, telemetry};
+
 /// The longest time that a client may write, in digits.
 const DIGITS: usize = 8;
 
+/// The longest time that the server gives a call, the part of a stream that follows its head left out;
+/// `None` for no end.
+#[derive(Clone, Copy)]
+pub(super) struct Longest(pub(super) Option<Duration>);
+
 /// Answers `DEADLINE_EXCEEDED` when the call's time is up; a stream that is under way then ends so.
-pub(super) async fn keep(request: Request, next: Next) -> Response {
-    let Some(timeout) = timeout(request.headers()) else { return next.run(request).await };
-    let deadline = Instant::now() + timeout;
-    match timeout_at(deadline, next.run(request)).await {
-        Ok(response) => response.map(|body| {
-            Body::new(Limited { body: Some(body), deadline: Box::pin(sleep_until(deadline)) })
+pub(super) async fn keep(
+    State(Longest(longest)): State<Longest>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let now = Instant::now();
+    let asked = timeout(request.headers()).map(|timeout| now + timeout);
+    let allowed = longest.map(|longest| now + longest);
+    let Some(head_by) = asked.into_iter().chain(allowed).min() else {
+        return next.run(request).await;
+    };
+    match (timeout_at(head_by, next.run(request)).await, asked) {
+        (Ok(response), None) => response,
+        (Ok(response), Some(asked)) => response.map(|body| {
+            Body::new(Limited { body: Some(body), deadline: Box::pin(sleep_until(asked)) })
         }),
-        Err(_) => exceeded().into_http(),
+        (Err(_), asked) => {
+            if asked != Some(head_by) {
+                telemetry::note_limit(Limit::CallTimeout);
+            }
+            exceeded().into_http()
+        }
     }
 }
 

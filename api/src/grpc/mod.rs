@@ -6,9 +6,11 @@ mod block;
 mod convert;
 mod deadline;
 mod info;
+mod keys;
 mod message;
 mod retention;
 mod status;
+mod terminals;
 mod trace;
 mod transfer;
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::{HeaderMap, header::CONTENT_TYPE},
-    middleware::from_fn,
+    middleware::from_fn_with_state,
     response::Response,
 };
 use imd_proto::{FILE_DESCRIPTOR_SET, v1};
@@ -25,7 +27,8 @@ use tonic::{Status, codec::CompressionEncoding, metadata::MetadataMap, service::
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
-use crate::service::Service;
+use self::deadline::Longest;
+use crate::{model::Error, service::Service};
 
 /// The largest request to decode, in bytes, beyond the largest body of a message.
 const OVERHEAD: usize = 16 * 1024;
@@ -56,6 +59,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
             .send_compressed(CompressionEncoding::Gzip);
     let block = v1::block_service_server::BlockServiceServer::new(block::Blocks(service.clone()))
         .max_decoding_message_size(OVERHEAD);
+    let call_timeout = service.call_timeout();
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -78,7 +82,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         (Ok(v1), Ok(v1alpha)) => drop(routes.add_service(v1).add_service(v1alpha)),
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
     }
-    (router(routes.routes()), health)
+    (router(routes.routes(), Longest(Some(call_timeout))), health)
 }
 
 /// The services of the admin listener.
@@ -89,14 +93,15 @@ pub fn admin_router(service: Arc<Service>) -> Router {
         .max_decoding_message_size(largest);
     let mut routes = Routes::builder();
     routes.add_service(admin);
-    router(routes.routes())
+    // An administrator may ask for what takes its time.
+    router(routes.routes(), Longest(None))
 }
 
 /// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
 /// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
-fn router(routes: Routes) -> Router {
+fn router(routes: Routes, longest: Longest) -> Router {
     let routes = routes.prepare().into_axum_router().reset_fallback();
-    routes.route_layer(from_fn(deadline::keep)).route_layer(GrpcWebLayer::new())
+    routes.route_layer(from_fn_with_state(longest, deadline::keep)).route_layer(GrpcWebLayer::new())
 }
 
 /// Whether a request is a gRPC call.
@@ -110,6 +115,12 @@ pub fn is_call(headers: &HeaderMap) -> bool {
 #[must_use]
 pub fn unknown_method() -> Response {
     Status::unimplemented("this listener has no such method").into_http()
+}
+
+/// The answer to a call that is refused for an error, whatever it is.
+#[must_use]
+pub fn refuse(error: Error) -> Response {
+    status::status(error).into_http()
 }
 
 /// The bearer token of a call.

@@ -1,6 +1,6 @@
 //! Administrators.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 /// What an administrator may do: each role all that those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +30,3 @@ impl fmt::Display for Role {
         })
     }
 }
-
-/// Where a call comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientAddress(pub IpAddr);

@@ -105,6 +105,8 @@ codes! {
         "The id was used for another recipient or content.";
     PurgeRunning, "purge_running", FailedPrecondition, Administrators,
         "A purge is under way, here or on another node.";
+    RateLimited, "rate_limited", ResourceExhausted, Clients,
+        "One client takes too much; `limit` names the limit. Try again after the time given.";
     Overloaded, "overloaded", ResourceExhausted, Clients,
         "The server is busy. Try again after the time given.";
     Unavailable, "unavailable", Unavailable, Clients,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Code, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId};
+use super::{Code, Limit, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -94,6 +94,14 @@ pub enum Error {
     /// A purge is under way, here or on another node.
     #[error("a purge is under way")]
     PurgeRunning,
+    /// One client takes too much.
+    #[error("the limit {} is reached", .limit.name())]
+    RateLimited {
+        /// Which limit.
+        limit: Limit,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// There is more to do than can be done in time.
     #[error("the server is busy")]
     Overloaded {
@@ -227,6 +235,7 @@ impl Error {
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
             Self::PurgeRunning => Code::PurgeRunning,
+            Self::RateLimited { .. } => Code::RateLimited,
             Self::Overloaded { .. } => Code::Overloaded,
             Self::Unavailable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
@@ -257,6 +266,7 @@ impl Error {
                 ("ended_at", rfc3339(end.ended_at)),
                 ("note", end.note.clone()),
             ],
+            Self::RateLimited { limit, .. } => vec![("limit", limit.name().to_owned())],
             Self::PermissionDenied(role) => vec![("role", role.to_string())],
             Self::TerminalOccupied(occupant) => vec![
                 ("terminal_type", occupant.terminal_type.clone()),
@@ -275,7 +285,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after } => {
+                Some(*retry_after)
+            }
             Self::Unavailable(_) => Some(Duration::from_secs(1)),
             Self::ImportUnfinished(_) => Some(Duration::from_secs(30)),
             Self::AtLine { error, .. } => error.retry_after(),

@@ -1,5 +1,6 @@
 //! What imd speaks about: ids, entries, sessions, cursors, and the one error type. No I/O.
 
+mod address;
 mod admin;
 mod block;
 mod code;
@@ -8,11 +9,13 @@ mod cursor;
 mod entry;
 mod error;
 mod ids;
+mod limit;
 mod paging;
 mod retention;
 mod session;
 
-pub use admin::{ClientAddress, Role};
+pub use address::{AddressPrefix, ClientAddress};
+pub use admin::Role;
 pub use block::{BlockedUser, IfBlocked, MOST_BLOCKS};
 pub use code::{Audience, Code};
 pub use content::{Content, ContentHash};
@@ -24,9 +27,10 @@ pub use entry::{
 pub use error::{Class, Error, Result, Source};
 pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
 pub(crate) use ids::{check_id, parse_uuid};
+pub use limit::Limit;
 pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
-    EndReason, IfOccupied, Occupant, RECENT_USE, Session, SessionEnd, Terminal, TerminalType,
-    UserState, is_display_name, is_line, make_room,
+    EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,
+    TerminalType, UserState, is_display_name, is_line, make_room,
 };

@@ -14,6 +14,9 @@ const MAX_DISPLAY_NAME_LENGTH: usize = 64;
 /// [`IfOccupied::Refuse`]).
 pub const RECENT_USE: Duration = Duration::from_mins(2);
 
+/// The largest limit of live sessions of one terminal type.
+pub const MAX_SESSION_LIMIT: i32 = 100;
+
 /// Whether a user may log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserState {
@@ -25,13 +28,15 @@ pub enum UserState {
     Deleted,
 }
 
-/// A kind of terminal and how many live sessions a user may have of it.
+/// A kind of terminal, how many live sessions a user may have of it, and beside which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TerminalType {
     /// `phone`, `pc` …
     pub name: String,
     /// At least 1.
     pub session_limit: i32,
+    /// The types of which a user has no live session beside one of this type, by name.
+    pub excludes: Vec<String>,
 }
 
 impl TerminalType {
@@ -159,20 +164,27 @@ impl Session {
 }
 
 /// The sessions that have to end so that `terminal` can log in, with the reasons (I1): the device's
-/// own earlier ones, and of those of its type so many of the oldest that `limit` holds again.
-/// `live` is sorted, the oldest first.
+/// own earlier ones, of those of its type so many of the oldest that its limit holds again, and all of
+/// the types that it excludes. `live` is sorted, the oldest first.
 #[must_use]
-pub fn make_room(live: &[Session], terminal: &Terminal, limit: i32) -> Vec<(Session, EndReason)> {
-    let limit = usize::try_from(limit).unwrap_or(0).max(1);
+pub fn make_room(
+    live: &[Session],
+    terminal: &Terminal,
+    terminal_type: &TerminalType,
+) -> Vec<(Session, EndReason)> {
+    let limit = usize::try_from(terminal_type.session_limit).unwrap_or(0).max(1);
     let (own, others): (Vec<_>, Vec<_>) =
         live.iter().cloned().partition(|session| session.terminal.device_id == terminal.device_id);
-    let mut of_type: Vec<_> = others
+    let (mut of_type, others): (Vec<_>, Vec<_>) = others
         .into_iter()
-        .filter(|session| session.terminal.terminal_type == terminal.terminal_type)
-        .collect();
+        .partition(|session| session.terminal.terminal_type == terminal_type.name);
     of_type.truncate((of_type.len() + 1).saturating_sub(limit));
+    let excluded = others
+        .into_iter()
+        .filter(|session| terminal_type.excludes.contains(&session.terminal.terminal_type));
     let superseded = own.into_iter().map(|session| (session, EndReason::Superseded));
-    let replaced = of_type.into_iter().map(|session| (session, EndReason::Replaced));
+    let replaced =
+        of_type.into_iter().chain(excluded).map(|session| (session, EndReason::Replaced));
     superseded.chain(replaced).collect()
 }
 
@@ -180,7 +192,7 @@ pub fn make_room(live: &[Session], terminal: &Terminal, limit: i32) -> Vec<(Sess
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EndReason {
-    /// Another device logged in as the same terminal type.
+    /// Another device logged in as the same terminal type, or as one that excludes it.
     Replaced = 1,
     /// The same device logged in again.
     Superseded = 2,

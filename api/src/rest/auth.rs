@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::StatusCode};
+use axum::{Extension, extract::State, http::StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -13,7 +13,10 @@ use super::{
     problem::Problem,
     types::{LoginRequest, LoginResponse, RefreshRequest, SessionList, Tokens},
 };
-use crate::service::Service;
+use crate::{
+    model::ClientAddress,
+    service::{Login, Service},
+};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
@@ -35,28 +38,33 @@ struct SessionPath {
 /// Log in.
 ///
 /// Opens a session. When the terminal type is at its limit of live sessions, the oldest ones end in the
-/// same transaction (reason `REPLACED`) and are listed in `replaced`; an earlier session of the same
-/// device ends too (reason `SUPERSEDED`). Every other terminal of the user finds a `session_changed`
-/// entry in its timeline.
+/// same transaction (reason `REPLACED`) and are listed in `replaced`, and so are all those of types that it
+/// excludes (`GET /v1/info` tells which); an earlier session of the same device ends too (reason
+/// `SUPERSEDED`). Every other terminal of the user finds a `session_changed` entry in its timeline.
 ///
 /// The user is known by a password or by an assertion of an issuer that the deployment trusts. A login
 /// that is refused does not use an assertion up.
 ///
 /// Errors: `invalid_credentials`, the same answer for an unknown user and a wrong password;
 /// `invalid_assertion`; `terminal_occupied` with `if_occupied = REFUSE`; `import_unfinished` while the
-/// user's messages are being imported from elsewhere.
+/// user's messages are being imported from elsewhere; `rate_limited` after failures from the same
+/// address.
 #[utoipa::path(
     post, path = "/v1/login", tag = "Sessions",
     responses(
         (status = 200, description = "The session is open.", body = LoginResponse),
-        Refusal<400>, Refusal<401>, Refusal<409>, Refusal<413>, Refusal<415>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<409>, Refusal<413>, Refusal<415>, Refusal<429>,
+        Refusal<500>, Refusal<503>,
     ),
 )]
 async fn login(
     State(service): State<Arc<Service>>,
+    address: Option<Extension<ClientAddress>>,
     Json(request): Json<LoginRequest>,
 ) -> Result<Json<LoginResponse>, Problem> {
-    Ok(Json(service.login(request.try_into()?).await?.into()))
+    let address = address.map(|Extension(address)| address);
+    let login = Login { address, ..request.try_into()? };
+    Ok(Json(service.login(login).await?.into()))
 }
 
 /// Exchange a refresh token for a new pair of tokens.

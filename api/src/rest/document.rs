@@ -88,7 +88,7 @@ const REFUSALS: [(&str, &str, &str); 11] = [
     ("413", "ContentTooLarge", "The body is larger than any that could be valid"),
     ("415", "UnsupportedMediaType", "The body is not JSON"),
     ("426", "UpgradeRequired", "The request opens no WebSocket"),
-    ("429", "TooManyRequests", "The server is busy; try again after `retry_after`"),
+    ("429", "TooManyRequests", "Too much at once; try again after `retry_after`"),
     ("500", "InternalServerError", "A fault of the server's own"),
     ("503", "ServiceUnavailable", "The database does not answer; try again later"),
 ];

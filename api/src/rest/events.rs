@@ -60,6 +60,8 @@ struct EventsQuery {
 /// A client ignores an event it does not know. A stream that ends without `session_ended` is to be opened
 /// again with the last cursor. While nothing happens, comment lines (`: heartbeat`) show that the stream
 /// is alive.
+///
+/// Errors: `rate_limited` when the session has too many streams open.
 #[utoipa::path(
     get, path = "/v1/events", tag = "Messages", security(("access_token" = [])),
     params(
@@ -71,7 +73,7 @@ struct EventsQuery {
     responses(
         (status = 200, description = "The events.", body = String, content_type = "text/event-stream",
             example = example),
-        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn subscribe(

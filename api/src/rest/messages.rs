@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// Errors: `user_not_found`, for a deleted user too; `blocked` when the recipient blocks the caller, where
 /// the deployment says so and does not drop the message unsaid; `recipient_blocked` when the caller blocks
 /// the recipient; `client_message_id_conflict` when the id was used for another recipient or content;
-/// `overloaded` when the server is busy, and `import_unfinished` while the
+/// `rate_limited`; `overloaded` when the server is busy, and `import_unfinished` while the
 /// recipient's messages are being imported from elsewhere: try again after the time given.
 #[utoipa::path(
     post, path = "/v1/messages", tag = "Messages", security(("access_token" = [])),

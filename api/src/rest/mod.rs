@@ -3,6 +3,7 @@
 mod auth;
 mod blocks;
 mod codes;
+mod deadline;
 mod docs;
 mod document;
 mod events;
@@ -22,7 +23,7 @@ use axum::{
     Extension, Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, header::CACHE_CONTROL},
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -31,7 +32,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use self::socket::Sockets;
 use self::{document::Document, problem::Problem};
-use crate::{service::Service, telemetry};
+use crate::{model::Error, service::Service, telemetry};
 
 /// How many bytes of JSON one byte of a text can take: `a` may be written as `\u0061`.
 const LONGEST_ESCAPE: usize = 6;
@@ -52,6 +53,7 @@ pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Rou
         .merge(if page { page::router() } else { Router::new() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(largest))
+        .layer(from_fn_with_state(service.clone(), deadline::keep))
         .with_state(service)
 }
 
@@ -66,6 +68,12 @@ pub fn admin_router(service: Arc<Service>) -> Router {
 #[must_use]
 pub fn unknown_path() -> Response {
     Problem::not_found().into_response()
+}
+
+/// The answer to a request that is refused for an error, whatever it is.
+#[must_use]
+pub fn refuse(error: Error) -> Response {
+    Problem::from(error).into_response()
 }
 
 /// The largest body of a request, in bytes.

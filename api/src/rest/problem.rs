@@ -44,6 +44,7 @@ pub(super) struct Problem {
 /// | `invalid_argument` | `field`: its name, as in `terminal.device_id` |
 /// | `session_ended` | `end_reason`, `ended_by_terminal_type`, `ended_by_device_name`, `ended_at`, `note` |
 /// | `terminal_occupied` | `terminal_type`, `device_name`, `last_used_at` |
+/// | `rate_limited` | `limit`: its name, as in `sends_per_user` |
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem, examples(json!({
     "type": "about:blank",

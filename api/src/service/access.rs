@@ -13,15 +13,15 @@ pub(super) struct Identity {
 
 impl Service {
     /// Reads the access token. For calls that check the session where they read or write.
-    pub(super) fn identify(&self, token: Option<&str>) -> Result<Identity> {
+    pub(super) async fn identify(&self, token: Option<&str>) -> Result<Identity> {
         let token = token.ok_or(Error::InvalidToken("an access token is needed"))?;
-        self.access_tokens.read(token)
+        self.access_tokens.read(&self.store, token).await
     }
 
     /// Reads the access token and checks that its session is live: in the database, with every call,
     /// so that no call that starts after the end of a session succeeds on any node (I3).
     pub(super) async fn authenticate(&self, token: Option<&str>) -> Result<Identity> {
-        let identity = self.identify(token)?;
+        let identity = self.identify(token).await?;
         self.check_session(&identity).await?;
         Ok(identity)
     }

@@ -43,7 +43,7 @@ impl Service {
 
     async fn change_block(&self, token: Option<&str>, user_id: &str, blocked: bool) -> Result<()> {
         // The session is checked in the transaction, behind the lock.
-        let caller = self.identify(token)?;
+        let caller = self.identify(token).await?;
         let change = match self.read_block(&caller, user_id, blocked).await {
             Ok(change) => change,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Service, access::Identity, tokens::RefreshToken};
+use super::{Service, access::Identity, access_tokens::Signer, tokens::RefreshToken};
 use crate::{
-    model::{Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo},
+    model::{
+        ClientAddress, Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo,
+    },
     store::{Audit, NewSession, Proof, Rotation, UNKNOWN_TIER},
 };
 
@@ -25,6 +27,8 @@ pub struct Login {
     pub device_name: String,
     /// What to do when the type has no place free.
     pub if_occupied: IfOccupied,
+    /// From where, if that is known.
+    pub address: Option<ClientAddress>,
 }
 
 /// What shows who is logging in.
@@ -69,8 +73,23 @@ impl Service {
     /// Opens a session.
     ///
     /// Errors: [`Error::InvalidCredentials`], after the same work whether the user exists or not;
-    /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`].
+    /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`];
+    /// [`Error::RateLimited`] after failures.
     pub async fn login(&self, login: Login) -> Result<LoggedIn> {
+        let by_password = matches!(login.credential, Some(Credential::Password(_)));
+        let account = by_password.then_some(login.user_id.as_str());
+        let attempt = self.counts.logins.begin(account, login.address)?;
+        let outcome = self.try_login(login).await;
+        match &outcome {
+            Ok(_) => attempt.succeeded(),
+            // It stays counted.
+            Err(Error::InvalidCredentials | Error::InvalidAssertion(_)) => {}
+            Err(_) => attempt.was_none(),
+        }
+        outcome
+    }
+
+    async fn try_login(&self, login: Login) -> Result<LoggedIn> {
         let terminal = Terminal::parse(login.terminal_type, login.device_id, login.device_name)?;
         let known = match login.credential {
             Some(Credential::Password(password)) => {
@@ -147,6 +166,8 @@ impl Service {
         terminal: Terminal,
         if_occupied: IfOccupied,
     ) -> Result<LoggedIn> {
+        // Before the session opens, so that no failure comes between it and its tokens.
+        let signer = self.access_tokens.signer(&self.store).await?;
         let session_id = SessionId::new();
         let refresh = RefreshToken::first(user_no, session_id)?;
         let opened = self
@@ -164,7 +185,7 @@ impl Service {
             .await?;
         self.delivery.announce(user_no, opened.entry);
         let identity = Identity { user_id, user_no, session_id };
-        let tokens = self.tokens(&identity, &refresh)?;
+        let tokens = self.tokens(&signer, &identity, &refresh)?;
         Ok(LoggedIn { tokens, session: opened.session, replaced: opened.ended })
     }
 
@@ -177,6 +198,7 @@ impl Service {
         let (user_no, session_id) = (presented.user_no, presented.session_id);
         let successor = presented.successor(&self.opaque_tokens);
         let ttl = self.limits.refresh_ttl;
+        let signer = self.access_tokens.signer(&self.store).await?;
         let rotation = self
             .store
             .rotate_refresh(user_no, session_id, &presented.hash(), &successor.hash(), ttl)
@@ -184,7 +206,7 @@ impl Service {
         match rotation {
             Rotation::Exchanged => {
                 let user_id = self.store.user_id(user_no).await?;
-                self.tokens(&Identity { user_id, user_no, session_id }, &successor)
+                self.tokens(&signer, &Identity { user_id, user_no, session_id }, &successor)
             }
             Rotation::Ended(end) => Err(Error::SessionEnded(end)),
             Rotation::EndedNow(ended) => {
@@ -200,10 +222,15 @@ impl Service {
         }
     }
 
-    fn tokens(&self, identity: &Identity, refresh: &RefreshToken) -> Result<Tokens> {
+    fn tokens(
+        &self,
+        signer: &Signer,
+        identity: &Identity,
+        refresh: &RefreshToken,
+    ) -> Result<Tokens> {
         let expires_in = self.limits.access_ttl;
         Ok(Tokens {
-            access_token: self.access_tokens.issue(identity, expires_in)?,
+            access_token: signer.sign(identity, expires_in)?,
             expires_in,
             refresh_token: refresh.show(&self.opaque_tokens),
         })

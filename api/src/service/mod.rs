@@ -5,6 +5,7 @@
 //! check it.
 
 mod access;
+mod access_tokens;
 pub mod admin;
 mod assertions;
 mod blocks;
@@ -15,6 +16,7 @@ mod demo;
 mod export;
 mod import;
 mod info;
+mod limits;
 mod login;
 mod passwords;
 mod purge;
@@ -46,6 +48,7 @@ pub use demo::DemoUser;
 pub use export::Exported;
 pub use import::{ImportProgress, ImportStep, ImportedMessage};
 pub use info::Info;
+pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sending, Sent};
@@ -54,15 +57,14 @@ pub use timeline::TimelineRead;
 pub use crate::{
     delivery::{Event, Subscription},
     store::{
-        AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
-        SessionState, TierUse, TimelinePage, User,
+        AccessKey, AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
+        SessionState, TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
 
 use self::{
-    assertions::Assertions,
-    passwords::Passwords,
-    tokens::{AccessTokens, OpaqueTokens},
+    access_tokens::AccessTokens, assertions::Assertions, limits::Counts, passwords::Passwords,
+    tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -90,6 +92,10 @@ pub struct Limits {
     pub demo_users: bool,
     /// Whether users may log in by password.
     pub passwords: bool,
+    /// How long a call may take, the part of a stream that follows its head left out.
+    pub call_timeout: Duration,
+    /// How much one client may take.
+    pub clients: ClientLimits,
 }
 
 /// The use cases.
@@ -102,6 +108,7 @@ pub struct Service {
     assertions: Assertions,
     bootstrap_key: SecretString,
     limits: Limits,
+    counts: Counts,
     node_id: String,
 }
 
@@ -116,7 +123,7 @@ impl Service {
         limits: Limits,
         node_id: String,
     ) -> Result<Self> {
-        let access_tokens = AccessTokens::load(&store).await?;
+        let access_tokens = AccessTokens::load(&store, limits.access_ttl).await?;
         let opaque_tokens = OpaqueTokens::load(&store).await?;
         let passwords = Passwords::new()?;
         Ok(Self {
@@ -127,6 +134,7 @@ impl Service {
             passwords,
             assertions: Assertions::default(),
             bootstrap_key,
+            counts: Counts::new(&limits.clients),
             limits,
             node_id,
         })
@@ -148,6 +156,12 @@ impl Service {
     #[must_use]
     pub fn max_body_bytes(&self) -> usize {
         self.limits.max_body_bytes
+    }
+
+    /// How long a call may take, the part of a stream that follows its head left out.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        self.limits.call_timeout
     }
 
     /// Hands entries on that were committed.

@@ -14,7 +14,7 @@ impl Service {
     /// the caller's; [`Error::RecallWindowOver`].
     pub async fn recall(&self, token: Option<&str>, message_id: &str) -> Result<()> {
         // The session is checked in the transaction, behind the locks.
-        let caller = self.identify(token)?;
+        let caller = self.identify(token).await?;
         let own = |message_id: MessageId| {
             let is_own = message_id.sender == caller.user_no;
             is_own.then_some(message_id).ok_or(Error::MessageNotFound)

@@ -93,7 +93,7 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`],
     /// [`Error::Blocked`], [`Error::RecipientBlocked`], [`Error::ClientMessageIdConflict`],
-    /// [`Error::Overloaded`].
+    /// [`Error::RateLimited`], [`Error::Overloaded`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
         self.begin_send(token, send).await?.stored().await
     }
@@ -103,7 +103,9 @@ impl Service {
     /// order in which this returned.
     pub async fn begin_send(&self, token: Option<&str>, send: Send) -> Result<Sending> {
         // The session is checked in the transaction, behind the locks.
-        let caller = self.identify(token)?;
+        let caller = self.identify(token).await?;
+        // What is beyond the limit costs the database nothing.
+        self.count_send(&caller)?;
         let append = match self.read_send(&caller, send).await {
             Ok(append) => append,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

@@ -18,19 +18,22 @@ pub struct TimelineRead {
 
 impl Service {
     /// Opens a stream over the caller's timeline.
+    ///
+    /// Errors: [`crate::model::Error::RateLimited`] when the session has too many open here.
     pub async fn subscribe(
         &self,
         token: Option<&str>,
         after: &str,
         last: i32,
     ) -> Result<Subscription> {
-        let caller = self.identify(token)?;
+        let caller = self.identify(token).await?;
         let start = match Start::parse(after, last) {
             Ok(start) => start,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let check = self.check_session(&caller);
-        self.delivery.subscribe(caller.user_no, caller.session_id, start, check).await
+        let most = self.most_streams();
+        self.delivery.subscribe(caller.user_no, caller.session_id, start, most, check).await
     }
 
     /// Reads the caller's timeline once.

@@ -1,129 +1,18 @@
-//! Tokens: JWTs for access, and sealed ones that only imd reads.
+//! Sealed tokens, which only imd reads.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::{
-    digest, hmac, rand,
-    signature::{Ed25519KeyPair, KeyPair},
-};
+use aws_lc_rs::{digest, hmac, rand};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use moka::sync::Cache;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::access::Identity;
 use crate::{
-    model::{Error, Result, SessionId, UserId, UserNo},
+    model::{Error, Result, SessionId, UserNo},
     store::{Key, Store},
 };
 
-/// `iss` and `aud` of access tokens.
-const ISSUER: &str = "imd";
-
-/// How many verified access tokens are remembered, so that a signature is checked once and not with
-/// every call.
-const REMEMBERED: u64 = 50_000;
-
 /// How much the clocks of two nodes may differ, in seconds.
 pub(super) const LEEWAY: u64 = 5;
-
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    /// The user id.
-    sub: UserId,
-    /// The number of the user.
-    uno: i64,
-    /// The session id.
-    sid: Uuid,
-    iat: u64,
-    nbf: u64,
-    exp: u64,
-}
-
-/// What a token whose signature was good says.
-#[derive(Clone)]
-struct Verified {
-    identity: Identity,
-    exp: u64,
-}
-
-/// Makes and reads access tokens: JWTs signed with Ed25519.
-pub(super) struct AccessTokens {
-    key_id: String,
-    signing: EncodingKey,
-    verifying: DecodingKey,
-    validation: Validation,
-    verified: Cache<[u8; 32], Verified>,
-}
-
-impl AccessTokens {
-    pub(super) async fn load(store: &Store) -> Result<Self> {
-        let fresh = Ed25519KeyPair::generate_pkcs8(&rand::SystemRandom::new())
-            .map_err(|_| Error::internal("cannot make a signing key"))?;
-        let candidate = Key { key_id: new_key_id(), secret: fresh.as_ref().to_vec() };
-        let key = store.key("access_token", candidate).await?;
-        let pair = Ed25519KeyPair::from_pkcs8(&key.secret).map_err(Error::internal)?;
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[ISSUER]);
-        validation.validate_nbf = true;
-        validation.leeway = LEEWAY;
-        Ok(Self {
-            key_id: key.key_id,
-            signing: EncodingKey::from_ed_der(&key.secret),
-            verifying: DecodingKey::from_ed_der(pair.public_key().as_ref()),
-            validation,
-            verified: Cache::new(REMEMBERED),
-        })
-    }
-
-    pub(super) fn issue(&self, identity: &Identity, ttl: Duration) -> Result<String> {
-        let now = unix_now();
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: ISSUER.to_owned(),
-            sub: identity.user_id.clone(),
-            uno: identity.user_no.0,
-            sid: identity.session_id.0,
-            iat: now,
-            nbf: now,
-            exp: now + ttl.as_secs(),
-        };
-        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
-        encode(&header, &claims, &self.signing).map_err(Error::internal)
-    }
-
-    /// Who the token says is calling. Whether the session is still live it does not say.
-    pub(super) fn read(&self, token: &str) -> Result<Identity> {
-        let fingerprint = sha256(token.as_bytes());
-        if let Some(known) = self.verified.get(&fingerprint)
-            && known.exp + LEEWAY > unix_now()
-        {
-            return Ok(known.identity);
-        }
-        let claims = decode::<Claims>(token, &self.verifying, &self.validation)
-            .map_err(|error| Error::InvalidToken(what_is_wrong(&error)))?
-            .claims;
-        let identity = Identity {
-            user_id: claims.sub,
-            user_no: UserNo(claims.uno),
-            session_id: SessionId(claims.sid),
-        };
-        self.verified.insert(fingerprint, Verified { identity: identity.clone(), exp: claims.exp });
-        Ok(identity)
-    }
-}
-
-fn what_is_wrong(error: &jsonwebtoken::errors::Error) -> &'static str {
-    use jsonwebtoken::errors::ErrorKind;
-    match error.kind() {
-        ErrorKind::ExpiredSignature => "the access token has expired",
-        _ => "the access token is not valid",
-    }
-}
 
 /// How many bytes of an HMAC a sealed token carries.
 const TAG_LENGTH: usize = 16;
@@ -233,7 +122,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-fn new_key_id() -> String {
+pub(super) fn new_key_id() -> String {
     Uuid::now_v7().simple().to_string()
 }
 

@@ -25,6 +25,7 @@ mod purge;
 mod read_marks;
 mod sessions;
 mod status;
+mod terminal_types;
 mod tiers;
 mod timelines;
 mod tombstones;
@@ -49,7 +50,7 @@ pub use deletion::{Deletion, Remains};
 pub use erasure::Erased;
 pub use export::{ExportStart, ExportedMessage};
 pub use import::{ImportMessage, ImportedBatch};
-pub use keys::Key;
+pub use keys::{AccessKey, Key};
 pub use login_points::LoginPoint;
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
@@ -60,6 +61,7 @@ pub use sessions::{
     SessionsEnded, UNKNOWN_TIER, Which,
 };
 pub use status::Status;
+pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};
 pub use timelines::{SessionCheck, TimelinePage};
 pub use tombstones::{Delete, Recall};

@@ -10,7 +10,7 @@ use super::{
     tiers::{check_tier, read_retention},
     timelines::Place,
 };
-use crate::model::{EndReason, Error, Result, Retention, TerminalType, UserId, UserNo, UserState};
+use crate::model::{EndReason, Error, Result, Retention, UserId, UserNo, UserState};
 
 /// An account as administrators see it.
 #[derive(Debug)]
@@ -242,32 +242,5 @@ impl Store {
             retention: read_retention(row),
         };
         Ok(rows.iter().map(user).collect())
-    }
-
-    /// Adds the terminal types that do not exist yet; those that do stay as they are.
-    pub async fn seed_terminal_types(&self, types: &[TerminalType]) -> Result<()> {
-        let client = self.client().await?;
-        for terminal_type in types {
-            client
-                .execute(
-                    "INSERT INTO terminal_types (name, session_limit) VALUES ($1, $2)
-                     ON CONFLICT (name) DO NOTHING",
-                    &[&terminal_type.name, &terminal_type.session_limit],
-                )
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// The terminal types, by name.
-    pub async fn terminal_types(&self) -> Result<Vec<TerminalType>> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached("SELECT name, session_limit FROM terminal_types ORDER BY name")
-            .await?;
-        let rows = client.query(&statement, &[]).await?;
-        let terminal_type =
-            |row: &Row| TerminalType { name: row.get(0), session_limit: row.get(1) };
-        Ok(rows.iter().map(terminal_type).collect())
     }
 }

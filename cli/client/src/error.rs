@@ -61,7 +61,10 @@ impl Error {
         match self {
             Self::Connection(_) | Self::Timeout => true,
             Self::Answer(answer) => {
-                matches!(answer.code.as_str(), "overloaded" | "unavailable" | "internal")
+                matches!(
+                    answer.code.as_str(),
+                    "overloaded" | "rate_limited" | "unavailable" | "internal"
+                )
             }
             Self::Servers(_) | Self::SessionEnded(_) | Self::Contract(_) => false,
         }

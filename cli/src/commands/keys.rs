@@ -3,7 +3,8 @@
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Cell, Color};
 use imd_proto::v1::{
-    AdminKey, CreateAdminKeyRequest, ListAdminKeysRequest, RevokeAdminKeyRequest, Role,
+    AccessTokenKey, AdminKey, CreateAdminKeyRequest, ListAccessTokenKeysRequest,
+    ListAdminKeysRequest, RevokeAdminKeyRequest, Role, RotateAccessTokenKeyRequest,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -21,6 +22,13 @@ pub(crate) enum KeysCommand {
     /// Make, list and revoke the keys of administrators
     #[command(subcommand)]
     Admin(AdminKeysCommand),
+    /// List the keys that sign access tokens, and those whose tokens are still taken
+    List(OutputArgs),
+    /// Sign access tokens with a new key from now on, on every node
+    ///
+    /// Nobody is logged out: tokens of the old key are good until they expire, and then the key is
+    /// deleted.
+    Rotate(OutputArgs),
 }
 
 /// `imctl keys admin …`
@@ -64,7 +72,11 @@ pub(crate) enum RoleArg {
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: KeysCommand, admin: &mut Admin) -> Result<(), Error> {
-    let KeysCommand::Admin(command) = command;
+    let command = match command {
+        KeysCommand::Admin(command) => command,
+        KeysCommand::List(output) => return list_access_keys(&output, admin).await,
+        KeysCommand::Rotate(output) => return rotate(&output, admin).await,
+    };
     match command {
         AdminKeysCommand::Create { name, role, output } => create(name, role, &output, admin).await,
         AdminKeysCommand::List(output) => list(&output, admin).await,
@@ -110,6 +122,57 @@ async fn revoke(name: String, output: &OutputArgs, admin: &mut Admin) -> Result<
     let answer = admin.calls.revoke_admin_key(RevokeAdminKeyRequest { name }).await;
     let revoked = answer.map_err(|status| admin.failure(status))?.into_inner();
     output::one(&KeyView::from(revoked.key.unwrap_or_default()), output.output)
+}
+
+async fn list_access_keys(output: &OutputArgs, admin: &mut Admin) -> Result<(), Error> {
+    let answer = admin.calls.list_access_token_keys(ListAccessTokenKeysRequest {}).await;
+    print_access_keys(answer.map_err(|status| admin.failure(status))?.into_inner().keys, output)
+}
+
+async fn rotate(output: &OutputArgs, admin: &mut Admin) -> Result<(), Error> {
+    let answer = admin.calls.rotate_access_token_key(RotateAccessTokenKeyRequest {}).await;
+    print_access_keys(answer.map_err(|status| admin.failure(status))?.into_inner().keys, output)
+}
+
+fn print_access_keys(keys: Vec<AccessTokenKey>, output: &OutputArgs) -> Result<(), Error> {
+    let keys: Vec<AccessKeyView> = keys.into_iter().map(AccessKeyView::from).collect();
+    output::list(&keys, output.output, "there are no keys")
+}
+
+#[derive(Debug, Serialize)]
+struct AccessKeyView {
+    key_id: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    created_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    retired_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    good_until: Option<OffsetDateTime>,
+}
+
+impl From<AccessTokenKey> for AccessKeyView {
+    fn from(key: AccessTokenKey) -> Self {
+        Self {
+            key_id: key.key_id,
+            created_at: clock::time(key.created_at),
+            retired_at: clock::time(key.retired_at),
+            good_until: clock::time(key.good_until),
+        }
+    }
+}
+
+impl Row for AccessKeyView {
+    const COLUMNS: &[&str] = &["KEY ID", "CREATED", "RETIRED", "GOOD UNTIL"];
+    const NARROW: usize = 4;
+
+    fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
+        vec![
+            output::text(&self.key_id),
+            Cell::new(clock::ago(self.created_at, now)),
+            Cell::new(clock::ago(self.retired_at, now)),
+            Cell::new(clock::ahead(self.good_until, now)),
+        ]
+    }
 }
 
 #[derive(Debug, Serialize)]

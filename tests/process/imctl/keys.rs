@@ -8,6 +8,25 @@ use super::Shell;
 use crate::support::process::DataFolder;
 
 #[tokio::test]
+async fn the_key_of_access_tokens_is_rotated() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let shell = Shell::new(&folder, &imd);
+    let one = shell.imctl(&["keys", "list"]).await;
+    assert_eq!(one.lines().count(), 2, "{one}");
+    let two = shell.imctl(&["keys", "rotate"]).await;
+    let rows: Vec<_> =
+        two.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    assert_eq!(rows[0], ["KEY", "ID", "CREATED", "RETIRED", "GOOD", "UNTIL"]);
+    assert_eq!(rows[1][rows[1].len() - 2..], ["-", "-"], "{two}");
+    // 15 minutes for the last token, and one to be sure.
+    assert_eq!(rows[2][rows[2].len() - 2..], ["in", "15m"], "{two}");
+    let old_key = one.lines().nth(1).and_then(|line| line.split_whitespace().next());
+    assert_eq!(Some(rows[2][0]), old_key);
+    assert_eq!(shell.imctl(&["keys", "list", "-o", "json"]).await.matches("key_id").count(), 2);
+}
+
+#[tokio::test]
 async fn keys_are_made_used_and_revoked() {
     let folder = DataFolder::new();
     let imd = folder.start().await;

@@ -9,7 +9,7 @@ use crate::{model, service};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
     "version": "0.1.0",
-    "terminal_types": [{ "name": "phone", "session_limit": 1 }],
+    "terminal_types": [{ "name": "phone", "session_limit": 1, "excludes": ["pad"] }],
     "max_body_bytes": 16384,
     "heartbeat_interval": 20,
     "recall_window": 120,
@@ -41,6 +41,8 @@ struct TerminalType {
     /// How many sessions of the type one user can have at a time.
     #[schema(minimum = 1)]
     session_limit: i32,
+    /// The types of which a login of this one ends all sessions, and the other way round. By name.
+    excludes: Vec<String>,
 }
 
 /// The server is fine.
@@ -60,6 +62,7 @@ impl From<service::Info> for Info {
         let terminal_type = |terminal_type: model::TerminalType| TerminalType {
             name: terminal_type.name,
             session_limit: terminal_type.session_limit,
+            excludes: terminal_type.excludes,
         };
         Self {
             version: info.version,

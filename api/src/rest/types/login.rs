@@ -128,6 +128,7 @@ impl TryFrom<LoginRequest> for service::Login {
                 IfOccupied::Replace => model::IfOccupied::Replace,
                 IfOccupied::Refuse => model::IfOccupied::Refuse,
             },
+            address: None,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The administrators' keys.
+//! The administrators' keys, and those that sign access tokens.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::SecretString;
@@ -7,8 +7,11 @@ use serde_json::json;
 use super::{Admin, BOOTSTRAP_KEY};
 use crate::{
     model::{Error, Result, Role, check_id},
-    service::tokens::{random, sha256},
-    store::AdminKey,
+    service::{
+        access_tokens::new_key,
+        tokens::{random, sha256},
+    },
+    store::{AccessKey, AdminKey},
 };
 
 /// Begins every key, so that those who look for leaked secrets find it.
@@ -52,5 +55,21 @@ impl Admin<'_> {
         check_id("name", name)?;
         let audit = self.audit("revoke_admin_key", json!({ "name": name }));
         self.service.store.revoke_admin_key(name, audit).await
+    }
+
+    /// The keys of access tokens that are not gone yet, the newest first.
+    pub async fn list_access_keys(&self) -> Result<Vec<AccessKey>> {
+        self.require(Role::Viewer)?;
+        self.service.store.access_keys().await
+    }
+
+    /// Makes a new key for access tokens. A login that starts after this has returned is signed with it,
+    /// on every node; what older keys have signed is good until it expires.
+    pub async fn rotate_access_key(&self) -> Result<Vec<AccessKey>> {
+        self.require(Role::Admin)?;
+        let next = new_key()?;
+        let audit = self.audit("rotate_access_key", json!({ "key_id": next.key_id }));
+        self.service.store.rotate_access_key(&next, audit).await?;
+        self.service.store.access_keys().await
     }
 }

@@ -7,6 +7,7 @@ mod messages;
 mod retention;
 mod sessions;
 mod status;
+mod terminals;
 mod users;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;

@@ -11,7 +11,10 @@ use crate::{
         Entry, EntryKind, Error, IfOccupied, Result, Session, SessionChanged, SessionEnd,
         SessionId, Terminal, UserId, UserNo, UserState, make_room,
     },
-    store::{Store, tiers::check_tier, timelines::Place, users::read_state},
+    store::{
+        Store, terminal_types::terminal_type, tiers::check_tier, timelines::Place,
+        users::read_state,
+    },
 };
 
 /// Why an assertion is refused whose tier does not exist.
@@ -82,19 +85,13 @@ impl Store {
         let place = Place::take_if_open(&tx, new.user_no).await?;
         new.proof.check(&tx, new.user_no).await?;
         let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.clone()))?;
-        let limit = tx
-            .query_opt(
-                "SELECT session_limit FROM terminal_types WHERE name = $1",
-                &[&new.terminal.terminal_type],
-            )
-            .await?
-            .ok_or_else(|| {
+        let terminal_type =
+            terminal_type(&tx, &new.terminal.terminal_type).await?.ok_or_else(|| {
                 Error::invalid("terminal.type", "is not a terminal type of this server")
-            })?
-            .get::<_, i32>(0);
+            })?;
 
         let at = place.at;
-        let in_the_way = make_room(&live(&tx, new.user_no).await?, &new.terminal, limit);
+        let in_the_way = make_room(&live(&tx, new.user_no).await?, &new.terminal, &terminal_type);
         if new.if_occupied == IfOccupied::Refuse {
             let occupied = in_the_way
                 .iter()

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Ending, SessionsEnded, Which, end_named, read_end};
 use crate::{
     model::{EndReason, Error, Result, SessionEnd, SessionId, UserNo},
-    store::{Store, timelines::Place},
+    store::{Audit, Store, timelines::Place},
 };
 
 /// How long a refresh token stays good after its exchange, in seconds, unless its successor is used
 /// before.
 const GRACE_SECONDS: f64 = 60.0;
+
+/// What the audit calls the server where nobody asked it; no key of an administrator is called so.
+const SERVER: &str = "(imd)";
 
 /// What became of a refresh token.
 #[derive(Debug)]
@@ -77,7 +82,15 @@ impl Store {
         }
         let reason = if row.get("expired") { EndReason::Expired } else { EndReason::TokenReused };
         let which = Which::One(session_id);
-        self.end_sessions(user_no, &which, &Ending::because(reason), None)
+        // A token that is used twice may have been stolen.
+        let audit = (reason == EndReason::TokenReused).then(|| Audit {
+            actor: SERVER,
+            action: "end_session",
+            details: json!({ "session_id": session_id.to_string(), "end_reason": reason.name() }),
+            reason: "",
+            address: None,
+        });
+        self.end_sessions(user_no, &which, &Ending::because(reason), audit)
             .await
             .map(|ended| Rotation::EndedNow(Box::new(ended)))
     }

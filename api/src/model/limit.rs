@@ -1,0 +1,42 @@
+//! The limits of what one client may take.
+
+/// Which limit is reached. Its name is that of the setting below `limits.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Failed logins of one account from one address.
+    FailedLogins,
+    /// Failed logins from one address.
+    FailedLoginsPerAddress,
+    /// Messages of one session.
+    SendsPerSession,
+    /// Messages of one user.
+    SendsPerUser,
+    /// Open streams of one session.
+    StreamsPerSession,
+    /// Open connections of one address.
+    ConnectionsPerAddress,
+    /// The header of a request: the connection ends.
+    HeaderBytes,
+    /// How long a connection may say nothing of what it wants: it ends.
+    HeaderTimeout,
+    /// How long a call may take: it ends.
+    CallTimeout,
+}
+
+impl Limit {
+    /// As the setting is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FailedLogins => "failed_logins",
+            Self::FailedLoginsPerAddress => "failed_logins_per_address",
+            Self::SendsPerSession => "sends_per_session",
+            Self::SendsPerUser => "sends_per_user",
+            Self::StreamsPerSession => "streams_per_session",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::HeaderBytes => "header_bytes",
+            Self::HeaderTimeout => "header_timeout",
+            Self::CallTimeout => "call_timeout",
+        }
+    }
+}
