@@ -112,8 +112,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     let mark = v1::MarkReadRequest { conversation_id: "user:ann".to_owned(), seq: note.seq };
     let recall = v1::RecallRequest { message_id: note.message_id.clone() };
     let delete = v1::DeleteMessageRequest { conversation_id: "user:ann".to_owned(), seq: note.seq };
-    let block = v1::BlockUserRequest { user_id: "zoe".to_owned() };
-    let unblock = v1::UnblockUserRequest { user_id: "zoe".to_owned() };
     let end = v1::EndMySessionRequest { session_id: pc.session_id().to_owned() };
     let create = v1::CreateUserRequest {
         user_id: Uuid::new_v4().to_string(),
@@ -155,13 +153,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.MessageService/MarkRead", User, mark),
         Call::new("/im.v1.MessageService/Recall", User, recall),
         Call::new("/im.v1.MessageService/DeleteMessage", User, delete),
-        Call::new("/im.v1.BlockService/BlockUser", User, block),
-        Call::new("/im.v1.BlockService/UnblockUser", User, unblock),
-        Call::new(
-            "/im.v1.BlockService/ListBlockedUsers",
-            User,
-            v1::ListBlockedUsersRequest::default(),
-        ),
         Call::new("/im.v1.AdminService/CreateUser", Admin, create),
         Call::new("/im.v1.AdminService/ListUsers", Admin, v1::ListUsersRequest::default()),
         Call::new("/im.v1.AdminService/GetUser", Admin, v1::GetUserRequest { user_id: ann() }),
@@ -240,13 +231,27 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
     ]
 }
 
+/// Those of blocks; they end nothing.
+fn block_calls() -> [Call; 3] {
+    let user_id = || "zoe".to_owned();
+    let block = v1::BlockUserRequest { user_id: user_id() };
+    let unblock = v1::UnblockUserRequest { user_id: user_id() };
+    let list = v1::ListBlockedUsersRequest::default();
+    [
+        Call::new("/im.v1.BlockService/BlockUser", User, block),
+        Call::new("/im.v1.BlockService/UnblockUser", User, unblock),
+        Call::new("/im.v1.BlockService/ListBlockedUsers", User, list),
+    ]
+}
+
 async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let imd = Cluster::start(Transport::Grpc).await;
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
     let note = phone.say("ann", "a note").await;
-    let calls = calls_for_all_nodes().into_iter().chain(calls(&phone, &pc, &note)).collect();
+    let rest = calls(&phone, &pc, &note);
+    let calls = calls_for_all_nodes().into_iter().chain(block_calls()).chain(rest).collect();
     (imd, phone, calls)
 }
 
