@@ -17,9 +17,20 @@ const MESSAGES: u64 = 400;
 /// How long terminals have to catch up: those that will not need not be waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Some batches take their time between their places and their entries: longer than a stream waits for
+/// what is reordered.
+const SLOW_INSERTS: &str = "
+    CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF random() < 0.05 THEN PERFORM pg_sleep(0.1); END IF;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER dawdle BEFORE INSERT ON entries FOR EACH STATEMENT EXECUTE FUNCTION dawdle()";
+
 /// Few users who write much, on two nodes.
 async fn story_with(bugs: PlantedBugs) -> Story {
     let database = Database::create().await;
+    database.sql().await.batch_execute(SLOW_INSERTS).await.expect("a trigger");
     let plan = Plan { bugs, lanes: 2, ..Plan::on(database.url()) };
     let nodes = [plan.start().await, plan.start().await];
     let servers = nodes.iter().map(|node| node.public).collect();

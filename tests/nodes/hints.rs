@@ -23,9 +23,9 @@ const WRONG_HINTS: &str = r#"
     SELECT pg_notify('imd_node_' || node_no, format(hint, user_no))
     FROM nodes, users, unnest(ARRAY[
         'garbage', '{}', '',
-        '{"from":1000,"no":7,"timelines":[[%s,1000000]]}',
-        '{"from":1000,"no":1,"timelines":[[%s,1]]}',
-        '{"from":1000,"no":1,"timelines":[[%s,-5],[0,9],[999999,1]]}'
+        '{"from":1000,"no":7,"timelines":[[%s,1000000,1000000]]}',
+        '{"from":1000,"no":1,"timelines":[[%s,1,1]]}',
+        '{"from":1000,"no":1,"timelines":[[%s,-5,-9],[0,9,9],[999999,1,1]]}'
     ]) hint"#;
 
 on_both_transports! {

@@ -32,18 +32,22 @@ pub(super) struct Announcer {
 
 #[derive(Default)]
 struct Grown {
-    // One seq an owner, so the owners with streams anywhere bound it.
-    timelines: Mutex<BTreeMap<i64, i64>>,
+    // One stretch an owner, so the owners with streams anywhere bound it.
+    timelines: Mutex<BTreeMap<i64, (i64, i64)>>,
     some: Notify,
 }
 
 impl Announcer {
-    /// Says that these timelines reach these seqs.
-    pub(super) fn announce(&self, timelines: impl IntoIterator<Item = (UserNo, i64)>) {
+    /// Says that these places of timelines are taken.
+    pub(super) fn announce(&self, places: impl IntoIterator<Item = (UserNo, i64)>) {
+        self.extend(places.into_iter().map(|(owner, seq)| (owner.0, (seq, seq))));
+    }
+
+    fn extend(&self, stretches: impl IntoIterator<Item = (i64, (i64, i64))>) {
         let mut grown = self.grown.timelines.lock();
-        for (owner, seq) in timelines {
-            let known = grown.entry(owner.0).or_default();
-            *known = seq.max(*known);
+        for (owner, (first, last)) in stretches {
+            let known = grown.entry(owner).or_insert((first, last));
+            *known = (known.0.min(first), known.1.max(last));
         }
         drop(grown);
         self.grown.some.notify_one();
@@ -91,19 +95,19 @@ impl Teller {
             if let Err(error) = self.tell(&grown).await {
                 tracing::warn!(%error, "hints are late");
                 tokio::time::sleep(PAUSE).await;
-                let again = grown.into_iter().map(|(owner, seq)| (UserNo(owner), seq));
-                self.announcer.announce(again);
+                self.announcer.extend(grown);
             }
         }
     }
 
-    async fn tell(&self, grown: &BTreeMap<i64, i64>) -> Result<()> {
+    async fn tell(&self, grown: &BTreeMap<i64, (i64, i64)>) -> Result<()> {
         let owners: Vec<i64> = grown.keys().copied().collect();
-        let mut by_node: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
+        let mut by_node: HashMap<i64, Vec<(i64, i64, i64)>> = HashMap::new();
         for (node, owner) in self.store.other_nodes_of(self.node_no, &owners).await? {
-            by_node.entry(node).or_default().push((owner.0, grown[&owner.0]));
+            let (first, last) = grown[&owner.0];
+            by_node.entry(node).or_default().push((owner.0, first, last));
         }
-        let hint = |node, timelines: &[(i64, i64)]| Hint {
+        let hint = |node, timelines: &[(i64, i64, i64)]| Hint {
             from: self.node_no,
             no: self.announcer.number(node),
             timelines: timelines.to_vec(),

@@ -93,6 +93,11 @@ impl Hub {
         Ok(())
     }
 
+    /// Whether the owner has streams here.
+    pub(super) fn has_streams(&self, owner: UserNo) -> bool {
+        self.shard(owner).lock().contains_key(&owner)
+    }
+
     /// Hands an entry to the owner's streams.
     pub(super) fn publish(&self, owner: UserNo, entry: &Arc<Entry>) {
         self.each(owner, |inbox| inbox.put(entry));

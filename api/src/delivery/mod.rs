@@ -7,6 +7,7 @@
 mod announcer;
 mod bus;
 mod cursors;
+mod fetcher;
 mod hub;
 mod lanes;
 mod login_points;
@@ -20,7 +21,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    announcer::Announcer, cursors::Cursors, hub::Hub, lanes::Lanes, login_points::LoginPoints,
+    announcer::Announcer, cursors::Cursors, fetcher::Fetcher, hub::Hub, lanes::Lanes,
+    login_points::LoginPoints,
 };
 use crate::{
     model::{Cursor, Entry, Result, SessionId, Start, UserNo},
@@ -106,6 +108,7 @@ impl Delivery {
             connection
         });
         let node = node::Node {
+            fetcher: Fetcher::new(control.clone(), hub.clone()),
             store: control,
             hub: hub.clone(),
             bus,

@@ -19,11 +19,12 @@ use super::{
     RENUMBERED,
     announcer::Announcer,
     bus::{Bus, Hint},
+    fetcher::Fetcher,
     hub::Hub,
 };
 use crate::{
     model::{Result, UserNo},
-    store::{LoginPoint, PeerHeartbeat, Store},
+    store::{LoginPoint, PeerHeartbeat, Store, Stretch},
     telemetry,
 };
 
@@ -48,6 +49,7 @@ const EXPIRED_BATCH: i64 = 100;
 pub(super) struct Node {
     pub(super) store: Store,
     pub(super) hub: Arc<Hub>,
+    pub(super) fetcher: Fetcher,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) announcer: Announcer,
     pub(super) node_no: i64,
@@ -71,7 +73,7 @@ pub(super) struct Peer {
 impl Node {
     /// Runs for ever.
     pub(super) async fn run(self) {
-        tokio::join!(self.hear(), self.beat(), self.sweep(), self.keep_house());
+        tokio::join!(self.hear(), self.fetcher.run(), self.beat(), self.sweep(), self.keep_house());
     }
 
     async fn hear(&self) {
@@ -93,11 +95,11 @@ impl Node {
         }
     }
 
-    /// Wakes the streams that a hint concerns.
+    /// Has what a hint tells of fetched for the streams that it concerns.
     fn take(&self, hint: &Hint) {
-        for &(owner, seq) in &hint.timelines {
-            self.hub.wake(UserNo(owner), seq);
-        }
+        let stretch =
+            |&(owner, first, last): &(i64, i64, i64)| Stretch { owner: UserNo(owner), first, last };
+        self.fetcher.want(hint.timelines.iter().map(stretch));
         if self.peers.lock().entry(hint.from).or_default().receive(hint.no) {
             self.sweep_wanted.notify_one();
         }

@@ -114,6 +114,17 @@ pub(super) async fn require_live(
     SessionCheck::read(row.as_ref()).require_live()
 }
 
+/// A stretch of a timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Whose timeline.
+    pub owner: UserNo,
+    /// The first seq.
+    pub first: i64,
+    /// The last seq.
+    pub last: i64,
+}
+
 impl Store {
     /// Reads up to `limit` entries from `start` on.
     pub async fn read_timeline(
@@ -166,6 +177,43 @@ impl Store {
         });
         let entries = self.entries_of(state.epoch, &rows).await?;
         Ok(TimelinePage { state, entries, after, truncated, reset })
+    }
+
+    /// The entries of these stretches, by owner and seq; at most `limit` of them.
+    pub async fn entries_in(
+        &self,
+        stretches: &[Stretch],
+        limit: i64,
+    ) -> Result<Vec<(UserNo, Entry)>> {
+        if stretches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let column =
+            |read: fn(&Stretch) -> i64| -> Vec<i64> { stretches.iter().map(read).collect() };
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT t.owner, t.epoch, e.*
+                 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) s (owner, first, last)
+                 JOIN timelines t USING (owner) CROSS JOIN LATERAL (
+                     SELECT {ENTRY_COLUMNS} FROM entries e
+                     WHERE e.owner = s.owner AND e.seq BETWEEN s.first AND s.last
+                     ORDER BY e.seq LIMIT $4
+                 ) e
+                 LIMIT $4"
+            ))
+            .await?;
+        let (owners, firsts, lasts) =
+            (column(|s| s.owner.0), column(|s| s.first), column(|s| s.last));
+        let rows = client.query(&statement, &[&owners, &firsts, &lasts, &limit]).await?;
+        drop(client);
+        // The stamp of the numbering is set for each.
+        let entries = self.entries_of(0, &rows).await?;
+        let stamped = |(row, mut entry): (&Row, Entry)| {
+            entry.cursor.epoch = row.get("epoch");
+            (UserNo(row.get("owner")), entry)
+        };
+        Ok(rows.iter().zip(entries).map(stamped).collect())
     }
 
     /// The place of the newest entry of each of the timelines; `None` for one that is gone.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The most timelines in a hint: a NOTIFY's payload must stay below 8,000 bytes.
-pub(super) const HINT_LIMIT: usize = 150;
+pub(super) const HINT_LIMIT: usize = 120;
 
 /// Which timelines have grown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +26,8 @@ pub(super) struct Hint {
     pub(super) from: i64,
     /// 1, 2, 3 … from that node to this.
     pub(super) no: i64,
-    /// Owner and seq.
-    pub(super) timelines: Vec<(i64, i64)>,
+    /// Owner, and the first and the last seq of what was appended.
+    pub(super) timelines: Vec<(i64, i64, i64)>,
 }
 
 /// Carries hints from node to node, each at most once as far as it can.
