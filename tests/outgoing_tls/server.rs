@@ -52,11 +52,13 @@ impl Server {
             settings.push("ssl=on".to_owned());
         }
         let mut command = Command::new(program);
-        command.arg("-D").arg(&cluster).current_dir(&cluster);
+        // The server's account may lack the right to pass the folders above: it gets this one open.
+        command.args(["-D", "/proc/self/fd/0"]).current_dir("/");
+        command.stdin(fs::File::open(&cluster).expect("the cluster's folder"));
         for setting in settings {
             command.args(["-c", &setting]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         if nix::unistd::geteuid().is_root() {
             command.uid(owner.uid()).gid(owner.gid());
         }
