@@ -235,7 +235,7 @@ fn url(address: SocketAddr, tls: Option<&Tls>) -> String {
 
 async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("listen on {address} ({setting})"))
+    listener.with_context(|| format!("cannot listen on {address} (setting `{setting}`)"))
 }
 
 fn merge(grpc: Router, rest: Router) -> Router {

@@ -41,8 +41,8 @@ pub enum DataFolderError {
     /// The operating system has no random bytes to give.
     #[error("no random bytes for a new key")]
     Random,
-    /// A file or folder cannot be made, read or written.
-    #[error("{}: {source}", path.display())]
+    /// A file or folder cannot be made, read or written. The source says why.
+    #[error("{}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -1,6 +1,7 @@
 //! The imd server.
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -41,8 +42,18 @@ enum Command {
     Openapi,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match execute(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not by `Debug`, which adds a backtrace: what stops imd here is for its operator to mend.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Openapi) => return print(&rest::openapi().to_pretty_json()?),
         Some(Command::Config) => return print_settings(&load(&arguments.flags)?),

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, Permissions},
+    net::TcpListener,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -11,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::{
     api::Transport::{Grpc, Rest},
-    process::DataFolder,
+    process::{DataFolder, in_time},
     types::Event,
 };
 
@@ -91,6 +92,29 @@ async fn a_second_imd_on_the_folder_is_told_who_runs_there() {
     assert_eq!(second.status.code(), Some(1), "{message}");
     assert!(message.contains(&format!("another imd (pid {}) is running", imd.pid())), "{message}");
     assert!(imd.is_running());
+}
+
+#[tokio::test]
+async fn what_keeps_imd_from_starting_is_said_in_one_line() {
+    let folder = DataFolder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    for (args, said) in [
+        (
+            ["--listen", &address],
+            &*format!(
+                "cannot listen on {address} (setting `listen`): Address already in use (os error 98)"
+            ),
+        ),
+        (["--data-dir", "/dev/null/here"], "/dev/null/here: Not a directory (os error 20)"),
+    ] {
+        let ended =
+            in_time("the failure", folder.imd().args(args).env("RUST_BACKTRACE", "1").output());
+        let ended = ended.await.expect("imd runs");
+        let message = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{message}");
+        assert_eq!(message.lines().last(), Some(&*format!("error: {said}")), "{message}");
+    }
 }
 
 #[tokio::test]
