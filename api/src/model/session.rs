@@ -40,6 +40,9 @@ pub struct TerminalType {
 }
 
 impl TerminalType {
+    /// What [`TerminalType::is_name`] asks for, as an error says it.
+    pub const NAME_RULE: &str = "must be 1–32 characters of a-z 0-9 _ - that begin with a letter";
+
     /// Whether `name` can name a terminal type: a letter, then up to 31 letters, digits, `_` or `-`,
     /// all in lower case.
     #[must_use]
@@ -67,7 +70,8 @@ impl Terminal {
     /// Checks what a client gave as `terminal`. Whether the type exists is known to the store alone.
     pub fn parse(terminal_type: String, device_id: String, device_name: String) -> Result<Self> {
         if !TerminalType::is_name(&terminal_type) {
-            return Err(Error::invalid("terminal.type", "is not the name of a terminal type"));
+            let reason = format!("{}, such as phone", TerminalType::NAME_RULE);
+            return Err(Error::invalid("terminal.type", reason));
         }
         if !is_display_name(&device_name) {
             let reason = format!(

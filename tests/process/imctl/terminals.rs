@@ -35,6 +35,10 @@ async fn terminal_types_are_listed_made_and_changed() {
       }
     ]
     "#);
+    assert_snapshot!(shell.failing_imctl(&["terminals", "set", "phone", "TV", "--limit", "2"]).await, @r#"
+    error: names: "TV" must be 1–32 characters of a-z 0-9 _ - that begin with a letter (invalid_argument)
+    exit code 1
+    "#);
     assert_snapshot!(shell.failing_imctl(&["terminals", "set", "toaster", "--not-exclusive"]).await, @r#"
     error: names: has one that is not a terminal type (invalid_argument)
     exit code 1

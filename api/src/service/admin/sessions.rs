@@ -42,7 +42,7 @@ impl Admin<'_> {
         self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
         if !query.terminal_type.is_empty() && !TerminalType::is_name(&query.terminal_type) {
-            return Err(Error::invalid("terminal_type", "is not the name of a terminal type"));
+            return Err(Error::invalid("terminal_type", TerminalType::NAME_RULE));
         }
         let user_no = match query.user_id.as_str() {
             "" => None,

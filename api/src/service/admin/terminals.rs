@@ -45,8 +45,8 @@ fn check(change: TerminalTypeChange) -> Result<TerminalTypeChange> {
     if names.is_empty() || names.len() > MAX_NAMES {
         return Err(Error::invalid("names", format!("must have 1–{MAX_NAMES} terminal types")));
     }
-    if !names.iter().all(|name| TerminalType::is_name(name)) {
-        return Err(Error::invalid("names", "has one that is not the name of a terminal type"));
+    if let Some(name) = names.iter().find(|name| !TerminalType::is_name(name)) {
+        return Err(Error::invalid("names", format!("{name:?} {}", TerminalType::NAME_RULE)));
     }
     if change.session_limit.is_some_and(|limit| !(1..=MAX_SESSION_LIMIT).contains(&limit)) {
         return Err(Error::invalid("session_limit", format!("must be 1–{MAX_SESSION_LIMIT}")));
