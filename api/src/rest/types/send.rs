@@ -52,6 +52,7 @@ struct Members {
 
 /// The recipient.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(expecting = "an object with the member user_id")]
 struct To {
     /// A user; one's own id is a note to oneself.
     #[schema(required = true, nullable = false)]
@@ -120,5 +121,19 @@ impl From<Sent> for SendResponse {
             sent_at: sent.sent_at,
             duplicate: sent.duplicate,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_of_another_shape_is_told_the_right_one() {
+        let error = serde_json::from_str::<SendRequest>(r#"{"to": "bob"}"#).expect_err("a string");
+        assert!(
+            error.to_string().contains("expected an object with the member user_id"),
+            "{error}"
+        );
     }
 }

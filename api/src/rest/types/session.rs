@@ -10,6 +10,7 @@ use crate::model::{self, EndReason as Reason, SessionId};
 
 /// The terminal a session is opened on.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(expecting = "an object with the members type and device_id")]
 pub(crate) struct Terminal {
     /// `phone`, `pc`, `web`, `pad`, `watch` or another that the deployment has set up; `GET /v1/info`
     /// lists them.
