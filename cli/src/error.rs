@@ -80,6 +80,10 @@ impl Error {
     /// What the operator could do about it.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Unreachable { server, .. } if server.starts_with("https:") => Some(
+                "is imd running there, and does it speak TLS? --ca names the authorities to trust; \
+                 where the admin listener wants a certificate, give --client-cert and --client-key",
+            ),
             Self::Unreachable { .. } => Some(
                 "is imd running there? --server is the URL of its admin listener; for the demo \
                  and the chat, --public-server is that of its public one",

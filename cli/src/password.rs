@@ -48,7 +48,9 @@ impl PasswordArgs {
 }
 
 fn prompt(text: &str) -> Result<SecretString, Error> {
-    let password = rpassword::prompt_password(text).map_err(|cause| unreadable(&cause))?;
+    let password = rpassword::prompt_password(text).map_err(|cause| {
+        Error::Usage(format!("cannot ask for the password: {cause}; give it with --password-stdin"))
+    })?;
     Ok(password.into())
 }
 

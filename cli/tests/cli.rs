@@ -154,6 +154,13 @@ fn a_password_cannot_be_an_argument() {
 }
 
 #[test]
+fn a_tls_server_that_is_not_there_is_told_with_what_tls_needs() {
+    let server = nowhere().replace("http:", "https:");
+    let failed = Shell::new().with_key(&["status", "--server", &server]).code(3);
+    assert!(stderr(&failed).contains("--ca names the authorities"), "{}", stderr(&failed));
+}
+
+#[test]
 fn a_server_that_is_not_there_exits_with_3_and_says_so() {
     let server = nowhere();
     let failed = Shell::new().with_key(&["status", "--server", &server]).code(3);
