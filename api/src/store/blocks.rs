@@ -5,7 +5,8 @@ use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     Store,
-    timelines::{Place, no_timeline, require_live},
+    sessions::require_live,
+    timelines::{Place, no_timeline},
 };
 use crate::model::{
     BlockedUser, Entry, EntryKind, Error, MOST_BLOCKS, Result, SessionId, UserId, UserNo,

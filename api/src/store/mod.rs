@@ -57,13 +57,13 @@ pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use sessions::{
-    AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionFilter, SessionState,
-    SessionsEnded, UNKNOWN_TIER, Which,
+    AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionCheck, SessionFilter,
+    SessionState, SessionsEnded, UNKNOWN_TIER, Which,
 };
 pub use status::Status;
 pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};
-pub use timelines::{SessionCheck, Stretch, TimelinePage};
+pub use timelines::{Stretch, TimelinePage};
 pub use tombstones::{Delete, Recall};
 pub use trace::{CopyState, MessageCopy, MessageName, Trace};
 pub use users::{Credentials, User};

@@ -9,7 +9,8 @@ use super::{
     Store,
     blocks::either_blocks,
     conversations::IN_CONVERSATION,
-    timelines::{Place, no_timeline, require_live},
+    sessions::require_live,
+    timelines::{Place, no_timeline},
 };
 use crate::model::{
     ConversationId, Entry, EntryKind, Error, ReadUpTo, Result, SessionId, UserId, UserNo,

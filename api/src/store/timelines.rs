@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::{
     Store,
     entries::{ENTRY_COLUMNS, EntryRow, EventColumns},
-    sessions::read_end,
+    sessions::SessionCheck,
     tiers::read_retention,
 };
 use crate::model::{
-    Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Start, TimelineState,
-    Truncated, UserId, UserNo,
+    Cursor, Entry, EntryKind, Error, Result, SessionId, Start, TimelineState, Truncated, UserId,
+    UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -60,58 +60,6 @@ impl Closed {
             _ => Some(Self::Deleted),
         }
     }
-}
-
-/// What is known of the session that a token names.
-#[derive(Debug)]
-pub enum SessionCheck {
-    /// It is live.
-    Live,
-    /// It has ended.
-    Ended(Box<SessionEnd>),
-    /// There is none.
-    Unknown,
-}
-
-/// The end of a session, if it has ended, or nothing when there is no such session. Those of a deleted
-/// user are gone; what is left of the user says how they ended.
-pub(super) const SESSION_END: &str =
-    "SELECT ended_at, end_reason, ended_by_type, ended_by_device_name, end_note
-     FROM sessions WHERE user_no = $1 AND session_id = $2
-     UNION ALL
-     SELECT deleted_at, 8::smallint, NULL, NULL, deletion_note FROM users
-     WHERE user_no = $1 AND state = 3
-     LIMIT 1";
-
-impl SessionCheck {
-    pub(super) fn read(row: Option<&Row>) -> Self {
-        match row.map(read_end) {
-            None => Self::Unknown,
-            Some(None) => Self::Live,
-            Some(Some(end)) => Self::Ended(Box::new(end)),
-        }
-    }
-
-    /// Errors: [`Error::SessionEnded`], [`Error::InvalidToken`] unless it is live.
-    pub fn require_live(self) -> Result<()> {
-        match self {
-            Self::Live => Ok(()),
-            Self::Ended(end) => Err(Error::SessionEnded(end)),
-            Self::Unknown => Err(Error::InvalidToken("the token's session is not known")),
-        }
-    }
-}
-
-/// Fails as [`SessionCheck::require_live`] does. Behind the lock of the user's timeline, where the
-/// answer holds until the commit (I3).
-pub(super) async fn require_live(
-    tx: &Transaction<'_>,
-    user_no: UserNo,
-    session_id: SessionId,
-) -> Result<()> {
-    let statement = tx.prepare_cached(SESSION_END).await?;
-    let row = tx.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
-    SessionCheck::read(row.as_ref()).require_live()
 }
 
 /// A stretch of a timeline.
@@ -232,18 +180,6 @@ impl Store {
             (UserNo(row.get("owner")), cursor)
         };
         Ok(rows.iter().map(end).collect())
-    }
-
-    /// Whether the session that a token names is live.
-    pub async fn check_session(
-        &self,
-        user_no: UserNo,
-        session_id: SessionId,
-    ) -> Result<SessionCheck> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(SESSION_END).await?;
-        let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
-        Ok(SessionCheck::read(row.as_ref()))
     }
 
     /// Why a timeline cannot be read that there was: a caller that was let in is told what became of

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::{
     Store,
     read_marks::advance,
-    timelines::{Place, no_timeline, require_live},
+    sessions::require_live,
+    timelines::{Place, no_timeline},
 };
 use crate::model::{
     ConversationId, Entry, EntryKind, Error, MessageGone, MessageId, Result, SessionId, Tombstone,

@@ -15,7 +15,7 @@ use crate::{
     model::Error,
     store::{
         Store, add_options,
-        timelines::{SESSION_END, SessionCheck},
+        sessions::{SessionCheck, session_end},
     },
 };
 
@@ -96,7 +96,7 @@ impl Session {
             if let Verdict::Settled(Err(Error::InvalidToken(_))) = verdict {
                 let Append { sender, session_id, .. } = items[*position].append;
                 let who: [&(dyn ToSql + Sync); 2] = [&sender.0, &session_id.0];
-                let row = self.client.query_opt(SESSION_END, &who).await?;
+                let row = self.client.query_opt(&session_end(), &who).await?;
                 if let Err(reason) = SessionCheck::read(row.as_ref()).require_live() {
                     *verdict = Verdict::Settled(Err(reason));
                 }

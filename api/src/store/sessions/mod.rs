@@ -1,5 +1,6 @@
-//! Sessions: opened, ended, refreshed, listed.
+//! Sessions: opened, checked, ended, refreshed, listed.
 
+mod check;
 mod end;
 mod list;
 mod open;
@@ -8,6 +9,8 @@ mod refresh;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
+pub use check::SessionCheck;
+pub(super) use check::{require_live, session_end};
 pub(super) use end::end_named;
 pub use end::{Ending, SessionsEnded, Which};
 pub use list::{AdminSession, SessionFilter, SessionState};
