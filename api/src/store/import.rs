@@ -8,7 +8,11 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
-use super::{Audit, Store, append::INSERT, timelines::Closed};
+use super::{
+    Audit, Store,
+    append::INSERT,
+    timelines::{Closed, OPEN},
+};
 use crate::model::{Content, ContentHash, Error, Result, UserId, UserNo};
 
 /// A message from elsewhere.
@@ -141,12 +145,12 @@ impl Store {
             )
             .await?;
         let owners: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        for statement in [
-            "UPDATE timelines SET state = 1 WHERE owner = ANY($1) AND state = 2",
-            "DELETE FROM imports WHERE owner = ANY($1)",
-        ] {
-            tx.execute(statement, &[&owners]).await?;
-        }
+        tx.execute(
+            "UPDATE timelines SET state = $2 WHERE owner = ANY($1) AND state = $3",
+            &[&owners, &OPEN, &(Closed::Importing as i16)],
+        )
+        .await?;
+        tx.execute("DELETE FROM imports WHERE owner = ANY($1)", &[&owners]).await?;
         tx.commit().await?;
         Ok(i64::try_from(owners.len()).unwrap_or(limit))
     }

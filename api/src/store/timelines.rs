@@ -40,7 +40,7 @@ pub(super) const TIMELINE: &str =
      FROM timelines t CROSS JOIN limits_of(t.owner) l WHERE t.owner = $1";
 
 /// `timelines.state` of one that entries are appended to.
-const OPEN: i16 = 1;
+pub(super) const OPEN: i16 = 1;
 
 /// Why nothing can be appended to a timeline. Numbered as in `timelines.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

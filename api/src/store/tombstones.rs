@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::{
     Store,
+    entries::KIND_MESSAGE,
     read_marks::advance,
     sessions::require_live,
     timelines::{Place, no_timeline},
@@ -117,11 +118,11 @@ impl Store {
         let find = tx
             .prepare_cached(
                 "SELECT sender, sender_seq, tombstone FROM entries
-                 WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = 1",
+                 WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4",
             )
             .await?;
-        let row =
-            tx.query_opt(&find, &[&owner.0, &seq, &peer.0]).await?.ok_or(Error::MessageNotFound)?;
+        let row = tx.query_opt(&find, &[&owner.0, &seq, &peer.0, &KIND_MESSAGE]).await?;
+        let row = row.ok_or(Error::MessageNotFound)?;
         let tombstone: Option<i16> = row.get("tombstone");
         if tombstone == Some(Tombstone::Deleted as i16) {
             return Ok(None);
@@ -153,11 +154,11 @@ impl Original {
         let MessageId { sender, sender_seq } = message_id;
         let statement = tx
             .prepare_cached(
-                "SELECT appended_at, copies FROM entries WHERE owner = $1 AND seq = $2 AND kind = 1
+                "SELECT appended_at, copies FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3
                      AND sender = $1",
             )
             .await?;
-        let row = tx.query_opt(&statement, &[&sender.0, &sender_seq]).await?;
+        let row = tx.query_opt(&statement, &[&sender.0, &sender_seq, &KIND_MESSAGE]).await?;
         Ok(row.map(|row| {
             let others: Option<Vec<i64>> = row.get("copies");
             let others = others.unwrap_or_default();

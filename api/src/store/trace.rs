@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
-use super::{Audit, Store, entries::KIND_MESSAGE};
+use super::{Audit, Store, entries::KIND_MESSAGE, timelines::Closed, users::DELETED};
 use crate::model::{Error, MessageId, Result, Tombstone, UserNo};
 
 /// How a message is named.
@@ -107,8 +107,8 @@ async fn was_a_place(tx: &Transaction<'_>, message_id: MessageId) -> Result<bool
     let purged = tx
         .query_opt(
             "SELECT FROM timelines WHERE owner = $1 AND $2::bigint BETWEEN 1 AND purged_to
-             UNION ALL SELECT FROM users WHERE user_no = $1 AND state = 3 AND $2 > 0",
-            &[&message_id.sender.0, &message_id.sender_seq],
+             UNION ALL SELECT FROM users WHERE user_no = $1 AND state = $3 AND $2 > 0",
+            &[&message_id.sender.0, &message_id.sender_seq, &DELETED],
         )
         .await?;
     Ok(purged.is_some())
@@ -121,12 +121,12 @@ async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>
     let rows = tx
         .query(
             "SELECT p.owner, t.epoch, p.seq, e.tombstone, e.appended_at,
-                 coalesce(t.state = 3, true) AS owner_deleted
+                 coalesce(t.state = $3, true) AS owner_deleted
              FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (owner, seq, place)
              LEFT JOIN timelines t ON t.owner = p.owner
              LEFT JOIN entries e ON e.owner = p.owner AND e.seq = p.seq
              ORDER BY p.place",
-            &[&owners, &seqs],
+            &[&owners, &seqs, &(Closed::Deleted as i16)],
         )
         .await?;
     let copy = |row: &Row| MessageCopy {
