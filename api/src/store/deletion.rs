@@ -213,36 +213,38 @@ async fn delete_entries(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Re
 /// Deletes rows of other tables: whether there were any. What they say of conversations whose messages
 /// are purged is not lost: who deletes an own message marks the conversation as read.
 async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Result<bool> {
-    const BATCHES: [&str; 4] = [
-        "WITH gone AS (
-             DELETE FROM purged_conversations WHERE owner = $1 AND conversation IN (
-                 SELECT conversation FROM purged_conversations WHERE owner = $1 LIMIT $2
-             ) RETURNING conversation
-         ), kept AS (
-             INSERT INTO deletion_peers (user_no, peer)
-             SELECT $1, conversation FROM gone WHERE conversation <> $1 ON CONFLICT DO NOTHING
-         )
-         SELECT FROM gone LIMIT 1",
-        "WITH gone AS (
-             DELETE FROM read_marks WHERE owner = $1 AND conversation IN (
-                 SELECT conversation FROM read_marks WHERE owner = $1 LIMIT $2
-             ) RETURNING conversation
-         ), kept AS (
-             INSERT INTO deletion_peers (user_no, peer)
-             SELECT $1, conversation FROM gone WHERE conversation <> $1 ON CONFLICT DO NOTHING
-         )
-         SELECT FROM gone LIMIT 1",
+    let batches = [
+        delete_keeping_peers("purged_conversations"),
+        delete_keeping_peers("read_marks"),
         "DELETE FROM blocks WHERE owner = $1 AND blocked IN (
              SELECT blocked FROM blocks WHERE owner = $1 LIMIT $2
-         ) RETURNING owner",
+         ) RETURNING owner"
+            .to_owned(),
         "DELETE FROM sessions WHERE user_no = $1 AND session_id IN (
              SELECT session_id FROM sessions WHERE user_no = $1 LIMIT $2
-         ) RETURNING user_no",
+         ) RETURNING user_no"
+            .to_owned(),
     ];
-    for batch in BATCHES {
+    for batch in &batches {
         if !tx.query(batch, &[&user_no.0, &limit]).await?.is_empty() {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Deletes up to `$2` of the rows that `table` has for conversations of `$1`, and keeps in mind with whom
+/// they were.
+fn delete_keeping_peers(table: &str) -> String {
+    format!(
+        "WITH gone AS (
+             DELETE FROM {table} WHERE owner = $1 AND conversation IN (
+                 SELECT conversation FROM {table} WHERE owner = $1 LIMIT $2
+             ) RETURNING conversation
+         ), kept AS (
+             INSERT INTO deletion_peers (user_no, peer)
+             SELECT $1, conversation FROM gone WHERE conversation <> $1 ON CONFLICT DO NOTHING
+         )
+         SELECT FROM gone LIMIT 1"
+    )
 }
