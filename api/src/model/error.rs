@@ -197,6 +197,12 @@ impl Error {
         Self::InvalidArgument { field, reason: reason.into() }
     }
 
+    /// What is wrong with one of many messages, which stands at `line` of what was given.
+    #[must_use]
+    pub fn at_line(line: i64, error: Self) -> Self {
+        Self::AtLine { line, error: Box::new(error) }
+    }
+
     /// A fault of the server's own.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into().into())

@@ -166,7 +166,7 @@ impl Import {
         for message in given {
             let line = message.line;
             let read = self.read(message).await;
-            batch.push(read.map_err(|error| Error::AtLine { line, error: Box::new(error) })?);
+            batch.push(read.map_err(|error| Error::at_line(line, error))?);
         }
         let is_first = self.progress.line == 0;
         let audit = is_first.then(|| self.actor.audit("import_messages", json!({ "begun": true })));

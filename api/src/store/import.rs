@@ -109,7 +109,7 @@ impl Store {
         let mut known = known(&tx, batch).await?;
         let mut placed = Vec::with_capacity(batch.len());
         for message in batch {
-            let at_line = |error| Error::AtLine { line: message.line, error: Box::new(error) };
+            let at_line = |error| Error::at_line(message.line, error);
             message.require_order(last_at, now).map_err(at_line)?;
             last_at = Some(message.sent_at);
             if is_known(&mut known, message).map_err(at_line)? {
