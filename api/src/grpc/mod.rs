@@ -6,13 +6,9 @@ mod block;
 mod convert;
 mod deadline;
 mod info;
-mod keys;
 mod message;
-mod retention;
 mod status;
 mod terminals;
-mod trace;
-mod transfer;
 
 use std::sync::Arc;
 

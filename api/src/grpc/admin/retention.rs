@@ -2,24 +2,31 @@
 
 use std::time::Duration;
 
-use imd_proto::v1;
+use imd_proto::v1::{self, set_user_limits_request::Limits};
 use tonic::Status;
 
-use super::{convert, status::status};
 use crate::{
+    grpc::{convert, status::status},
     model::Error,
-    service::{Effect, NewTier, PurgeProgress, TierUse},
+    service::{Effect, NewTier, NewUserLimits, PurgeProgress, TierUse},
 };
 
 /// What a client gave as `field`. Below a second there is nothing.
-pub(super) fn duration(
-    field: &'static str,
-    duration: prost_types::Duration,
-) -> Result<Duration, Status> {
+fn duration(field: &'static str, duration: prost_types::Duration) -> Result<Duration, Status> {
     let seconds = u64::try_from(duration.seconds);
     seconds
         .map(Duration::from_secs)
         .map_err(|_| status(Error::invalid(field, "must not be negative")))
+}
+
+pub(super) fn user_limits(limits: Limits) -> Result<NewUserLimits, Status> {
+    Ok(match limits {
+        Limits::Tier(name) => NewUserLimits::Tier(name),
+        Limits::Override(own) => NewUserLimits::Override {
+            max_age: own.max_age.map(|age| duration("override.max_age", age)).transpose()?,
+            max_messages: own.max_messages,
+        },
+    })
 }
 
 pub(super) fn new_tiers(tiers: Vec<v1::Tier>) -> Result<Vec<NewTier>, Status> {

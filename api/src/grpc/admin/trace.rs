@@ -2,8 +2,9 @@
 
 use imd_proto::v1::{self, trace_message_request::Message};
 
-use super::{admin, convert::timestamp};
+use super::sessions;
 use crate::{
+    grpc::convert::timestamp,
     model::Tombstone,
     service::{CopyState, MessageTrace, TracedCopy, TracedMessage, TracedTerminal},
 };
@@ -46,5 +47,5 @@ fn copy(traced: &TracedCopy) -> v1::MessageCopy {
 }
 
 fn terminal(traced: &TracedTerminal) -> v1::TracedTerminal {
-    v1::TracedTerminal { session: Some(admin::session(&traced.session)), passed: traced.passed }
+    v1::TracedTerminal { session: Some(sessions::session(&traced.session)), passed: traced.passed }
 }

@@ -1,4 +1,14 @@
-//! `AdminService`.
+//! `AdminService`; the files beside this one put what it says into the contract's messages.
+
+mod audit;
+mod cluster;
+mod epochs;
+mod keys;
+mod retention;
+mod sessions;
+mod trace;
+mod transfer;
+mod users;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -7,19 +17,10 @@ use imd_proto::v1;
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
-use super::{
-    bearer,
-    convert::{self, timestamp},
-    keys, retention,
-    status::status,
-    terminals, trace, transfer,
-};
+use super::{bearer, convert, status::status, terminals};
 use crate::{
-    model::{Error, Result as ServiceResult, Role, UserState},
-    service::{
-        Admin, AdminCall, AdminKey, AdminSession, AuditRecord, DeletionProgress, Kick,
-        NewUserLimits, Node, Progress, Service, SessionQuery, SessionState, User, Whose,
-    },
+    model::{Error, Result as ServiceResult, Role},
+    service::{Admin, AdminCall, Service},
 };
 
 /// The metadata that says why a call is made.
@@ -64,7 +65,7 @@ impl v1::admin_service_server::AdminService for Administration {
         let asked = request.into_inner();
         let created =
             admin.create_user(&asked.user_id, asked.password, &asked.tier).await.map_err(status)?;
-        Ok(Response::new(v1::CreateUserResponse { user: Some(user(&created)) }))
+        Ok(Response::new(v1::CreateUserResponse { user: Some(users::user(&created)) }))
     }
 
     async fn list_users(
@@ -75,7 +76,7 @@ impl v1::admin_service_server::AdminService for Administration {
         let asked = request.get_ref();
         let page = admin.list_users(asked.page_size, &asked.page_token).await.map_err(status)?;
         Ok(Response::new(v1::ListUsersResponse {
-            users: page.items.iter().map(user).collect(),
+            users: page.items.iter().map(users::user).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
     }
@@ -90,7 +91,7 @@ impl v1::admin_service_server::AdminService for Administration {
             .get_user(&request.get_ref().user_id)
             .await
             .map_err(status)?;
-        Ok(Response::new(v1::GetUserResponse { user: Some(user(&found)) }))
+        Ok(Response::new(v1::GetUserResponse { user: Some(users::user(&found)) }))
     }
 
     async fn set_password(
@@ -123,29 +124,18 @@ impl v1::admin_service_server::AdminService for Administration {
             .enable_user(&request.get_ref().user_id)
             .await
             .map_err(status)?;
-        Ok(Response::new(v1::EnableUserResponse { user: Some(user(&enabled)) }))
+        Ok(Response::new(v1::EnableUserResponse { user: Some(users::user(&enabled)) }))
     }
 
     async fn set_user_limits(
         &self,
         request: Request<v1::SetUserLimitsRequest>,
     ) -> Result<Response<v1::SetUserLimitsResponse>, Status> {
-        use v1::set_user_limits_request::Limits;
         let admin = self.admin(&request).await?;
         let asked = request.into_inner();
-        let limits = match asked.limits {
-            Some(Limits::Tier(name)) => Some(NewUserLimits::Tier(name)),
-            Some(Limits::Override(own)) => Some(NewUserLimits::Override {
-                max_age: own
-                    .max_age
-                    .map(|age| retention::duration("override.max_age", age))
-                    .transpose()?,
-                max_messages: own.max_messages,
-            }),
-            None => None,
-        };
+        let limits = asked.limits.map(retention::user_limits).transpose()?;
         let changed = admin.set_user_limits(&asked.user_id, limits).await.map_err(status)?;
-        Ok(Response::new(v1::SetUserLimitsResponse { user: Some(user(&changed)) }))
+        Ok(Response::new(v1::SetUserLimitsResponse { user: Some(users::user(&changed)) }))
     }
 
     async fn list_tiers(
@@ -228,18 +218,11 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListSessionsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.into_inner();
-        let state = match asked.state() {
-            v1::SessionState::Unspecified => None,
-            v1::SessionState::Online => Some(SessionState::Online),
-            v1::SessionState::Offline => Some(SessionState::Offline),
-            v1::SessionState::Ended => Some(SessionState::Ended),
-        };
-        let query =
-            SessionQuery { user_id: asked.user_id, terminal_type: asked.terminal_type, state };
+        let query = sessions::query(&asked);
         let page =
             admin.list_sessions(query, asked.page_size, &asked.page_token).await.map_err(status)?;
         Ok(Response::new(v1::ListSessionsResponse {
-            sessions: page.items.iter().map(session).collect(),
+            sessions: page.items.iter().map(sessions::session).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
     }
@@ -248,15 +231,9 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::KickSessionsRequest>,
     ) -> Result<Response<v1::KickSessionsResponse>, Status> {
-        use v1::kick_sessions_request::Which;
         let admin = self.admin(&request).await?;
         let asked = request.into_inner();
-        let which = match asked.which {
-            Some(Which::SessionId(id)) => Some(Kick::Session(id)),
-            Some(Which::TerminalType(name)) => Some(Kick::TerminalType(name)),
-            Some(Which::All(true)) => Some(Kick::All),
-            Some(Which::All(false)) | None => None,
-        };
+        let which = asked.which.and_then(sessions::kick);
         let ended = admin.kick_sessions(&asked.user_id, which, asked.note).await.map_err(status)?;
         Ok(Response::new(v1::KickSessionsResponse { ended: convert::sessions(&ended) }))
     }
@@ -265,18 +242,8 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        let cluster = self.admin(&request).await?.status().await.map_err(status)?;
-        Ok(Response::new(v1::GetStatusResponse {
-            version: cluster.version.to_owned(),
-            node_id: cluster.node_id,
-            nodes: cluster.nodes.iter().map(node).collect(),
-            users: cluster.status.users,
-            live_sessions: cluster.status.live_sessions,
-            online_sessions: cluster.status.online_sessions,
-            entries: cluster.status.entries,
-            database_bytes: cluster.status.database_bytes,
-            postgres_version: cluster.status.postgres_version,
-        }))
+        let seen = self.admin(&request).await?.status().await.map_err(status)?;
+        Ok(Response::new(cluster::status(seen)))
     }
 
     async fn list_audit_records(
@@ -290,7 +257,7 @@ impl v1::admin_service_server::AdminService for Administration {
             .await
             .map_err(status)?;
         Ok(Response::new(v1::ListAuditRecordsResponse {
-            records: page.items.into_iter().map(audit_record).collect(),
+            records: page.items.into_iter().map(audit::record).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
     }
@@ -304,7 +271,7 @@ impl v1::admin_service_server::AdminService for Administration {
         let role = Role::from_number(asked.role);
         let (key, secret) = admin.create_admin_key(&asked.name, role).await.map_err(status)?;
         Ok(Response::new(v1::CreateAdminKeyResponse {
-            key: Some(admin_key(key)),
+            key: Some(keys::admin_key(key)),
             secret: secret.expose_secret().to_owned(),
         }))
     }
@@ -313,8 +280,8 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::ListAdminKeysRequest>,
     ) -> Result<Response<v1::ListAdminKeysResponse>, Status> {
-        let keys = self.admin(&request).await?.list_admin_keys().await.map_err(status)?;
-        let keys = keys.into_iter().map(admin_key).collect();
+        let known = self.admin(&request).await?.list_admin_keys().await.map_err(status)?;
+        let keys = known.into_iter().map(keys::admin_key).collect();
         Ok(Response::new(v1::ListAdminKeysResponse { keys }))
     }
 
@@ -324,7 +291,7 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::RevokeAdminKeyResponse>, Status> {
         let admin = self.admin(&request).await?;
         let revoked = admin.revoke_admin_key(&request.get_ref().name).await.map_err(status)?;
-        Ok(Response::new(v1::RevokeAdminKeyResponse { key: Some(admin_key(revoked)) }))
+        Ok(Response::new(v1::RevokeAdminKeyResponse { key: Some(keys::admin_key(revoked)) }))
     }
 
     async fn trace_message(
@@ -347,7 +314,7 @@ impl v1::admin_service_server::AdminService for Administration {
         let deleting =
             self.0.clone().delete_user(call, &asked.user_id, asked.erase_sent, &asked.note);
         let progress = deleting.await.map_err(status)?;
-        Ok(Response::new(steps(progress, |progress| deletion(&progress))))
+        Ok(Response::new(steps(progress, |progress| users::deletion(&progress))))
     }
 
     type ExportMessagesStream = Steps<v1::ExportMessagesResponse>;
@@ -385,96 +352,9 @@ impl v1::admin_service_server::AdminService for Administration {
         &self,
         request: Request<v1::StartEpochRequest>,
     ) -> Result<Response<Self::StartEpochStream>, Status> {
-        use v1::start_epoch_request::Whose as Asked;
         let admin = self.admin(&request).await?;
-        let whose = match request.into_inner().whose {
-            Some(Asked::UserId(id)) => Some(Whose::User(id)),
-            Some(Asked::All(true)) => Some(Whose::All),
-            Some(Asked::All(false)) | None => None,
-        };
-        let epochs = admin.start_epoch(whose).await.map_err(status)?;
-        let answer = |Progress { done, total }| v1::StartEpochResponse { done, total };
-        Ok(Response::new(steps(epochs.into_stream(), answer)))
-    }
-}
-
-fn admin_key(key: AdminKey) -> v1::AdminKey {
-    v1::AdminKey {
-        name: key.name,
-        // The numbers are the contract's.
-        role: key.role as i32,
-        created_at: Some(timestamp(key.created_at)),
-        created_by: key.created_by,
-        revoked_at: key.revoked_at.map(timestamp),
-    }
-}
-
-fn user(user: &User) -> v1::User {
-    let state = match user.state {
-        UserState::Active => v1::UserState::Active,
-        UserState::Disabled => v1::UserState::Disabled,
-        UserState::Deleted => v1::UserState::Deleted,
-    };
-    v1::User {
-        user_id: user.user_id.to_string(),
-        state: state.into(),
-        created_at: Some(timestamp(user.created_at)),
-        live_sessions: i32::try_from(user.live_sessions).unwrap_or(i32::MAX),
-        online_sessions: i32::try_from(user.online_sessions).unwrap_or(i32::MAX),
-        last_seq: user.last_seq,
-        last_at: user.last_at.map(timestamp),
-        deleted_at: user.deleted_at.map(timestamp),
-        retention: Some(convert::retention(&user.retention)),
-        name: user.name.clone(),
-    }
-}
-
-pub(super) fn session(listed: &AdminSession) -> v1::AdminSession {
-    let state = match listed.state() {
-        SessionState::Online => v1::SessionState::Online,
-        SessionState::Offline => v1::SessionState::Offline,
-        SessionState::Ended => v1::SessionState::Ended,
-    };
-    v1::AdminSession {
-        user_id: listed.user_id.to_string(),
-        session: Some(convert::session(&listed.session, None)),
-        state: state.into(),
-        nodes: listed.nodes.clone(),
-        cursor: listed.cursor.map(|cursor| cursor.to_string()).unwrap_or_default(),
-        lag: listed.lag,
-    }
-}
-
-fn node(node: &Node) -> v1::Node {
-    v1::Node {
-        node_id: node.node_id.clone(),
-        started_at: Some(timestamp(node.started_at)),
-        heartbeat_at: Some(timestamp(node.heartbeat_at)),
-        alive: node.alive,
-        version: node.version.clone(),
-        streams: node.streams,
-    }
-}
-
-fn deletion(progress: &DeletionProgress) -> v1::DeleteUserResponse {
-    v1::DeleteUserResponse {
-        ended: convert::sessions(&progress.ended),
-        entries: progress.entries,
-        entries_total: progress.entries_total,
-        peers: progress.peers,
-        peers_total: progress.peers_total,
-    }
-}
-
-fn audit_record(record: AuditRecord) -> v1::AuditRecord {
-    v1::AuditRecord {
-        audit_no: record.audit_no,
-        at: Some(timestamp(record.at)),
-        actor: record.actor,
-        action: record.action,
-        user_id: record.user_id.map(|id| id.to_string()).unwrap_or_default(),
-        details: record.details.to_string(),
-        reason: record.reason,
-        address: record.address.map(|address| address.to_string()).unwrap_or_default(),
+        let whose = request.into_inner().whose.and_then(epochs::whose);
+        let renumbering = admin.start_epoch(whose).await.map_err(status)?;
+        Ok(Response::new(steps(renumbering.into_stream(), epochs::progress)))
     }
 }

@@ -4,8 +4,8 @@ use imd_proto::v1::{self, import_messages_request::Step, message_record::Content
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
-use super::convert::{self, timestamp};
 use crate::{
+    grpc::convert::{self, timestamp},
     model::Error,
     service::{
         Exported, ExportedMessage, ImportProgress, ImportStep, ImportedMessage, SendContent,

@@ -1,0 +1,33 @@
+//! The cluster in the contract's messages.
+
+use imd_proto::v1;
+
+use crate::{
+    grpc::convert::timestamp,
+    service::{ClusterStatus, Node},
+};
+
+pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
+    v1::GetStatusResponse {
+        version: cluster.version.to_owned(),
+        node_id: cluster.node_id,
+        nodes: cluster.nodes.iter().map(node).collect(),
+        users: cluster.status.users,
+        live_sessions: cluster.status.live_sessions,
+        online_sessions: cluster.status.online_sessions,
+        entries: cluster.status.entries,
+        database_bytes: cluster.status.database_bytes,
+        postgres_version: cluster.status.postgres_version,
+    }
+}
+
+fn node(node: &Node) -> v1::Node {
+    v1::Node {
+        node_id: node.node_id.clone(),
+        started_at: Some(timestamp(node.started_at)),
+        heartbeat_at: Some(timestamp(node.heartbeat_at)),
+        alive: node.alive,
+        version: node.version.clone(),
+        streams: node.streams,
+    }
+}
