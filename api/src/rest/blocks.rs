@@ -10,6 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     document::Refusal,
     extract::{Bearer, Json, Path, Query},
+    paging::PageQuery,
     problem::Problem,
     types::BlockedUserList,
 };
@@ -19,18 +20,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
         .routes(routes!(list_blocked_users))
         .routes(routes!(block_user, unblock_user))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct PageQuery {
-    /// The most users to return: 50 when absent or 0; more than 1,000 counts as 1,000.
-    #[serde(default)]
-    #[param(minimum = 0, maximum = 2_147_483_647)]
-    page_size: i32,
-    /// `next_page_token` of the page before; absent or empty for the first page.
-    #[serde(default)]
-    page_token: String,
 }
 
 /// List the users that one blocks.

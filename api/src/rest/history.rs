@@ -10,6 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     document::Refusal,
     extract::{Bearer, Json, Path, Query},
+    paging::PageQuery,
     problem::Problem,
     types::{ConversationList, HistoryPage, MarkReadRequest, MarkReadResponse},
 };
@@ -21,19 +22,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(list_history))
         .routes(routes!(mark_read))
         .routes(routes!(delete_message))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct PageQuery {
-    /// The most items to return: 50 when absent or 0; more than 200 messages or 1,000 conversations
-    /// counts as so many.
-    #[serde(default)]
-    #[param(minimum = 0, maximum = 2_147_483_647)]
-    page_size: i32,
-    /// `next_page_token` of the page before; absent or empty for the first page.
-    #[serde(default)]
-    page_token: String,
 }
 
 /// List one's conversations.

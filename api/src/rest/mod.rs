@@ -13,6 +13,7 @@ mod history;
 mod info;
 mod messages;
 mod page;
+mod paging;
 mod problem;
 mod socket;
 mod types;
