@@ -95,7 +95,7 @@ fn example() -> &'static str {
 data: {"epoch":1763880000,"last_seq":42,"floor":1}
 
 event: entry
-data: {"seq":42,"cursor":"1763880000.42","appended_at":"2026-11-23T07:30:00.123456Z","kind":"message","message":{"message_id":"AAAAAAAAAAEAAAAAAAAAKg","conversation_id":"user:ann","sender_id":"ann","text":"On my way"}}
+data: {"seq":42,"cursor":"1763880000.42","appended_at":"2026-11-23T07:30:00.123456Z","kind":"message","message":{"message_id":"AAAAAAAAAAEAAAAAAAAAKg","conversation_id":"user:bob","sender_id":"bob","text":"On my way"}}
 id: 1763880000.42
 
 : heartbeat

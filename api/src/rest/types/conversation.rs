@@ -12,18 +12,7 @@ use crate::{
 /// A page of the caller's conversations, the one with the newest message first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "conversations": [{ "conversation_id": "user:bob", "last_message": {
-        "seq": 42,
-        "cursor": "1763880000.42",
-        "appended_at": "2026-11-23T07:30:00.123456Z",
-        "kind": "message",
-        "message": {
-            "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
-            "conversation_id": "user:bob",
-            "sender_id": "bob",
-            "text": "On my way",
-        },
-    } }],
+    "conversations": [{ "conversation_id": "user:bob", "last_message": Entry::example() }],
     "next_page_token": "",
 })))]
 pub(crate) struct ConversationList {
@@ -59,18 +48,7 @@ struct Conversation {
 /// A page of a conversation's messages, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "entries": [{
-        "seq": 42,
-        "cursor": "1763880000.42",
-        "appended_at": "2026-11-23T07:30:00.123456Z",
-        "kind": "message",
-        "message": {
-            "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
-            "conversation_id": "user:bob",
-            "sender_id": "bob",
-            "text": "On my way",
-        },
-    }],
+    "entries": [Entry::example()],
     "next_page_token": "",
     "end": "BEGINNING",
     "epoch": 1_763_880_000,

@@ -1,6 +1,7 @@
 //! What stands in timelines.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -15,18 +16,7 @@ use crate::model;
 
 /// One row of a timeline. `kind` says which of the other members it has.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(examples(json!({
-    "seq": 42,
-    "cursor": "1763880000.42",
-    "appended_at": "2026-11-23T07:30:00.123456Z",
-    "kind": "message",
-    "message": {
-        "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
-        "conversation_id": "user:ann",
-        "sender_id": "ann",
-        "text": "On my way",
-    },
-})))]
+#[schema(examples(json!(Entry::example())))]
 pub(crate) struct Entry {
     /// The place in the timeline: 1, 2, 3 … without gaps, in the order of commits.
     #[schema(minimum = 1)]
@@ -139,6 +129,22 @@ struct SessionChanged {
 }
 
 impl Entry {
+    /// One as the documentation of the API shows it.
+    pub(super) fn example() -> Value {
+        json!({
+            "seq": 42,
+            "cursor": "1763880000.42",
+            "appended_at": "2026-11-23T07:30:00.123456Z",
+            "kind": "message",
+            "message": {
+                "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
+                "conversation_id": "user:bob",
+                "sender_id": "bob",
+                "text": "On my way",
+            },
+        })
+    }
+
     pub(super) fn list(entries: &[model::Entry]) -> Vec<Self> {
         entries.iter().map(Self::from).collect()
     }

@@ -78,14 +78,7 @@ pub(crate) struct Tokens {
     "access_token": "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9.e30.c2ln",
     "expires_in": 900,
     "refresh_token": "AAAAAAAAAAEBmr3k",
-    "session": {
-        "session_id": "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f",
-        "terminal": { "type": "phone", "device_id": "pixel-7f3a", "device_name": "Ann's Pixel" },
-        "created_at": "2026-11-23T07:30:00.123456Z",
-        "last_used_at": "2026-11-23T07:30:00.123456Z",
-        "online": false,
-        "current": true,
-    },
+    "session": Session::example(),
     "replaced": [],
 })))]
 pub(crate) struct LoginResponse {

@@ -1,6 +1,7 @@
 //! Terminals and sessions.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -90,20 +91,25 @@ enum EndReason {
 
 /// The live sessions of the caller's user, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(examples(json!({ "sessions": [{
-    "session_id": "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f",
-    "terminal": { "type": "phone", "device_id": "pixel-7f3a", "device_name": "Ann's Pixel" },
-    "created_at": "2026-11-23T07:30:00.123456Z",
-    "last_used_at": "2026-11-23T07:30:00.123456Z",
-    "online": false,
-    "current": true,
-}] })))]
+#[schema(examples(json!({ "sessions": [Session::example()] })))]
 pub(crate) struct SessionList {
     /// Not paged: the limits of the terminal types bound them.
     sessions: Vec<Session>,
 }
 
 impl Session {
+    /// One as the documentation of the API shows it.
+    pub(super) fn example() -> Value {
+        json!({
+            "session_id": "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f",
+            "terminal": { "type": "phone", "device_id": "pixel-7f3a", "device_name": "Ann's Pixel" },
+            "created_at": "2026-11-23T07:30:00.123456Z",
+            "last_used_at": "2026-11-23T07:30:00.123456Z",
+            "online": false,
+            "current": true,
+        })
+    }
+
     /// A session as the session `current` sees it, if it is one that asks.
     pub(super) fn new(session: &model::Session, current: Option<SessionId>) -> Self {
         Self {

@@ -77,18 +77,7 @@ pub(crate) struct Reconnect {}
 /// A stretch of a timeline. There is more when the last entry's seq is below `last_seq`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "entries": [{
-        "seq": 42,
-        "cursor": "1763880000.42",
-        "appended_at": "2026-11-23T07:30:00.123456Z",
-        "kind": "message",
-        "message": {
-            "message_id": "AAAAAAAAAAEAAAAAAAAAKg",
-            "conversation_id": "user:bob",
-            "sender_id": "bob",
-            "text": "On my way",
-        },
-    }],
+    "entries": [Entry::example()],
     "epoch": 1_763_880_000,
     "last_seq": 42,
     "floor": 1,
