@@ -50,17 +50,8 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
 macro_rules! on_both_transports {
     ($($behaviour:ident),+ $(,)?) => {$(
         mod $behaviour {
-            use crate::support::{api::Transport, cluster::Cluster};
-
-            #[tokio::test]
-            async fn grpc() {
-                super::$behaviour(Cluster::start(Transport::Grpc).await).await;
-            }
-
-            #[tokio::test]
-            async fn rest() {
-                super::$behaviour(Cluster::start(Transport::Rest).await).await;
-            }
+            crate::support::on_transport!($behaviour, grpc, Grpc);
+            crate::support::on_transport!($behaviour, rest, Rest);
         }
     )+};
 }
@@ -70,23 +61,23 @@ pub(crate) use on_both_transports;
 macro_rules! on_every_transport {
     ($($behaviour:ident),+ $(,)?) => {$(
         mod $behaviour {
-            use crate::support::{api::Transport, cluster::Cluster};
-
-            #[tokio::test]
-            async fn grpc() {
-                super::$behaviour(Cluster::start(Transport::Grpc).await).await;
-            }
-
-            #[tokio::test]
-            async fn rest() {
-                super::$behaviour(Cluster::start(Transport::Rest).await).await;
-            }
-
-            #[tokio::test]
-            async fn websocket() {
-                super::$behaviour(Cluster::start(Transport::WebSocket).await).await;
-            }
+            crate::support::on_transport!($behaviour, grpc, Grpc);
+            crate::support::on_transport!($behaviour, rest, Rest);
+            crate::support::on_transport!($behaviour, websocket, WebSocket);
         }
     )+};
 }
 pub(crate) use on_every_transport;
+
+/// Makes one test of a behaviour, in the module named for it.
+macro_rules! on_transport {
+    ($behaviour:ident, $test:ident, $transport:ident) => {
+        #[tokio::test]
+        async fn $test() {
+            use crate::support::{api::Transport, cluster::Cluster};
+
+            super::$behaviour(Cluster::start(Transport::$transport).await).await;
+        }
+    };
+}
+pub(crate) use on_transport;
