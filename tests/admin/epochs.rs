@@ -3,7 +3,8 @@
 use imd_proto::v1::start_epoch_request::Whose;
 
 use crate::support::{
-    api::Transport, cluster::Cluster, eventually, feed::Feed, on_both_transports, types::Event,
+    api::Transport, cluster::Cluster, eventually, feed::Feed, listeners::end_listeners,
+    on_both_transports, types::Event,
 };
 
 on_both_transports! {
@@ -116,13 +117,8 @@ async fn i9_a_new_numbering_does_not_depend_on_hints(imd: Cluster) {
     // A node that nobody tells anything, until it sweeps because it listens anew.
     sql.batch_execute("DELETE FROM login_points WHERE user_no <> 0").await.expect("a table");
     imd.admin().start_epoch(Some(one("ann"))).await.expect("done");
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND query LIKE 'LISTEN%'";
-    eventually("a node listens", async || {
-        let cut = sql.query(cut, &[]).await.expect("the owner may").len();
-        (cut > 0).then_some(())
-    })
-    .await;
+    let cut = async || (end_listeners(&sql).await > 0).then_some(());
+    eventually("a node listens", cut).await;
     reset(&mut feed).await;
     feed.entries(1).await;
 }

@@ -9,7 +9,9 @@ use super::{erased, rows_about, shown};
 use crate::support::{
     api::{Outgoing, Transport},
     cluster::Cluster,
-    eventually, on_both_transports,
+    eventually,
+    listeners::end_listeners,
+    on_both_transports,
     types::Event,
     within_deadline,
 };
@@ -127,13 +129,8 @@ async fn i2_a_terminal_that_nobody_told_is_told_by_a_sweep(imd: Cluster) {
     // A node that nobody tells anything, until it sweeps because it listens anew.
     sql.batch_execute("DELETE FROM login_points WHERE user_no <> 0").await.expect("a table");
     imd.admin().delete("ann", false).await.expect("done");
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND query LIKE 'LISTEN%'";
-    eventually("a node listens", async || {
-        let cut = sql.query(cut, &[]).await.expect("the owner may").len();
-        (cut > 0).then_some(())
-    })
-    .await;
+    let cut = async || (end_listeners(&sql).await > 0).then_some(());
+    eventually("a node listens", cut).await;
     let (_, last) = feed.to_the_end().await;
     assert!(matches!(&last, Event::SessionEnded(end) if end.reason == "USER_DELETED"), "{last:?}");
 }

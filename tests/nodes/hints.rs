@@ -3,19 +3,19 @@
 
 use tokio_postgres::Client;
 
-use crate::support::{cluster::Cluster, eventually, on_both_transports, types::Event};
-
-/// The connections on which nodes of this database listen for hints.
-const LISTENERS: &str =
-    "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+use crate::support::{
+    cluster::Cluster,
+    eventually,
+    listeners::{count_listeners, end_listeners},
+    on_both_transports,
+    types::Event,
+};
 
 /// Waits until both nodes listen for hints, and cuts their connections for that.
 async fn cut_both_listeners(sql: &Client) {
-    let count = format!("SELECT pid {LISTENERS}");
-    let both = async || (sql.query(&count, &[]).await.ok()?.len() == 2).then_some(());
+    let both = async || (count_listeners(sql).await == 2).then_some(());
     eventually("both nodes listen", both).await;
-    let cut = format!("SELECT pg_terminate_backend(pid) {LISTENERS}");
-    assert_eq!(sql.query(&cut, &[]).await.expect("the owner may").len(), 2);
+    assert_eq!(end_listeners(sql).await, 2);
 }
 
 /// What no node would say of the users, told to every node.

@@ -10,6 +10,7 @@ pub(crate) mod failure;
 pub(crate) mod feed;
 pub(crate) mod grpc;
 pub(crate) mod issuer;
+pub(crate) mod listeners;
 pub(crate) mod nats;
 pub(crate) mod node;
 pub(crate) mod packages;

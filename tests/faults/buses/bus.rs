@@ -9,18 +9,13 @@ use futures::{
 use imd::store::Store;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::support::{nats::Nats, postgres::Database};
+use crate::support::{listeners::end_listeners, nats::Nats, postgres::Database};
 
 /// How often a LISTEN is ended while that bus is down.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a tap says to itself. Nodes that hear it too make nothing of it.
 const TEST: &str = "testing";
-
-/// Ends the connections that listen.
-const END_LISTENERS: &str = "\
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND query LIKE 'LISTEN%'";
 
 /// What nodes of a test send each other hints over.
 pub(super) enum Bus {
@@ -53,11 +48,11 @@ impl Bus {
         match self {
             Self::Postgres { outage } => {
                 let sql = database.sql().await;
-                sql.batch_execute(END_LISTENERS).await.expect("they are ours");
+                end_listeners(&sql).await;
                 outage.spawn(async move {
                     loop {
                         sleep(PAUSE).await;
-                        sql.batch_execute(END_LISTENERS).await.expect("they are ours");
+                        end_listeners(&sql).await;
                     }
                 });
             }
