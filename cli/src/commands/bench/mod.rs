@@ -2,6 +2,7 @@
 //! reordered or invented on the way.
 
 mod args;
+mod database;
 mod fleet;
 mod floor;
 mod idle;

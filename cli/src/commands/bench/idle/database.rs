@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
-use crate::error::Error;
+use crate::{
+    commands::bench::database::{connect, failed},
+    error::Error,
+};
 
 /// A connection to imd's database.
 pub(super) struct Database(Client);
@@ -22,12 +24,7 @@ pub(super) struct Activity {
 
 impl Database {
     pub(super) async fn connect(url: &str) -> Result<Self, Error> {
-        // The parser's own words could quote the password.
-        let config: Config =
-            url.parse().map_err(|_| Error::Usage("--database: not a PostgreSQL URL".to_owned()))?;
-        let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
-        tokio::spawn(connection.map(drop));
-        Ok(Self(client))
+        connect(url).await.map(Self)
     }
 
     pub(super) async fn activity(&self) -> Result<Activity, Error> {
@@ -43,10 +40,4 @@ impl Database {
             active: Duration::from_secs_f64(row.get::<_, f64>(3) / 1_000.0),
         })
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn failed(error: tokio_postgres::Error) -> Error {
-    let cause = error.as_db_error().map(ToString::to_string);
-    Error::Bench(format!("--database: {}", cause.unwrap_or_else(|| error.to_string())))
 }

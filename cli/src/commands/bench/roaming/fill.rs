@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::FutureExt as _;
 use tokio::process::Command;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
-use crate::error::Error;
+use crate::{
+    commands::bench::database::{connect, failed},
+    error::Error,
+};
 
 /// How many entries are written in one transaction.
 const STRETCH: i64 = 100_000;
@@ -50,12 +52,7 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) async fn connect(url: &str) -> Result<Self, Error> {
-        // The parser's own words could quote the password.
-        let config: Config =
-            url.parse().map_err(|_| Error::Usage("--database: not a PostgreSQL URL".to_owned()))?;
-        let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
-        tokio::spawn(connection.map(drop));
-        Ok(Self { client, url: url.to_owned() })
+        Ok(Self { client: connect(url).await?, url: url.to_owned() })
     }
 
     pub(super) async fn make_peers(&self, count: i64) -> Result<(), Error> {
@@ -115,10 +112,4 @@ impl Database {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn failed(error: tokio_postgres::Error) -> Error {
-    let cause = error.as_db_error().map(ToString::to_string);
-    Error::Bench(format!("--database: {}", cause.unwrap_or_else(|| error.to_string())))
 }
