@@ -17,15 +17,10 @@ use secrecy::ExposeSecret as _;
 use tonic::transport::Uri;
 
 use self::{conversation::Conversation, line::Line};
-use super::demo::public::{DEFAULT_SERVER, PublicServer};
+use super::demo::public::{PublicServer, PublicServerArgs};
 use crate::{
-    args::Connection,
-    client::{display, server_url},
-    clock::time,
-    error::Error,
-    password::PasswordArgs,
-    profile::Profile,
-    trust::Trust,
+    args::Connection, client::display, clock::time, error::Error, password::PasswordArgs,
+    profile::Profile, trust::Trust,
 };
 
 /// Arguments of `imctl chat`.
@@ -58,16 +53,8 @@ pub(crate) struct ChatArgs {
     device_name: String,
     #[command(flatten)]
     password: PasswordArgs,
-    /// URL of the public listener.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "IMCTL_PUBLIC_SERVER",
-        hide_env_values = true,
-        value_parser = server_url,
-        help = format!("The public listener of imd [default: {DEFAULT_SERVER}]")
-    )]
-    public_server: Option<Uri>,
+    #[command(flatten)]
+    public: PublicServerArgs,
 }
 
 /// Chats until the user leaves or the session ends.
@@ -75,8 +62,7 @@ pub(crate) async fn run(args: ChatArgs, connection: &Connection) -> Result<(), E
     let profile = Profile::load(connection)?;
     let trust = Trust::read(connection, &profile)?;
     let ca = trust.ca.clone();
-    let server = args.public_server.clone();
-    let public = PublicServer::find(server, &profile, connection.timeout, trust)?;
+    let public = PublicServer::find(&args.public, &profile, connection.timeout, trust)?;
     let terminal = log_in(&args, &public.url, ca.as_deref()).await?;
     let line = Line::open(terminal.clone(), &args.peer);
     let conversation = Conversation::new(&args.user, &args.peer);

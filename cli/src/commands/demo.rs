@@ -8,17 +8,16 @@ mod terminal;
 
 use clap::Args;
 use imd_proto::v1::{CreateUserRequest, DisableUserRequest};
-use tonic::transport::Uri;
 use uuid::Uuid;
 
 use self::{
-    public::PublicServer,
+    public::{PublicServer, PublicServerArgs},
     stage::Stage,
     story::{Person, Story},
 };
 use crate::{
     args::Connection,
-    client::{Admin, display, server_url},
+    client::{Admin, display},
     error::Error,
     output,
     profile::Profile,
@@ -35,16 +34,8 @@ Examples:
   imctl demo
   imctl demo --server http://10.0.0.5:8081 --public-server http://10.0.0.5:8080")]
 pub(crate) struct DemoArgs {
-    /// URL of the public listener.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "IMCTL_PUBLIC_SERVER",
-        hide_env_values = true,
-        value_parser = server_url,
-        help = format!("The public listener of imd [default: {}]", public::DEFAULT_SERVER)
-    )]
-    public_server: Option<Uri>,
+    #[command(flatten)]
+    public: PublicServerArgs,
     /// Leave the users as they are at the end of the story
     #[arg(long)]
     keep: bool,
@@ -55,7 +46,7 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
     let profile = Profile::load(connection)?;
     let admin = &mut Admin::connect(connection, &profile).await?;
     let public =
-        PublicServer::find(args.public_server, &profile, connection.timeout, admin.trust.clone())?;
+        PublicServer::find(&args.public, &profile, connection.timeout, admin.trust.clone())?;
     let version = public.check().await?;
     let mut stage = Stage::default();
     stage::title("One account, every terminal, all of its history")?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use imd_proto::v1::{GetInfoRequest, info_service_client::InfoServiceClient};
 use tonic::{
     Status,
@@ -9,7 +10,7 @@ use tonic::{
 };
 
 use crate::{
-    client::{connect, failure, profile_url},
+    client::{connect, failure, profile_url, server_url},
     error::Error,
     profile::Profile,
     trust::Trust,
@@ -17,6 +18,21 @@ use crate::{
 
 /// Where imd serves its users when it is told nothing.
 pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
+/// Which public listener.
+#[derive(Debug, Args)]
+pub(crate) struct PublicServerArgs {
+    /// URL of the public listener.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "IMCTL_PUBLIC_SERVER",
+        hide_env_values = true,
+        value_parser = server_url,
+        help = format!("The public listener of imd [default: {DEFAULT_SERVER}]")
+    )]
+    public_server: Option<Uri>,
+}
 
 /// Where the terminals connect to, and how long they wait for anything.
 #[derive(Debug, Clone)]
@@ -29,13 +45,13 @@ pub(crate) struct PublicServer {
 impl PublicServer {
     /// From the argument, else the profile, else the default.
     pub(crate) fn find(
-        argument: Option<Uri>,
+        args: &PublicServerArgs,
         profile: &Profile,
         patience: Duration,
         trust: Trust,
     ) -> Result<Self, Error> {
-        let url = match (argument, &profile.public_server) {
-            (Some(url), _) => url,
+        let url = match (&args.public_server, &profile.public_server) {
+            (Some(url), _) => url.clone(),
             (None, Some(url)) => profile_url(url)?,
             (None, None) => Uri::from_static(DEFAULT_SERVER),
         };
