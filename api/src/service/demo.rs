@@ -45,13 +45,7 @@ impl Service {
             let secret = self.opaque_tokens.derive("demo_password", user_id.as_bytes());
             let password = BASE64_URL_SAFE_NO_PAD.encode(&secret[..PASSWORD_BYTES]);
             let hash = self.passwords.hash("password", password.clone()).await?;
-            let audit = Audit {
-                actor: ACTOR,
-                action: "create_user",
-                details: json!({}),
-                reason: "",
-                address: None,
-            };
+            let audit = Audit::unasked(ACTOR, "create_user", json!({}));
             let tier = &self.limits.default_tier;
             let id = UserId::parse("user_id", user_id)?;
             match self.store.create_user(&id, Some(&hash), tier, audit).await {

@@ -133,13 +133,7 @@ impl Service {
         let user_id = assertion.user_id;
         let user_no = if assertion.provision {
             let actor = format!("issuer {}", assertion.issuer);
-            let audit = Audit {
-                actor: &actor,
-                action: "provision_user",
-                details: json!({}),
-                reason: "",
-                address: None,
-            };
+            let audit = Audit::unasked(&actor, "provision_user", json!({}));
             let tier = assertion.tier.as_deref().unwrap_or(&self.limits.default_tier);
             self.store.provision_user(&user_id, tier, audit).await.map_err(|error| match error {
                 Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),

@@ -12,7 +12,7 @@ use crate::model::{ClientAddress, Result, UserId, UserNo};
 /// What is to be recorded of an administrator's action.
 #[derive(Debug, Clone)]
 pub struct Audit<'a> {
-    /// The name of the admin key.
+    /// The name of the admin key, or who else did it.
     pub actor: &'a str,
     /// What was done: `create_user` …
     pub action: &'static str,
@@ -45,7 +45,13 @@ pub struct AuditRecord {
     pub address: Option<IpAddr>,
 }
 
-impl Audit<'_> {
+impl<'a> Audit<'a> {
+    /// What is done without a call of an administrator: nobody gave a reason, and it came from nowhere.
+    #[must_use]
+    pub fn unasked(actor: &'a str, action: &'static str, details: Value) -> Self {
+        Self { actor, action, details, reason: "", address: None }
+    }
+
     /// Notes how many sessions the action ended.
     pub(super) fn ended(mut self, sessions: usize) -> Self {
         self.details["sessions_ended"] = sessions.into();

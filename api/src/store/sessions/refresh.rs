@@ -83,12 +83,10 @@ impl Store {
         let reason = if row.get("expired") { EndReason::Expired } else { EndReason::TokenReused };
         let which = Which::One(session_id);
         // A token that is used twice may have been stolen.
-        let audit = (reason == EndReason::TokenReused).then(|| Audit {
-            actor: SERVER,
-            action: "end_session",
-            details: json!({ "session_id": session_id.to_string(), "end_reason": reason.name() }),
-            reason: "",
-            address: None,
+        let audit = (reason == EndReason::TokenReused).then(|| {
+            let details =
+                json!({ "session_id": session_id.to_string(), "end_reason": reason.name() });
+            Audit::unasked(SERVER, "end_session", details)
         });
         self.end_sessions(user_no, &which, &Ending::because(reason), audit)
             .await
