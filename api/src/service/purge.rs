@@ -59,7 +59,9 @@ impl Service {
     async fn purge_unasked(self: Arc<Self>) -> Result<()> {
         let Some(mut purge) = Purge::begin(self).await? else { return Ok(()) };
         while purge.step().await? {}
-        tracing::info!(progress = ?purge.progress, "purged");
+        if purge.progress.entries > 0 {
+            tracing::info!(progress = ?purge.progress, "purged");
+        }
         Ok(())
     }
 
