@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 
 use super::{Service, tokens::sha256};
 use crate::{
-    model::{ClientAddress, Error, Page, PageSize, Result, Role, UserId, is_line},
+    model::{ClientAddress, Error, Page, PageSize, Result, Role, UserId, UserNo, is_line},
     store::{Audit, AuditRecord},
 };
 
@@ -108,10 +108,7 @@ impl Admin<'_> {
     ) -> Result<Page<AuditRecord>> {
         self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
-        let user_no = match user_id {
-            "" => None,
-            id => Some(self.service.store.user_no(&UserId::parse("user_id", id)?).await?),
-        };
+        let user_no = self.only_of(user_id).await?;
         let scope = format!("audit/{}", user_no.map_or(0, |no| no.0));
         let before = self.service.read_place(&scope, page_token)?;
         let mut items = self.service.store.audit_records(user_no, before, size.get() + 1).await?;
@@ -119,6 +116,14 @@ impl Admin<'_> {
         let last = items.last().filter(|_| more);
         let next = last.map(|record| self.service.place_token(&scope, record.audit_no));
         Ok(Page { items, next_page_token: next })
+    }
+
+    /// The user that a listing is limited to; `None`, for all, when `user_id` is empty.
+    async fn only_of(&self, user_id: &str) -> Result<Option<UserNo>> {
+        if user_id.is_empty() {
+            return Ok(None);
+        }
+        self.service.store.user_no(&UserId::parse("user_id", user_id)?).await.map(Some)
     }
 
     /// Whether the administrator's role allows what needs `role`.

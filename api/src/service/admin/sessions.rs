@@ -44,10 +44,7 @@ impl Admin<'_> {
         if !query.terminal_type.is_empty() && !TerminalType::is_name(&query.terminal_type) {
             return Err(Error::invalid("terminal_type", TerminalType::NAME_RULE));
         }
-        let user_no = match query.user_id.as_str() {
-            "" => None,
-            id => Some(self.service.store.user_no(&UserId::parse("user_id", id)?).await?),
-        };
+        let user_no = self.only_of(&query.user_id).await?;
         let scope = format!("sessions/{:?}/{}/{:?}", user_no, query.terminal_type, query.state);
         let session_id = |payload: Vec<u8>| Uuid::from_slice(&payload).ok().map(SessionId);
         let before = self.service.read_page_token(&scope, page_token, session_id)?;
