@@ -19,15 +19,13 @@ use jsonwebtoken::{
 use moka::sync::Cache;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::Mutex,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
     Service,
     access::Identity,
+    repeat::repeat,
     tokens::{LEEWAY, new_key_id, sha256, unix_now},
 };
 use crate::{
@@ -215,18 +213,13 @@ impl Signer {
 impl Service {
     /// Forgets the keys that are no longer good, here and in the database. Runs for ever.
     pub async fn keep_keys(self: Arc<Self>) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
-            let looked = async {
-                self.store.delete_old_access_keys().await?;
-                self.access_tokens.read_keys(&self.store).await
-            };
-            if let Err(error) = looked.await {
-                tracing::warn!(%error, "cannot look which keys are good");
-            }
-        }
+        repeat(Duration::ZERO, LOOK, "cannot look which keys are good", || self.look_at_keys())
+            .await;
+    }
+
+    async fn look_at_keys(&self) -> Result<()> {
+        self.store.delete_old_access_keys().await?;
+        self.access_tokens.read_keys(&self.store).await
     }
 }
 

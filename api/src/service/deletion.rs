@@ -5,9 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval};
 
-use super::{AdminCall, Service, admin::check_note};
+use super::{AdminCall, Service, admin::check_note, repeat::repeat};
 use crate::{
     model::{Error, Result, Role, Session, UserId, UserNo},
     store::{self, Erased},
@@ -37,14 +36,8 @@ pub struct DeletionProgress {
 impl Service {
     /// Finishes, every minute, what others have left half-way. Runs for ever.
     pub async fn keep_deleting(self: Arc<Self>) {
-        let mut turns = interval(EVERY);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            turns.tick().await;
-            if let Err(error) = self.clone().delete_what_rests().await {
-                tracing::warn!(%error, "a deletion stopped half-way; it is taken up again");
-            }
-        }
+        let failed = "a deletion stopped half-way; it is taken up again";
+        repeat(Duration::ZERO, EVERY, failed, || self.clone().delete_what_rests()).await;
     }
 
     async fn delete_what_rests(self: Arc<Self>) -> Result<()> {

@@ -22,6 +22,7 @@ mod passwords;
 mod purge;
 mod read_marks;
 mod recall;
+mod repeat;
 mod send;
 mod sessions;
 mod timeline;

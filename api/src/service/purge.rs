@@ -5,9 +5,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use metrics::counter;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, sleep};
 
-use super::{AdminCall, Service};
+use super::{AdminCall, Service, repeat::repeat};
 use crate::{
     model::{Error, Result, Role, UserNo},
     store::PurgeTurn,
@@ -46,14 +46,8 @@ pub struct PurgeProgress {
 impl Service {
     /// Purges every hour, when it is this node's turn. Runs for ever.
     pub async fn keep_purging(self: Arc<Self>) {
-        let mut turns = interval_at(Instant::now() + FIRST, EVERY);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            turns.tick().await;
-            if let Err(error) = self.clone().purge_unasked().await {
-                tracing::warn!(%error, "the purge stopped half-way; the next one goes on");
-            }
-        }
+        let failed = "the purge stopped half-way; the next one goes on";
+        repeat(FIRST, EVERY, failed, || self.clone().purge_unasked()).await;
     }
 
     async fn purge_unasked(self: Arc<Self>) -> Result<()> {
