@@ -78,6 +78,11 @@ fn start(after: &str) -> (&str, &str) {
     after.split_once('=').unwrap_or(("after", after))
 }
 
+/// Which page of a listing, as parameters.
+fn page(size: i32, token: &str) -> [(&'static str, String); 2] {
+    [("page_size", size.to_string()), ("page_token", token.to_owned())]
+}
+
 /// A message in the JSON of a send.
 pub(crate) fn send_request(message: &Outgoing) -> Value {
     let mut body = json!({ "client_message_id": message.client_message_id });
@@ -174,10 +179,9 @@ impl Api for Rest {
         page_size: i32,
         page_token: &str,
     ) -> Result<ConversationPage> {
-        let size = page_size.to_string();
-        let page = [("page_size", size.as_str()), ("page_token", page_token)];
         let listed: WireConversations =
-            json_of(self.get(token, "/v1/conversations").query(&page)).await?;
+            json_of(self.get(token, "/v1/conversations").query(&page(page_size, page_token)))
+                .await?;
         let conversation = |conversation: WireConversation| Conversation {
             conversation_id: conversation.conversation_id,
             peer_deleted: conversation.peer_deleted,
@@ -200,9 +204,8 @@ impl Api for Rest {
         page_token: &str,
     ) -> Result<HistoryPage> {
         let path = format!("/v1/conversations/{conversation_id}/messages");
-        let size = page_size.to_string();
-        let page = [("page_size", size.as_str()), ("page_token", page_token)];
-        let listed: WireHistory = json_of(self.get(token, &path).query(&page)).await?;
+        let listed: WireHistory =
+            json_of(self.get(token, &path).query(&page(page_size, page_token))).await?;
         Ok(HistoryPage {
             entries: entries(listed.entries),
             next_page_token: listed.next_page_token,
@@ -244,9 +247,7 @@ impl Api for Rest {
         page_size: i32,
         page_token: &str,
     ) -> Result<BlockedUserPage> {
-        let size = page_size.to_string();
-        let page = [("page_size", size.as_str()), ("page_token", page_token)];
-        json_of(self.get(token, "/v1/blocks").query(&page)).await
+        json_of(self.get(token, "/v1/blocks").query(&page(page_size, page_token))).await
     }
 }
 
