@@ -61,7 +61,7 @@ impl Directory {
 impl Store {
     /// The number of a user that exists or existed. Errors: [`Error::UserNotFound`].
     pub async fn user_no(&self, user_id: &UserId) -> Result<UserNo> {
-        if let Some(user_no) = self.directory.by_id.get(user_id) {
+        if let Some(user_no) = self.0.directory.by_id.get(user_id) {
             return Ok(user_no);
         }
         let client = self.client().await?;
@@ -70,7 +70,7 @@ impl Store {
             .await?;
         let row = client.query_opt(&statement, &[&user_id.as_str()]).await?;
         let row = row.ok_or_else(|| Error::UserNotFound(user_id.clone()))?;
-        let (user_no, _) = self.directory.remember(&row);
+        let (user_no, _) = self.0.directory.remember(&row);
         Ok(UserNo(user_no))
     }
 
@@ -91,7 +91,7 @@ impl Store {
         let mut known = HashMap::with_capacity(user_nos.len());
         let mut missing = Vec::new();
         for &user_no in user_nos {
-            match self.directory.by_no.get(&user_no) {
+            match self.0.directory.by_no.get(&user_no) {
                 Some(user) => drop(known.insert(user_no, user)),
                 None => missing.push(user_no),
             }
@@ -104,7 +104,7 @@ impl Store {
             .prepare_cached("SELECT user_no, user_id, state FROM users WHERE user_no = ANY($1)")
             .await?;
         let found = client.query(&statement, &[&missing]).await?;
-        known.extend(found.iter().map(|row| self.directory.remember(row)));
+        known.extend(found.iter().map(|row| self.0.directory.remember(row)));
         Ok(known)
     }
 }

@@ -14,7 +14,7 @@ impl Store {
     /// Applies the migrations that the database lacks, each in a transaction.
     pub async fn migrate(&self) -> Result<()> {
         // A connection of its own: refinery takes no lock, and this one dies with the connection.
-        let (mut client, connection) = self.config.connect(self.tls.clone()).await?;
+        let (mut client, connection) = self.0.config.connect(self.0.tls.clone()).await?;
         let driver = tokio::spawn(connection);
         client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         let report =

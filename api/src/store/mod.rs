@@ -32,7 +32,7 @@ mod tombstones;
 mod trace;
 mod users;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
@@ -79,9 +79,11 @@ const POOL_WAIT: Duration = Duration::from_secs(5);
 const SESSION_SETTINGS: &str = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
 
 /// PostgreSQL: a pool of connections for requests, and the address for those who need one of their
-/// own. Cheap to clone.
+/// own. Cheap to clone, and as small as a pointer: every stream has one.
 #[derive(Clone)]
-pub struct Store {
+pub struct Store(Arc<Database>);
+
+struct Database {
     pool: Pool,
     config: tokio_postgres::Config,
     tls: Tls,
@@ -116,7 +118,7 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { pool, config, tls, directory: Directory::default() })
+        Ok(Self(Arc::new(Database { pool, config, tls, directory: Directory::default() })))
     }
 
     /// Whether the database answers.
@@ -126,7 +128,7 @@ impl Store {
     }
 
     async fn client(&self) -> Result<Object> {
-        Ok(self.pool.get().await?)
+        Ok(self.0.pool.get().await?)
     }
 }
 

@@ -24,7 +24,7 @@ impl Listener {
 impl Store {
     /// Listens on `channel` from now on.
     pub async fn listen(&self, channel: &str) -> Result<Listener> {
-        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+        let (client, mut connection) = self.0.config.connect(self.0.tls.clone()).await?;
         let messages = stream::poll_fn(move |cx| connection.poll_message(cx));
         let mut payloads = payloads(messages).boxed();
         let listen = format!("LISTEN \"{channel}\"");

@@ -37,7 +37,7 @@ impl Store {
     /// Takes the turn to purge; `None` when another node has it.
     pub async fn take_purge_turn(&self) -> Result<Option<PurgeTurn>> {
         // A connection of its own: the lock is the session's.
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let (client, connection) = self.0.config.connect(self.0.tls.clone()).await?;
         tokio::spawn(connection);
         let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&PURGE_LOCK]).await?;
         Ok(row.get::<_, bool>(0).then_some(PurgeTurn { _client: client }))

@@ -54,9 +54,9 @@ impl Session {
         store: &Store,
         begin: &'static str,
     ) -> Result<Self, tokio_postgres::Error> {
-        let mut config = store.config.clone();
+        let mut config = store.0.config.clone();
         add_options(&mut config, LANE_SETTINGS);
-        let (client, connection) = config.connect(store.tls.clone()).await?;
+        let (client, connection) = config.connect(store.0.tls.clone()).await?;
         tokio::spawn(connection.map(drop));
         let (count, check, insert) =
             try_join3(client.prepare(COUNT), client.prepare(CHECK), client.prepare(INSERT)).await?;
