@@ -27,6 +27,9 @@ const PAGE: i64 = 200;
 /// How long a stream waits for an entry that one after it has overtaken, before it reads the log.
 const REORDERING: Duration = Duration::from_millis(20);
 
+/// For how many events a stream that waits keeps room.
+const SPARE: usize = 4;
+
 /// What a stream says.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -128,6 +131,8 @@ impl Subscription {
                 Box::pin(self.read_log()).await?;
                 continue;
             }
+            // A page of the log may have gone through, and quiet streams are many.
+            self.ready.shrink_to(SPARE);
             let until = self.gap_until.map_or(quiet_until, |gap| gap.min(quiet_until));
             let arrived = timeout_at(until, self.registration.inbox().arrived()).await;
             match (arrived, self.early.last_key_value()) {
@@ -140,7 +145,8 @@ impl Subscription {
 
     /// The events as a stream for a transport.
     pub fn into_stream(self) -> impl Stream<Item = Result<Event>> + Send + 'static {
-        futures::stream::try_unfold(self, |mut subscription| async move {
+        // Boxed: the stream has room for it twice, in its state and in the future of the next event.
+        futures::stream::try_unfold(Box::new(self), |mut subscription| async move {
             let event = subscription.next().await?;
             Ok(event.map(|event| (event, subscription)))
         })
