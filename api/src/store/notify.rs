@@ -38,12 +38,13 @@ impl Store {
         Ok(Listener { _client: client, payloads })
     }
 
-    /// Sends payloads, each to its channel, in one transaction of their own.
+    /// Sends payloads, each to its channel, in one transaction of their own, which does not wait for the
+    /// disk: no notification outlives the server.
     pub async fn notify(&self, channels: &[String], payloads: &[String]) -> Result<()> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT pg_notify(n.channel, n.payload)
+                "SELECT set_config('synchronous_commit', 'off', true), pg_notify(n.channel, n.payload)
                  FROM unnest($1::text[], $2::text[]) n (channel, payload)",
             )
             .await?;
