@@ -102,16 +102,24 @@ async fn no_secret_is_logged_however_much_is_logged() {
     secrets.add("the admin key", admin_key.trim());
     let made = imd.admin().create_key("zoe", Role::Support).await.expect("a key");
     secrets.add("a named admin key", made);
+    // A second node, with a stream to which the first has to send hints.
+    let elsewhere = DataFolder::new();
+    let url = folder.database_url().await;
+    let far = [("IMD_LOG_LEVEL", "trace"), ("IMD_BUS_URL", &bus), ("IMD_DATABASE_URL", &url)];
+    let far = elsewhere.start_with(&far).await;
+    let pc = far.log_in(Transport::Grpc, "ann", "pc").await;
+    let mut feed_of_pc = pc.follow("now").await;
     for transport in [Transport::Grpc, Transport::Rest, Transport::WebSocket] {
         use_secrets(&imd, transport, &issuer, &mut secrets).await;
     }
+    let last = pc.timeline().await.pop().expect("an entry").seq;
+    feed_of_pc.entries_to(last).await;
     let malformed =
         json!({ "user_id": "ann", "password": "in a body that is no login", "terminal": 7 });
-    let url = format!("http://{}/v1/login", imd.public);
-    Client::new().post(url).json(&malformed).send().await.expect("an answer");
+    let login_url = format!("http://{}/v1/login", imd.public);
+    Client::new().post(login_url).json(&malformed).send().await.expect("an answer");
     secrets.add("a password in a bad request", "in a body that is no login");
     // What it cannot do, for want of a column, it says: with the error, and without what was to be stored.
-    let url = folder.database_url().await;
     let (sql, connection) =
         tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
@@ -125,8 +133,9 @@ async fn no_secret_is_logged_however_much_is_logged() {
     secrets.add("bytes that failed", text);
     imd.says("internal").await;
 
-    let log = imd.log();
-    assert!(log.contains("TRACE") && log.len() > 10_000, "much is logged");
-    secrets.assert_not_in(&log);
+    for log in [imd.log(), far.log()] {
+        assert!(log.contains("TRACE") && log.len() > 10_000, "much is logged");
+        secrets.assert_not_in(&log);
+    }
     secrets.assert_not_in(&folder.postgres_log());
 }

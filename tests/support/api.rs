@@ -96,7 +96,8 @@ impl Outgoing {
         Self::new(to, Content::Data { content_type, data: data.to_owned() })
     }
 
-    fn new(to: &str, content: Content) -> Self {
+    /// With a fresh id.
+    pub(crate) fn new(to: &str, content: Content) -> Self {
         let client_message_id = Uuid::new_v4().to_string();
         Self { to: Some(to.to_owned()), client_message_id, content: Some(content) }
     }

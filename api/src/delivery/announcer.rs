@@ -2,19 +2,22 @@
 //! and after the commit, so that a stream that registered meanwhile is not missed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use metrics::counter;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::bus::{Bus, HINT_LIMIT, Hint};
+use super::{
+    bus::Bus,
+    gathered::{Gathered, Stretches},
+    hint::{Hints, Outgoing},
+};
 use crate::{
-    model::{Result, UserNo},
+    model::{Entry, Result, Stretch, UserNo},
     store::Store,
     telemetry,
 };
@@ -22,35 +25,42 @@ use crate::{
 /// How long to wait before telling again what could not be told.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// The most entries that wait to be carried. Of others only their places are told.
+const MOST_ENTRIES: usize = 1000;
+
 /// Collects what has grown while the last hints go out. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Announcer {
-    grown: Arc<Grown>,
+    grown: Arc<Gathered<Grown>>,
     sent: Arc<Mutex<HashMap<i64, i64>>>,
     stop: CancellationToken,
 }
 
+/// What is to be told: entries themselves, or where they are.
 #[derive(Default)]
 struct Grown {
-    // One stretch an owner, so the owners with streams anywhere bound it.
-    timelines: Mutex<BTreeMap<i64, (i64, i64)>>,
-    some: Notify,
+    entries: Vec<(UserNo, Arc<Entry>)>,
+    stretches: Stretches,
 }
 
 impl Announcer {
-    /// Says that these places of timelines are taken.
-    pub(super) fn announce(&self, places: impl IntoIterator<Item = (UserNo, i64)>) {
-        self.extend(places.into_iter().map(|(owner, seq)| (owner.0, (seq, seq))));
+    /// Says that these entries stand in timelines.
+    pub(super) fn announce<'a>(&self, entries: impl IntoIterator<Item = &'a (UserNo, Arc<Entry>)>) {
+        self.grown.add(|grown| {
+            for entry in entries {
+                if grown.entries.len() < MOST_ENTRIES {
+                    grown.entries.push(entry.clone());
+                } else {
+                    grown.stretches.extend([place(entry)]);
+                }
+            }
+        });
     }
 
-    fn extend(&self, stretches: impl IntoIterator<Item = (i64, (i64, i64))>) {
-        let mut grown = self.grown.timelines.lock();
-        for (owner, (first, last)) in stretches {
-            let known = grown.entry(owner).or_insert((first, last));
-            *known = (known.0.min(first), known.1.max(last));
-        }
-        drop(grown);
-        self.grown.some.notify_one();
+    /// Says that these places of timelines are taken.
+    pub(super) fn announce_places(&self, places: impl IntoIterator<Item = (UserNo, i64)>) {
+        let stretches = places.into_iter().map(|(owner, seq)| Stretch::at(owner, seq));
+        self.grown.add(|grown| grown.stretches.extend(stretches));
     }
 
     /// The number of the last hint sent to each node.
@@ -77,6 +87,10 @@ impl Announcer {
     }
 }
 
+fn place((owner, entry): &(UserNo, Arc<Entry>)) -> Stretch {
+    Stretch::at(*owner, entry.seq())
+}
+
 /// Sends the hints.
 pub(super) struct Teller {
     pub(super) announcer: Announcer,
@@ -90,35 +104,38 @@ impl Teller {
     /// Runs for ever.
     pub(super) async fn run(self) {
         loop {
-            self.announcer.grown.some.notified().await;
-            let grown = std::mem::take(&mut *self.announcer.grown.timelines.lock());
-            if let Err(error) = self.tell(&grown).await {
+            let Grown { entries, stretches } = self.announcer.grown.take().await;
+            let stretches: Vec<Stretch> = stretches.into_iter().collect();
+            if let Err(error) = self.tell(&entries, &stretches).await {
                 tracing::warn!(%error, "hints are late");
                 tokio::time::sleep(PAUSE).await;
-                self.announcer.extend(grown);
+                self.announcer.grown.add(|grown| {
+                    grown.stretches.extend(stretches);
+                    // By then they may be many: those who want them fetch them.
+                    grown.stretches.extend(entries.iter().map(place));
+                });
             }
         }
     }
 
-    async fn tell(&self, grown: &BTreeMap<i64, (i64, i64)>) -> Result<()> {
-        let owners: Vec<i64> = grown.keys().copied().collect();
-        let mut by_node: HashMap<i64, Vec<(i64, i64, i64)>> = HashMap::new();
-        for (node, owner) in self.store.other_nodes_of(self.node_no, &owners).await? {
-            let (first, last) = grown[&owner.0];
-            by_node.entry(node).or_default().push((owner.0, first, last));
-        }
-        let hint = |node, timelines: &[(i64, i64, i64)]| Hint {
-            from: self.node_no,
-            no: self.announcer.number(node),
-            timelines: timelines.to_vec(),
-        };
-        let hints: Vec<(i64, Hint)> = by_node
-            .iter()
-            .flat_map(|(&node, timelines)| {
-                timelines.chunks(HINT_LIMIT).map(move |chunk| (node, chunk))
-            })
-            .map(|(node, chunk)| (node, hint(node, chunk)))
+    async fn tell(&self, entries: &[(UserNo, Arc<Entry>)], stretches: &[Stretch]) -> Result<()> {
+        let owners: BTreeSet<UserNo> = (entries.iter().map(|(owner, _)| *owner))
+            .chain(stretches.iter().map(|stretch| stretch.owner))
             .collect();
+        let nodes_of = self.store.other_nodes_of(self.node_no, &owners).await?;
+        let nodes_of = |owner: UserNo| nodes_of.get(&owner).map_or(&[][..], Vec::as_slice);
+        let mut hints = Hints::default();
+        for (owner, entry) in entries {
+            hints.add_entry(nodes_of(*owner), *owner, entry)?;
+        }
+        for stretch in stretches {
+            hints.add_stretch(nodes_of(stretch.owner), *stretch);
+        }
+        let number = |(node, hint)| {
+            let no = self.announcer.number(node);
+            (node, Outgoing { from: self.node_no, no, ..hint })
+        };
+        let hints: Vec<(i64, Outgoing)> = hints.into_hints().into_iter().map(number).collect();
         if hints.is_empty() || self.lose_hints {
             return Ok(());
         }

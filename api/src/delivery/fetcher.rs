@@ -1,13 +1,13 @@
-//! Fetches what other nodes have appended: once for all streams of this node, where each of them would
-//! otherwise read the log for itself.
+//! Fetches what other nodes have appended and hints did not carry: once for all streams of this node,
+//! where each of them would otherwise read the log for itself.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-
-use super::hub::Hub;
-use crate::store::{Store, Stretch};
+use super::{
+    gathered::{Gathered, Stretches},
+    hub::Hub,
+};
+use crate::{model::Stretch, store::Store};
 
 /// The longest stretch of one timeline that is fetched, in entries. Streams that are further behind
 /// read the log, each at its own pace.
@@ -20,34 +20,25 @@ const MOST: i64 = 1000;
 pub(super) struct Fetcher {
     store: Store,
     hub: Arc<Hub>,
-    // One stretch an owner, of owners with streams here.
-    wanted: Mutex<BTreeMap<i64, Stretch>>,
-    some: Notify,
+    // Of owners with streams here.
+    wanted: Gathered<Stretches>,
 }
 
 impl Fetcher {
     pub(super) fn new(store: Store, hub: Arc<Hub>) -> Self {
-        Self { store, hub, wanted: Mutex::default(), some: Notify::new() }
+        Self { store, hub, wanted: Gathered::default() }
     }
 
     /// Has these stretches fetched for the streams that are concerned.
-    pub(super) fn want(&self, stretches: impl IntoIterator<Item = Stretch>) {
-        let mut wanted = self.wanted.lock();
-        for stretch in stretches.into_iter().filter(|s| self.hub.has_streams(s.owner)) {
-            let known = wanted.entry(stretch.owner.0).or_insert(stretch);
-            known.first = known.first.min(stretch.first);
-            known.last = known.last.max(stretch.last);
-        }
-        drop(wanted);
-        self.some.notify_one();
+    pub(super) fn want(&self, stretches: &[Stretch]) {
+        let concerned = stretches.iter().filter(|stretch| self.hub.has_streams(stretch.owner));
+        self.wanted.add(|wanted| wanted.extend(concerned.copied()));
     }
 
     /// Runs for ever.
     pub(super) async fn run(&self) {
         loop {
-            self.some.notified().await;
-            let wanted = std::mem::take(&mut *self.wanted.lock());
-            let stretches: Vec<Stretch> = wanted.into_values().collect();
+            let stretches: Vec<Stretch> = self.wanted.take().await.into_iter().collect();
             let short = |stretch: &Stretch| stretch.last.saturating_sub(stretch.first) < LONGEST;
             let asked: Vec<Stretch> = stretches.iter().copied().filter(short).collect();
             match self.store.entries_in(&asked, MOST).await {

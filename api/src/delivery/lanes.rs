@@ -214,7 +214,9 @@ impl Lane {
         if appended.duplicate {
             // Perhaps of a commit whose outcome was not known, so that nobody was told.
             appended.places.iter().for_each(|(owner, seq)| self.hub.wake(*owner, *seq));
+            self.announcer.announce_places(appended.places.iter().copied());
+        } else {
+            self.announcer.announce(&appended.entries);
         }
-        self.announcer.announce(appended.places.iter().copied());
     }
 }

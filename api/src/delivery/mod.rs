@@ -1,13 +1,15 @@
 //! Getting entries to streams: the lanes that append, the hub that hands entries to the streams of
 //! this node, and the hints that tell the other nodes.
 //!
-//! PostgreSQL is the truth. What the hub and the hints carry only makes a stream look at its timeline
-//! sooner: losing, repeating or reordering any of it delays a delivery and does no more (I9).
+//! PostgreSQL is the truth. What the hub and the hints carry only brings a stream sooner what stands in
+//! its timeline: losing, repeating or reordering any of it delays a delivery and does no more (I9).
 
 mod announcer;
 mod bus;
 mod cursors;
 mod fetcher;
+mod gathered;
+mod hint;
 mod hub;
 mod lanes;
 mod login_points;
@@ -61,7 +63,7 @@ pub struct DeliverySettings {
     pub heartbeat: Duration,
     /// How appends are gathered.
     pub lanes: LaneSettings,
-    /// Where hints travel: `nats://…`; `None` for PostgreSQL's NOTIFY.
+    /// Where hints travel.
     pub bus: BusSettings,
     /// None but in tests.
     pub bugs: PlantedBugs,
@@ -143,9 +145,9 @@ impl Delivery {
 
     /// Hands on an entry that was committed outside the lanes.
     pub fn announce(&self, owner: UserNo, entry: Entry) {
-        let seq = entry.seq();
-        self.hub.publish(owner, &Arc::new(entry));
-        self.announcer.announce([(owner, seq)]);
+        let entry = Arc::new(entry);
+        self.hub.publish(owner, &entry);
+        self.announcer.announce(&[(owner, entry)]);
     }
 
     /// Has the streams over these timelines, on every node, notice that the numbering has changed.
@@ -153,7 +155,7 @@ impl Delivery {
         for owner in owners {
             self.hub.wake(*owner, RENUMBERED);
         }
-        self.announcer.announce(owners.iter().map(|owner| (*owner, RENUMBERED)));
+        self.announcer.announce_places(owners.iter().map(|owner| (*owner, RENUMBERED)));
     }
 
     /// Follows a timeline from `start` on, as the session `session_id`, which may have `most` streams

@@ -16,15 +16,11 @@ use tokio::{
 };
 
 use super::{
-    RENUMBERED,
-    announcer::Announcer,
-    bus::{Bus, Hint},
-    fetcher::Fetcher,
-    hub::Hub,
+    RENUMBERED, announcer::Announcer, bus::Bus, fetcher::Fetcher, hint::Incoming, hub::Hub,
 };
 use crate::{
-    model::{Result, UserNo},
-    store::{LoginPoint, PeerHeartbeat, Store, Stretch},
+    model::Result,
+    store::{LoginPoint, PeerHeartbeat, Store},
     telemetry,
 };
 
@@ -95,11 +91,12 @@ impl Node {
         }
     }
 
-    /// Has what a hint tells of fetched for the streams that it concerns.
-    fn take(&self, hint: &Hint) {
-        let stretch =
-            |&(owner, first, last): &(i64, i64, i64)| Stretch { owner: UserNo(owner), first, last };
-        self.fetcher.want(hint.timelines.iter().map(stretch));
+    /// Hands on what a hint carries, and has the rest fetched.
+    fn take(&self, hint: &Incoming) {
+        for (owner, entry) in &hint.entries {
+            self.hub.publish(*owner, entry);
+        }
+        self.fetcher.want(&hint.timelines);
         if self.peers.lock().entry(hint.from).or_default().receive(hint.no) {
             self.sweep_wanted.notify_one();
         }
@@ -197,7 +194,7 @@ impl Node {
         for (owner, ended) in self.store.end_expired(EXPIRED_BATCH).await? {
             if let Some(entry) = ended.entry {
                 self.hub.wake(owner, entry.seq());
-                self.announcer.announce([(owner, entry.seq())]);
+                self.announcer.announce_places([(owner, entry.seq())]);
             }
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! What a message says.
 
 use aws_lc_rs::digest::{Context, SHA256};
+use base64::{DecodeError, Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 
@@ -12,7 +14,8 @@ const MAX_CONTENT_TYPE_LENGTH: usize = 127;
 pub type ContentHash = [u8; 16];
 
 /// The content of a message: text, or typed bytes. Never empty. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Portable", try_from = "Portable")]
 pub struct Content {
     /// A media type; `None` for text.
     content_type: Option<String>,
@@ -81,5 +84,37 @@ impl Content {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Content on its way from node to node.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Portable {
+    Text(String),
+    /// A media type, and bytes in base64.
+    Data(String, String),
+}
+
+impl From<Content> for Portable {
+    fn from(Content { content_type, body }: Content) -> Self {
+        match content_type {
+            None => Self::Text(String::from_utf8_lossy(&body).into_owned()),
+            Some(content_type) => Self::Data(content_type, BASE64_STANDARD.encode(body)),
+        }
+    }
+}
+
+impl TryFrom<Portable> for Content {
+    type Error = DecodeError;
+
+    fn try_from(portable: Portable) -> Result<Self, DecodeError> {
+        Ok(match portable {
+            Portable::Text(text) => Self { content_type: None, body: text.into() },
+            Portable::Data(content_type, data) => {
+                let body = BASE64_STANDARD.decode(data)?.into();
+                Self { content_type: Some(content_type), body }
+            }
+        })
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, Result};
 
 /// The place of the last entry a terminal has: `<epoch>.<seq>`. Cursors of a later numbering are greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cursor {
     /// The stamp of the numbering that the seq belongs to.
     pub epoch: i64,

@@ -4,14 +4,17 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Content, ConversationId, Cursor, MessageId, Retention, Session, SessionId, UserId};
+use super::{
+    Content, ConversationId, Cursor, MessageId, Retention, Session, SessionId, UserId, UserNo,
+};
 
 /// One row of a timeline.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// The place and the stamp of its numbering.
     pub cursor: Cursor,
     /// When it was appended; never decreases with `seq`.
+    #[serde(with = "time::serde::rfc3339")]
     pub appended_at: OffsetDateTime,
     /// What it is.
     pub kind: EntryKind,
@@ -26,7 +29,7 @@ impl Entry {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum EntryKind {
     /// A message, sent or received.
     Message(Message),
@@ -57,7 +60,7 @@ pub enum EntryKind {
 }
 
 /// How far a conversation has been read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadUpTo {
     /// As the owner of the timeline sees it.
     pub conversation_id: ConversationId,
@@ -66,7 +69,7 @@ pub struct ReadUpTo {
 }
 
 /// A message that is gone from where it stood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageGone {
     /// Which message.
     pub message_id: MessageId,
@@ -77,7 +80,7 @@ pub struct MessageGone {
 }
 
 /// A message as the owner of a timeline sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     /// The same for every participant.
     pub message_id: MessageId,
@@ -94,7 +97,7 @@ pub struct Message {
 }
 
 /// What stands in a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// What was sent.
     Content(Content),
@@ -103,7 +106,7 @@ pub enum Body {
 }
 
 /// Why a message says nothing any more. Numbered as in the contract and in the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tombstone {
     /// Its sender has recalled it.
     Recalled = 1,
@@ -154,6 +157,25 @@ pub struct TimelineState {
     pub floor: i64,
     /// What sets the floor.
     pub retention: Retention,
+}
+
+/// A stretch of a timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Whose timeline.
+    pub owner: UserNo,
+    /// The first seq.
+    pub first: i64,
+    /// The last seq.
+    pub last: i64,
+}
+
+impl Stretch {
+    /// That of one entry.
+    #[must_use]
+    pub fn at(owner: UserNo, seq: i64) -> Self {
+        Self { owner, first: seq, last: seq }
+    }
 }
 
 /// A range of seqs that can no longer be had, both ends included.

@@ -85,7 +85,8 @@ pub(crate) fn check_id(field: &'static str, value: &str) -> Result<()> {
 }
 
 /// The number that stands for a user inside. Never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct UserNo(pub i64);
 
 /// One login: a `UUIDv7`, so that ids sort by the time of login.
@@ -125,7 +126,7 @@ pub(crate) fn parse_uuid(field: &'static str, value: &str) -> Result<Uuid> {
 
 /// A message, the same for all its participants: the place of the sender's own copy. Opaque to
 /// clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MessageId {
     /// Whose timeline the place is in.
     pub sender: UserNo,
@@ -166,7 +167,7 @@ impl fmt::Display for MessageId {
 }
 
 /// A conversation as the owner of a timeline sees it: `user:<peer id>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConversationId {
     /// With one user; with oneself for notes.
     User(UserId),

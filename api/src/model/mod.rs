@@ -22,7 +22,7 @@ pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
     Body, Conversation, Entry, EntryKind, MOST_UNREAD, Message, MessageGone, ReadUpTo,
-    SessionChanged, TimelineState, Tombstone, Truncated,
+    SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};

@@ -1,5 +1,7 @@
 //! Where the streams are.
 
+use std::collections::{BTreeSet, HashMap};
+
 use deadpool_postgres::Object;
 use uuid::Uuid;
 
@@ -59,17 +61,26 @@ impl Store {
         touch(&client, &users, &sessions).await
     }
 
-    /// The nodes other than `node_no` that hold streams of these users: (node, user).
-    pub async fn other_nodes_of(&self, node_no: i64, users: &[i64]) -> Result<Vec<(i64, UserNo)>> {
+    /// The nodes other than `node_no` that hold streams of these users, by user.
+    pub async fn other_nodes_of(
+        &self,
+        node_no: i64,
+        users: &BTreeSet<UserNo>,
+    ) -> Result<HashMap<UserNo, Vec<i64>>> {
+        let users: Vec<i64> = users.iter().map(|user_no| user_no.0).collect();
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT DISTINCT node_no, user_no FROM login_points
+                "SELECT DISTINCT user_no, node_no FROM login_points
                  WHERE user_no = ANY($1) AND node_no <> $2",
             )
             .await?;
         let rows = client.query(&statement, &[&users, &node_no]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), UserNo(row.get(1)))).collect())
+        let mut nodes: HashMap<UserNo, Vec<i64>> = HashMap::new();
+        for row in rows {
+            nodes.entry(UserNo(row.get(0))).or_default().push(row.get(1));
+        }
+        Ok(nodes)
     }
 }
 

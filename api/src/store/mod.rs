@@ -63,7 +63,7 @@ pub use sessions::{
 pub use status::Status;
 pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};
-pub use timelines::{Stretch, TimelinePage};
+pub use timelines::TimelinePage;
 pub use tombstones::{Delete, Recall};
 pub use trace::{CopyState, MessageCopy, MessageName, Trace};
 pub use users::{Credentials, User};

@@ -14,8 +14,8 @@ use super::{
     tiers::read_retention,
 };
 use crate::model::{
-    Cursor, Entry, EntryKind, Error, Result, SessionId, Start, TimelineState, Truncated, UserId,
-    UserNo,
+    Cursor, Entry, EntryKind, Error, Result, SessionId, Start, Stretch, TimelineState, Truncated,
+    UserId, UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -60,17 +60,6 @@ impl Closed {
             _ => Some(Self::Deleted),
         }
     }
-}
-
-/// A stretch of a timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
-    /// Whose timeline.
-    pub owner: UserNo,
-    /// The first seq.
-    pub first: i64,
-    /// The last seq.
-    pub last: i64,
 }
 
 impl Store {
@@ -148,7 +137,7 @@ impl Store {
                      WHERE e.owner = s.owner AND e.seq BETWEEN s.first AND s.last
                      ORDER BY e.seq LIMIT $4
                  ) e
-                 LIMIT $4"
+                 ORDER BY t.owner, e.seq LIMIT $4"
             ))
             .await?;
         let (owners, firsts, lasts) =

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{LOSES_HINTS, LOST_HINT, NEVER_SWEEPS, Stage, bus::on_both_buses};
 use crate::faults::node::Plan;
-use crate::support::{api::Outgoing, within_deadline};
+use crate::support::{api::Outgoing, types::Content, within_deadline};
 
 on_both_buses! {
 
@@ -30,16 +30,44 @@ async fn a_lost_hint_delays_a_delivery_by_three_seconds_at_most(bus: Bus) {
     }
 }
 
+/// Whatever a message says, it says the same at the other node; one that is too long for a hint is
+/// fetched.
+async fn messages_arrive_through_hints_as_they_were_sent(bus: Bus) {
+    let stage = Stage::start_with(bus, PlantedBugs::default(), NEVER_SWEEPS).await;
+    let mut feed = stage.ben.follow("now").await;
+    stage.hints_get_through(&mut feed, Vec::new()).await;
+    let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
+    let contents = [
+        Content::Text("\"quoted\", \\ and \u{0}\u{1b}\n".to_owned()),
+        Content::Text("你好 👋🏽 e\u{301} \u{2028}".to_owned()),
+        Content::Text("\u{1}".repeat(2_000)),
+        Content::Text("long ".repeat(3_000)),
+        Content::Data { content_type: "application/x-all".to_owned(), data: all_bytes },
+        Content::Data { content_type: "image/png".to_owned(), data: vec![0; 15_000] },
+    ];
+    for content in contents {
+        let before = feed.cursor.clone();
+        let message = Outgoing::new("ben", content.clone());
+        let sent = stage.ann.send(&message).await.expect("sent");
+        let entry = feed.entry().await;
+        assert_eq!(entry.message().message_id, sent.message_id);
+        assert_eq!(entry.message().content.as_ref(), Some(&content));
+        let stored = stage.ben.pull(&before).await.expect("a page");
+        assert_eq!(stored.entries, [entry]);
+    }
+}
+
 async fn repeated_reordered_and_unreadable_hints_do_no_harm(bus: Bus) {
     let stage = Stage::start(bus).await;
     let mut feed = stage.ben.follow("now").await;
     let (ben, nodes) = (stage.user_no("ben").await, stage.node_nos().await);
     let [near, far] = nodes[..] else { panic!("two nodes: {nodes:?}") };
+    let mut to_far = stage.bus.tap(&stage.database, far).await;
     let hint = |from: i64, no: i64, owner: i64, seq: i64| {
         json!({ "from": from, "no": no, "timelines": [[owner, seq, seq]] }).to_string()
     };
     let last = feed.opened.last_seq;
-    let said = [
+    let mut said = vec![
         // Of before, of now, of a time to come; repeated, and of numbers in any order.
         hint(near, 3, ben, last + 3),
         hint(near, 1, ben, last + 1),
@@ -55,6 +83,7 @@ async fn repeated_reordered_and_unreadable_hints_do_no_harm(bus: Bus) {
         // Unreadable.
         json!({ "from": near }).to_string(),
         json!({ "from": "near", "no": 1, "timelines": [] }).to_string(),
+        json!({ "from": near, "no": 1, "entries": [[ben, {}]] }).to_string(),
         "{".to_owned(),
         "garbage".to_owned(),
         String::new(),
@@ -65,6 +94,18 @@ async fn repeated_reordered_and_unreadable_hints_do_no_harm(bus: Bus) {
         }
         let delay = stage.delay(&mut feed, round).await;
         assert!(delay < LOST_HINT, "{round}: {delay:?}");
+        // What carried the message comes twice more, once as if of another numbering.
+        let mut carried = loop {
+            let hint = serde_json::from_str::<Value>(&said_to(&mut to_far).await);
+            if let Ok(hint) = hint
+                && hint["entries"][0][0] == ben
+            {
+                break hint;
+            }
+        };
+        said.push(carried.to_string());
+        carried["entries"][0][1]["cursor"]["epoch"] = 1.into();
+        said.push(carried.to_string());
     }
 }
 
@@ -84,23 +125,23 @@ async fn hints_go_to_the_nodes_concerned_and_several_entries_share_one(bus: Bus)
     let ben = stage.user_no("ben").await;
     let mut hints = 0;
     loop {
-        let hint = said(&mut to_far).await;
+        let hint = said_to(&mut to_far).await;
         let hint: Value = serde_json::from_str(&hint).expect("a hint");
         hints += 1;
         assert_eq!(hint["no"], hints, "hints are numbered: {hint}");
-        let of_ben = hint["timelines"].as_array().expect("a list");
-        if of_ben.iter().any(|timeline| timeline[0] == ben && timeline[2] == last) {
+        let entries = hint["entries"].as_array().expect("a list");
+        if entries.iter().any(|entry| entry[0] == ben && entry[1]["cursor"]["seq"] == last) {
             break;
         }
     }
     assert!(hints < MESSAGES, "{hints} hints of {MESSAGES} messages");
 
     stage.bus.publish(&stage.database, nodes[2], b"the end").await;
-    assert_eq!(said(&mut to_bystander).await, "the end");
+    assert_eq!(said_to(&mut to_bystander).await, "the end");
 }
 
 }
 
-async fn said(tap: &mut BoxStream<'static, String>) -> String {
+async fn said_to(tap: &mut BoxStream<'static, String>) -> String {
     within_deadline("something is said", tap.next()).await.expect("a connection")
 }

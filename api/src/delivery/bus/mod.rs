@@ -9,35 +9,21 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 
+use super::hint::{Incoming, Outgoing};
 use crate::{
     model::{Error, Result},
     store::Store,
 };
 
-/// The most timelines in a hint: a NOTIFY's payload must stay below 8,000 bytes.
-pub(super) const HINT_LIMIT: usize = 120;
-
-/// Which timelines have grown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Hint {
-    /// The node that says so.
-    pub(super) from: i64,
-    /// 1, 2, 3 … from that node to this.
-    pub(super) no: i64,
-    /// Owner, and the first and the last seq of what was appended.
-    pub(super) timelines: Vec<(i64, i64, i64)>,
-}
-
 /// Carries hints from node to node, each at most once as far as it can.
 #[async_trait]
 pub(super) trait Bus: Send + Sync {
     /// Sends each hint to the node that it stands with.
-    async fn send(&self, hints: &[(i64, Hint)]) -> Result<()>;
+    async fn send(&self, hints: &[(i64, Outgoing)]) -> Result<()>;
 
     /// The hints to a node from now on. Ends when some may have been missed.
-    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Hint>>;
+    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Incoming>>;
 }
 
 /// Where the bus is.
@@ -62,12 +48,13 @@ pub(super) async fn open(store: &Store, settings: &BusSettings) -> Result<Arc<dy
     })
 }
 
-fn encode(hint: &Hint) -> Result<String> {
+fn encode(hint: &Outgoing) -> Result<String> {
     serde_json::to_string(hint).map_err(Error::internal)
 }
 
-fn decode(payload: &[u8]) -> Option<Hint> {
+fn decode(payload: &[u8]) -> Option<Incoming> {
     serde_json::from_slice(payload)
-        .inspect_err(|error| tracing::warn!(%error, "a hint that cannot be read"))
+        // The error itself may quote a message.
+        .inspect_err(|error| tracing::warn!(kind = ?error.classify(), "a hint that cannot be read"))
         .ok()
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use tokio::{sync::watch, time::timeout};
 
-use super::{Bus, BusSettings, Hint, decode, encode};
+use super::{Bus, BusSettings, Incoming, Outgoing, decode, encode};
 use crate::{
     model::{Error, Result},
     tls::{self, TlsFileError},
@@ -79,7 +79,7 @@ fn options(url: &str, settings: &BusSettings) -> Result<ConnectOptions, TlsFileE
 
 #[async_trait]
 impl Bus for NatsBus {
-    async fn send(&self, hints: &[(i64, Hint)]) -> Result<()> {
+    async fn send(&self, hints: &[(i64, Outgoing)]) -> Result<()> {
         for (node_no, hint) in hints {
             // While the connection is away the client would queue, and then block. A hint that does not
             // go is a missing number, which the other node sees.
@@ -95,7 +95,7 @@ impl Bus for NatsBus {
         Ok(())
     }
 
-    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Hint>> {
+    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Incoming>> {
         let mut breaks = self.breaks.clone();
         breaks.mark_unchanged();
         let messages = self.client.subscribe(subject(node_no)).await.map_err(Error::unavailable)?;

@@ -7,7 +7,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Bus, Hint, decode, encode};
+use super::{Bus, Incoming, Outgoing, decode, encode};
 use crate::{model::Result, store::Store};
 
 pub(super) struct PostgresBus {
@@ -22,14 +22,14 @@ impl PostgresBus {
 
 #[async_trait]
 impl Bus for PostgresBus {
-    async fn send(&self, hints: &[(i64, Hint)]) -> Result<()> {
+    async fn send(&self, hints: &[(i64, Outgoing)]) -> Result<()> {
         let channels: Vec<String> = hints.iter().map(|(node_no, _)| channel(*node_no)).collect();
         let payloads: Vec<String> =
             hints.iter().map(|(_, hint)| encode(hint)).collect::<Result<_>>()?;
         self.store.notify(&channels, &payloads).await
     }
 
-    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Hint>> {
+    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Incoming>> {
         let listener = self.store.listen(&channel(node_no)).await?;
         let payloads = stream::unfold(listener, async |mut listener| {
             let payload = listener.next().await?;
