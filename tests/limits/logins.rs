@@ -121,7 +121,9 @@ async fn what_tells_nothing_of_a_password_does_not_count(transport: Transport) {
     imd.user("ann").await;
     for _ in 0..5 {
         let unknown_type = imd.api.login(&login("ann", "toaster", "p")).await;
-        assert_eq!(unknown_type.expect_err("no such type").field(), "terminal.type");
+        let unknown_type = unknown_type.expect_err("no such type");
+        assert_eq!(unknown_type.field(), "terminal.type");
+        assert!(unknown_type.message.contains("pad, pc, phone, watch, web"), "{unknown_type:?}");
     }
     guess_in_vain(&imd.api, "ann", 1).await;
     imd.api.login(&login("ann", "phone", "p")).await.expect("a login");

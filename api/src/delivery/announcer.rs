@@ -45,7 +45,7 @@ struct Grown {
 
 impl Announcer {
     /// Says that these entries stand in timelines.
-    pub(super) fn announce<'a>(&self, entries: impl IntoIterator<Item = &'a (UserNo, Arc<Entry>)>) {
+    pub(super) fn announce(&self, entries: &[(UserNo, Arc<Entry>)]) {
         self.grown.add(|grown| {
             for entry in entries {
                 if grown.entries.len() < MOST_ENTRIES {

@@ -52,6 +52,13 @@ impl TerminalType {
             && name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.bytes().all(rest)
     }
+
+    /// Says that what was given as `field` is none of the types that there are.
+    #[must_use]
+    pub fn none_of(field: &'static str, all: &[Self]) -> Error {
+        let names: Vec<&str> = all.iter().map(|of| of.name.as_str()).collect();
+        Error::invalid(field, format!("must be one of {}", names.join(", ")))
+    }
 }
 
 /// What a session is opened on.

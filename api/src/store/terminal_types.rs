@@ -48,8 +48,7 @@ impl Store {
     /// The terminal types, by name.
     pub async fn terminal_types(&self) -> Result<Vec<TerminalType>> {
         let client = self.client().await?;
-        let all = format!("SELECT {COLUMNS} FROM terminal_types t ORDER BY t.name");
-        let statement = client.prepare_cached(&all).await?;
+        let statement = client.prepare_cached(&all()).await?;
         Ok(client.query(&statement, &[]).await?.iter().map(read).collect())
     }
 
@@ -115,13 +114,18 @@ async fn lock(tx: &Transaction<'_>) -> Result<()> {
     Ok(tx.batch_execute("LOCK TABLE terminal_types IN SHARE ROW EXCLUSIVE MODE").await?)
 }
 
-/// The terminal type of this name, if there is one.
-pub(super) async fn terminal_type(
-    tx: &Transaction<'_>,
-    name: &str,
-) -> Result<Option<TerminalType>> {
+/// The terminal type of this name. Errors: [`Error::InvalidArgument`] when there is none.
+pub(super) async fn terminal_type(tx: &Transaction<'_>, name: &str) -> Result<TerminalType> {
     let one = format!("SELECT {COLUMNS} FROM terminal_types t WHERE t.name = $1");
-    Ok(tx.query_opt(&one, &[&name]).await?.as_ref().map(read))
+    if let Some(row) = tx.query_opt(&one, &[&name]).await? {
+        return Ok(read(&row));
+    }
+    let known: Vec<TerminalType> = tx.query(&all(), &[]).await?.iter().map(read).collect();
+    Err(TerminalType::none_of("terminal.type", &known))
+}
+
+fn all() -> String {
+    format!("SELECT {COLUMNS} FROM terminal_types t ORDER BY t.name")
 }
 
 fn read(row: &Row) -> TerminalType {

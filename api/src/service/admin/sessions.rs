@@ -101,6 +101,6 @@ impl Admin<'_> {
         if known.iter().any(|terminal_type| terminal_type.name == name) {
             return Ok(());
         }
-        Err(Error::invalid("terminal_type", "is not a terminal type of this server"))
+        Err(TerminalType::none_of("terminal_type", &known))
     }
 }

@@ -85,10 +85,7 @@ impl Store {
         let place = Place::take_if_open(&tx, new.user_no).await?;
         new.proof.check(&tx, new.user_no).await?;
         let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.clone()))?;
-        let terminal_type =
-            terminal_type(&tx, &new.terminal.terminal_type).await?.ok_or_else(|| {
-                Error::invalid("terminal.type", "is not a terminal type of this server")
-            })?;
+        let terminal_type = terminal_type(&tx, &new.terminal.terminal_type).await?;
 
         let at = place.at;
         let in_the_way = make_room(&live(&tx, new.user_no).await?, &new.terminal, &terminal_type);
