@@ -17,6 +17,13 @@ const MESSAGES: u64 = 400;
 /// How long terminals have to catch up: those that will not need not be waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// So few users that they are in each other's way.
+const FEW: usize = 4;
+
+/// So many users that one of them misses the last entry: a terminal has it all the same when one of its
+/// own node, a moment earlier, has just made it read the log.
+const MANY: usize = 24;
+
 /// Some batches take their time between their places and their entries: longer than a stream waits for
 /// what is reordered.
 const SLOW_INSERTS: &str = "
@@ -27,14 +34,14 @@ const SLOW_INSERTS: &str = "
     END $$;
     CREATE TRIGGER dawdle BEFORE INSERT ON entries FOR EACH STATEMENT EXECUTE FUNCTION dawdle()";
 
-/// Few users who write much, on two nodes.
-async fn story_with(bugs: PlantedBugs) -> Story {
+/// Users who write much, on two nodes.
+async fn story_of(users: usize, bugs: PlantedBugs) -> Story {
     let database = Database::create().await;
     database.sql().await.batch_execute(SLOW_INSERTS).await.expect("a trigger");
     let plan = Plan { bugs, lanes: 2, ..Plan::on(database.url()) };
     let nodes = [plan.start().await, plan.start().await];
     let servers = nodes.iter().map(|node| node.public).collect();
-    let cast = Cast { users: 4, pause: 0..5, seed: 0xb065, servers };
+    let cast = Cast { users, pause: 0..5, seed: 0xb065, servers };
     let user_ids = cast.user_ids();
     nodes[0].create_users(&user_ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let load = Load::start(cast).await;
@@ -52,13 +59,13 @@ fn assert_found(story: &Story, violation: &str) {
 
 #[tokio::test]
 async fn without_a_bug_nothing_is_found() {
-    story_with(PlantedBugs::default()).await.assert_sound();
+    story_of(FEW, PlantedBugs::default()).await.assert_sound();
 }
 
 #[tokio::test]
 async fn lost_hints_that_nothing_makes_up_for_are_found() {
     let bugs = PlantedBugs { lose_hints: true, never_sweep: true, ..PlantedBugs::default() };
-    let story = story_with(bugs).await;
+    let story = story_of(MANY, bugs).await;
     assert_found(&story, "but the timeline reaches");
     assert_found(&story, "acknowledged, never came");
 }
@@ -67,6 +74,6 @@ async fn lost_hints_that_nothing_makes_up_for_are_found() {
 #[tokio::test]
 async fn seqs_that_are_given_out_in_a_transaction_of_their_own_are_found() {
     let bugs = PlantedBugs { count_outside_transaction: true, ..PlantedBugs::default() };
-    let story = story_with(bugs).await;
+    let story = story_of(FEW, bugs).await;
     assert_found(&story, "never came");
 }
