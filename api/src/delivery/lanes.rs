@@ -69,16 +69,18 @@ impl Lanes {
         let stop = CancellationToken::new();
         let start = |_| {
             let (queue, jobs) = mpsc::channel(settings.queue);
+            let (done, finished) = mpsc::channel(1);
             let lane = Lane {
                 jobs,
                 held_back: VecDeque::new(),
                 connection: connection(),
-                hub: hub.clone(),
-                announcer: announcer.clone(),
+                done,
                 batch: settings.batch,
                 last_batch: 0,
             };
             tasks.spawn(lane.run(stop.clone()));
+            let handover = Handover { finished, hub: hub.clone(), announcer: announcer.clone() };
+            tasks.spawn(handover.run());
             queue
         };
         gauge!(telemetry::LANES).set(u32::try_from(settings.lanes).unwrap_or(u32::MAX));
@@ -127,8 +129,7 @@ struct Lane {
     /// Jobs that must not share a batch with one before them.
     held_back: VecDeque<Job>,
     connection: AppendConnection,
-    hub: Arc<Hub>,
-    announcer: Announcer,
+    done: mpsc::Sender<Vec<Done>>,
     batch: usize,
     /// How many messages the last batch held.
     last_batch: usize,
@@ -197,12 +198,33 @@ impl Lane {
         let results = self.connection.commit(&appends).await;
         histogram!(telemetry::BATCH_SECONDS).record(began.elapsed());
         histogram!(telemetry::BATCH_SIZE).record(u32::try_from(appends.len()).unwrap_or(u32::MAX));
-        for appended in results.iter().flatten() {
-            self.hand_over(appended);
-        }
-        for (reply, result) in replies.into_iter().zip(results) {
-            // The caller may have gone; the message stands all the same.
-            let _ = reply.send(result);
+        let done = replies.into_iter().zip(results).collect();
+        // Takes no longer than the hand-over of the batch before, which nothing holds up.
+        let _ = self.done.send(done).await;
+    }
+}
+
+/// The result of a message with the caller who waits for it.
+type Done = (oneshot::Sender<Result<Appended>>, Result<Appended>);
+
+/// Hands over what a lane has appended, in the order of the batches, while the lane is at the next one.
+struct Handover {
+    finished: mpsc::Receiver<Vec<Done>>,
+    hub: Arc<Hub>,
+    announcer: Announcer,
+}
+
+impl Handover {
+    /// Runs until the lane has ended.
+    async fn run(mut self) {
+        while let Some(batch) = self.finished.recv().await {
+            for appended in batch.iter().filter_map(|(_, result)| result.as_ref().ok()) {
+                self.hand_over(appended);
+            }
+            for (reply, result) in batch {
+                // The caller may have gone; the message stands all the same.
+                let _ = reply.send(result);
+            }
         }
     }
 
