@@ -90,6 +90,7 @@ pub struct Settings {
     #[serde(default)]
     pub tls: Tls,
     pub pg_bin: Option<PathBuf>,
+    pub worker_threads: Option<usize>,
     pub page: bool,
     pub admin: Admin,
     pub database: Database,
@@ -317,6 +318,14 @@ impl Settings {
             merged.clone().try_deserialize().map_err(|error| with_origin(error, merged))?;
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// How many threads are to serve on a machine of so many cores. Beside a database on the same
+    /// machine, fewer are faster: what wakes up for a batch, the database among it, finds a core.
+    #[must_use]
+    pub fn worker_threads_on(&self, cores: usize) -> usize {
+        let private_database = self.database.url.is_none();
+        self.worker_threads.unwrap_or(if private_database { cores.div_ceil(2) } else { cores })
     }
 
     /// These settings as a settings file, with passwords masked.

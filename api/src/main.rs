@@ -1,6 +1,7 @@
 //! The imd server.
 
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -62,7 +63,9 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = load(&arguments.flags)?;
     start_log(&settings)?;
     raise_file_limit();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.worker_threads_on(cores))
         .enable_all()
         .build()?
         .block_on(run(&arguments.flags, settings))

@@ -42,6 +42,9 @@ impl Settings {
             self.retention.purge_after,
             Duration::ZERO..=YEAR * 10,
         )?;
+        if let Some(threads) = self.worker_threads {
+            within("worker_threads", threads, 1..=1000)?;
+        }
         within("append.lanes", self.append.lanes, 1..=16)?;
         within("append.batch", self.append.batch, 1..=1000)?;
         within("append.queue", self.append.queue, 1..=100_000)?;

@@ -105,6 +105,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
     },
     Setting {
+        key: "worker_threads",
+        default: None,
+        meaning: "threads that serve, 1 to 1000; unset: half as many as there are cores with the private database, which needs the others, else as many. Several imd on one machine do best to share its cores",
+    },
+    Setting {
         key: "page",
         default: Some("true"),
         meaning: "whether the public listener shows a chat at `/`: `true` or `false`",

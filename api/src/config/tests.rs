@@ -224,6 +224,7 @@ fn a_value_out_of_its_limits_is_refused_by_name() {
     for (key, value) in [
         ("database.pool_size", "0"),
         ("database.pool_size", "81"),
+        ("worker_threads", "0"),
         ("tokens.access_ttl", "0s"),
         ("tokens.access_ttl", "2days"),
         ("tokens.refresh_ttl", "1m"),
@@ -292,6 +293,18 @@ fn passwords_are_masked_wherever_the_url_has_them() {
         assert!(!printed.contains("55"), "{printed}");
         assert!(!format!("{settings:?}").contains("55"));
     }
+}
+
+#[test]
+fn a_private_database_is_left_half_of_the_cores() {
+    let threads = |variables: &[(&str, &str)]| {
+        let settings = load(&Flags::default(), variables).unwrap();
+        [1, 2, 3, 8].map(|cores| settings.worker_threads_on(cores))
+    };
+    let elsewhere = ("IMD_DATABASE_URL", "postgresql://db/imd");
+    assert_eq!(threads(&[]), [1, 1, 2, 4]);
+    assert_eq!(threads(&[elsewhere]), [1, 2, 3, 8]);
+    assert_eq!(threads(&[elsewhere, ("IMD_WORKER_THREADS", "5")]), [5; 4]);
 }
 
 #[test]
