@@ -191,20 +191,19 @@ async fn behind_a_block_nothing_arrives_through_any_node() {
     assert!(blocked && arrived > 0 && arrived <= taken, "{arrived} of {taken} arrived");
 }
 
-/// The plan of the statement that looks for blocks, as a lane runs it.
+/// The plan of the statement that looks for blocks and appends, as a lane runs it.
 async fn plan(database: &Database) -> String {
-    let check = include_str!("../../api/src/store/append/check.sql");
+    let append = include_str!("../../api/src/store/append/append.sql");
     let mut config: Config = database.url().parse().expect("a URL");
     let (client, connection) =
         config.options(LANE_SETTINGS).connect(NoTls).await.expect("a connection");
     tokio::spawn(connection);
-    client.batch_execute(&format!("PREPARE looking AS {check}")).await.expect("the statement");
+    client.batch_execute(&format!("PREPARE appending AS {append}")).await.expect("the statement");
     let numbers: Vec<String> = (1..=100).map(|n: i64| n.to_string()).collect();
     let (numbers, ids) = (numbers.join(","), vec![Uuid::nil().to_string(); 100].join(","));
-    let explain = format!(
-        "EXPLAIN (FORMAT JSON)
-         EXECUTE looking ('{{{numbers}}}', '{{{numbers}}}', '{{{ids}}}', '{{{ids}}}', '{{{numbers}}}')"
-    );
+    let (n, ids) = (format!("'{{{numbers}}}'"), format!("'{{{ids}}}'"));
+    let values = [&n, &n, &n, &ids, &n, &n, &n, &ids, &n, &n, &n].map(String::as_str).join(",");
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE appending ({values})");
     let plan: Value = client.query_one(&explain, &[]).await.expect("a plan").get(0);
     plan.to_string()
 }

@@ -1,5 +1,5 @@
 //! A TCP proxy in this process, for connections that are to go wrong: cut, slow, silent, refused, or
-//! cut at the very moment when something certain passes.
+//! cut or silent from the very moment when something certain passes.
 
 use std::{
     net::SocketAddr,
@@ -54,10 +54,18 @@ struct State {
     cuts: u64,
 }
 
-/// Cuts one connection, once.
+/// What becomes of a connection on which something certain is said.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Cut,
+    Silence,
+}
+
+/// Cuts or silences one connection, once.
 struct Trap {
     side: Side,
     pattern: &'static [u8],
+    then: Then,
     sprung: oneshot::Sender<()>,
 }
 
@@ -146,18 +154,36 @@ impl Proxy {
     }
 
     fn set(&self, weather: Weather) {
-        self.shared.state.send_modify(|state| state.weather = weather);
+        self.shared.set(weather);
     }
 
-    /// Cuts the next connection on which `side` says `pattern`, which does not get through any more.
-    /// What is returned resolves when that has happened.
+    /// Cuts the next connection on which `side` says `pattern`, which does not get through any more;
+    /// what was said before it does. What is returned resolves when that has happened.
     pub(super) fn cut_at(
         &self,
         side: Side,
         pattern: &'static [u8],
     ) -> impl Future<Output = ()> + use<> {
+        self.trap(side, pattern, Then::Cut)
+    }
+
+    /// As [`Proxy::cut_at`], but the connections stand, and nothing passes on any of them.
+    pub(super) fn silence_at(
+        &self,
+        side: Side,
+        pattern: &'static [u8],
+    ) -> impl Future<Output = ()> + use<> {
+        self.trap(side, pattern, Then::Silence)
+    }
+
+    fn trap(
+        &self,
+        side: Side,
+        pattern: &'static [u8],
+        then: Then,
+    ) -> impl Future<Output = ()> + use<> {
         let (sprung, springs) = oneshot::channel();
-        *self.shared.trap() = Some(Trap { side, pattern, sprung });
+        *self.shared.trap() = Some(Trap { side, pattern, then, sprung });
         async { springs.await.expect("only one trap at a time") }
     }
 }
@@ -167,15 +193,19 @@ impl Shared {
         self.trap.lock().expect("nobody panics with it")
     }
 
-    /// Whether what `side` says is what the trap waits for.
-    fn springs(&self, side: Side, said: &[u8]) -> bool {
-        let fits = |trap: &mut Trap| {
-            trap.side == side && said.windows(trap.pattern.len()).any(|part| part == trap.pattern)
+    fn set(&self, weather: Weather) {
+        self.state.send_modify(|state| state.weather = weather);
+    }
+
+    /// The trap that waits for what `side` says, and where in it the pattern begins.
+    fn springs(&self, side: Side, said: &[u8]) -> Option<(usize, Trap)> {
+        let place = |trap: &Trap| {
+            let place = said.windows(trap.pattern.len()).position(|part| part == trap.pattern);
+            place.filter(|_| trap.side == side)
         };
-        let Some(trap) = self.trap().take_if(fits) else { return false };
-        // A test that does not wait for it wants the cut all the same.
-        let _ = trap.sprung.send(());
-        true
+        let mut trap = self.trap();
+        let place = place(trap.as_ref()?)?;
+        Some((place, trap.take()?))
     }
 }
 
@@ -234,14 +264,27 @@ async fn pump(
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = from.read(&mut chunk).await?;
-        if read == 0 || shared.springs(side, &chunk[..read]) {
+        if read == 0 {
             return Ok(());
+        }
+        let mut said = &chunk[..read];
+        if let Some((place, trap)) = shared.springs(side, said) {
+            to.write_all(&said[..place]).await?;
+            said = &said[place..];
+            if let Then::Silence = trap.then {
+                shared.set(Weather::Silent);
+            }
+            // A test that does not wait for it wants it all the same.
+            let _ = trap.sprung.send(());
+            if let Then::Cut = trap.then {
+                return Ok(());
+            }
         }
         let weather = state.borrow().weather;
         if let Weather::Slow(delay) = weather {
             sleep(delay).await;
         }
         let _ = state.wait_for(|state| state.weather != Weather::Silent).await;
-        to.write_all(&chunk[..read]).await?;
+        to.write_all(said).await?;
     }
 }

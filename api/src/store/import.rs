@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::{
     Audit, Store,
-    append::INSERT,
     timelines::{Closed, OPEN},
 };
 use crate::model::{Content, ContentHash, Error, Result, UserId, UserNo};
+
+const INSERT: &str = include_str!("import_insert.sql");
 
 /// A message from elsewhere.
 #[derive(Debug, Clone)]

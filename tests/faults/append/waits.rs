@@ -10,6 +10,7 @@ use crate::{
     faults::{
         held::{Held, transaction_is_open, waiting_for_locks},
         node::Plan,
+        proxy::Side,
         until,
     },
     support::{
@@ -103,12 +104,12 @@ async fn a_node_stopped_in_a_transaction_holds_others_up_for_seconds_only() {
     let stage = Stage::start().await;
     let other = Plan::on(stage.database.url()).start().await;
     let message = Outgoing::text("ben", "from the stopped node");
-    stage.proxy.slow(Duration::from_millis(300));
+    let middle = stage.proxy.silence_at(Side::Client, b"COMMIT\0");
     let stopped = async {
         let sending = send_until_acknowledged(&stage.ann, &message);
         let stop = async {
+            middle.await;
             transaction_is_open(&stage.database).await;
-            stage.proxy.silence();
             let began = Instant::now();
             let cem = stage.cem.through(other.api());
             send_until_acknowledged(&cem, &Outgoing::text("ben", "from the other")).await;

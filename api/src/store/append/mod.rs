@@ -1,5 +1,5 @@
 //! The hot path: appending a batch of messages to all the timelines concerned, in one transaction of
-//! two round trips.
+//! one round trip.
 
 mod places;
 mod session;
@@ -28,7 +28,6 @@ use crate::{
     telemetry,
 };
 
-pub(super) use self::session::INSERT;
 pub use self::session::LANE_SETTINGS;
 
 /// For how long a batch is run again after a failure that is nobody's fault.
@@ -86,16 +85,6 @@ struct Item<'a> {
     append: &'a Append,
     /// Whether the recipient gets no copy, since it blocks the sender.
     withheld: bool,
-}
-
-impl Item<'_> {
-    /// Whose timelines are locked for it, with the number of places that it takes in each. That of a
-    /// recipient who gets nothing is locked all the same: its blocks must hold until the commit.
-    fn owners(&self) -> impl Iterator<Item = (UserNo, i64)> {
-        let Append { sender, recipient, .. } = *self.append;
-        let other = (recipient != sender).then_some((recipient, i64::from(!self.withheld)));
-        std::iter::once((sender, 1)).chain(other)
-    }
 }
 
 /// A connection of its own for one lane of appends.
@@ -159,7 +148,10 @@ impl AppendConnection {
                 }
                 Err(error) => {
                     in_doubt |= error.code().is_none_or(is_shutdown);
-                    self.recover(&error).await;
+                    if error.code().is_none() {
+                        // Not the server's answer, so it is not known where the connection stands.
+                        self.session = None;
+                    }
                     if began.elapsed() > RETRY_FOR || !worth_another_try(&error) {
                         let error = Error::from(error);
                         for i in open {
@@ -183,18 +175,10 @@ impl AppendConnection {
         in_doubt: bool,
     ) -> Result<Attempt, tokio_postgres::Error> {
         let session = match &mut self.session {
-            Some(session) => session,
+            Some(session) if !session.is_closed() => session,
             none => none.insert(Session::open(&self.store, self.begin).await?),
         };
         session.attempt(items, in_doubt).await
-    }
-
-    /// Leaves the failed transaction; drops the connection where that does not work.
-    async fn recover(&mut self, error: &tokio_postgres::Error) {
-        let Some(session) = &self.session else { return };
-        if error.is_closed() || session.roll_back().await.is_err() {
-            self.session = None;
-        }
     }
 }
 

@@ -6,95 +6,95 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{Append, Appended, Item};
-use crate::{
-    model::{Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, UserId, UserNo},
-    store::timelines::Closed,
+use crate::model::{
+    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, UserId, UserNo,
 };
 
-/// How far a timeline has been filled.
+/// What a batch takes in the timelines concerned, before it is known how far these are filled.
+pub(super) struct Layout {
+    /// Whose timelines are locked, sorted: the order of the locks. That of a recipient who gets nothing
+    /// is locked all the same: its blocks must hold until the commit.
+    pub(super) owners: Vec<i64>,
+    /// How many places the batch takes in each of them.
+    pub(super) entries: Vec<i64>,
+    /// By item.
+    pub(super) later: Vec<Later>,
+}
+
+/// How many places of the same batch come behind the copies of a message.
+pub(super) struct Later {
+    pub(super) sent: i64,
+    /// None for a note to oneself, or where the recipient gets no copy.
+    pub(super) received: Option<i64>,
+}
+
+impl Layout {
+    pub(super) fn of(items: &[Item<'_>]) -> Self {
+        let mut taken: BTreeMap<i64, i64> = BTreeMap::new();
+        let mut take = |owner: UserNo, places: i64| {
+            let taken = taken.entry(owner.0).or_default();
+            let later = *taken;
+            *taken += places;
+            later
+        };
+        let mut later: Vec<Later> = (items.iter().rev())
+            .map(|item| {
+                let Append { sender, recipient, .. } = *item.append;
+                let other = recipient != sender;
+                let received = other.then(|| take(recipient, i64::from(!item.withheld)));
+                let received = received.filter(|_| !item.withheld);
+                Later { sent: take(sender, 1), received }
+            })
+            .collect();
+        later.reverse();
+        let (owners, entries) = taken.into_iter().unzip();
+        Self { owners, entries, later }
+    }
+}
+
+/// How far a timeline is filled with the batch.
 pub(super) struct Counter {
     epoch: i64,
     seq: i64,
-    message_no: i64,
     at: OffsetDateTime,
-    /// Why nothing can be appended, if nothing can.
-    pub(super) closed: Option<Closed>,
 }
 
 impl Counter {
-    /// The counter as it was before it took `entries` places.
-    pub(super) fn before(row: &Row, entries: i64) -> Self {
-        Self {
-            epoch: row.get(1),
-            seq: row.get::<_, i64>(2) - entries,
-            message_no: row.get::<_, i64>(3) - entries,
-            at: row.get(4),
-            closed: Closed::read(row.get(5)),
-        }
+    pub(super) fn read(row: &Row) -> Self {
+        Self { epoch: row.get("epoch"), seq: row.get("last_seq"), at: row.get("last_at") }
     }
 
-    fn next(&mut self) -> Place {
-        self.seq += 1;
-        self.message_no += 1;
-        let cursor = Cursor { epoch: self.epoch, seq: self.seq };
-        Place { cursor, message_no: self.message_no, at: self.at }
+    /// The message as it stands in this timeline, with `later` places of its batch behind it.
+    fn entry(&self, later: i64, message: Message) -> Arc<Entry> {
+        let cursor = Cursor { epoch: self.epoch, seq: self.seq - later };
+        Arc::new(Entry { cursor, appended_at: self.at, kind: EntryKind::Message(message) })
     }
 }
 
-/// The place of one copy.
-pub(super) struct Place {
-    pub(super) cursor: Cursor,
-    pub(super) message_no: i64,
-    pub(super) at: OffsetDateTime,
-}
-
-/// The places of one message.
-pub(super) struct Placed {
-    pub(super) sent: Place,
-    pub(super) received: Option<Place>,
-}
-
-/// Gives out the places that the counters took. Every owner has a counter: the verdicts saw
-/// to it.
-pub(super) fn place(items: &[Item<'_>], mut counters: BTreeMap<i64, Counter>) -> Vec<Placed> {
-    let mut next = |owner: UserNo| counters.get_mut(&owner.0).map(Counter::next);
-    items
-        .iter()
-        .filter_map(|item| {
-            let Append { sender, recipient, .. } = *item.append;
-            let sent = next(sender)?;
-            let received = (recipient != sender && !item.withheld).then(|| next(recipient));
-            let received = received.flatten();
-            Some(Placed { sent, received })
-        })
-        .collect()
-}
-
-impl Placed {
-    /// The message, now that it is committed in these places.
-    pub(super) fn appended(self, item: &Append) -> Appended {
-        let message_id = MessageId { sender: item.sender, sender_seq: self.sent.cursor.seq };
-        let entry = |place: Place, peer: &UserId, client_message_id| {
-            Arc::new(Entry {
-                cursor: place.cursor,
-                appended_at: place.at,
-                kind: EntryKind::Message(Message {
-                    message_id,
-                    conversation_id: ConversationId::User(peer.clone()),
-                    sender: item.sender_id.clone(),
-                    sender_deleted: false,
-                    client_message_id,
-                    body: Body::Content(item.content.clone()),
-                }),
-            })
-        };
-        let cursor = self.sent.cursor;
-        let appended_at = self.sent.at;
-        let sent = entry(self.sent, &item.recipient_id, Some(item.client_message_id));
-        let received = self.received.map(|place| entry(place, &item.sender_id, None));
-        let received = received.map(|entry| (item.recipient, entry));
-        let entries: Vec<_> = std::iter::once((item.sender, sent)).chain(received).collect();
-        let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
-        Appended { message_id, cursor, appended_at, duplicate: false, places, entries }
-    }
+/// The message, now that it is committed. `counters` has all the owners.
+pub(super) fn appended(
+    item: &Append,
+    later: &Later,
+    counters: &BTreeMap<i64, Counter>,
+) -> Appended {
+    let counter = &counters[&item.sender.0];
+    let cursor = Cursor { epoch: counter.epoch, seq: counter.seq - later.sent };
+    let message_id = MessageId { sender: item.sender, sender_seq: cursor.seq };
+    let message = |peer: &UserId, client_message_id| Message {
+        message_id,
+        conversation_id: ConversationId::User(peer.clone()),
+        sender: item.sender_id.clone(),
+        sender_deleted: false,
+        client_message_id,
+        body: Body::Content(item.content.clone()),
+    };
+    let sent = counter.entry(later.sent, message(&item.recipient_id, Some(item.client_message_id)));
+    let appended_at = sent.appended_at;
+    let received = later.received.map(|later| {
+        let counter = &counters[&item.recipient.0];
+        (item.recipient, counter.entry(later, message(&item.sender_id, None)))
+    });
+    let entries: Vec<_> = std::iter::once((item.sender, sent)).chain(received).collect();
+    let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
+    Appended { message_id, cursor, appended_at, duplicate: false, places, entries }
 }

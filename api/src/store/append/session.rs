@@ -1,14 +1,16 @@
-//! A connection that appends: one attempt at a batch is one transaction of two round trips.
+//! A connection that appends: one attempt at a batch is one transaction of one round trip.
 
 use std::collections::BTreeMap;
 
-use futures::{FutureExt, future::try_join3};
-use time::OffsetDateTime;
+use futures::{
+    FutureExt,
+    future::{try_join, try_join4},
+};
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
     Append, Appended, Item,
-    places::{Counter, Place, Placed, place},
+    places::{Counter, Layout, appended},
     verdicts::{Verdict, verdicts},
 };
 use crate::{
@@ -20,24 +22,22 @@ use crate::{
 };
 
 /// Set on every connection that appends. The counters must be locked in the order of owners, which
-/// only the nested loop over the sorted owners does. Between the two round trips there is nothing to
-/// wait for, so a node that lets the server wait has stopped.
+/// only the nested loop over the sorted owners does. A transaction comes in one piece, so a node that
+/// lets the server wait in the middle of one has stopped.
 pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off \
      -c enable_seqscan=off -c plan_cache_mode=force_generic_plan \
      -c idle_in_transaction_session_timeout=2s";
 
 // `imctl bench` runs the same statements, to see what PostgreSQL does with them alone.
 const COUNT: &str = include_str!("count.sql");
-const CHECK: &str = include_str!("check.sql");
-pub(in crate::store) const INSERT: &str = include_str!("insert.sql");
+const APPEND: &str = include_str!("append.sql");
 
 /// An open connection.
 pub(super) struct Session {
     client: Client,
     begin: &'static str,
     count: Statement,
-    check: Statement,
-    insert: Statement,
+    append: Statement,
 }
 
 /// What came of an attempt.
@@ -58,32 +58,31 @@ impl Session {
         add_options(&mut config, LANE_SETTINGS);
         let (client, connection) = config.connect(store.0.tls.clone()).await?;
         tokio::spawn(connection.map(drop));
-        let (count, check, insert) =
-            try_join3(client.prepare(COUNT), client.prepare(CHECK), client.prepare(INSERT)).await?;
-        Ok(Self { client, begin, count, check, insert })
+        let (count, append) = try_join(client.prepare(COUNT), client.prepare(APPEND)).await?;
+        Ok(Self { client, begin, count, append })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
     }
 
     /// Tries to append the items; `in_doubt` when an earlier attempt may have been committed.
+    ///
+    /// After an error of the server the connection is good for another attempt: the COMMIT behind the
+    /// failed statement has rolled it back.
     pub(super) async fn attempt(
         &mut self,
         items: &[Item<'_>],
         in_doubt: bool,
     ) -> Result<Attempt, tokio_postgres::Error> {
-        let (counters, checked) = self.lock_and_check(items).await?;
-        let refused = verdicts(items, &counters, &checked, in_doubt);
+        let layout = Layout::of(items);
+        let (counters, refused) = self.append(items, &layout).await?;
         if !refused.is_empty() {
-            self.roll_back().await?;
+            let refused = verdicts(items, &refused, in_doubt);
             return Ok(Attempt::Refused(self.with_reasons(items, refused).await?));
         }
-        let placed = place(items, counters);
-        self.insert_and_commit(items, &placed).await?;
-        Ok(Attempt::Committed(
-            items.iter().zip(placed).map(|(item, at)| at.appended(item.append)).collect(),
-        ))
-    }
-
-    pub(super) async fn roll_back(&self) -> Result<(), tokio_postgres::Error> {
-        self.client.batch_execute("ROLLBACK").await
+        let appended = |(item, later): (&Item<'_>, _)| appended(item.append, later, &counters);
+        Ok(Attempt::Committed(items.iter().zip(&layout.later).map(appended).collect()))
     }
 
     /// Tells those whose sessions are gone with their users that it is so.
@@ -105,65 +104,28 @@ impl Session {
         Ok(refused)
     }
 
-    /// The first round trip: locks the counters, takes the places, then checks.
-    async fn lock_and_check(
+    /// The one round trip: the counters as they are with the batch, and the items that keep it from
+    /// being appended.
+    async fn append(
         &self,
         items: &[Item<'_>],
+        layout: &Layout,
     ) -> Result<(BTreeMap<i64, Counter>, Vec<Row>), tokio_postgres::Error> {
-        let mut entries: BTreeMap<i64, i64> = BTreeMap::new();
-        for item in items {
-            for (owner, places) in item.owners() {
-                *entries.entry(owner.0).or_default() += places;
-            }
-        }
-        let (owners, counts): (Vec<i64>, Vec<i64>) = entries.iter().unzip();
-        let numbers: Vec<i64> = (0..).take(items.len()).collect();
-        let senders = column(items, |item| item.sender.0);
-        let sessions = column(items, |item| item.session_id.0);
-        let ids = column(items, |item| item.client_message_id);
-        let recipients = column(items, |item| item.recipient.0);
-        // Polled together, so sent together.
-        let ((), counters, checked) = try_join3(
-            self.client.batch_execute(self.begin),
-            self.client.query(&self.count, &[&owners, &counts]),
-            self.client.query(&self.check, &[&numbers, &senders, &sessions, &ids, &recipients]),
-        )
-        .await?;
-        let counter = |row: &Row| {
-            let owner = row.get(0);
-            (owner, Counter::before(row, entries[&owner]))
-        };
-        Ok((counters.iter().map(counter).collect(), checked))
-    }
-
-    /// The second round trip.
-    async fn insert_and_commit(
-        &self,
-        items: &[Item<'_>],
-        placed: &[Placed],
-    ) -> Result<(), tokio_postgres::Error> {
-        let received = |read: fn(&Place) -> i64| -> Vec<Option<i64>> {
-            placed.iter().map(|p| p.received.as_ref().map(read)).collect()
-        };
-        let sent = |read: fn(&Place) -> i64| -> Vec<i64> {
-            placed.iter().map(|p| read(&p.sent)).collect()
-        };
-        let sent_at: Vec<OffsetDateTime> = placed.iter().map(|p| p.sent.at).collect();
-        let received_at: Vec<Option<OffsetDateTime>> =
-            placed.iter().map(|p| p.received.as_ref().map(|place| place.at)).collect();
-        let inserting = async {
+        let Layout { owners, entries, later } = layout;
+        let sent: Vec<i64> = later.iter().map(|later| later.sent).collect();
+        let received: Vec<Option<i64>> = later.iter().map(|later| later.received).collect();
+        let appending = async {
             self.client
-                .execute(
-                    &self.insert,
+                .query(
+                    &self.append,
                     &[
+                        owners,
+                        entries,
                         &column(items, |item| item.sender.0),
-                        &sent(|place| place.cursor.seq),
-                        &sent(|place| place.message_no),
-                        &sent_at,
+                        &column(items, |item| item.session_id.0),
+                        &sent,
                         &column(items, |item| item.recipient.0),
-                        &received(|place| place.cursor.seq),
-                        &received(|place| place.message_no),
-                        &received_at,
+                        &received,
                         &column(items, |item| item.client_message_id),
                         &column(items, |item| item.content_hash.as_slice()),
                         &column(items, |item| item.content.content_type()),
@@ -172,9 +134,17 @@ impl Session {
                 )
                 .await
         };
-        // A COMMIT behind a failed statement answers ROLLBACK and no error: both must succeed.
-        futures::future::try_join(inserting, self.client.batch_execute("COMMIT")).await?;
-        Ok(())
+        // Polled together, so sent together. A COMMIT behind a failed statement answers ROLLBACK and no
+        // error: all must succeed.
+        let ((), counters, refused, ()) = try_join4(
+            self.client.batch_execute(self.begin),
+            self.client.query(&self.count, &[owners, entries]),
+            appending,
+            self.client.batch_execute("COMMIT"),
+        )
+        .await?;
+        let counter = |row: &Row| (row.get("owner"), Counter::read(row));
+        Ok((counters.iter().map(counter).collect(), refused))
     }
 }
 

@@ -1,11 +1,9 @@
 //! What becomes of the items of a batch that must not be appended.
 
-use std::collections::BTreeMap;
-
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Append, Appended, Item, places::Counter};
+use super::{Append, Appended, Item};
 use crate::{
     model::{Cursor, Error, IfBlocked, MessageId, Result, UserNo},
     store::{sessions::read_end, timelines::Closed},
@@ -22,58 +20,48 @@ pub(super) enum Verdict {
     Withhold(bool),
 }
 
-/// The items that must not be appended as they are.
+/// The verdicts on the items that were refused, by their place in the batch.
 pub(super) fn verdicts(
     items: &[Item<'_>],
-    counters: &BTreeMap<i64, Counter>,
-    checked: &[Row],
+    refused: &[Row],
     in_doubt: bool,
 ) -> Vec<(usize, Verdict)> {
-    let checked: BTreeMap<i64, &Row> = checked.iter().map(|row| (row.get("item"), row)).collect();
-    let verdict = |((position, item), number): ((usize, &Item<'_>), i64)| {
-        let row = checked.get(&number).copied();
-        Some((position, verdict(item, counters, row, in_doubt)?))
+    let verdict = |row: &Row| {
+        // Counted from 1.
+        let position = usize::try_from(row.get::<_, i64>("item") - 1).unwrap_or(usize::MAX);
+        (position, verdict(items[position].append, row, in_doubt))
     };
-    items.iter().enumerate().zip(0..).filter_map(verdict).collect()
+    refused.iter().map(verdict).collect()
 }
 
-fn verdict(
-    item: &Item<'_>,
-    counters: &BTreeMap<i64, Counter>,
-    row: Option<&Row>,
-    in_doubt: bool,
-) -> Option<Verdict> {
-    let Append { recipient_id, if_blocked, .. } = item.append;
-    if let Some(result) = row.and_then(|row| ended_or_earlier(item.append, row, in_doubt)) {
-        return Some(Verdict::Settled(result));
-    }
-    if let Some(refusal) = closed(item.append, counters) {
-        return Some(Verdict::Settled(Err(refusal)));
-    }
-    let says = |column| row.is_some_and(|row| row.get(column));
-    if says("recipient_blocked") {
-        return Some(Verdict::Settled(Err(Error::RecipientBlocked(recipient_id.clone()))));
-    }
-    match (says("blocked"), if_blocked) {
-        (true, IfBlocked::Refuse) => {
-            Some(Verdict::Settled(Err(Error::Blocked(recipient_id.clone()))))
-        }
-        (blocked, _) => (blocked != item.withheld).then_some(Verdict::Withhold(blocked)),
-    }
+fn verdict(item: &Append, row: &Row, in_doubt: bool) -> Verdict {
+    let settled = ended_or_earlier(item, row, in_doubt)
+        .or_else(|| closed(item, row).map(Err))
+        .or_else(|| blocked(item, row).map(Err));
+    settled.map_or_else(|| Verdict::Withhold(row.get("blocked")), Verdict::Settled)
 }
 
 /// Why nothing can be appended to one of the timelines.
-fn closed(item: &Append, counters: &BTreeMap<i64, Counter>) -> Option<Error> {
-    let closed = |owner: UserNo| match counters.get(&owner.0) {
-        Some(counter) => counter.closed,
+fn closed(item: &Append, row: &Row) -> Option<Error> {
+    let closed = |state| match row.get::<_, Option<i16>>(state) {
+        Some(state) => Closed::read(state),
         None => Some(Closed::Deleted),
     };
-    Some(match (closed(item.sender), closed(item.recipient)) {
+    Some(match (closed("sender_state"), closed("recipient_state")) {
         (Some(_), _) => Error::InvalidToken(UNKNOWN),
         (None, Some(Closed::Deleted)) => Error::UserNotFound(item.recipient_id.clone()),
         (None, Some(Closed::Importing)) => Error::ImportUnfinished(item.recipient_id.clone()),
         (None, None) => return None,
     })
+}
+
+/// Why a block stands in the way.
+fn blocked(item: &Append, row: &Row) -> Option<Error> {
+    if row.get("recipient_blocked") {
+        return Some(Error::RecipientBlocked(item.recipient_id.clone()));
+    }
+    let refuse = matches!(item.if_blocked, IfBlocked::Refuse) && row.get("blocked");
+    refuse.then(|| Error::Blocked(item.recipient_id.clone()))
 }
 
 /// The result of an item whose session has ended, or whose id was used before.
@@ -82,7 +70,7 @@ fn ended_or_earlier(item: &Append, row: &Row, in_doubt: bool) -> Option<Result<A
     if in_doubt && let Some(appended) = earlier(item, row) {
         return Some(Ok(appended));
     }
-    if row.get::<_, Option<Uuid>>("session_id").is_none() {
+    if row.get::<_, Option<Uuid>>("session").is_none() {
         return Some(Err(Error::InvalidToken(UNKNOWN)));
     }
     if let Some(end) = read_end(row) {
@@ -95,7 +83,7 @@ fn ended_or_earlier(item: &Append, row: &Row, in_doubt: bool) -> Option<Result<A
 /// The same message, where it stands already.
 fn earlier(item: &Append, row: &Row) -> Option<Appended> {
     let same_recipient = row.get::<_, Option<i64>>("conversation") == Some(item.recipient.0);
-    let same_content = row.get::<_, Option<&[u8]>>("content_hash") == Some(&item.content_hash);
+    let same_content = row.get::<_, Option<&[u8]>>("earlier_hash") == Some(&item.content_hash);
     if !(same_recipient && same_content) {
         return None;
     }

@@ -1,15 +1,14 @@
-//! A client that does what a lane of imd does with a batch: the same statements, two round trips.
+//! A client that does what a lane of imd does with a batch: the same statements, one round trip.
 
 use std::collections::BTreeMap;
 
-use futures::future::{try_join, try_join3};
-use time::OffsetDateTime;
-use tokio_postgres::{Client, Config, Error, Row, Statement};
+use futures::future::{try_join, try_join4};
+use tokio_postgres::{Client, Config, Error, Statement};
 use uuid::Uuid;
 
 use super::{
     connect,
-    sql::{CHECK, COUNT, INSERT, LANE_SETTINGS},
+    sql::{APPEND, COUNT, LANE_SETTINGS},
     user_no,
 };
 
@@ -17,32 +16,14 @@ use super::{
 pub(super) struct Lane {
     client: Client,
     count: Statement,
-    check: Statement,
-    insert: Statement,
-}
-
-/// A timeline's counter.
-struct Counter {
-    seq: i64,
-    message_no: i64,
-    at: OffsetDateTime,
-}
-
-/// The columns of one side of the batch, sender's or recipient's.
-#[derive(Default)]
-struct Places {
-    owners: Vec<i64>,
-    seqs: Vec<i64>,
-    message_nos: Vec<i64>,
-    at: Vec<OffsetDateTime>,
+    append: Statement,
 }
 
 impl Lane {
     pub(super) async fn open(config: &Config) -> Result<Self, Error> {
         let client = connect(config, LANE_SETTINGS).await?;
-        let (count, check, insert) =
-            try_join3(client.prepare(COUNT), client.prepare(CHECK), client.prepare(INSERT)).await?;
-        Ok(Self { client, count, check, insert })
+        let (count, append) = try_join(client.prepare(COUNT), client.prepare(APPEND)).await?;
+        Ok(Self { client, count, append })
     }
 
     /// Appends messages between these (sender, recipient), and commits.
@@ -52,79 +33,45 @@ impl Lane {
         sessions: &[Uuid],
         body: &[u8],
     ) -> Result<(), Error> {
-        let ids: Vec<Uuid> = batch.iter().map(|_| Uuid::new_v4()).collect();
-        let mut counters = self.lock_and_check(batch, &ids, sessions).await?;
-        let (mut sent, mut received) = (Places::default(), Places::default());
-        for &(sender, recipient) in batch {
-            sent.take(user_no(sender), &mut counters);
-            received.take(user_no(recipient), &mut counters);
-        }
-        let hashes: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
-        let content_types: Vec<Option<&str>> = vec![None; batch.len()];
-        let bodies = vec![body; batch.len()];
-        let inserting = async {
-            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
-                &sent.owners,
-                &sent.seqs,
-                &sent.message_nos,
-                &sent.at,
-                &received.owners,
-                &received.seqs,
-                &received.message_nos,
-                &received.at,
-                &ids,
-                &hashes,
-                &content_types,
-                &bodies,
-            ];
-            self.client.execute(&self.insert, &values).await
-        };
-        try_join(inserting, self.client.batch_execute("COMMIT")).await.map(drop)
-    }
-
-    /// The counters as they were before the batch.
-    async fn lock_and_check(
-        &self,
-        batch: &[(usize, usize)],
-        ids: &[Uuid],
-        sessions: &[Uuid],
-    ) -> Result<BTreeMap<i64, Counter>, Error> {
         let mut entries: BTreeMap<i64, i64> = BTreeMap::new();
-        for &(sender, recipient) in batch {
-            for user in [sender, recipient] {
-                *entries.entry(user_no(user)).or_default() += 1;
-            }
-        }
-        let (owners, counts): (Vec<i64>, Vec<i64>) = entries.iter().unzip();
-        let items: Vec<i64> = (0..).take(batch.len()).collect();
+        let mut take = |user| {
+            let taken = entries.entry(user_no(user)).or_default();
+            *taken += 1;
+            *taken - 1
+        };
+        let later = batch.iter().rev().map(|&(sender, recipient)| (take(sender), take(recipient)));
+        let mut later: Vec<(i64, i64)> = later.collect();
+        later.reverse();
+        let (sent, received): (Vec<i64>, Vec<i64>) = later.into_iter().unzip();
+        let (owners, counts): (Vec<i64>, Vec<i64>) = entries.into_iter().unzip();
         let senders: Vec<i64> = batch.iter().map(|(sender, _)| user_no(*sender)).collect();
         let recipients: Vec<i64> = batch.iter().map(|(_, other)| user_no(*other)).collect();
         let sessions: Vec<Uuid> = batch.iter().map(|(sender, _)| sessions[*sender]).collect();
-        let ((), rows, refused) = try_join3(
+        let ids: Vec<Uuid> = batch.iter().map(|_| Uuid::new_v4()).collect();
+        let hashes: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+        let content_types: Vec<Option<&str>> = vec![None; batch.len()];
+        let bodies = vec![body; batch.len()];
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+            &owners,
+            &counts,
+            &senders,
+            &sessions,
+            &sent,
+            &recipients,
+            &received,
+            &ids,
+            &hashes,
+            &content_types,
+            &bodies,
+        ];
+        let ((), _, refused, ()) = try_join4(
             self.client.batch_execute("BEGIN"),
             self.client.query(&self.count, &[&owners, &counts]),
-            self.client.query(&self.check, &[&items, &senders, &sessions, &ids, &recipients]),
+            self.client.query(&self.append, &values),
+            self.client.batch_execute("COMMIT"),
         )
         .await?;
         debug_assert!(refused.is_empty(), "sessions are live and ids are new");
-        let counter = |row: &Row| {
-            let owner: i64 = row.get(0);
-            let taken = entries[&owner];
-            let (seq, message_no) = (row.get::<_, i64>(2) - taken, row.get::<_, i64>(3) - taken);
-            (owner, Counter { seq, message_no, at: row.get(4) })
-        };
-        Ok(rows.iter().map(counter).collect())
-    }
-}
-
-impl Places {
-    fn take(&mut self, owner: i64, counters: &mut BTreeMap<i64, Counter>) {
-        let counter = counters.get_mut(&owner).expect("every user has a timeline");
-        counter.seq += 1;
-        counter.message_no += 1;
-        self.owners.push(owner);
-        self.seqs.push(counter.seq);
-        self.message_nos.push(counter.message_no);
-        self.at.push(counter.at);
+        Ok(())
     }
 }

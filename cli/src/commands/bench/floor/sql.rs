@@ -30,8 +30,7 @@ pub(super) const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejo
 /// The statements of a batch: imd's own files, since a comparison with anything but what imd really does
 /// would be worth nothing.
 pub(super) const COUNT: &str = include_str!("../../../../../api/src/store/append/count.sql");
-pub(super) const CHECK: &str = include_str!("../../../../../api/src/store/append/check.sql");
-pub(super) const INSERT: &str = include_str!("../../../../../api/src/store/append/insert.sql");
+pub(super) const APPEND: &str = include_str!("../../../../../api/src/store/append/append.sql");
 
 /// Whether imd has its tables in this database.
 pub(super) async fn has_tables(client: &Client) -> Result<bool, Error> {
