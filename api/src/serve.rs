@@ -1,6 +1,7 @@
 //! One port: connections over HTTP/1.1 and HTTP/2, and how they end.
 
 mod address;
+mod gathering;
 mod opening;
 mod places;
 mod tls;
@@ -38,7 +39,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 pub use self::tls::Tls;
-use self::{address::client_address, opening::Opening, places::Places};
+use self::{address::client_address, gathering::Gathering, opening::Opening, places::Places};
 use crate::{
     config::{Limits, Networks},
     model::{Error, Limit},
@@ -168,7 +169,7 @@ impl Listening {
         watcher: Watcher,
     ) -> BoxFuture<'static, ()> {
         let (opening, time_to_open) = (Opening::default(), self.limits.header_timeout);
-        let stream = opening.watch(stream, place);
+        let stream = Gathering::new(opening.watch(stream, place));
         let (opened, trusted) = (opening.clone(), self.trusted_proxies.clone());
         let service = self.router.clone().map_request(move |request: Request<Incoming>| {
             opened.is_over();
