@@ -164,7 +164,7 @@ impl Lane {
             let waiting = self.held_back.pop_front().or_else(|| self.jobs.try_recv().ok());
             let job = match waiting {
                 Some(job) => job,
-                None if batch.len() < self.last_batch / 2 => {
+                None if batch.len() < self.last_batch * 3 / 4 => {
                     match timeout_at(linger_until.into(), self.jobs.recv()).await {
                         Ok(Some(job)) => job,
                         Ok(None) | Err(_) => break,
