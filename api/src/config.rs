@@ -321,7 +321,8 @@ impl Settings {
     }
 
     /// How many threads are to serve on a machine of so many cores. Beside a database on the same
-    /// machine, fewer are faster: what wakes up for a batch, the database among it, finds a core.
+    /// machine fewer were faster, on two cores at least: what wakes up for a batch, the database among
+    /// it, finds a core.
     #[must_use]
     pub fn worker_threads_on(&self, cores: usize) -> usize {
         let private_database = self.database.url.is_none();

@@ -56,6 +56,21 @@ async fn an_empty_place_is_all_it_needs() {
     assert_eq!(feed.entry().await.message().message_id, sent.message_id);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_serves_with_as_many_threads_as_it_is_told() {
+    const THREADS: usize = 17;
+    let folder = DataFolder::new();
+    let imd = folder.start_with(&[("IMD_WORKER_THREADS", &THREADS.to_string())]).await;
+    let tasks = fs::read_dir(format!("/proc/{}/task", imd.pid())).expect("it runs");
+    let name = |task: std::io::Result<fs::DirEntry>| {
+        fs::read_to_string(task.expect("it can be listed").path().join("comm")).unwrap_or_default()
+    };
+    // The threads for what blocks have the same name, but they are few by now.
+    let serving = tasks.map(name).filter(|name| name.trim() == "tokio-rt-worker").count();
+    assert!(serving >= THREADS, "{serving}");
+}
+
 #[tokio::test]
 async fn a_stop_signal_ends_streams_and_imd_and_postgres() {
     let folder = DataFolder::new();
