@@ -31,8 +31,11 @@ impl Fetcher {
 
     /// Has these stretches fetched for the streams that are concerned.
     pub(super) fn want(&self, stretches: &[Stretch]) {
-        let concerned = stretches.iter().filter(|stretch| self.hub.has_streams(stretch.owner));
-        self.wanted.add(|wanted| wanted.extend(concerned.copied()));
+        let concerned = |stretch: &&Stretch| self.hub.has_streams(stretch.owner);
+        let mut concerned = stretches.iter().filter(concerned).peekable();
+        if concerned.peek().is_some() {
+            self.wanted.add(|wanted| wanted.extend(concerned.copied()));
+        }
     }
 
     /// Runs for ever.
