@@ -206,6 +206,12 @@ impl App {
         self.admin_address
     }
 
+    /// How many messages wait for a batch.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.delivery.queued()
+    }
+
     /// Sends the streams elsewhere, finishes what is under way, and leaves the cluster. Takes little
     /// longer than `shutdown.grace`.
     pub async fn stop(self) {

@@ -95,6 +95,11 @@ impl Node {
         Terminal::new(self.api(), user_id, logged_in)
     }
 
+    /// How many messages wait for a batch.
+    pub(super) fn queued(&self) -> usize {
+        self.app.as_ref().expect("it has not been stopped").queued()
+    }
+
     /// Stops as a node does that is asked to.
     pub(super) async fn stop(mut self) {
         if let (Some(app), Some(runtime)) = (self.app.take(), &self.runtime) {

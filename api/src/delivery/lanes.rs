@@ -100,6 +100,11 @@ impl Lanes {
         Ok(Appending(answer))
     }
 
+    /// How many messages wait for a batch.
+    pub(super) fn queued(&self) -> usize {
+        self.queues.iter().map(|queue| queue.max_capacity() - queue.capacity()).sum()
+    }
+
     /// Takes no more; what was taken is still appended.
     pub(super) fn close(&self) {
         self.stop.cancel();

@@ -143,6 +143,12 @@ impl Delivery {
         self.lanes.append(append)
     }
 
+    /// How many messages wait for a batch on this node.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.lanes.queued()
+    }
+
     /// Hands on an entry that was committed outside the lanes.
     pub fn announce(&self, owner: UserNo, entry: Entry) {
         let entry = Arc::new(entry);

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::support::{
     api::{Outgoing, Result},
+    eventually,
     postgres::Database,
     terminal::Terminal,
     types::{Entry, Sent},
@@ -57,9 +58,8 @@ impl Stage {
         let together = async {
             waiting_for_locks(1, &self.database).await;
             let release = async {
-                // Takes longer than to a place in the lane.
-                within_deadline("an answer", join_all(messages.map(|(from, _)| from.sessions())))
-                    .await;
+                let waiting = async || (self.node.queued() == N).then_some(());
+                eventually("all in the lane", waiting).await;
                 meanwhile.await;
                 held.release().await;
             };
