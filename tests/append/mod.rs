@@ -45,7 +45,7 @@ pub(crate) async fn senders(database: &Database, count: i32) -> Vec<Sender> {
 
 /// A lane's connection of a node of its own.
 pub(crate) fn lane(database: &Database) -> AppendConnection {
-    Store::new(database.url(), 2).expect("a store").append_connection()
+    Store::new(database.url(), 2).expect("a store").append_connection(0)
 }
 
 pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text: &str) -> Append {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::{Entry, Result, Stretch, UserNo},
-    store::Store,
+    store::{OtherNodes, Store},
     telemetry,
 };
 
@@ -27,6 +27,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The most entries that wait to be carried. Of others only their places are told.
 const MOST_ENTRIES: usize = 1000;
+
+/// A timeline that has grown by an entry.
+struct GrownBy {
+    owner: UserNo,
+    entry: Arc<Entry>,
+    /// None where it is still to be asked which nodes are concerned.
+    other_nodes: Option<Arc<OtherNodes>>,
+}
+
+impl GrownBy {
+    fn place(&self) -> Stretch {
+        Stretch::at(self.owner, self.entry.seq())
+    }
+}
 
 /// Collects what has grown while the last hints go out. Cheap to clone.
 #[derive(Clone, Default)]
@@ -39,19 +53,30 @@ pub(super) struct Announcer {
 /// What is to be told: entries themselves, or where they are.
 #[derive(Default)]
 struct Grown {
-    entries: Vec<(UserNo, Arc<Entry>)>,
+    entries: Vec<GrownBy>,
     stretches: Stretches,
 }
 
 impl Announcer {
-    /// Says that these entries stand in timelines.
-    pub(super) fn announce(&self, entries: &[(UserNo, Arc<Entry>)]) {
+    /// Says that these entries stand in timelines, to `other_nodes` if these have been asked for since.
+    pub(super) fn announce(
+        &self,
+        entries: &[(UserNo, Arc<Entry>)],
+        other_nodes: Option<&Arc<OtherNodes>>,
+    ) {
+        let concerns_any =
+            |owner| other_nodes.is_none_or(|other_nodes| other_nodes.contains_key(owner));
+        if !entries.iter().any(|(owner, _)| concerns_any(owner)) {
+            return;
+        }
         self.grown.add(|grown| {
-            for entry in entries {
+            for (owner, entry) in entries.iter().filter(|(owner, _)| concerns_any(owner)) {
+                let (entry, other_nodes) = (entry.clone(), other_nodes.cloned());
+                let by = GrownBy { owner: *owner, entry, other_nodes };
                 if grown.entries.len() < MOST_ENTRIES {
-                    grown.entries.push(entry.clone());
+                    grown.entries.push(by);
                 } else {
-                    grown.stretches.extend([place(entry)]);
+                    grown.stretches.extend([by.place()]);
                 }
             }
         });
@@ -87,10 +112,6 @@ impl Announcer {
     }
 }
 
-fn place((owner, entry): &(UserNo, Arc<Entry>)) -> Stretch {
-    Stretch::at(*owner, entry.seq())
-}
-
 /// Sends the hints.
 pub(super) struct Teller {
     pub(super) announcer: Announcer,
@@ -112,24 +133,29 @@ impl Teller {
                 self.announcer.grown.add(|grown| {
                     grown.stretches.extend(stretches);
                     // By then they may be many: those who want them fetch them.
-                    grown.stretches.extend(entries.iter().map(place));
+                    grown.stretches.extend(entries.iter().map(GrownBy::place));
                 });
             }
         }
     }
 
-    async fn tell(&self, entries: &[(UserNo, Arc<Entry>)], stretches: &[Stretch]) -> Result<()> {
-        let owners: BTreeSet<UserNo> = (entries.iter().map(|(owner, _)| *owner))
-            .chain(stretches.iter().map(|stretch| stretch.owner))
-            .collect();
-        let nodes_of = self.store.other_nodes_of(self.node_no, &owners).await?;
-        let nodes_of = |owner: UserNo| nodes_of.get(&owner).map_or(&[][..], Vec::as_slice);
+    async fn tell(&self, entries: &[GrownBy], stretches: &[Stretch]) -> Result<()> {
+        let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
+        let owners: BTreeSet<UserNo> =
+            unasked.chain(stretches.iter().map(|stretch| stretch.owner)).collect();
+        let asked = if owners.is_empty() {
+            OtherNodes::new()
+        } else {
+            self.store.other_nodes_of(self.node_no, &owners).await?
+        };
         let mut hints = Hints::default();
-        for (owner, entry) in entries {
-            hints.add_entry(nodes_of(*owner), *owner, entry)?;
+        for GrownBy { owner, entry, other_nodes } in entries {
+            let nodes = other_nodes.as_deref().unwrap_or(&asked).get(owner);
+            hints.add_entry(nodes.map_or(&[], Vec::as_slice), *owner, entry)?;
         }
         for stretch in stretches {
-            hints.add_stretch(nodes_of(stretch.owner), *stretch);
+            let nodes = asked.get(&stretch.owner);
+            hints.add_stretch(nodes.map_or(&[], Vec::as_slice), *stretch);
         }
         let number = |(node, hint)| {
             let no = self.announcer.number(node);

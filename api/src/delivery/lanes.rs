@@ -243,7 +243,7 @@ impl Handover {
             appended.places.iter().for_each(|(owner, seq)| self.hub.wake(*owner, *seq));
             self.announcer.announce_places(appended.places.iter().copied());
         } else {
-            self.announcer.announce(&appended.entries);
+            self.announcer.announce(&appended.entries, appended.other_nodes.as_ref());
         }
     }
 }

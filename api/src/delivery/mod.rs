@@ -103,7 +103,7 @@ impl Delivery {
         let cursors = Cursors::default();
         tasks.spawn(cursors.clone().keep(store.clone(), stop.clone()));
         let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
-            let connection = store.append_connection();
+            let connection = store.append_connection(node_no);
             if settings.bugs.count_outside_transaction {
                 return connection.without_transactions();
             }
@@ -153,7 +153,7 @@ impl Delivery {
     pub fn announce(&self, owner: UserNo, entry: Entry) {
         let entry = Arc::new(entry);
         self.hub.publish(owner, &entry);
-        self.announcer.announce(&[(owner, entry)]);
+        self.announcer.announce(&[(owner, entry)], None);
     }
 
     /// Has the streams over these timelines, on every node, notice that the numbering has changed.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use deadpool_postgres::Object;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Store;
@@ -17,6 +18,23 @@ pub struct LoginPoint {
     pub session_id: SessionId,
     /// Tells the streams of a session on one node apart.
     pub stream_no: i64,
+}
+
+/// Users with the nodes that hold streams of theirs, other than the one that asks. Who is not among
+/// them has none.
+pub type OtherNodes = HashMap<UserNo, Vec<i64>>;
+
+/// Of the users `$1`, those that hold streams on nodes other than `$2`.
+pub(super) const OTHER_NODES: &str =
+    "SELECT DISTINCT user_no, node_no FROM login_points WHERE user_no = ANY($1) AND node_no <> $2";
+
+/// Reads what [`OTHER_NODES`] returns.
+pub(super) fn read_other_nodes(rows: &[Row]) -> OtherNodes {
+    let mut nodes = OtherNodes::new();
+    for row in rows {
+        nodes.entry(UserNo(row.get("user_no"))).or_default().push(row.get("node_no"));
+    }
+    nodes
 }
 
 /// The key of the row that each node keeps so as to notice when the table was emptied.
@@ -66,21 +84,11 @@ impl Store {
         &self,
         node_no: i64,
         users: &BTreeSet<UserNo>,
-    ) -> Result<HashMap<UserNo, Vec<i64>>> {
+    ) -> Result<OtherNodes> {
         let users: Vec<i64> = users.iter().map(|user_no| user_no.0).collect();
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT DISTINCT user_no, node_no FROM login_points
-                 WHERE user_no = ANY($1) AND node_no <> $2",
-            )
-            .await?;
-        let rows = client.query(&statement, &[&users, &node_no]).await?;
-        let mut nodes: HashMap<UserNo, Vec<i64>> = HashMap::new();
-        for row in rows {
-            nodes.entry(UserNo(row.get(0))).or_default().push(row.get(1));
-        }
-        Ok(nodes)
+        let statement = client.prepare_cached(OTHER_NODES).await?;
+        Ok(read_other_nodes(&client.query(&statement, &[&users, &node_no]).await?))
     }
 }
 

@@ -51,7 +51,7 @@ pub use erasure::Erased;
 pub use export::{ExportStart, ExportedMessage};
 pub use import::{ImportMessage, ImportedBatch};
 pub use keys::{AccessKey, Key};
-pub use login_points::LoginPoint;
+pub use login_points::{LoginPoint, OtherNodes};
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};

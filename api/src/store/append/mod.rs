@@ -19,7 +19,7 @@ use self::{
     session::{Attempt, Session},
     verdicts::Verdict,
 };
-use super::Store;
+use super::{OtherNodes, Store};
 use crate::{
     model::{
         Content, ContentHash, Cursor, Entry, Error, IfBlocked, MessageId, Result, SessionId,
@@ -77,6 +77,9 @@ pub struct Appended {
     pub places: Vec<(UserNo, i64)>,
     /// The entries that this append made; none for a duplicate.
     pub entries: Vec<(UserNo, Arc<Entry>)>,
+    /// Where else the participants had streams, asked behind the commit: a stream that was added since
+    /// finds the entries in the log. None when it is not known.
+    pub other_nodes: Option<Arc<OtherNodes>>,
 }
 
 /// A message in one attempt at its batch.
@@ -90,15 +93,17 @@ struct Item<'a> {
 /// A connection of its own for one lane of appends.
 pub struct AppendConnection {
     store: Store,
+    node_no: i64,
     session: Option<Session>,
     begin: &'static str,
 }
 
 impl Store {
-    /// A connection for appending. Connects at first use, and again when the connection is lost.
+    /// A connection for appending, on the node `node_no`. Connects at first use, and again when the
+    /// connection is lost.
     #[must_use]
-    pub fn append_connection(&self) -> AppendConnection {
-        AppendConnection { store: self.clone(), session: None, begin: "BEGIN" }
+    pub fn append_connection(&self, node_no: i64) -> AppendConnection {
+        AppendConnection { store: self.clone(), node_no, session: None, begin: "BEGIN" }
     }
 }
 
@@ -176,7 +181,7 @@ impl AppendConnection {
     ) -> Result<Attempt, tokio_postgres::Error> {
         let session = match &mut self.session {
             Some(session) if !session.is_closed() => session,
-            none => none.insert(Session::open(&self.store, self.begin).await?),
+            none => none.insert(Session::open(&self.store, self.node_no, self.begin).await?),
         };
         session.attempt(items, in_doubt).await
     }

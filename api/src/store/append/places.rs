@@ -96,5 +96,13 @@ pub(super) fn appended(
     });
     let entries: Vec<_> = std::iter::once((item.sender, sent)).chain(received).collect();
     let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
-    Appended { message_id, cursor, appended_at, duplicate: false, places, entries }
+    Appended {
+        message_id,
+        cursor,
+        appended_at,
+        duplicate: false,
+        places,
+        entries,
+        other_nodes: None,
+    }
 }

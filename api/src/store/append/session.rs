@@ -1,10 +1,10 @@
 //! A connection that appends: one attempt at a batch is one transaction of one round trip.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{
     FutureExt,
-    future::{try_join, try_join4},
+    future::{join, try_join3, try_join4},
 };
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
@@ -17,6 +17,7 @@ use crate::{
     model::Error,
     store::{
         Store, add_options,
+        login_points::{OTHER_NODES, OtherNodes, read_other_nodes},
         sessions::{SessionCheck, session_end},
     },
 };
@@ -35,9 +36,20 @@ const APPEND: &str = include_str!("append.sql");
 /// An open connection.
 pub(super) struct Session {
     client: Client,
+    node_no: i64,
     begin: &'static str,
     count: Statement,
     append: Statement,
+    other_nodes: Statement,
+}
+
+/// What the round trip of an attempt returned.
+struct Appending {
+    /// As they are with the batch.
+    counters: BTreeMap<i64, Counter>,
+    /// The items that keep the batch from being appended.
+    refused: Vec<Row>,
+    other_nodes: Option<Arc<OtherNodes>>,
 }
 
 /// What came of an attempt.
@@ -52,14 +64,17 @@ impl Session {
     /// Connects and prepares the statements; `begin` opens each transaction.
     pub(super) async fn open(
         store: &Store,
+        node_no: i64,
         begin: &'static str,
     ) -> Result<Self, tokio_postgres::Error> {
         let mut config = store.0.config.clone();
         add_options(&mut config, LANE_SETTINGS);
         let (client, connection) = config.connect(store.0.tls.clone()).await?;
         tokio::spawn(connection.map(drop));
-        let (count, append) = try_join(client.prepare(COUNT), client.prepare(APPEND)).await?;
-        Ok(Self { client, begin, count, append })
+        let (count, append, other_nodes) =
+            try_join3(client.prepare(COUNT), client.prepare(APPEND), client.prepare(OTHER_NODES))
+                .await?;
+        Ok(Self { client, node_no, begin, count, append, other_nodes })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -76,12 +91,15 @@ impl Session {
         in_doubt: bool,
     ) -> Result<Attempt, tokio_postgres::Error> {
         let layout = Layout::of(items);
-        let (counters, refused) = self.append(items, &layout).await?;
+        let Appending { counters, refused, other_nodes } = self.append(items, &layout).await?;
         if !refused.is_empty() {
             let refused = verdicts(items, &refused, in_doubt);
             return Ok(Attempt::Refused(self.with_reasons(items, refused).await?));
         }
-        let appended = |(item, later): (&Item<'_>, _)| appended(item.append, later, &counters);
+        let appended = |(item, later): (&Item<'_>, _)| Appended {
+            other_nodes: other_nodes.clone(),
+            ..appended(item.append, later, &counters)
+        };
         Ok(Attempt::Committed(items.iter().zip(&layout.later).map(appended).collect()))
     }
 
@@ -104,13 +122,12 @@ impl Session {
         Ok(refused)
     }
 
-    /// The one round trip: the counters as they are with the batch, and the items that keep it from
-    /// being appended.
+    /// The one round trip.
     async fn append(
         &self,
         items: &[Item<'_>],
         layout: &Layout,
-    ) -> Result<(BTreeMap<i64, Counter>, Vec<Row>), tokio_postgres::Error> {
+    ) -> Result<Appending, tokio_postgres::Error> {
         let Layout { owners, entries, later } = layout;
         let sent: Vec<i64> = later.iter().map(|later| later.sent).collect();
         let received: Vec<Option<i64>> = later.iter().map(|later| later.received).collect();
@@ -135,16 +152,25 @@ impl Session {
                 .await
         };
         // Polled together, so sent together. A COMMIT behind a failed statement answers ROLLBACK and no
-        // error: all must succeed.
-        let ((), counters, refused, ()) = try_join4(
-            self.client.batch_execute(self.begin),
-            self.client.query(&self.count, &[owners, entries]),
-            appending,
-            self.client.batch_execute("COMMIT"),
+        // error: all must succeed. But where the nodes concerned are not told, the batch stands all the
+        // same.
+        let (transaction, other_nodes) = join(
+            try_join4(
+                self.client.batch_execute(self.begin),
+                self.client.query(&self.count, &[owners, entries]),
+                appending,
+                self.client.batch_execute("COMMIT"),
+            ),
+            self.client.query(&self.other_nodes, &[owners, &self.node_no]),
         )
-        .await?;
+        .await;
+        let ((), counters, refused, ()) = transaction?;
         let counter = |row: &Row| (row.get("owner"), Counter::read(row));
-        Ok((counters.iter().map(counter).collect(), refused))
+        Ok(Appending {
+            counters: counters.iter().map(counter).collect(),
+            refused,
+            other_nodes: other_nodes.ok().map(|rows| Arc::new(read_other_nodes(&rows))),
+        })
     }
 }
 

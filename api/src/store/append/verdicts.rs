@@ -98,5 +98,6 @@ fn earlier(item: &Append, row: &Row) -> Option<Appended> {
         duplicate: true,
         places: std::iter::once((item.sender, cursor.seq)).chain(others).collect(),
         entries: Vec::new(),
+        other_nodes: None,
     })
 }
