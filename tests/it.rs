@@ -11,6 +11,7 @@ mod attacks;
 mod authorization;
 mod blocks;
 mod deletion;
+mod documentation;
 mod faults;
 mod history;
 mod layout;

@@ -6,6 +6,7 @@ use crate::support::{
     cluster::PASSWORD,
     packages::{node_packages, printed, python, run, scratch},
     process::DataFolder,
+    programs::program,
 };
 
 /// A port that is free now.
@@ -29,7 +30,7 @@ async fn the_page_shows_the_whole_product_in_a_few_windows() {
 #[tokio::test]
 async fn a_grpc_web_client_of_connect_talks_from_another_origin() {
     let packages = node_packages("connect").await;
-    let mut build = tokio::process::Command::new("npm");
+    let mut build = tokio::process::Command::new(program("npm"));
     build
         .args(["run", "--silent", "build"])
         .current_dir(&packages)

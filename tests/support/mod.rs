@@ -16,6 +16,7 @@ pub(crate) mod node;
 pub(crate) mod packages;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod programs;
 pub(crate) mod rest;
 pub(crate) mod socket;
 pub(crate) mod terminal;

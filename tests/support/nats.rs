@@ -1,10 +1,9 @@
 //! A NATS server to throw away.
 
 use std::{
-    env,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
 };
 
@@ -14,7 +13,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::eventually;
+use super::{eventually, programs::program};
 
 /// Asks for any port that is free.
 const ANY_PORT: &str = "-1";
@@ -68,7 +67,7 @@ impl Nats {
 
 fn spawn(folder: &Path, port: &str, arguments: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log"));
-    Command::new(program())
+    Command::new(program("nats-server"))
         .args(["-a", "127.0.0.1", "-p", port, "--ports_file_dir"])
         .arg(folder)
         .args(arguments)
@@ -79,14 +78,6 @@ fn spawn(folder: &Path, port: &str, arguments: &[String]) -> Child {
         .kill_on_drop(true)
         .spawn()
         .expect("nats-server runs")
-}
-
-/// Debian puts it where only root's PATH leads.
-fn program() -> PathBuf {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.map(|folder| folder.join("nats-server")).find(|file| file.is_file());
-    found.expect("nats-server is missing: install it with `apt-get install nats-server`")
 }
 
 /// The port in the file that the server writes when it listens.

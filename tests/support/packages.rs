@@ -10,6 +10,8 @@ use std::{
 
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
+use super::programs::program;
+
 /// The folder of the clients.
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 
@@ -17,8 +19,8 @@ const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What has to be there already; the packages of the clients are not.
-const NEEDS: &str =
-    "python3 with pip, npm and chromium (on Debian: apt-get install python3-pip npm chromium)";
+const NEEDS: &str = "this test needs python3 with pip, npm and chromium \
+    (on Debian: apt-get install python3-pip npm chromium fonts-dejavu-core)";
 
 /// Two tests may need the same packages.
 static INSTALLING: Mutex<()> = Mutex::const_new(());
@@ -35,11 +37,12 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 
 /// Runs a program to its end, which must be a success.
 pub(crate) async fn run(command: &mut Command) -> Output {
-    // Python would leave its compiled files among the sources.
-    let command = command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    // Python would leave its compiled files among the sources, and print as the locale says.
+    let command =
+        command.envs([("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUTF8", "1")]).stdin(Stdio::null());
     let running = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
     let output = running.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {command:?}"));
-    let output = output.unwrap_or_else(|error| panic!("{error}: this test needs {NEEDS}"));
+    let output = output.unwrap_or_else(|error| panic!("{error}: {NEEDS}"));
     let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{:?}, {NEEDS}:\n{stdout}\n{stderr}", command.as_std());
@@ -53,7 +56,7 @@ pub(crate) async fn printed(command: &mut Command) -> String {
 
 /// A script of a Python client, with its packages.
 pub(crate) async fn python(name: &str, script: &str) -> Command {
-    let mut command = Command::new("python3");
+    let mut command = Command::new(program("python3"));
     command.arg(client(name).join(script)).env("PYTHONPATH", python_packages(name).await);
     command
 }
@@ -63,7 +66,7 @@ async fn python_packages(name: &str) -> PathBuf {
     let requirements = client(name).join("requirements.txt");
     let folder = scratch(&format!("{name}-packages"));
     install(&requirements, &folder, async || {
-        let mut pip = Command::new("python3");
+        let mut pip = Command::new(program("python3"));
         pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
             .arg("--requirement")
             .arg(&requirements)
@@ -82,7 +85,7 @@ pub(crate) async fn node_packages(name: &str) -> PathBuf {
     install(&source.join("package.json"), &folder, async || {
         fs::create_dir_all(&folder).expect("a folder");
         copy(&source, &folder);
-        let mut npm = Command::new("npm");
+        let mut npm = Command::new(program("npm"));
         npm.args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"])
             .current_dir(&folder);
         run(&mut npm).await;

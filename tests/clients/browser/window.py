@@ -4,11 +4,18 @@ import re
 import shutil
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "device_scale_factor": 1}
 PC = {"viewport": {"width": 1000, "height": 700}}
+
+FONTS = [
+    Path("/usr/share/fonts"),
+    Path("/usr/local/share/fonts"),
+    Path.home() / ".local/share/fonts",
+]
 
 # What Chromium says of its own accord while there is no network.
 OFFLINE = re.compile("ERR_INTERNET_DISCONNECTED")
@@ -25,7 +32,9 @@ def browser():
     """Debian's Chromium, or whichever is on the PATH."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not path:
-        sys.exit("no Chromium on the PATH")
+        sys.exit("no Chromium on the PATH; on Debian: apt-get install chromium")
+    if not any(file.is_file() for folder in FONTS for file in folder.rglob("*.[ot]t[fc]")):
+        sys.exit("no fonts; on Debian: apt-get install fonts-dejavu-core")
     with sync_playwright() as playwright:
         # As root it cannot set up its sandbox.
         launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

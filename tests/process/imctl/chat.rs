@@ -11,6 +11,7 @@ use crate::support::{
     api::Transport::Grpc,
     cluster::PASSWORD,
     process::{DataFolder, Imd, binary, in_time},
+    programs::program,
 };
 
 fn chat(imd: &Imd, user: &str, peer: &str) -> Command {
@@ -101,7 +102,7 @@ async fn a_chat_on_a_screen_sends_what_is_typed() {
     let mut feed = bob.follow("now").await;
     // A terminal of its own for the program, with this test at the keyboard.
     let chat = format!("'{}' chat bob --user ann", binary("imctl").display());
-    let mut terminal = Command::new("script");
+    let mut terminal = Command::new(program("script"));
     terminal
         .args(["--quiet", "--return", "--flush", "--command", &chat, "/dev/null"])
         .env("IMCTL_PUBLIC_SERVER", format!("http://{}", imd.public))
@@ -109,7 +110,7 @@ async fn a_chat_on_a_screen_sends_what_is_typed() {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = terminal.spawn().expect("script runs (on Debian: apt-get install bsdutils)");
+    let mut child = terminal.spawn().expect("script runs");
     let mut screen = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut seen = Vec::new();
     let mut wait_for = async |text: &str| {
