@@ -285,7 +285,7 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The table of settings as it stands in the README.
+/// The table of settings as it stands in `docs/settings.md`.
 #[must_use]
 pub fn settings_as_markdown() -> String {
     let header = "| setting | environment | default | meaning |\n|---|---|---|---|\n".to_owned();

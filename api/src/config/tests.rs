@@ -343,10 +343,13 @@ fn flags_are_parsed_from_the_command_line() {
 }
 
 #[test]
-fn the_readme_has_the_table_of_settings() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+fn the_settings_page_has_the_table_of_settings() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
     let table = settings_as_markdown();
-    assert!(fs::read_to_string(readme).unwrap().contains(&table), "put into README.md:\n{table}");
+    assert!(
+        fs::read_to_string(page).unwrap().contains(&table),
+        "put into docs/settings.md:\n{table}"
+    );
 }
 
 #[test]

@@ -1,0 +1,4 @@
+{{- define "imd.labels" -}}
+app.kubernetes.io/name: imd
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
