@@ -5,7 +5,10 @@ use std::{env::temp_dir, ffi::OsString};
 
 use imd::{
     config::{Flags, SETTINGS, Settings},
-    model::{Content, ConversationId, Cursor, Error, MessageId, Start, UserId, UserNo},
+    model::{
+        Content, ConversationId, Cursor, Error, MessageId, MessageIdCipher, SealedMessageId, Start,
+        TimelineNo, UserId,
+    },
     service::TrustedIssuer,
     store::Address,
 };
@@ -72,14 +75,17 @@ proptest! {
     }
 
     #[test]
-    fn a_message_id_reads_back_as_it_was_written(sender in 0..i64::MAX, sender_seq in 0..i64::MAX) {
-        let message_id = MessageId { sender: UserNo(sender), sender_seq };
-        prop_assert_eq!(MessageId::parse(&message_id.to_string()).expect("an id"), message_id);
+    fn a_message_id_reads_back_as_it_was_written(key: [u8; 16], home: i64, seq: i64) {
+        let cipher = MessageIdCipher::new(&key).expect("a key");
+        let id = MessageId { home: TimelineNo(home), seq };
+        let shown = cipher.seal(id).expect("a sealed id").to_string();
+        let read = SealedMessageId::parse(&shown).expect("an id");
+        prop_assert_eq!(cipher.open(read).expect("an opened id"), id);
     }
 
     #[test]
     fn what_is_no_message_id_is_refused(id in "[A-Za-z0-9_=+/-]{0,24}") {
-        match MessageId::parse(&id) {
+        match SealedMessageId::parse(&id) {
             Ok(message_id) => prop_assert_eq!(message_id.to_string(), id),
             Err(error) => prop_assert!(names(&error, "message_id"), "{error:?}"),
         }

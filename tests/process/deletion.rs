@@ -16,7 +16,7 @@ const FILL: &str = "
         UPDATE timelines SET last_seq = last_seq + $1, last_message_no = last_message_no + $1
         FROM ids WHERE owner IN (ann, ben) RETURNING owner, last_seq - $1 AS before
     ), of_ann AS (SELECT before FROM sent, ids WHERE owner = ann)
-    INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender, sender_seq, body)
+    INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender, home_seq, body)
     SELECT owner, before + n, n, now(), 1, ann + ben - owner, ann,
         (SELECT before FROM of_ann) + n, '\\x78'
     FROM sent, ids, generate_series(1, $1::bigint) n";

@@ -9,7 +9,7 @@ const ENTRIES: i64 = 30_000;
 
 /// Gives every timeline so many messages to oneself.
 const FILL: &str = "
-    INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender, sender_seq, body)
+    INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender, home_seq, body)
     SELECT owner, last_seq + n, last_message_no + n, now(), 1, owner, owner, last_seq + n, '\\x78'
     FROM timelines, generate_series(1, $1::bigint) n";
 

@@ -31,7 +31,7 @@ async fn write(sql: &Client, purged: i64, made: &[Made]) {
                 last_at = (SELECT max(at) FROM made)
             WHERE owner = $1
         )
-        INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender, sender_seq, body)
+        INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender, home_seq, body)
         SELECT $1, seq, message_no, at, CASE WHEN message THEN 1 ELSE 99 END,
             CASE WHEN message THEN $1 END, CASE WHEN message THEN $1 END,
             CASE WHEN message THEN seq END, '\x78'

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use imd::{
+    model::{MessageId, SealedMessageId},
+    store::Store,
+};
+
 use super::{age, gone, rows_that_say, told, tombstone};
 use crate::{
     append::assert_dense,
@@ -189,11 +194,14 @@ async fn what_is_no_message_is_not_recalled(imd: Cluster) {
         assert_eq!(refused.field(), "message_id", "{bad}");
     }
     // Ann's number with other places: a login, bob's message, none.
-    let id = imd::model::MessageId::parse(&sent.message_id).expect("a message id");
-    for sender_seq in [1, sent.seq + 1, sent.seq + 2, 0, -1, i64::MAX] {
-        let id = imd::model::MessageId { sender_seq, ..id };
+    let store = Store::new(imd.database.url(), 1).expect("a store");
+    let cipher = store.message_id_cipher().await.expect("the cipher of this database");
+    let id = SealedMessageId::parse(&sent.message_id).and_then(|id| cipher.open(id));
+    let id = id.expect("a message id");
+    for seq in [1, sent.seq + 1, sent.seq + 2, 0, -1, i64::MAX] {
+        let id = cipher.seal(MessageId { seq, ..id }).expect("a sealed id");
         let refused = ann.recall(&id.to_string()).await.expect_err("no message of ann's");
-        assert_eq!(refused.code, "message_not_found", "{sender_seq}");
+        assert_eq!(refused.code, "message_not_found", "{seq}");
     }
 }
 

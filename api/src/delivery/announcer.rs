@@ -17,7 +17,7 @@ use super::{
     hint::{Hints, Outgoing},
 };
 use crate::{
-    model::{Entry, Result, Stretch, UserNo},
+    model::{Entry, Result, Stretch, TimelineNo},
     store::{OtherNodes, Store},
     telemetry,
 };
@@ -30,7 +30,7 @@ const MOST_ENTRIES: usize = 1000;
 
 /// A timeline that has grown by an entry.
 struct GrownBy {
-    owner: UserNo,
+    owner: TimelineNo,
     entry: Arc<Entry>,
     /// None where it is still to be asked which nodes are concerned.
     other_nodes: Option<Arc<OtherNodes>>,
@@ -61,7 +61,7 @@ impl Announcer {
     /// Says that these entries stand in timelines, to `other_nodes` if these have been asked for since.
     pub(super) fn announce(
         &self,
-        entries: &[(UserNo, Arc<Entry>)],
+        entries: &[(TimelineNo, Arc<Entry>)],
         other_nodes: Option<&Arc<OtherNodes>>,
     ) {
         let concerns_any =
@@ -83,7 +83,7 @@ impl Announcer {
     }
 
     /// Says that these places of timelines are taken.
-    pub(super) fn announce_places(&self, places: impl IntoIterator<Item = (UserNo, i64)>) {
+    pub(super) fn announce_places(&self, places: impl IntoIterator<Item = (TimelineNo, i64)>) {
         let stretches = places.into_iter().map(|(owner, seq)| Stretch::at(owner, seq));
         self.grown.add(|grown| grown.stretches.extend(stretches));
     }
@@ -141,7 +141,7 @@ impl Teller {
 
     async fn tell(&self, entries: &[GrownBy], stretches: &[Stretch]) -> Result<()> {
         let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
-        let owners: BTreeSet<UserNo> =
+        let owners: BTreeSet<TimelineNo> =
             unasked.chain(stretches.iter().map(|stretch| stretch.owner)).collect();
         let asked = if owners.is_empty() {
             OtherNodes::new()

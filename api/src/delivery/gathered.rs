@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::model::{Stretch, UserNo};
+use crate::model::{Stretch, TimelineNo};
 
 /// Gathers until one task takes it all.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl<T: Default> Gathered<T> {
 
 /// One stretch an owner, so the owners bound it.
 #[derive(Default)]
-pub(super) struct Stretches(BTreeMap<UserNo, Stretch>);
+pub(super) struct Stretches(BTreeMap<TimelineNo, Stretch>);
 
 impl Extend<Stretch> for Stretches {
     fn extend<I: IntoIterator<Item = Stretch>>(&mut self, stretches: I) {
@@ -47,7 +47,7 @@ impl Extend<Stretch> for Stretches {
 
 impl IntoIterator for Stretches {
     type Item = Stretch;
-    type IntoIter = btree_map::IntoValues<UserNo, Stretch>;
+    type IntoIter = btree_map::IntoValues<TimelineNo, Stretch>;
 
     /// In the order of owners.
     fn into_iter(self) -> Self::IntoIter {

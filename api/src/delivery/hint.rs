@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::model::{Entry, Error, Result, Stretch, UserNo};
+use crate::model::{Entry, Error, Result, Stretch, TimelineNo};
 
 /// What the entries and stretches of a hint may take, in bytes: the payload of a NOTIFY must stay
 /// below 8,000.
@@ -36,7 +36,7 @@ pub(super) struct Hint<E> {
 pub(super) type Outgoing = Hint<Arc<RawValue>>;
 
 /// A hint as it arrives.
-pub(super) type Incoming = Hint<(UserNo, Arc<Entry>)>;
+pub(super) type Incoming = Hint<(TimelineNo, Arc<Entry>)>;
 
 /// Fills hints for several nodes.
 #[derive(Default)]
@@ -52,7 +52,12 @@ struct Pile {
 
 impl Hints {
     /// Adds an entry for these nodes: itself, unless it is long.
-    pub(super) fn add_entry(&mut self, nodes: &[i64], owner: UserNo, entry: &Entry) -> Result<()> {
+    pub(super) fn add_entry(
+        &mut self,
+        nodes: &[i64],
+        owner: TimelineNo,
+        entry: &Entry,
+    ) -> Result<()> {
         if nodes.is_empty() {
             return Ok(());
         }

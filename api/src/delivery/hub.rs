@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    model::{Cursor, Entry, Error, Limit, Result, SessionId, UserNo},
+    model::{Cursor, Entry, Error, Limit, Result, SessionId, TimelineNo, UserNo},
     store::LoginPoint,
     telemetry,
 };
@@ -31,7 +31,7 @@ const SHARDS: usize = 64;
 
 /// The streams of this node by user.
 pub(super) struct Hub {
-    shards: [Mutex<HashMap<UserNo, Vec<Stream>>>; SHARDS],
+    shards: [Mutex<HashMap<TimelineNo, Vec<Stream>>>; SHARDS],
     next_stream_no: AtomicI64,
     streams: AtomicUsize,
     closed: AtomicBool,
@@ -54,25 +54,25 @@ impl Default for Hub {
 }
 
 impl Hub {
-    fn shard(&self, owner: UserNo) -> &Mutex<HashMap<UserNo, Vec<Stream>>> {
+    fn shard(&self, owner: TimelineNo) -> &Mutex<HashMap<TimelineNo, Vec<Stream>>> {
         let index = owner.0.unsigned_abs() % SHARDS as u64;
         &self.shards[usize::try_from(index).unwrap_or_default()]
     }
 
-    /// Hands the owner's entries over from now on, until the registration is dropped.
+    /// Hands the user's entries over from now on, until the registration is dropped.
     ///
     /// Errors: [`Error::RateLimited`] when the session has `most` streams here already.
     pub(super) fn register(
         self: &Arc<Self>,
-        owner: UserNo,
+        user_no: UserNo,
         session_id: SessionId,
         most: usize,
     ) -> Result<Registration> {
         let stream_no = self.next_stream_no.fetch_add(1, Ordering::Relaxed);
-        let point = LoginPoint { user_no: owner, session_id, stream_no };
+        let point = LoginPoint { user_no, session_id, stream_no };
         let inbox = Arc::new(Inbox::default());
         let stream = Stream { point, inbox: inbox.clone() };
-        self.add(owner, stream, most)?;
+        self.add(user_no.into(), stream, most)?;
         self.streams.fetch_add(1, Ordering::Relaxed);
         gauge!(telemetry::STREAMS).increment(1.0);
         if self.closed.load(Ordering::SeqCst) {
@@ -81,7 +81,7 @@ impl Hub {
         Ok(Registration { hub: self.clone(), point, inbox })
     }
 
-    fn add(&self, owner: UserNo, stream: Stream, most: usize) -> Result<()> {
+    fn add(&self, owner: TimelineNo, stream: Stream, most: usize) -> Result<()> {
         let mut shard = self.shard(owner).lock();
         let streams = shard.entry(owner).or_default();
         let session_id = stream.point.session_id;
@@ -94,27 +94,27 @@ impl Hub {
     }
 
     /// Whether the owner has streams here.
-    pub(super) fn has_streams(&self, owner: UserNo) -> bool {
+    pub(super) fn has_streams(&self, owner: TimelineNo) -> bool {
         self.shard(owner).lock().contains_key(&owner)
     }
 
     /// Hands an entry to the owner's streams.
-    pub(super) fn publish(&self, owner: UserNo, entry: &Arc<Entry>) {
+    pub(super) fn publish(&self, owner: TimelineNo, entry: &Arc<Entry>) {
         self.each(owner, |inbox| inbox.put(entry));
     }
 
     /// Says that the owner's timeline reaches `seq`: the owner's streams that are behind read the log.
-    pub(super) fn wake(&self, owner: UserNo, seq: i64) {
+    pub(super) fn wake(&self, owner: TimelineNo, seq: i64) {
         self.each(owner, |inbox| inbox.expect(seq));
     }
 
     /// Says where the owner's timeline ends: the owner's streams that are behind, or of another
     /// numbering, read the log.
-    pub(super) fn compare(&self, owner: UserNo, end: Cursor) {
+    pub(super) fn compare(&self, owner: TimelineNo, end: Cursor) {
         self.each(owner, |inbox| inbox.compare(end));
     }
 
-    fn each(&self, owner: UserNo, tell: impl Fn(&Inbox)) {
+    fn each(&self, owner: TimelineNo, tell: impl Fn(&Inbox)) {
         if let Some(streams) = self.shard(owner).lock().get(&owner) {
             for stream in streams {
                 tell(&stream.inbox);
@@ -142,7 +142,7 @@ impl Hub {
 
     /// Where all the streams are.
     pub(super) fn points(&self) -> Vec<LoginPoint> {
-        let of = |shard: &Mutex<HashMap<UserNo, Vec<Stream>>>| -> Vec<LoginPoint> {
+        let of = |shard: &Mutex<HashMap<TimelineNo, Vec<Stream>>>| -> Vec<LoginPoint> {
             shard.lock().values().flatten().map(|stream| stream.point).collect()
         };
         self.shards.iter().flat_map(of).collect()
@@ -173,7 +173,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let owner = self.point.user_no;
+        let owner = self.point.user_no.into();
         let mut users = self.hub.shard(owner).lock();
         if let Some(streams) = users.get_mut(&owner) {
             streams.retain(|stream| stream.point != self.point);

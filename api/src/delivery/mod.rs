@@ -27,7 +27,7 @@ use self::{
     login_points::LoginPoints,
 };
 use crate::{
-    model::{Cursor, Entry, Result, SessionId, Start, UserNo},
+    model::{Cursor, Entry, Result, SessionId, Start, TimelineNo, UserNo},
     store::{Append, Store},
 };
 
@@ -150,14 +150,14 @@ impl Delivery {
     }
 
     /// Hands on an entry that was committed outside the lanes.
-    pub fn announce(&self, owner: UserNo, entry: Entry) {
+    pub fn announce(&self, owner: TimelineNo, entry: Entry) {
         let entry = Arc::new(entry);
         self.hub.publish(owner, &entry);
         self.announcer.announce(&[(owner, entry)], None);
     }
 
     /// Has the streams over these timelines, on every node, notice that the numbering has changed.
-    pub fn announce_renumbered(&self, owners: &[UserNo]) {
+    pub fn announce_renumbered(&self, owners: &[TimelineNo]) {
         for owner in owners {
             self.hub.wake(*owner, RENUMBERED);
         }

@@ -193,8 +193,8 @@ impl Node {
         self.store.forget_assertions().await?;
         for (owner, ended) in self.store.end_expired(EXPIRED_BATCH).await? {
             if let Some(entry) = ended.entry {
-                self.hub.wake(owner, entry.seq());
-                self.announcer.announce_places([(owner, entry.seq())]);
+                self.hub.wake(owner.into(), entry.seq());
+                self.announcer.announce_places([(owner.into(), entry.seq())]);
             }
         }
         Ok(())

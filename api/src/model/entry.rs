@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Content, ConversationId, Cursor, MessageId, Retention, Session, SessionId, UserId, UserNo,
+    Content, ConversationId, Cursor, Retention, SealedMessageId, Session, SessionId, TimelineNo,
+    UserId,
 };
 
 /// One row of a timeline.
@@ -72,7 +73,7 @@ pub struct ReadUpTo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageGone {
     /// Which message.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
     /// As the owner of the timeline sees it.
     pub conversation_id: ConversationId,
     /// The place of the owner's copy, in the same timeline.
@@ -83,7 +84,7 @@ pub struct MessageGone {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
     /// The same for every participant.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
     /// The other side, as the owner sees it.
     pub conversation_id: ConversationId,
     /// Who sent it.
@@ -162,8 +163,8 @@ pub struct TimelineState {
 /// A stretch of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// Whose timeline.
-    pub owner: UserNo,
+    /// Which timeline.
+    pub owner: TimelineNo,
     /// The first seq.
     pub first: i64,
     /// The last seq.
@@ -173,7 +174,7 @@ pub struct Stretch {
 impl Stretch {
     /// That of one entry.
     #[must_use]
-    pub fn at(owner: UserNo, seq: i64) -> Self {
+    pub fn at(owner: TimelineNo, seq: i64) -> Self {
         Self { owner, first: seq, last: seq }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::{
+    cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey},
+    digest::{SHA256, digest},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -124,25 +127,82 @@ pub(crate) fn parse_uuid(field: &'static str, value: &str) -> Result<Uuid> {
     Uuid::try_parse(value).map_err(|_| Error::invalid(field, "must be a UUID"))
 }
 
-/// A message, the same for all its participants: the place of the sender's own copy. Opaque to
-/// clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct MessageId {
-    /// Whose timeline the place is in.
-    pub sender: UserNo,
-    /// The place.
-    pub sender_seq: i64,
+/// The number that stands for a group inside. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupNo(pub i64);
+
+/// A timeline: positive is that of the user with this number, negative that of the group with the
+/// opposite number. Timelines are locked in the order of these numbers, so groups come before users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TimelineNo(pub i64);
+
+impl TimelineNo {
+    /// The user whose timeline it is; `None` for a group's.
+    #[must_use]
+    pub fn user(self) -> Option<UserNo> {
+        (self.0 > 0).then_some(UserNo(self.0))
+    }
+
+    /// The group whose timeline it is; `None` for a user's.
+    #[must_use]
+    pub fn group(self) -> Option<GroupNo> {
+        (self.0 < 0).then_some(GroupNo(-self.0))
+    }
 }
 
-impl MessageId {
-    /// Reads what a client gave as `message_id`.
-    pub fn parse(value: &str) -> Result<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
-        let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        let bytes = bytes.ok_or_else(|| Error::invalid("message_id", "is not a message id"))?;
-        let number = |from: usize| i64::from_be_bytes(std::array::from_fn(|i| bytes[from + i]));
-        Ok(Self { sender: UserNo(number(0)), sender_seq: number(8) })
+impl From<UserNo> for TimelineNo {
+    fn from(user_no: UserNo) -> Self {
+        Self(user_no.0)
     }
+}
+
+impl From<GroupNo> for TimelineNo {
+    fn from(group_no: GroupNo) -> Self {
+        Self(-group_no.0)
+    }
+}
+
+/// A conversation as the owner of a timeline sees it: positive is the number of the other user, or the
+/// owner's own for notes to oneself; negative is the timeline of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversationNo(pub i64);
+
+impl ConversationNo {
+    /// The other user; `None` in a group.
+    #[must_use]
+    pub fn peer(self) -> Option<UserNo> {
+        (self.0 > 0).then_some(UserNo(self.0))
+    }
+
+    /// The group; `None` with a user.
+    #[must_use]
+    pub fn group(self) -> Option<GroupNo> {
+        (self.0 < 0).then_some(GroupNo(-self.0))
+    }
+}
+
+impl From<UserNo> for ConversationNo {
+    fn from(user_no: UserNo) -> Self {
+        Self(user_no.0)
+    }
+}
+
+impl From<GroupNo> for ConversationNo {
+    fn from(group_no: GroupNo) -> Self {
+        Self(-group_no.0)
+    }
+}
+
+/// A message, the same for all its participants, by the place of its home: the sender's own row for a
+/// message between two users, a row of the group's timeline for one to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MessageId {
+    /// The timeline of the home.
+    pub home: TimelineNo,
+    /// The place in that timeline.
+    pub seq: i64,
 }
 
 impl MessageId {
@@ -150,19 +210,92 @@ impl MessageId {
     /// same sender, and for no other.
     #[must_use]
     pub fn stand_in(&self, sender: &UserId) -> Uuid {
-        let named = format!("{sender} {self}");
+        let named = format!("{sender} {}", BASE64_URL_SAFE_NO_PAD.encode(self.block()));
         let digest = digest(&SHA256, named.as_bytes());
         let bytes = std::array::from_fn(|i| digest.as_ref()[i]);
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
+
+    /// The two numbers in one block of the cipher.
+    fn block(self) -> [u8; 16] {
+        let mut block = [0; 16];
+        block[..8].copy_from_slice(&self.home.0.to_be_bytes());
+        block[8..].copy_from_slice(&self.seq.to_be_bytes());
+        block
+    }
 }
 
-impl fmt::Display for MessageId {
+/// A message id as clients know it: [`MessageId`], encrypted as one block. It says nothing about who
+/// wrote how much, and an id that was not made here most likely names no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SealedMessageId([u8; 16]);
+
+impl SealedMessageId {
+    /// Reads what a client gave as `message_id`.
+    pub fn parse(value: &str) -> Result<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).ok();
+        let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| Error::invalid("message_id", "is not a message id"))
+    }
+}
+
+impl fmt::Display for SealedMessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.sender.0.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.sender_seq.to_be_bytes());
-        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(bytes))
+        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl Serialize for SealedMessageId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SealedMessageId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Turns message ids into what clients see of them, and back: AES-128 over one block, with a key that
+/// all nodes of a database share. Within one block there is nothing for a mode of operation to add, and
+/// equal ids must look equal.
+pub struct MessageIdCipher {
+    encrypting: EncryptingKey,
+    decrypting: DecryptingKey,
+}
+
+impl MessageIdCipher {
+    /// The length of the key in bytes.
+    pub const KEY_LENGTH: usize = 16;
+
+    /// Errors: [`Error::Internal`] for a key of another length than [`Self::KEY_LENGTH`].
+    pub fn new(key: &[u8]) -> Result<Self> {
+        let unusable = |_| Error::internal("the key of message ids is not an AES-128 key");
+        let key = || UnboundCipherKey::new(&AES_128, key);
+        Ok(Self {
+            encrypting: key().and_then(EncryptingKey::ecb).map_err(unusable)?,
+            decrypting: key().and_then(DecryptingKey::ecb).map_err(unusable)?,
+        })
+    }
+
+    /// What clients see of an id.
+    pub fn seal(&self, id: MessageId) -> Result<SealedMessageId> {
+        let mut block = id.block();
+        match self.encrypting.encrypt(&mut block) {
+            Ok(_) => Ok(SealedMessageId(block)),
+            Err(_) => Err(Error::internal("a message id cannot be encrypted")),
+        }
+    }
+
+    /// The id that clients see so. What was not sealed here is an id all the same, most likely of no
+    /// message.
+    pub fn open(&self, SealedMessageId(mut block): SealedMessageId) -> Result<MessageId> {
+        let opened = self.decrypting.decrypt(&mut block, DecryptionContext::None);
+        opened.map_err(|_| Error::internal("a message id cannot be decrypted"))?;
+        let number = |from: usize| i64::from_be_bytes(std::array::from_fn(|i| block[from + i]));
+        Ok(MessageId { home: TimelineNo(number(0)), seq: number(8) })
     }
 }
 
@@ -194,25 +327,38 @@ impl fmt::Display for ConversationId {
 mod tests {
     use super::*;
 
+    fn id(home: i64, seq: i64) -> MessageId {
+        MessageId { home: TimelineNo(home), seq }
+    }
+
     #[test]
-    fn a_message_id_reads_back_what_it_shows() {
-        let id = MessageId { sender: UserNo(7), sender_seq: i64::MAX - 1 };
-        assert_eq!(MessageId::parse(&id.to_string()).unwrap(), id);
+    fn a_sealed_id_opens_to_what_was_sealed_and_shows_nothing_of_it() {
+        let cipher = MessageIdCipher::new(&[7; MessageIdCipher::KEY_LENGTH]).unwrap();
+        let other = MessageIdCipher::new(&[8; MessageIdCipher::KEY_LENGTH]).unwrap();
+        for id in [id(7, 1), id(7, 2), id(-7, i64::MAX)] {
+            let sealed = cipher.seal(id).unwrap();
+            let read = SealedMessageId::parse(&sealed.to_string()).unwrap();
+            assert_eq!(cipher.open(read).unwrap(), id);
+            assert_ne!(sealed.0, id.block());
+            assert_ne!(other.open(sealed).unwrap(), id);
+        }
+        // Neighbours have nothing in common.
+        let [one, two] = [id(7, 1), id(7, 2)].map(|id| cipher.seal(id).unwrap());
+        assert_ne!(one.0[..8], two.0[..8]);
     }
 
     #[test]
     fn a_stand_in_is_the_messages_own() {
         let [ann, bob] = ["ann", "bob"].map(UserId::from_stored);
-        let id = |seq| MessageId { sender: UserNo(7), sender_seq: seq };
-        assert_eq!(id(1).stand_in(&ann), id(1).stand_in(&ann));
-        assert_ne!(id(1).stand_in(&ann), id(2).stand_in(&ann));
-        assert_ne!(id(1).stand_in(&ann), id(1).stand_in(&bob));
+        assert_eq!(id(7, 1).stand_in(&ann), id(7, 1).stand_in(&ann));
+        assert_ne!(id(7, 1).stand_in(&ann), id(7, 2).stand_in(&ann));
+        assert_ne!(id(7, 1).stand_in(&ann), id(7, 1).stand_in(&bob));
     }
 
     #[test]
     fn what_is_no_message_id_is_refused_by_name() {
         for bad in ["", "AAAA", "AAAAAAAAAAEAAAAAAAAAK", "AAAAAAAAAAEAAAAAAAAAKgA", "not base64!"] {
-            let error = MessageId::parse(bad).unwrap_err();
+            let error = SealedMessageId::parse(bad).unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { field: "message_id", .. }), "{bad:?}");
         }
     }

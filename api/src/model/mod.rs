@@ -25,7 +25,10 @@ pub use entry::{
     SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
-pub use ids::{ConversationId, DeviceId, MessageId, SessionId, UserId, UserNo};
+pub use ids::{
+    ConversationId, ConversationNo, DeviceId, GroupNo, MessageId, MessageIdCipher, SealedMessageId,
+    SessionId, TimelineNo, UserId, UserNo,
+};
 pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;
 pub use paging::{HistoryEnd, Page, PageSize};

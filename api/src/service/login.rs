@@ -177,7 +177,7 @@ impl Service {
                 refresh_ttl: self.limits.refresh_ttl,
             })
             .await?;
-        self.delivery.announce(user_no, opened.entry);
+        self.announce([(user_no, opened.entry)]);
         let identity = Identity { user_id, user_no, session_id };
         let tokens = self.tokens(&signer, &identity, &refresh)?;
         Ok(LoggedIn { tokens, session: opened.session, replaced: opened.ended })

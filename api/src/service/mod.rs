@@ -24,6 +24,7 @@ mod read_marks;
 mod recall;
 mod repeat;
 mod send;
+mod send_order;
 mod sessions;
 mod timeline;
 mod tokens;
@@ -34,7 +35,7 @@ use secrecy::SecretString;
 
 use crate::{
     delivery::Delivery,
-    model::{Entry, Error, IfBlocked, Result, UserNo},
+    model::{Entry, Error, IfBlocked, MessageId, Result, SealedMessageId, TimelineNo},
     store::Store,
 };
 
@@ -52,7 +53,8 @@ pub use info::Info;
 pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
-pub use send::{Recipient, Send, SendContent, Sending, Sent};
+pub use send::{Recipient, Send, SendContent, Sent};
+pub use send_order::{SendOrder, Ticket};
 pub use timeline::TimelineRead;
 
 pub use crate::{
@@ -166,10 +168,16 @@ impl Service {
     }
 
     /// Hands entries on that were committed.
-    fn announce(&self, entries: impl IntoIterator<Item = (UserNo, Entry)>) {
+    fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
         for (owner, entry) in entries {
-            self.delivery.announce(owner, entry);
+            self.delivery.announce(owner.into(), entry);
         }
+    }
+
+    /// The message that a client names.
+    async fn message_id(&self, value: &str) -> Result<MessageId> {
+        let sealed = SealedMessageId::parse(value)?;
+        self.store.message_id_cipher().await?.open(sealed)
     }
 
     /// Whether the node can do its work: whether the database answers.

@@ -16,15 +16,16 @@ impl Service {
         // The session is checked in the transaction, behind the locks.
         let caller = self.identify(token).await?;
         let own = |message_id: MessageId| {
-            let is_own = message_id.sender == caller.user_no;
+            let is_own = message_id.home == caller.user_no.into();
             is_own.then_some(message_id).ok_or(Error::MessageNotFound)
         };
-        let message_id = match MessageId::parse(message_id).and_then(own) {
+        let message_id = match self.message_id(message_id).await.and_then(own) {
             Ok(message_id) => message_id,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let window = self.limits.recall_window;
-        let recall = Recall { message_id, session_id: caller.session_id, window };
+        let recall =
+            Recall { message_id, caller: caller.user_no, session_id: caller.session_id, window };
         let entries = self.store.recall(&recall).await?;
         self.announce(entries);
         Ok(())

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::{Service, access::Identity};
+use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
-    delivery::Appending,
-    model::{Content, ConversationId, Cursor, Error, MessageId, Result, UserId, parse_uuid},
+    model::{Content, ConversationId, Cursor, Error, Result, SealedMessageId, UserId, parse_uuid},
     store::Append,
 };
 
@@ -46,7 +45,7 @@ pub enum SendContent {
 #[derive(Debug)]
 pub struct Sent {
     /// The same for every participant.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
     /// The place in the sender's timeline.
     pub cursor: Cursor,
     /// The conversation as the sender sees it.
@@ -55,26 +54,6 @@ pub struct Sent {
     pub sent_at: OffsetDateTime,
     /// Whether this is the result of an earlier send.
     pub duplicate: bool,
-}
-
-/// A message that waits for its commit.
-pub struct Sending {
-    appending: Appending,
-    conversation_id: ConversationId,
-}
-
-impl Sending {
-    /// Waits for the commit (I4).
-    pub async fn stored(self) -> Result<Sent> {
-        let appended = self.appending.committed().await?;
-        Ok(Sent {
-            message_id: appended.message_id,
-            cursor: appended.cursor,
-            conversation_id: self.conversation_id,
-            sent_at: appended.appended_at,
-            duplicate: appended.duplicate,
-        })
-    }
 }
 
 impl SendContent {
@@ -95,23 +74,44 @@ impl Service {
     /// [`Error::Blocked`], [`Error::RecipientBlocked`], [`Error::ClientMessageIdConflict`],
     /// [`Error::RateLimited`], [`Error::Overloaded`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
-        self.begin_send(token, send).await?.stored().await
+        self.send_in_order(SendOrder::default().ticket(), token, send).await
     }
 
-    /// The first half of [`Service::send`]: checks the message and gives it its place in the queue. For
-    /// a transport that takes the next message before the last is stored: messages are stored in the
-    /// order in which this returned.
-    pub async fn begin_send(&self, token: Option<&str>, send: Send) -> Result<Sending> {
-        // The session is checked in the transaction, behind the locks.
+    /// As [`Service::send`], for a connection that brings the next message before the last is stored:
+    /// messages are stored in the order of their tickets, and one that is refused holds up none.
+    pub async fn send_in_order(
+        &self,
+        mut ticket: Ticket,
+        token: Option<&str>,
+        send: Send,
+    ) -> Result<Sent> {
+        let admitted = self.admit(token, send).await;
+        ticket.turn().await;
+        let append = admitted?;
+        let conversation_id = ConversationId::User(append.recipient_id.clone());
+        let appending = self.delivery.append(append)?;
+        // It has its place in the queue: the next one may take the place behind it.
+        drop(ticket);
+        let appended = appending.committed().await?;
+        Ok(Sent {
+            message_id: appended.message_id,
+            cursor: appended.cursor,
+            conversation_id,
+            sent_at: appended.appended_at,
+            duplicate: appended.duplicate,
+        })
+    }
+
+    /// All that is checked before a message gets its place. The session, blocks and what else may change
+    /// meanwhile is checked in the transaction, behind the locks.
+    async fn admit(&self, token: Option<&str>, send: Send) -> Result<Append> {
         let caller = self.identify(token).await?;
         // What is beyond the limit costs the database nothing.
         self.count_send(&caller)?;
-        let append = match self.read_send(&caller, send).await {
-            Ok(append) => append,
-            Err(refusal) => return Err(self.refuse(&caller, refusal).await),
-        };
-        let conversation_id = ConversationId::User(append.recipient_id.clone());
-        Ok(Sending { appending: self.delivery.append(append)?, conversation_id })
+        match self.read_send(&caller, send).await {
+            Ok(append) => Ok(append),
+            Err(refusal) => Err(self.refuse(&caller, refusal).await),
+        }
     }
 
     async fn read_send(&self, caller: &Identity, send: Send) -> Result<Append> {

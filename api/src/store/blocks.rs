@@ -6,7 +6,7 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     Store,
     sessions::require_live,
-    timelines::{Place, no_timeline},
+    timelines::{About, Place, no_timeline},
 };
 use crate::model::{
     BlockedUser, Entry, EntryKind, Error, MOST_BLOCKS, Result, SessionId, UserId, UserNo,
@@ -50,7 +50,7 @@ impl Store {
         }
         let event =
             EntryKind::BlockChanged { user_id: change.user_id.clone(), blocked: change.blocked };
-        let entry = place.fill(&tx, Some(change.user_no), event).await?;
+        let entry = place.fill(&tx, About::conversation(change.user_no), event).await?;
         tx.commit().await?;
         Ok(Some(entry))
     }

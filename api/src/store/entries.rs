@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::model::{
-    Body, Content, ConversationId, Cursor, Entry, EntryKind, Error, Message, MessageGone,
-    MessageId, ReadUpTo, Result, SessionChanged, Tombstone, UserNo,
+    Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error, Message,
+    MessageGone, MessageId, MessageIdCipher, ReadUpTo, Result, SessionChanged, TimelineNo,
+    Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -26,7 +27,7 @@ const KIND_MESSAGES_ERASED: i16 = 7;
 const KIND_BLOCK_CHANGED: i16 = 8;
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
-pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.sender_seq, \
+pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, e.body";
 
 /// A row as it stands, with user numbers in place of ids.
@@ -34,7 +35,7 @@ pub(super) struct EntryRow {
     seq: i64,
     conversation: Option<i64>,
     sender: Option<i64>,
-    sender_seq: Option<i64>,
+    home_seq: Option<i64>,
     appended_at: OffsetDateTime,
     kind: i16,
     tombstone: Option<i16>,
@@ -52,7 +53,7 @@ impl EntryRow {
             seq,
             conversation: row.try_get("conversation")?,
             sender: row.try_get("sender")?,
-            sender_seq: row.try_get("sender_seq")?,
+            home_seq: row.try_get("home_seq")?,
             appended_at: row.try_get("appended_at")?,
             kind: row.try_get("kind")?,
             tombstone: row.try_get("tombstone")?,
@@ -63,20 +64,42 @@ impl EntryRow {
         }))
     }
 
-    fn message_id(&self) -> MessageId {
-        MessageId {
-            sender: UserNo(self.sender.unwrap_or_default()),
-            sender_seq: self.sender_seq.unwrap_or_default(),
-        }
+    /// A column that a row of this kind has. Errors: [`Error::Internal`] where it has not: nobody but imd
+    /// writes rows, so the database is damaged, and a made-up value would be taken for a real one.
+    fn require<T: Copy>(&self, column: &'static str, value: Option<T>) -> Result<T> {
+        let Self { seq, kind, .. } = self;
+        value.ok_or_else(|| {
+            Error::internal(format!("entry {seq}, of kind {kind}, has no column {column}"))
+        })
     }
 
-    fn read_up_to(&self, conversation_id: ConversationId) -> ReadUpTo {
-        ReadUpTo { conversation_id, seq: self.target_seq.unwrap_or_default() }
+    /// The conversation that the row is of, or about.
+    fn conversation(&self) -> Result<ConversationNo> {
+        self.require("conversation", self.conversation).map(ConversationNo)
     }
 
-    fn message_gone(&self, conversation_id: ConversationId) -> MessageGone {
-        let (message_id, seq) = (self.message_id(), self.target_seq.unwrap_or_default());
-        MessageGone { message_id, conversation_id, seq }
+    /// The message that the row is, or is about.
+    fn message_id(&self) -> Result<MessageId> {
+        let sender = UserNo(self.require("sender", self.sender)?);
+        let home = self.conversation()?.group().map_or(sender.into(), TimelineNo::from);
+        Ok(MessageId { home, seq: self.require("home_seq", self.home_seq)? })
+    }
+
+    fn read_up_to(&self, conversation_id: ConversationId) -> Result<ReadUpTo> {
+        Ok(ReadUpTo { conversation_id, seq: self.require("target_seq", self.target_seq)? })
+    }
+
+    fn message_gone(
+        &self,
+        conversation_id: ConversationId,
+        cipher: &MessageIdCipher,
+    ) -> Result<MessageGone> {
+        let message_id = cipher.seal(self.message_id()?)?;
+        Ok(MessageGone {
+            message_id,
+            conversation_id,
+            seq: self.require("target_seq", self.target_seq)?,
+        })
     }
 
     fn body(self) -> Result<Body> {
@@ -95,7 +118,6 @@ impl EntryRow {
 /// What the row of an event says beside its place and its conversation.
 pub(super) struct EventColumns {
     pub(super) kind: i16,
-    pub(super) message_id: Option<MessageId>,
     pub(super) target_seq: Option<i64>,
     pub(super) body: Vec<u8>,
 }
@@ -103,13 +125,9 @@ pub(super) struct EventColumns {
 impl EventColumns {
     /// The columns of `event`, which is no message.
     pub(super) fn of(event: &EntryKind) -> Result<Self> {
-        let columns = |kind| Self { kind, message_id: None, target_seq: None, body: Vec::new() };
+        let columns = |kind| Self { kind, target_seq: None, body: Vec::new() };
         let read = |kind, read: &ReadUpTo| Self { target_seq: Some(read.seq), ..columns(kind) };
-        let gone = |kind, gone: &MessageGone| Self {
-            message_id: Some(gone.message_id),
-            target_seq: Some(gone.seq),
-            ..columns(kind)
-        };
+        let gone = |kind, gone: &MessageGone| Self { target_seq: Some(gone.seq), ..columns(kind) };
         Ok(match event {
             EntryKind::SessionChanged(change) => {
                 let body = serde_json::to_vec(change).map_err(Error::internal)?;
@@ -137,20 +155,23 @@ impl Store {
         let user_nos: HashSet<i64> =
             rows.iter().flat_map(|row| [row.conversation, row.sender]).flatten().collect();
         let known = self.known_users(&user_nos).await?;
-        let user = |user_no: Option<i64>| {
-            let found = user_no.and_then(|no| known.get(&no));
-            found.cloned().ok_or_else(|| Error::internal(format!("no user has number {user_no:?}")))
+        let cipher = self.message_id_cipher().await?;
+        let user = |user_no: i64| {
+            let found = known.get(&user_no).cloned();
+            found.ok_or_else(|| Error::internal(format!("no user has number {user_no}")))
         };
-        let conversation =
-            |row: &EntryRow| Ok::<_, Error>(ConversationId::User(user(row.conversation)?.user_id));
+        let conversation = |row: &EntryRow| {
+            let ConversationNo(peer) = row.conversation()?;
+            Ok::<_, Error>(ConversationId::User(user(peer)?.user_id))
+        };
         let entry = |row: EntryRow| {
             let cursor = Cursor { epoch, seq: row.seq };
             let appended_at = row.appended_at;
             let kind = match row.kind {
                 KIND_MESSAGE => {
-                    let sender = user(row.sender)?;
+                    let sender = user(row.require("sender", row.sender)?)?;
                     EntryKind::Message(Message {
-                        message_id: row.message_id(),
+                        message_id: cipher.seal(row.message_id()?)?,
                         conversation_id: conversation(&row)?,
                         sender: sender.user_id,
                         sender_deleted: sender.deleted,
@@ -161,19 +182,19 @@ impl Store {
                 KIND_SESSION_CHANGED => {
                     EntryKind::SessionChanged(from_json::<SessionChanged>(&row.body)?)
                 }
-                KIND_READ_MARK => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)),
-                KIND_READ_RECEIPT => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)),
+                KIND_READ_MARK => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)?),
+                KIND_READ_RECEIPT => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)?),
                 KIND_MESSAGE_RECALLED => {
-                    EntryKind::MessageRecalled(row.message_gone(conversation(&row)?))
+                    EntryKind::MessageRecalled(row.message_gone(conversation(&row)?, &cipher)?)
                 }
                 KIND_MESSAGE_DELETED => {
-                    EntryKind::MessageDeleted(row.message_gone(conversation(&row)?))
+                    EntryKind::MessageDeleted(row.message_gone(conversation(&row)?, &cipher)?)
                 }
                 KIND_MESSAGES_ERASED => {
                     EntryKind::MessagesErased { conversation_id: conversation(&row)? }
                 }
                 KIND_BLOCK_CHANGED => EntryKind::BlockChanged {
-                    user_id: user(row.conversation)?.user_id,
+                    user_id: user(row.conversation()?.0)?.user_id,
                     blocked: from_json(&row.body)?,
                 },
                 _ => EntryKind::Unknown,

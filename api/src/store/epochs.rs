@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::{Audit, Store};
-use crate::model::{Result, UserNo};
+use crate::model::{Result, TimelineNo, UserNo};
 
 /// A stamp that the timeline never had: neither before nor after the backup that the database was
 /// restored from.
@@ -27,10 +27,10 @@ impl Store {
     /// they are, in order.
     pub async fn renumber_next(
         &self,
-        after: UserNo,
+        after: TimelineNo,
         limit: i64,
         audit: Option<Audit<'_>>,
-    ) -> Result<Vec<UserNo>> {
+    ) -> Result<Vec<TimelineNo>> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         let rows = tx
@@ -50,7 +50,8 @@ impl Store {
             audit.record(&tx, None).await?;
         }
         tx.commit().await?;
-        let mut owners: Vec<UserNo> = rows.iter().map(|row: &Row| UserNo(row.get(0))).collect();
+        let mut owners: Vec<TimelineNo> =
+            rows.iter().map(|row: &Row| TimelineNo(row.get(0))).collect();
         owners.sort_unstable();
         Ok(owners)
     }

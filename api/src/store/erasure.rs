@@ -3,7 +3,11 @@
 
 use tokio_postgres::Transaction;
 
-use super::{Store, conversations::IN_CONVERSATION, timelines::Place};
+use super::{
+    Store,
+    conversations::IN_CONVERSATION,
+    timelines::{About, Place},
+};
 use crate::model::{ConversationId, Entry, EntryKind, Result, Tombstone, UserId, UserNo};
 
 /// What one batch did.
@@ -48,7 +52,7 @@ impl Store {
             (None, Some(place)) if erased_to.get::<_, i64>(0) > 0 => {
                 let conversation_id = ConversationId::User(user_id);
                 let event = EntryKind::MessagesErased { conversation_id };
-                Some(Box::new(place.fill(&tx, Some(user_no), event).await?))
+                Some(Box::new(place.fill(&tx, About::conversation(user_no), event).await?))
             }
             (_, Some(place)) => {
                 place.give_back(&tx).await?;

@@ -12,7 +12,7 @@ use super::{
     entries::KIND_MESSAGE,
     timelines::{Closed, why_closed},
 };
-use crate::model::{Content, Error, MessageId, Result, UserId, UserNo};
+use crate::model::{Content, Error, MessageId, Result, SealedMessageId, UserId, UserNo};
 
 /// Where an export begins.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub struct ExportStart {
 #[derive(Debug, Clone)]
 pub struct ExportedMessage {
     /// The message.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
     /// The place in the exported timeline.
     pub seq: i64,
     /// Who sent it.
@@ -79,10 +79,10 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT e.seq, e.conversation, e.sender, e.sender_seq, e.appended_at, e.content_type,
+                "SELECT e.seq, e.conversation, e.sender, e.home_seq, e.appended_at, e.content_type,
                      e.body, coalesce(e.client_message_id, s.client_message_id) AS client_message_id
                  FROM entries e
-                 LEFT JOIN entries s ON s.owner = e.sender AND s.seq = e.sender_seq AND e.sender <> e.owner
+                 LEFT JOIN entries s ON s.owner = e.sender AND s.seq = e.home_seq AND e.sender <> e.owner
                  WHERE e.owner = $1 AND e.seq > $2 AND e.kind = $3 AND e.tombstone IS NULL
                  ORDER BY e.seq LIMIT $4",
             )
@@ -97,16 +97,17 @@ impl Store {
             None => Err(Error::internal(format!("no user has number {user_no}"))),
         };
         let owner_id = self.user_id(owner).await?;
+        let cipher = self.message_id_cipher().await?;
         let message = |row: &Row| {
             let sender = UserNo(row.get("sender"));
             let recipient_id =
                 if sender == owner { user_id(row.get("conversation"))? } else { owner_id.clone() };
             let sender_id = user_id(sender.0)?;
-            let message_id = MessageId { sender, sender_seq: row.get("sender_seq") };
+            let message_id = MessageId { home: sender.into(), seq: row.get("home_seq") };
             let own: Option<Uuid> = row.get("client_message_id");
             let body: Vec<u8> = row.get("body");
             Ok(ExportedMessage {
-                message_id,
+                message_id: cipher.seal(message_id)?,
                 seq: row.get("seq"),
                 client_message_id: own.unwrap_or_else(|| message_id.stand_in(&sender_id)),
                 sender_id,

@@ -1,5 +1,5 @@
 -- Fills the places: two rows a message; one for a note to oneself, or where the recipient gets none.
-INSERT INTO entries (owner, seq, conversation, sender, sender_seq, message_no, appended_at, kind,
+INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
     client_message_id, content_hash, copies, content_type, body)
 SELECT c.owner, c.seq, c.conversation, i.sender, i.sender_seq, c.message_no, c.appended_at, 1,
     c.client_message_id, c.content_hash, c.copies, i.content_type, i.body

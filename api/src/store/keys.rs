@@ -1,12 +1,14 @@
 //! The keys that all nodes share: one for sealing, and those of access tokens, which are rotated.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use aws_lc_rs::rand;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{Audit, Store};
-use crate::model::{Error, Result};
+use crate::model::{Error, MessageIdCipher, Result};
 
 /// How long a retired key outlives the longest token made with it, in seconds: for a node that signs
 /// while the key is being retired, and for clocks that differ.
@@ -51,6 +53,19 @@ impl Store {
             .await?;
         let current = "SELECT key_id, secret FROM keys WHERE purpose = $1 AND retired_at IS NULL";
         Ok(read(&client.query_one(current, &[&purpose]).await?))
+    }
+
+    /// The cipher that all nodes seal message ids with. Its key is made at its first use, and never
+    /// rotated: clients keep message ids.
+    pub async fn message_id_cipher(&self) -> Result<Arc<MessageIdCipher>> {
+        let load = async || {
+            let mut secret = vec![0; MessageIdCipher::KEY_LENGTH];
+            rand::fill(&mut secret).map_err(|_| Error::internal("no random bytes to be had"))?;
+            let candidate = Key { key_id: Uuid::now_v7().simple().to_string(), secret };
+            let key = self.key("message_id", candidate).await?;
+            Ok::<_, Error>(Arc::new(MessageIdCipher::new(&key.secret)?))
+        };
+        Ok(self.0.message_ids.get_or_try_init(load).await?.clone())
     }
 
     /// The key to sign access tokens with that last `ttl`.

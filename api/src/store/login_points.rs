@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Store;
-use crate::model::{Result, SessionId, UserNo};
+use crate::model::{Result, SessionId, TimelineNo, UserNo};
 
 /// One open stream of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,9 +20,9 @@ pub struct LoginPoint {
     pub stream_no: i64,
 }
 
-/// Users with the nodes that hold streams of theirs, other than the one that asks. Who is not among
-/// them has none.
-pub type OtherNodes = HashMap<UserNo, Vec<i64>>;
+/// Timelines with the nodes that hold streams over them, other than the one that asks. Over one that is
+/// not among them there is none.
+pub type OtherNodes = HashMap<TimelineNo, Vec<i64>>;
 
 /// Of the users `$1`, those that hold streams on nodes other than `$2`.
 pub(super) const OTHER_NODES: &str =
@@ -32,7 +32,7 @@ pub(super) const OTHER_NODES: &str =
 pub(super) fn read_other_nodes(rows: &[Row]) -> OtherNodes {
     let mut nodes = OtherNodes::new();
     for row in rows {
-        nodes.entry(UserNo(row.get("user_no"))).or_default().push(row.get("node_no"));
+        nodes.entry(TimelineNo(row.get("user_no"))).or_default().push(row.get("node_no"));
     }
     nodes
 }
@@ -79,16 +79,16 @@ impl Store {
         touch(&client, &users, &sessions).await
     }
 
-    /// The nodes other than `node_no` that hold streams of these users, by user.
+    /// The nodes other than `node_no` that hold streams over these timelines.
     pub async fn other_nodes_of(
         &self,
         node_no: i64,
-        users: &BTreeSet<UserNo>,
+        owners: &BTreeSet<TimelineNo>,
     ) -> Result<OtherNodes> {
-        let users: Vec<i64> = users.iter().map(|user_no| user_no.0).collect();
+        let owners: Vec<i64> = owners.iter().map(|owner| owner.0).collect();
         let client = self.client().await?;
         let statement = client.prepare_cached(OTHER_NODES).await?;
-        Ok(read_other_nodes(&client.query(&statement, &[&users, &node_no]).await?))
+        Ok(read_other_nodes(&client.query(&statement, &[&owners, &node_no]).await?))
     }
 }
 

@@ -37,6 +37,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
+use tokio::sync::OnceCell;
 use tokio_postgres::error::SqlState;
 
 pub use address::Address;
@@ -69,7 +70,7 @@ pub use trace::{CopyState, MessageCopy, MessageName, Trace};
 pub use users::{Credentials, User};
 
 use self::{address::Tls, directory::Directory};
-use crate::model::{Error, Result};
+use crate::model::{Error, MessageIdCipher, Result};
 
 /// How long a request waits for a connection before it is refused.
 const POOL_WAIT: Duration = Duration::from_secs(5);
@@ -88,6 +89,7 @@ struct Database {
     config: tokio_postgres::Config,
     tls: Tls,
     directory: Directory,
+    message_ids: OnceCell<Arc<MessageIdCipher>>,
 }
 
 impl Store {
@@ -118,7 +120,13 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Error::internal)?;
-        Ok(Self(Arc::new(Database { pool, config, tls, directory: Directory::default() })))
+        Ok(Self(Arc::new(Database {
+            pool,
+            config,
+            tls,
+            directory: Directory::default(),
+            message_ids: OnceCell::new(),
+        })))
     }
 
     /// Whether the database answers.

@@ -10,7 +10,7 @@ use super::{
     blocks::either_blocks,
     conversations::IN_CONVERSATION,
     sessions::require_live,
-    timelines::{Place, no_timeline},
+    timelines::{About, Place, no_timeline},
 };
 use crate::model::{
     ConversationId, Entry, EntryKind, Error, ReadUpTo, Result, SessionId, UserId, UserNo,
@@ -69,7 +69,7 @@ impl Store {
         let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
         let ((), entry) = try_join!(
             advance(&tx, mark.reader, mark.peer, read_seq),
-            own.fill(&tx, Some(mark.peer), event)
+            own.fill(&tx, About::conversation(mark.peer), event)
         )?;
         let mut entries = vec![(mark.reader, entry)];
         if let Some(place) = places.remove(&mark.peer) {
@@ -126,7 +126,7 @@ impl MarkRead {
         let statement = tx
             .prepare_cached(&format!(
                 "INSERT INTO read_marks (owner, conversation, peer_read_seq)
-                 (SELECT $2, $1, sender_seq FROM entries
+                 (SELECT $2, $1, home_seq FROM entries
                   WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND sender = $2
                       AND seq > $3 AND seq <= $4
                   ORDER BY seq DESC LIMIT 1)
@@ -144,7 +144,7 @@ impl MarkRead {
         };
         let conversation_id = ConversationId::User(self.reader_id.clone());
         let event = EntryKind::ReadReceipt(ReadUpTo { conversation_id, seq: row.get(0) });
-        place.fill(tx, Some(self.reader), event).await.map(Some)
+        place.fill(tx, About::conversation(self.reader), event).await.map(Some)
     }
 }
 

@@ -14,8 +14,8 @@ use super::{
     tiers::read_retention,
 };
 use crate::model::{
-    Cursor, Entry, EntryKind, Error, Result, SessionId, Start, Stretch, TimelineState, Truncated,
-    UserId, UserNo,
+    ConversationNo, Cursor, Entry, EntryKind, Error, MessageId, Result, SessionId, Start, Stretch,
+    TimelineNo, TimelineState, Truncated, UserId, UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -121,7 +121,7 @@ impl Store {
         &self,
         stretches: &[Stretch],
         limit: i64,
-    ) -> Result<Vec<(UserNo, Entry)>> {
+    ) -> Result<Vec<(TimelineNo, Entry)>> {
         if stretches.is_empty() {
             return Ok(Vec::new());
         }
@@ -148,13 +148,13 @@ impl Store {
         let entries = self.entries_of(0, &rows).await?;
         let stamped = |(row, mut entry): (&Row, Entry)| {
             entry.cursor.epoch = row.get("epoch");
-            (UserNo(row.get("owner")), entry)
+            (TimelineNo(row.get("owner")), entry)
         };
         Ok(rows.iter().zip(entries).map(stamped).collect())
     }
 
     /// The place of the newest entry of each of the timelines; `None` for one that is gone.
-    pub async fn ends_of(&self, owners: &[i64]) -> Result<Vec<(UserNo, Option<Cursor>)>> {
+    pub async fn ends_of(&self, owners: &[i64]) -> Result<Vec<(TimelineNo, Option<Cursor>)>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
@@ -166,7 +166,7 @@ impl Store {
         let end = |row: &Row| {
             let epoch: Option<i64> = row.get("epoch");
             let cursor = epoch.map(|epoch| Cursor { epoch, seq: row.get("last_seq") });
-            (UserNo(row.get("owner")), cursor)
+            (TimelineNo(row.get("owner")), cursor)
         };
         Ok(rows.iter().map(end).collect())
     }
@@ -219,6 +219,35 @@ pub(super) async fn why_closed(tx: &Transaction<'_>, owner: UserNo) -> Result<Er
         Some(Closed::Importing) => Error::ImportUnfinished(user_id),
         Some(Closed::Deleted) | None => Error::UserNotFound(user_id),
     })
+}
+
+/// The numbers of what an event is about.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct About {
+    conversation: Option<ConversationNo>,
+    /// Of the message.
+    sender: Option<UserNo>,
+    home_seq: Option<i64>,
+}
+
+impl About {
+    /// A conversation as a whole.
+    pub(super) fn conversation(conversation: impl Into<ConversationNo>) -> Self {
+        Self { conversation: Some(conversation.into()), ..Self::default() }
+    }
+
+    /// A message of a conversation.
+    pub(super) fn message(
+        conversation: ConversationNo,
+        sender: UserNo,
+        message_id: MessageId,
+    ) -> Self {
+        Self {
+            sender: Some(sender),
+            home_seq: Some(message_id.seq),
+            ..Self::conversation(conversation)
+        }
+    }
 }
 
 /// The next place of a timeline, whose row stays locked until the transaction ends: what is read
@@ -286,19 +315,18 @@ impl Place {
         self.cursor.seq - 1
     }
 
-    /// Fills the place with `event`, about `conversation` if it is about one: the number of the one
-    /// that the event names.
+    /// Fills the place with `event`; `about` are the numbers of what the event names by ids.
     pub(super) async fn fill(
         self,
         tx: &Transaction<'_>,
-        conversation: Option<UserNo>,
+        about: About,
         event: EntryKind,
     ) -> Result<Entry> {
         let columns = EventColumns::of(&event)?;
         let statement = tx
             .prepare_cached(
                 "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
-                     sender_seq, target_seq, body)
+                     home_seq, target_seq, body)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             )
             .await?;
@@ -310,9 +338,9 @@ impl Place {
                 &self.message_no,
                 &self.at,
                 &columns.kind,
-                &conversation.map(|no| no.0),
-                &columns.message_id.map(|id| id.sender.0),
-                &columns.message_id.map(|id| id.sender_seq),
+                &about.conversation.map(|no| no.0),
+                &about.sender.map(|no| no.0),
+                &about.home_seq,
                 &columns.target_seq,
                 &columns.body,
             ],

@@ -12,11 +12,11 @@ use super::{
     entries::KIND_MESSAGE,
     read_marks::advance,
     sessions::require_live,
-    timelines::{Place, no_timeline},
+    timelines::{About, Place, no_timeline},
 };
 use crate::model::{
-    ConversationId, Entry, EntryKind, Error, MessageGone, MessageId, Result, SessionId, Tombstone,
-    UserId, UserNo,
+    ConversationId, ConversationNo, Entry, EntryKind, Error, MessageGone, MessageId, Result,
+    SessionId, Tombstone, UserId, UserNo,
 };
 
 /// A message to recall. The caller is its sender.
@@ -24,6 +24,8 @@ use crate::model::{
 pub struct Recall {
     /// Which message.
     pub message_id: MessageId,
+    /// Who recalls it, its sender.
+    pub caller: UserNo,
     /// The session that recalls it, which must be live.
     pub session_id: SessionId,
     /// How old it may be.
@@ -56,7 +58,7 @@ struct Original {
 struct Blanked {
     owner: UserNo,
     seq: i64,
-    conversation: UserNo,
+    conversation: ConversationNo,
     conversation_id: ConversationId,
 }
 
@@ -68,19 +70,19 @@ impl Store {
     /// Errors: [`Error::MessageNotFound`], [`Error::RecallWindowOver`]; [`Error::SessionEnded`],
     /// [`Error::InvalidToken`].
     pub async fn recall(&self, recall: &Recall) -> Result<Vec<(UserNo, Entry)>> {
-        let Recall { message_id, session_id, window } = *recall;
+        let Recall { message_id, caller, session_id, window } = *recall;
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         // Before the locks, to know which: what is read here never changes.
         let original = Original::find(&tx, message_id).await?;
         let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
-        let owners: BTreeSet<UserNo> =
-            copies.iter().map(|copy| copy.0).chain([message_id.sender]).collect();
+        let owners: BTreeSet<UserNo> = copies.iter().map(|copy| copy.0).chain([caller]).collect();
         let mut places = Place::take_each(&tx, &owners).await?;
-        require_live(&tx, message_id.sender, session_id).await?;
+        require_live(&tx, caller, session_id).await?;
         let original = original.ok_or(Error::MessageNotFound)?;
-        let now = places.get(&message_id.sender).map(|place| place.at);
-        let age = now.ok_or_else(|| no_timeline(message_id.sender))? - original.appended_at;
+        let now = places.get(&caller).map(|place| place.at);
+        let age = now.ok_or_else(|| no_timeline(caller))? - original.appended_at;
+        let sealed = self.message_id_cipher().await?.seal(message_id)?;
 
         let blanked = original.blank(&tx).await?;
         if blanked.is_empty() {
@@ -93,9 +95,10 @@ impl Store {
         for copy in blanked {
             let Some(place) = places.remove(&copy.owner) else { continue };
             let Blanked { owner, seq, conversation, conversation_id } = copy;
-            let event =
-                EntryKind::MessageRecalled(MessageGone { message_id, conversation_id, seq });
-            entries.push((owner, place.fill(&tx, Some(conversation), event).await?));
+            let gone = MessageGone { message_id: sealed, conversation_id, seq };
+            let about = About::message(conversation, caller, message_id);
+            let entry = place.fill(&tx, about, EntryKind::MessageRecalled(gone)).await?;
+            entries.push((owner, entry));
         }
         for place in places.into_values() {
             place.give_back(&tx).await?;
@@ -117,7 +120,7 @@ impl Store {
         let place = place.ok_or_else(|| no_timeline(owner))?;
         let find = tx
             .prepare_cached(
-                "SELECT sender, sender_seq, tombstone FROM entries
+                "SELECT sender, home_seq, tombstone FROM entries
                  WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4",
             )
             .await?;
@@ -134,15 +137,17 @@ impl Store {
             )
             .await?;
         tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
-        let message_id =
-            MessageId { sender: UserNo(row.get("sender")), sender_seq: row.get("sender_seq") };
-        if message_id.sender == owner {
+        let sender = UserNo(row.get("sender"));
+        let message_id = MessageId { home: sender.into(), seq: row.get("home_seq") };
+        if sender == owner {
             // What stands before an own message counts as read. That holds when it is gone, too.
             advance(&tx, owner, peer, seq).await?;
         }
         let conversation_id = ConversationId::User(delete.peer_id.clone());
-        let event = EntryKind::MessageDeleted(MessageGone { message_id, conversation_id, seq });
-        let entry = place.fill(&tx, Some(peer), event).await?;
+        let about = About::message(peer.into(), sender, message_id);
+        let message_id = self.message_id_cipher().await?.seal(message_id)?;
+        let gone = MessageGone { message_id, conversation_id, seq };
+        let entry = place.fill(&tx, about, EntryKind::MessageDeleted(gone)).await?;
         tx.commit().await?;
         Ok(Some(entry))
     }
@@ -151,19 +156,20 @@ impl Store {
 impl Original {
     /// Finds a message by the sender's copy.
     async fn find(tx: &Transaction<'_>, message_id: MessageId) -> Result<Option<Self>> {
-        let MessageId { sender, sender_seq } = message_id;
+        let MessageId { home, seq } = message_id;
+        let Some(sender) = home.user() else { return Ok(None) };
         let statement = tx
             .prepare_cached(
                 "SELECT appended_at, copies FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3
                      AND sender = $1",
             )
             .await?;
-        let row = tx.query_opt(&statement, &[&sender.0, &sender_seq, &KIND_MESSAGE]).await?;
+        let row = tx.query_opt(&statement, &[&sender.0, &seq, &KIND_MESSAGE]).await?;
         Ok(row.map(|row| {
             let others: Option<Vec<i64>> = row.get("copies");
             let others = others.unwrap_or_default();
             let others = others.chunks_exact(2).map(|copy| (UserNo(copy[0]), copy[1]));
-            let copies = std::iter::once((sender, sender_seq)).chain(others).collect();
+            let copies = std::iter::once((sender, seq)).chain(others).collect();
             Self { appended_at: row.get("appended_at"), copies }
         }))
     }
@@ -185,7 +191,7 @@ impl Original {
         let blanked = |row: &tokio_postgres::Row| Blanked {
             owner: UserNo(row.get("owner")),
             seq: row.get("seq"),
-            conversation: UserNo(row.get("conversation")),
+            conversation: ConversationNo(row.get("conversation")),
             conversation_id: ConversationId::User(UserId::from_stored(row.get("peer_id"))),
         };
         Ok(rows.iter().map(blanked).collect())

@@ -5,7 +5,7 @@ use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::{Audit, Store, entries::KIND_MESSAGE, timelines::Closed, users::DELETED};
-use crate::model::{Error, MessageId, Result, Tombstone, UserNo};
+use crate::model::{Error, MessageId, Result, SealedMessageId, Tombstone, UserNo};
 
 /// How a message is named.
 #[derive(Debug, Clone)]
@@ -25,7 +25,9 @@ pub enum MessageName {
 #[derive(Debug)]
 pub struct Trace {
     /// The message.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
+    /// Who sent it.
+    pub sender: UserNo,
     /// The id that its sender gave it; `None` when the sender's copy is gone.
     pub client_message_id: Option<Uuid>,
     /// The sender's copy, then the others; the sender's alone when it is gone, for it knows the others.
@@ -71,24 +73,27 @@ impl Store {
                 sent(&tx, *sender, *client_message_id).await?
             }
         };
+        let MessageId { home, seq } = message_id;
+        let sender = home.user().ok_or(Error::MessageNotFound)?;
         let own = tx
             .query_opt(
                 "SELECT client_message_id, copies FROM entries
                  WHERE owner = $1 AND seq = $2 AND kind = $3 AND sender = owner",
-                &[&message_id.sender.0, &message_id.sender_seq, &KIND_MESSAGE],
+                &[&sender.0, &seq, &KIND_MESSAGE],
             )
             .await?;
         let others: Option<Vec<i64>> = own.as_ref().and_then(|row| row.get("copies"));
-        let mut places = vec![message_id.sender.0, message_id.sender_seq];
+        let mut places = vec![sender.0, seq];
         places.extend(others.unwrap_or_default());
         let copies = copies(&tx, &places).await?;
         if own.is_none() && !was_a_place(&tx, message_id).await? {
             return Err(Error::MessageNotFound);
         }
-        audit.record(&tx, Some(message_id.sender)).await?;
+        audit.record(&tx, Some(sender)).await?;
         tx.commit().await?;
         let client_message_id = own.and_then(|row| row.get("client_message_id"));
-        Ok(Trace { message_id, client_message_id, copies })
+        let message_id = self.message_id_cipher().await?.seal(message_id)?;
+        Ok(Trace { message_id, sender, client_message_id, copies })
     }
 }
 
@@ -99,7 +104,7 @@ async fn sent(tx: &Transaction<'_>, sender: UserNo, id: Uuid) -> Result<MessageI
             &[&sender.0, &id],
         )
         .await?;
-    row.map(|row| MessageId { sender, sender_seq: row.get(0) }).ok_or(Error::MessageNotFound)
+    row.map(|row| MessageId { home: sender.into(), seq: row.get(0) }).ok_or(Error::MessageNotFound)
 }
 
 /// Whether what stood at the place is gone. It was a message, or else nobody would know of the id.
@@ -108,7 +113,7 @@ async fn was_a_place(tx: &Transaction<'_>, message_id: MessageId) -> Result<bool
         .query_opt(
             "SELECT FROM timelines WHERE owner = $1 AND $2::bigint BETWEEN 1 AND purged_to
              UNION ALL SELECT FROM users WHERE user_no = $1 AND state = $3 AND $2 > 0",
-            &[&message_id.sender.0, &message_id.sender_seq, &DELETED],
+            &[&message_id.home.0, &message_id.seq, &DELETED],
         )
         .await?;
     Ok(purged.is_some())

@@ -113,9 +113,9 @@ impl Stage {
                 UPDATE timelines SET last_seq = last_seq + 1, last_message_no = last_message_no + 1
                 WHERE owner = $1 RETURNING *
             )
-            INSERT INTO entries (owner, seq, conversation, sender, sender_seq, message_no,
+            INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no,
                 appended_at, kind, body)
-            SELECT owner, place.last_seq, conversation, sender, sender_seq, place.last_message_no,
+            SELECT owner, place.last_seq, conversation, sender, home_seq, place.last_message_no,
                 place.last_at, kind, body
             FROM place JOIN entries e USING (owner)
             WHERE e.seq = place.last_seq - 1";

@@ -8,7 +8,7 @@ use axum::{
 };
 use futures::{
     FutureExt, SinkExt, StreamExt,
-    future::BoxFuture,
+    future::{BoxFuture, OptionFuture},
     stream::{self, BoxStream, FuturesUnordered, SplitSink, SplitStream},
 };
 use tokio::time::{Instant, sleep_until, timeout};
@@ -22,7 +22,7 @@ use crate::{
         problem::Problem,
         types::{MarkReadResponse, SendRequest},
     },
-    service::{Event, Service},
+    service::{Event, SendOrder, Service},
 };
 
 /// How many requests of a connection may wait for their commit; its further frames wait unread.
@@ -62,8 +62,16 @@ impl Ending {
 /// What a request is answered with.
 type Answer = Result<SocketFrame, Problem>;
 
+/// What the requests behind it wait for.
+enum Opened {
+    /// The token with its session.
+    Authenticated(Result<(String, SessionId), Problem>),
+    Subscribed(Result<BoxStream<'static, Event>, Problem>),
+}
+
 /// What happens next on a connection.
 enum Next {
+    Opened(Opened),
     Answer(Answer),
     Event(Event),
     /// `None` when the client has gone.
@@ -84,6 +92,9 @@ pub(super) struct Connection {
     /// Never ends by itself.
     events: BoxStream<'static, Event>,
     subscribed: bool,
+    /// A request that what comes behind it depends on: further frames wait unread.
+    opening: Option<BoxFuture<'static, Opened>>,
+    order: SendOrder,
     /// Requests that are not answered yet.
     under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether something is written that may not be on its way yet.
@@ -102,6 +113,8 @@ impl Connection {
             session: None,
             events: stream::pending().boxed(),
             subscribed: false,
+            opening: None,
+            order: SendOrder::default(),
             under_way: FuturesUnordered::new(),
             unflushed: false,
         }
@@ -109,15 +122,10 @@ impl Connection {
 
     /// Serves the connection to its end. `token` is what came with the handshake.
     pub(super) async fn run(mut self, token: Option<String>, stopping: CancellationToken) {
-        let opened = match token {
-            Some(token) => self.authenticate(token).await.map(|()| true),
-            None => Ok(false),
-        };
-        let ending = match opened {
-            Ok(authenticated) => self.serve(authenticated, &stopping).await,
-            Err(ending) => Ok(Some(ending)),
-        };
-        match ending {
+        if let Some(token) = token {
+            self.authenticate(token);
+        }
+        match self.serve(&stopping).await {
             Ok(Some(ending)) => self.end(ending).await.unwrap_or_default(),
             Ok(None) => self.finish().await,
             // The connection is broken, or what came over it is no WebSocket.
@@ -129,17 +137,16 @@ impl Connection {
     }
 
     /// Until there is an end to be told, or the client has gone.
-    async fn serve(
-        &mut self,
-        authenticated: bool,
-        stopping: &CancellationToken,
-    ) -> Result<Option<Ending>, Error> {
-        if authenticated {
-            self.write(&SocketFrame::Authenticated {}).await?;
-        }
+    async fn serve(&mut self, stopping: &CancellationToken) -> Result<Option<Ending>, Error> {
         let authenticate_by = Instant::now() + TIME_TO_AUTHENTICATE;
         loop {
             match self.next(stopping, authenticate_by).await {
+                Next::Opened(opened) => {
+                    self.opening = None;
+                    if let Err(ending) = self.opened(opened).await? {
+                        return Ok(Some(ending));
+                    }
+                }
                 Next::Answer(answer) => {
                     if let Err(ending) = self.say(answer).await? {
                         return Ok(Some(ending));
@@ -180,11 +187,10 @@ impl Connection {
                 let late = ServiceError::InvalidToken("no access token has come in time");
                 Next::Ending(Ending::refused(Problem::from(late).into()))
             }
+            Some(opened) = OptionFuture::from(self.opening.as_mut()) => Next::Opened(opened),
             Some(answer) = self.under_way.next() => Next::Answer(answer),
             Some(event) = self.events.next() => Next::Event(event),
-            message = self.incoming.next(), if self.under_way.len() < REQUESTS_UNDER_WAY => {
-                Next::Message(message)
-            }
+            message = self.incoming.next(), if self.takes_requests() => Next::Message(message),
             flushed = self.outgoing.flush(), if self.unflushed => Next::Flushed(flushed),
         }
     }
@@ -195,32 +201,21 @@ impl Connection {
             self.write(&Problem::body_too_large().into()).await?;
             return Ok(Ok(()));
         }
-        let answer = match parse(text) {
-            Ok(SocketRequest::Authenticate { access_token }) => {
-                match self.authenticate(access_token).await {
-                    Ok(()) => Ok(SocketFrame::Authenticated {}),
-                    Err(ending) => return Ok(Err(ending)),
-                }
-            }
-            Ok(SocketRequest::Subscribe { after, last }) => {
-                match self.subscribe(&after, last).await {
-                    // The first event is the answer.
-                    Ok(()) => return Ok(Ok(())),
-                    Err(problem) => Err(problem),
-                }
-            }
-            Ok(SocketRequest::Send(request)) => match self.send(request).await {
-                Ok(()) => return Ok(Ok(())),
-                Err(problem) => Err(problem),
+        match parse(text) {
+            Ok(SocketRequest::Authenticate { access_token }) => self.authenticate(access_token),
+            Ok(SocketRequest::Subscribe { after, last }) => match self.subscribe(after, last) {
+                // The first event is the answer.
+                Ok(()) => {}
+                Err(problem) => return self.say(Err(problem)).await,
             },
+            Ok(SocketRequest::Send(request)) => self.send(request),
             Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
                 self.mark_read(conversation_id, seq);
-                return Ok(Ok(()));
             }
-            Ok(SocketRequest::Ping {}) => Ok(SocketFrame::Pong {}),
-            Err(problem) => Err(problem),
-        };
-        self.say(answer).await
+            Ok(SocketRequest::Ping {}) => return self.say(Ok(SocketFrame::Pong {})).await,
+            Err(problem) => return self.say(Err(problem)).await,
+        }
+        Ok(Ok(()))
     }
 
     async fn say(&mut self, answer: Answer) -> Result<Result<(), Ending>, Error> {
@@ -234,49 +229,74 @@ impl Connection {
         Ok(Ok(()))
     }
 
-    /// Takes the first token, or a fresh one of the same session.
-    async fn authenticate(&mut self, token: String) -> Result<(), Ending> {
-        let session = self.service.session_of(Some(&token)).await;
-        let another = ServiceError::InvalidToken("the connection is for another session");
-        let session = match (session, self.session) {
-            (Ok(session), Some(first)) if session != first => Err(another),
-            (session, _) => session,
-        };
-        let session = session.map_err(|refused| Ending::refused(Problem::from(refused).into()))?;
-        self.session = Some(session);
-        self.token = Some(token);
-        Ok(())
+    /// Whether the next frame is read: not while one before it decides what may be done, and not while
+    /// too many are under way.
+    fn takes_requests(&self) -> bool {
+        self.opening.is_none() && self.under_way.len() < REQUESTS_UNDER_WAY
     }
 
-    async fn subscribe(&mut self, after: &str, last: i32) -> Result<(), Problem> {
+    /// Has a token checked: the first one, or a fresh one of the same session.
+    fn authenticate(&mut self, token: String) {
+        let (service, first) = (self.service.clone(), self.session);
+        let checked = async move {
+            let session = service.session_of(Some(&token)).await?;
+            if first.is_some_and(|first| first != session) {
+                let another = ServiceError::InvalidToken("the connection is for another session");
+                return Err(another.into());
+            }
+            Ok((token, session))
+        };
+        self.opening = Some(checked.map(Opened::Authenticated).boxed());
+    }
+
+    fn subscribe(&mut self, after: String, last: i32) -> Result<(), Problem> {
         if self.subscribed {
             return Err(Problem::invalid(
                 "subscribe",
                 &"the connection follows the timeline already",
             ));
         }
-        let subscription = self.service.subscribe(self.token.as_deref(), after, last).await?;
-        let events = subscription.into_stream().map(or_reconnect);
-        // The last event ends the connection.
-        self.events = events.chain(stream::pending()).boxed();
-        self.subscribed = true;
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let subscribed = async move {
+            let subscription = service.subscribe(token.as_deref(), &after, last).await?;
+            Ok(subscription.into_stream().map(or_reconnect).boxed())
+        };
+        self.opening = Some(subscribed.map(Opened::Subscribed).boxed());
         Ok(())
     }
 
-    /// Gives a message its place in the queue; the answer comes with its commit.
-    async fn send(&mut self, request: SendRequest) -> Result<(), Problem> {
+    /// Goes on with what the next requests depend on.
+    async fn opened(&mut self, opened: Opened) -> Result<Result<(), Ending>, Error> {
+        match opened {
+            Opened::Authenticated(Ok((token, session))) => {
+                self.session = Some(session);
+                self.token = Some(token);
+                self.say(Ok(SocketFrame::Authenticated {})).await
+            }
+            Opened::Authenticated(Err(problem)) => Ok(Err(Ending::refused(problem.into()))),
+            Opened::Subscribed(Ok(events)) => {
+                // The last event ends the connection.
+                self.events = events.chain(stream::pending()).boxed();
+                self.subscribed = true;
+                Ok(Ok(()))
+            }
+            Opened::Subscribed(Err(problem)) => self.say(Err(problem)).await,
+        }
+    }
+
+    /// Gives a message its place among those of this connection; the answer comes with its commit.
+    fn send(&mut self, request: SendRequest) {
         let id = request.client_message_id().to_owned();
-        let about =
-            |error: ServiceError, id: &str| Problem::from(error).about("client_message_id", id);
-        let message = request.try_into().map_err(|error| about(error, &id))?;
-        let sending = self.service.begin_send(self.token.as_deref(), message).await;
-        let sending = sending.map_err(|error| about(error, &id))?;
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let ticket = self.order.ticket();
         let answer = async move {
-            let sent = sending.stored().await.map_err(|error| about(error, &id))?;
-            Ok(SocketFrame::Sent { client_message_id: id, response: sent.into() })
+            let about = |error: ServiceError| Problem::from(error).about("client_message_id", &id);
+            let message = request.try_into().map_err(about)?;
+            let sent = service.send_in_order(ticket, token.as_deref(), message).await;
+            let response = sent.map_err(about)?.into();
+            Ok(SocketFrame::Sent { client_message_id: id, response })
         };
         self.under_way.push(answer.boxed());
-        Ok(())
     }
 
     fn mark_read(&mut self, conversation_id: String, seq: i64) {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Admin, Progress};
 use crate::{
     delivery::Delivery,
-    model::{Error, Result, Role, UserId, UserNo},
+    model::{Error, Result, Role, TimelineNo, UserId},
     store::Store,
 };
 
@@ -28,7 +28,7 @@ pub struct NewEpochs {
     delivery: Delivery,
     progress: Progress,
     /// Whose timeline came last; `None` when all are done.
-    reached: Option<UserNo>,
+    reached: Option<TimelineNo>,
     /// Whether the progress is news.
     is_news: bool,
 }
@@ -57,10 +57,11 @@ impl Admin<'_> {
             if !epochs.store.renumber(user_no, audit(json!({}))).await? {
                 return Err(Error::UserNotFound(user_id));
             }
-            epochs.take(&[user_no]);
+            epochs.take(&[user_no.into()]);
         } else {
             let audit = audit(json!({ "all": true }));
-            let owners = epochs.store.renumber_next(UserNo(0), BATCH, Some(audit)).await?;
+            let owners =
+                epochs.store.renumber_next(TimelineNo(i64::MIN), BATCH, Some(audit)).await?;
             epochs.take(&owners);
             epochs.reached = owners.last().copied();
         }
@@ -87,7 +88,7 @@ impl NewEpochs {
         Ok(self.reached.map(|_| self.progress))
     }
 
-    fn take(&mut self, owners: &[UserNo]) {
+    fn take(&mut self, owners: &[TimelineNo]) {
         self.delivery.announce_renumbered(owners);
         self.progress.done += i64::try_from(owners.len()).unwrap_or(i64::MAX);
     }

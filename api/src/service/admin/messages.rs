@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Admin;
 use crate::{
-    model::{Cursor, Error, MessageId, Result, Role, UserId, parse_uuid},
+    model::{Cursor, Error, Result, Role, SealedMessageId, UserId, parse_uuid},
     store::{AdminSession, MessageCopy, MessageName, SessionFilter},
 };
 
@@ -30,7 +30,7 @@ pub enum TracedMessage {
 #[derive(Debug)]
 pub struct MessageTrace {
     /// The message.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
     /// Who sent it.
     pub sender_id: UserId,
     /// The id that its sender gave it; `None` when the sender's copy is gone.
@@ -69,7 +69,7 @@ impl Admin<'_> {
         let store = &self.service.store;
         let (name, named) = match message {
             Some(TracedMessage::Id(id)) => {
-                (MessageName::Id(MessageId::parse(&id)?), json!({ "message_id": id }))
+                (MessageName::Id(self.service.message_id(&id).await?), json!({ "message_id": id }))
             }
             Some(TracedMessage::ByClient { sender_id, client_message_id: id }) => {
                 let client_message_id = parse_uuid("client_message_id", &id)?;
@@ -87,7 +87,7 @@ impl Admin<'_> {
         }
         Ok(MessageTrace {
             message_id: trace.message_id,
-            sender_id: store.user_id(trace.message_id.sender).await?,
+            sender_id: store.user_id(trace.sender).await?,
             client_message_id: trace.client_message_id,
             copies,
         })

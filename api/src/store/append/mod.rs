@@ -15,15 +15,12 @@ use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use self::{
-    session::{Attempt, Session},
-    verdicts::Verdict,
-};
+use self::session::LaneConnection;
 use super::{OtherNodes, Store};
 use crate::{
     model::{
-        Content, ContentHash, Cursor, Entry, Error, IfBlocked, MessageId, Result, SessionId,
-        UserId, UserNo,
+        Content, ContentHash, Cursor, Entry, Error, IfBlocked, MessageIdCipher, Result,
+        SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
     },
     telemetry,
 };
@@ -66,7 +63,7 @@ pub struct Append {
 #[derive(Debug, Clone)]
 pub struct Appended {
     /// The message's id.
-    pub message_id: MessageId,
+    pub message_id: SealedMessageId,
     /// The place in the sender's timeline.
     pub cursor: Cursor,
     /// When it was appended there.
@@ -74,27 +71,26 @@ pub struct Appended {
     /// Whether it stood there before.
     pub duplicate: bool,
     /// The places of all copies; of the sender's alone, where the recipient was to get none.
-    pub places: Vec<(UserNo, i64)>,
+    pub places: Vec<(TimelineNo, i64)>,
     /// The entries that this append made; none for a duplicate.
-    pub entries: Vec<(UserNo, Arc<Entry>)>,
+    pub entries: Vec<(TimelineNo, Arc<Entry>)>,
     /// Where else the participants had streams, asked behind the commit: a stream that was added since
     /// finds the entries in the log. None when it is not known.
     pub other_nodes: Option<Arc<OtherNodes>>,
 }
 
-/// A message in one attempt at its batch.
-#[derive(Debug, Clone, Copy)]
-struct Item<'a> {
-    append: &'a Append,
-    /// Whether the recipient gets no copy, since it blocks the sender.
-    withheld: bool,
+impl Append {
+    /// The timeline of the other copy; `None` for a note to oneself.
+    fn other(&self) -> Option<TimelineNo> {
+        (self.recipient != self.sender).then_some(self.recipient.into())
+    }
 }
 
 /// A connection of its own for one lane of appends.
 pub struct AppendConnection {
     store: Store,
     node_no: i64,
-    session: Option<Session>,
+    connection: Option<LaneConnection>,
     begin: &'static str,
 }
 
@@ -103,7 +99,7 @@ impl Store {
     /// connection is lost.
     #[must_use]
     pub fn append_connection(&self, node_no: i64) -> AppendConnection {
-        AppendConnection { store: self.clone(), node_no, session: None, begin: "BEGIN" }
+        AppendConnection { store: self.clone(), node_no, connection: None, begin: "BEGIN" }
     }
 }
 
@@ -116,53 +112,34 @@ impl AppendConnection {
     }
 
     /// Appends the batch and commits; the results stand in the order of the batch. Items that are
-    /// refused leave no trace, the others no gap. Ordered: an item's places come after those of the
-    /// items before it. A batch must not hold one (sender, `client_message_id`) twice.
+    /// refused leave no trace and no gap. Ordered: an item's places come after those of the items before
+    /// it. A batch must not hold one (sender, `client_message_id`) twice.
     ///
     /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
     /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`],
     /// [`Error::RecipientBlocked`], [`Error::Blocked`];
     /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
-        let mut results: Vec<Option<Result<Appended>>> = vec![None; batch.len()];
-        let mut withheld = vec![false; batch.len()];
+        let all = |error: Error| batch.iter().map(|_| Err(error.clone())).collect();
+        let cipher = match self.store.message_id_cipher().await {
+            Ok(cipher) => cipher,
+            Err(error) => return all(error),
+        };
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
         // Whether an earlier attempt may have been committed.
         let mut in_doubt = false;
         loop {
-            let open: Vec<usize> = (0..batch.len()).filter(|&i| results[i].is_none()).collect();
-            if open.is_empty() {
-                break;
-            }
-            let item = |&i: &usize| Item { append: &batch[i], withheld: withheld[i] };
-            let items: Vec<Item> = open.iter().map(item).collect();
-            match self.attempt(&items, in_doubt).await {
-                Ok(Attempt::Committed(appended)) => {
-                    for (i, appended) in open.into_iter().zip(appended) {
-                        results[i] = Some(Ok(appended));
-                    }
-                }
-                Ok(Attempt::Refused(refused)) => {
-                    for (position, verdict) in refused {
-                        match verdict {
-                            Verdict::Settled(result) => results[open[position]] = Some(result),
-                            Verdict::Withhold(wanted) => withheld[open[position]] = wanted,
-                        }
-                    }
-                }
+            match self.attempt(&cipher, batch, in_doubt).await {
+                Ok(results) => return results,
                 Err(error) => {
                     in_doubt |= error.code().is_none_or(is_shutdown);
                     if error.code().is_none() {
                         // Not the server's answer, so it is not known where the connection stands.
-                        self.session = None;
+                        self.connection = None;
                     }
                     if began.elapsed() > RETRY_FOR || !worth_another_try(&error) {
-                        let error = Error::from(error);
-                        for i in open {
-                            results[i] = Some(Err(error.clone()));
-                        }
-                        break;
+                        return all(error.into());
                     }
                     counter!(telemetry::BATCH_RETRIES).increment(1);
                     tracing::debug!(%error, "running a batch again");
@@ -171,19 +148,21 @@ impl AppendConnection {
                 }
             }
         }
-        results.into_iter().flatten().collect()
     }
 
     async fn attempt(
         &mut self,
-        items: &[Item<'_>],
+        cipher: &Arc<MessageIdCipher>,
+        batch: &[Append],
         in_doubt: bool,
-    ) -> Result<Attempt, tokio_postgres::Error> {
-        let session = match &mut self.session {
-            Some(session) if !session.is_closed() => session,
-            none => none.insert(Session::open(&self.store, self.node_no, self.begin).await?),
+    ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
+        let connection = match &mut self.connection {
+            Some(connection) if !connection.is_closed() => connection,
+            none => none.insert(
+                LaneConnection::open(&self.store, cipher.clone(), self.node_no, self.begin).await?,
+            ),
         };
-        session.attempt(items, in_doubt).await
+        connection.attempt(batch, in_doubt).await
     }
 }
 

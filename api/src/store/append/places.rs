@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{Append, Appended, Item};
+use super::{Append, Appended, verdicts::Held};
 use crate::model::{
-    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, UserId, UserNo,
+    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, MessageIdCipher, Result,
+    TimelineNo, UserId,
 };
 
 /// What a batch takes in the timelines concerned, before it is known how far these are filled.
@@ -18,91 +19,117 @@ pub(super) struct Layout {
     /// How many places the batch takes in each of them.
     pub(super) entries: Vec<i64>,
     /// By item.
-    pub(super) later: Vec<Later>,
+    pub(super) behind: Vec<Behind>,
 }
 
 /// How many places of the same batch come behind the copies of a message.
-pub(super) struct Later {
+#[derive(Clone, Copy)]
+pub(super) struct Behind {
     pub(super) sent: i64,
-    /// None for a note to oneself, or where the recipient gets no copy.
+    /// None for a note to oneself.
     pub(super) received: Option<i64>,
 }
 
 impl Layout {
-    pub(super) fn of(items: &[Item<'_>]) -> Self {
+    pub(super) fn of(batch: &[Append]) -> Self {
         let mut taken: BTreeMap<i64, i64> = BTreeMap::new();
-        let mut take = |owner: UserNo, places: i64| {
+        let mut take = |owner: TimelineNo| {
             let taken = taken.entry(owner.0).or_default();
-            let later = *taken;
-            *taken += places;
-            later
+            *taken += 1;
+            *taken - 1
         };
-        let mut later: Vec<Later> = (items.iter().rev())
-            .map(|item| {
-                let Append { sender, recipient, .. } = *item.append;
-                let other = recipient != sender;
-                let received = other.then(|| take(recipient, i64::from(!item.withheld)));
-                let received = received.filter(|_| !item.withheld);
-                Later { sent: take(sender, 1), received }
+        let mut behind: Vec<Behind> = (batch.iter().rev())
+            .map(|append| Behind {
+                received: append.other().map(&mut take),
+                sent: take(append.sender.into()),
             })
             .collect();
-        later.reverse();
+        behind.reverse();
         let (owners, entries) = taken.into_iter().unzip();
-        Self { owners, entries, later }
+        Self { owners, entries, behind }
     }
 }
 
 /// How far a timeline is filled with the batch.
-pub(super) struct Counter {
+#[derive(Clone, Copy)]
+struct Counter {
     epoch: i64,
     seq: i64,
     at: OffsetDateTime,
 }
 
-impl Counter {
-    pub(super) fn read(row: &Row) -> Self {
-        Self { epoch: row.get("epoch"), seq: row.get("last_seq"), at: row.get("last_at") }
-    }
-
-    /// The message as it stands in this timeline, with `later` places of its batch behind it.
-    fn entry(&self, later: i64, message: Message) -> Arc<Entry> {
-        let cursor = Cursor { epoch: self.epoch, seq: self.seq - later };
-        Arc::new(Entry { cursor, appended_at: self.at, kind: EntryKind::Message(message) })
-    }
+/// The timelines of a batch as they are once it is committed, and the places that its items got.
+pub(super) struct Places<'a> {
+    counters: BTreeMap<i64, Counter>,
+    /// The places that were given back so far, item by item, for those in front of them.
+    unfilled: BTreeMap<i64, i64>,
+    cipher: &'a MessageIdCipher,
 }
 
-/// The message, now that it is committed. `counters` has all the owners.
-pub(super) fn appended(
-    item: &Append,
-    later: &Later,
-    counters: &BTreeMap<i64, Counter>,
-) -> Appended {
-    let counter = &counters[&item.sender.0];
-    let cursor = Cursor { epoch: counter.epoch, seq: counter.seq - later.sent };
-    let message_id = MessageId { sender: item.sender, sender_seq: cursor.seq };
-    let message = |peer: &UserId, client_message_id| Message {
-        message_id,
-        conversation_id: ConversationId::User(peer.clone()),
-        sender: item.sender_id.clone(),
-        sender_deleted: false,
-        client_message_id,
-        body: Body::Content(item.content.clone()),
-    };
-    let sent = counter.entry(later.sent, message(&item.recipient_id, Some(item.client_message_id)));
-    let appended_at = sent.appended_at;
-    let received = later.received.map(|later| {
-        let counter = &counters[&item.recipient.0];
-        (item.recipient, counter.entry(later, message(&item.sender_id, None)))
-    });
-    let entries: Vec<_> = std::iter::once((item.sender, sent)).chain(received).collect();
-    let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
-    Appended {
-        message_id,
-        cursor,
-        appended_at,
-        duplicate: false,
-        places,
-        entries,
-        other_nodes: None,
+impl<'a> Places<'a> {
+    /// `counters` are the rows of the statement that counts.
+    pub(super) fn new(counters: &[Row], cipher: &'a MessageIdCipher) -> Self {
+        let counter = |row: &Row| {
+            let counter = Counter {
+                epoch: row.get("epoch"),
+                seq: row.get("last_seq"),
+                at: row.get("last_at"),
+            };
+            (row.get("owner"), counter)
+        };
+        let counters = counters.iter().map(counter).collect();
+        Self { counters, unfilled: BTreeMap::new(), cipher }
+    }
+
+    /// Notes that the places of an item were given back: both, or the recipient's alone.
+    pub(super) fn give_back(&mut self, append: &Append, held: Held) {
+        let sent = (held == Held::Refused).then_some(TimelineNo::from(append.sender));
+        for owner in sent.into_iter().chain(append.other()) {
+            *self.unfilled.entry(owner.0).or_default() += 1;
+        }
+    }
+
+    /// The message in its places. To be called item by item, in the order of the batch, after
+    /// [`Places::give_back`] for those in front of it.
+    pub(super) fn fill(&self, append: &Append, behind: Behind, withheld: bool) -> Result<Appended> {
+        let sender = append.sender.into();
+        let (cursor, appended_at) = self.place(sender, behind.sent);
+        let message_id = MessageId { home: sender, seq: cursor.seq };
+        let sealed = self.cipher.seal(message_id)?;
+        let message = |peer: &UserId, client_message_id| Message {
+            message_id: sealed,
+            conversation_id: ConversationId::User(peer.clone()),
+            sender: append.sender_id.clone(),
+            sender_deleted: false,
+            client_message_id,
+            body: Body::Content(append.content.clone()),
+        };
+        let entry = |(cursor, appended_at), message| {
+            Arc::new(Entry { cursor, appended_at, kind: EntryKind::Message(message) })
+        };
+        let own = message(&append.recipient_id, Some(append.client_message_id));
+        let mut entries = vec![(sender, entry((cursor, appended_at), own))];
+        if let (Some(behind), Some(owner), false) = (behind.received, append.other(), withheld) {
+            let theirs = message(&append.sender_id, None);
+            entries.push((owner, entry(self.place(owner, behind), theirs)));
+        }
+        let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
+        Ok(Appended {
+            message_id: sealed,
+            cursor,
+            appended_at,
+            duplicate: false,
+            places,
+            entries,
+            other_nodes: None,
+        })
+    }
+
+    /// The place in `owner`'s timeline with so many places of the batch behind it, and its time.
+    fn place(&self, owner: TimelineNo, behind: i64) -> (Cursor, OffsetDateTime) {
+        let counter = &self.counters[&owner.0];
+        let unfilled = self.unfilled.get(&owner.0).copied().unwrap_or_default();
+        let cursor = Cursor { epoch: counter.epoch, seq: counter.seq - behind - unfilled };
+        (cursor, counter.at)
     }
 }

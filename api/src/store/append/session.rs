@@ -1,6 +1,6 @@
 //! A connection that appends: one attempt at a batch is one transaction of one round trip.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{
     FutureExt,
@@ -9,12 +9,12 @@ use futures::{
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
-    Append, Appended, Item,
-    places::{Counter, Layout, appended},
-    verdicts::{Verdict, verdicts},
+    Append, Appended,
+    places::{Layout, Places},
+    verdicts::{Held, held, verdict},
 };
 use crate::{
-    model::Error,
+    model::{Error, IfBlocked, MessageIdCipher, Result},
     store::{
         Store, add_options,
         login_points::{OTHER_NODES, OtherNodes, read_other_nodes},
@@ -34,8 +34,9 @@ const COUNT: &str = include_str!("count.sql");
 const APPEND: &str = include_str!("append.sql");
 
 /// An open connection.
-pub(super) struct Session {
+pub(super) struct LaneConnection {
     client: Client,
+    cipher: Arc<MessageIdCipher>,
     node_no: i64,
     begin: &'static str,
     count: Statement,
@@ -44,26 +45,19 @@ pub(super) struct Session {
 }
 
 /// What the round trip of an attempt returned.
-struct Appending {
-    /// As they are with the batch.
-    counters: BTreeMap<i64, Counter>,
-    /// The items that keep the batch from being appended.
-    refused: Vec<Row>,
+struct Outcome {
+    /// The timelines as they are with the whole batch.
+    counters: Vec<Row>,
+    /// The items that were not appended as they came.
+    held: Vec<Row>,
     other_nodes: Option<Arc<OtherNodes>>,
 }
 
-/// What came of an attempt.
-pub(super) enum Attempt {
-    /// All are appended, in the order of the batch.
-    Committed(Vec<Appended>),
-    /// Nothing is appended; these items, by their place in the batch, must not be, or not like this.
-    Refused(Vec<(usize, Verdict)>),
-}
-
-impl Session {
+impl LaneConnection {
     /// Connects and prepares the statements; `begin` opens each transaction.
     pub(super) async fn open(
         store: &Store,
+        cipher: Arc<MessageIdCipher>,
         node_no: i64,
         begin: &'static str,
     ) -> Result<Self, tokio_postgres::Error> {
@@ -74,79 +68,86 @@ impl Session {
         let (count, append, other_nodes) =
             try_join3(client.prepare(COUNT), client.prepare(APPEND), client.prepare(OTHER_NODES))
                 .await?;
-        Ok(Self { client, node_no, begin, count, append, other_nodes })
+        Ok(Self { client, cipher, node_no, begin, count, append, other_nodes })
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// Tries to append the items; `in_doubt` when an earlier attempt may have been committed.
+    /// Appends the batch and commits: a result for each item. `in_doubt` when an earlier attempt may
+    /// have been committed.
     ///
     /// After an error of the server the connection is good for another attempt: the COMMIT behind the
     /// failed statement has rolled it back.
     pub(super) async fn attempt(
         &mut self,
-        items: &[Item<'_>],
+        batch: &[Append],
         in_doubt: bool,
-    ) -> Result<Attempt, tokio_postgres::Error> {
-        let layout = Layout::of(items);
-        let Appending { counters, refused, other_nodes } = self.append(items, &layout).await?;
-        if !refused.is_empty() {
-            let refused = verdicts(items, &refused, in_doubt);
-            return Ok(Attempt::Refused(self.with_reasons(items, refused).await?));
-        }
-        let appended = |(item, later): (&Item<'_>, _)| Appended {
-            other_nodes: other_nodes.clone(),
-            ..appended(item.append, later, &counters)
-        };
-        Ok(Attempt::Committed(items.iter().zip(&layout.later).map(appended).collect()))
-    }
-
-    /// Tells those whose sessions are gone with their users that it is so.
-    async fn with_reasons(
-        &self,
-        items: &[Item<'_>],
-        mut refused: Vec<(usize, Verdict)>,
-    ) -> Result<Vec<(usize, Verdict)>, tokio_postgres::Error> {
-        for (position, verdict) in &mut refused {
-            if let Verdict::Settled(Err(Error::InvalidToken(_))) = verdict {
-                let Append { sender, session_id, .. } = items[*position].append;
-                let who: [&(dyn ToSql + Sync); 2] = [&sender.0, &session_id.0];
-                let row = self.client.query_opt(&session_end(), &who).await?;
-                if let Err(reason) = SessionCheck::read(row.as_ref()).require_live() {
-                    *verdict = Verdict::Settled(Err(reason));
+    ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
+        let layout = Layout::of(batch);
+        let Outcome { counters, held: rows, other_nodes } = self.append(batch, &layout).await?;
+        // Items are counted from 1.
+        let held_rows: HashMap<i64, &Row> = rows.iter().map(|row| (row.get("item"), row)).collect();
+        let mut places = Places::new(&counters, &self.cipher);
+        let mut results = Vec::with_capacity(batch.len());
+        for ((item, append), behind) in (1..).zip(batch).zip(&layout.behind) {
+            let row = held_rows.get(&item);
+            let held = row.map(|row| held(row));
+            let result = match row {
+                Some(row) if held == Some(Held::Refused) => {
+                    verdict(append, row, in_doubt, &self.cipher)
                 }
+                _ => places
+                    .fill(append, *behind, held == Some(Held::Withheld))
+                    .map(|appended| Appended { other_nodes: other_nodes.clone(), ..appended }),
+            };
+            results.push(self.with_reason(append, result).await?);
+            if let Some(held) = held {
+                places.give_back(append, held);
             }
         }
-        Ok(refused)
+        Ok(results)
+    }
+
+    /// Tells a caller whose session is gone with its user that it is so.
+    async fn with_reason(
+        &self,
+        append: &Append,
+        result: Result<Appended>,
+    ) -> Result<Result<Appended>, tokio_postgres::Error> {
+        if !matches!(result, Err(Error::InvalidToken(_))) {
+            return Ok(result);
+        }
+        let who: [&(dyn ToSql + Sync); 2] = [&append.sender.0, &append.session_id.0];
+        let row = self.client.query_opt(&session_end(), &who).await?;
+        Ok(SessionCheck::read(row.as_ref()).require_live().map_or_else(Err, |()| result))
     }
 
     /// The one round trip.
     async fn append(
         &self,
-        items: &[Item<'_>],
+        batch: &[Append],
         layout: &Layout,
-    ) -> Result<Appending, tokio_postgres::Error> {
-        let Layout { owners, entries, later } = layout;
-        let sent: Vec<i64> = later.iter().map(|later| later.sent).collect();
-        let received: Vec<Option<i64>> = later.iter().map(|later| later.received).collect();
+    ) -> Result<Outcome, tokio_postgres::Error> {
+        let Layout { owners, entries, behind } = layout;
+        let sent: Vec<i64> = behind.iter().map(|behind| behind.sent).collect();
+        let received: Vec<Option<i64>> = behind.iter().map(|behind| behind.received).collect();
         let appending = async {
             self.client
                 .query(
                     &self.append,
                     &[
-                        owners,
-                        entries,
-                        &column(items, |item| item.sender.0),
-                        &column(items, |item| item.session_id.0),
+                        &column(batch, |append| append.sender.0),
+                        &column(batch, |append| append.session_id.0),
                         &sent,
-                        &column(items, |item| item.recipient.0),
+                        &column(batch, |append| append.recipient.0),
                         &received,
-                        &column(items, |item| item.client_message_id),
-                        &column(items, |item| item.content_hash.as_slice()),
-                        &column(items, |item| item.content.content_type()),
-                        &column(items, |item| item.content.body().as_ref()),
+                        &column(batch, |append| matches!(append.if_blocked, IfBlocked::Drop)),
+                        &column(batch, |append| append.client_message_id),
+                        &column(batch, |append| append.content_hash.as_slice()),
+                        &column(batch, |append| append.content.content_type()),
+                        &column(batch, |append| append.content.body().as_ref()),
                     ],
                 )
                 .await
@@ -164,16 +165,12 @@ impl Session {
             self.client.query(&self.other_nodes, &[owners, &self.node_no]),
         )
         .await;
-        let ((), counters, refused, ()) = transaction?;
-        let counter = |row: &Row| (row.get("owner"), Counter::read(row));
-        Ok(Appending {
-            counters: counters.iter().map(counter).collect(),
-            refused,
-            other_nodes: other_nodes.ok().map(|rows| Arc::new(read_other_nodes(&rows))),
-        })
+        let ((), counters, held, ()) = transaction?;
+        let other_nodes = other_nodes.ok().map(|rows| Arc::new(read_other_nodes(&rows)));
+        Ok(Outcome { counters, held, other_nodes })
     }
 }
 
-fn column<'a, T>(items: &[Item<'a>], read: impl Fn(&'a Append) -> T) -> Vec<T> {
-    items.iter().map(|item| read(item.append)).collect()
+fn column<'a, T>(batch: &'a [Append], read: impl Fn(&'a Append) -> T) -> Vec<T> {
+    batch.iter().map(read).collect()
 }

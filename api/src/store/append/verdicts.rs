@@ -1,44 +1,52 @@
-//! What becomes of the items of a batch that must not be appended.
+//! What becomes of the items of a batch that are not appended as they came.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Append, Appended, Item};
+use super::{Append, Appended};
 use crate::{
-    model::{Cursor, Error, IfBlocked, MessageId, Result, UserNo},
+    model::{Cursor, Error, IfBlocked, MessageId, MessageIdCipher, Result, TimelineNo},
     store::{sessions::read_end, timelines::Closed},
 };
 
 /// What is said of a session that left no trace.
 const UNKNOWN: &str = "the token's session is not known";
 
-/// What becomes of an item that must not be appended as it is.
-pub(super) enum Verdict {
-    /// This is its result.
-    Settled(Result<Appended>),
-    /// It is to be appended without the recipient's copy, or with it after all.
-    Withhold(bool),
+/// Which copies of an item were not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// None was made.
+    Refused,
+    /// The recipient's was not: it blocks the sender, who is not to know.
+    Withheld,
 }
 
-/// The verdicts on the items that were refused, by their place in the batch.
-pub(super) fn verdicts(
-    items: &[Item<'_>],
-    refused: &[Row],
+/// Which copies were not made, by a row of the statement that appends.
+pub(super) fn held(row: &Row) -> Held {
+    if row.get("refused") { Held::Refused } else { Held::Withheld }
+}
+
+/// The result of an item that was refused; `in_doubt` when an earlier attempt may have been committed.
+pub(super) fn verdict(
+    item: &Append,
+    row: &Row,
     in_doubt: bool,
-) -> Vec<(usize, Verdict)> {
-    let verdict = |row: &Row| {
-        // Counted from 1.
-        let position = usize::try_from(row.get::<_, i64>("item") - 1).unwrap_or(usize::MAX);
-        (position, verdict(items[position].append, row, in_doubt))
-    };
-    refused.iter().map(verdict).collect()
-}
-
-fn verdict(item: &Append, row: &Row, in_doubt: bool) -> Verdict {
-    let settled = ended_or_earlier(item, row, in_doubt)
-        .or_else(|| closed(item, row).map(Err))
-        .or_else(|| blocked(item, row).map(Err));
-    settled.map_or_else(|| Verdict::Withhold(row.get("blocked")), Verdict::Settled)
+    cipher: &MessageIdCipher,
+) -> Result<Appended> {
+    // A message that this very call has committed stands, whatever became of its session since.
+    if in_doubt && let Some(appended) = earlier(item, row, cipher)? {
+        return Ok(appended);
+    }
+    if row.get::<_, Option<Uuid>>("session").is_none() {
+        return Err(Error::InvalidToken(UNKNOWN));
+    }
+    if let Some(end) = read_end(row) {
+        return Err(end.into());
+    }
+    if row.get::<_, Option<i64>>("seq").is_some() {
+        return earlier(item, row, cipher)?.ok_or(Error::ClientMessageIdConflict);
+    }
+    Err(closed(item, row).unwrap_or_else(|| blocked(item, row)))
 }
 
 /// Why nothing can be appended to one of the timelines.
@@ -55,49 +63,34 @@ fn closed(item: &Append, row: &Row) -> Option<Error> {
     })
 }
 
-/// Why a block stands in the way.
-fn blocked(item: &Append, row: &Row) -> Option<Error> {
+/// Which block stands in the way.
+fn blocked(item: &Append, row: &Row) -> Error {
     if row.get("recipient_blocked") {
-        return Some(Error::RecipientBlocked(item.recipient_id.clone()));
+        return Error::RecipientBlocked(item.recipient_id.clone());
     }
-    let refuse = matches!(item.if_blocked, IfBlocked::Refuse) && row.get("blocked");
-    refuse.then(|| Error::Blocked(item.recipient_id.clone()))
-}
-
-/// The result of an item whose session has ended, or whose id was used before.
-fn ended_or_earlier(item: &Append, row: &Row, in_doubt: bool) -> Option<Result<Appended>> {
-    // A message that this very call has committed stands, whatever became of its session since.
-    if in_doubt && let Some(appended) = earlier(item, row) {
-        return Some(Ok(appended));
-    }
-    if row.get::<_, Option<Uuid>>("session").is_none() {
-        return Some(Err(Error::InvalidToken(UNKNOWN)));
-    }
-    if let Some(end) = read_end(row) {
-        return Some(Err(end.into()));
-    }
-    row.get::<_, Option<i64>>("seq")?;
-    Some(earlier(item, row).ok_or(Error::ClientMessageIdConflict))
+    debug_assert!(matches!(item.if_blocked, IfBlocked::Refuse), "nothing else is in the way");
+    Error::Blocked(item.recipient_id.clone())
 }
 
 /// The same message, where it stands already.
-fn earlier(item: &Append, row: &Row) -> Option<Appended> {
+fn earlier(item: &Append, row: &Row, cipher: &MessageIdCipher) -> Result<Option<Appended>> {
     let same_recipient = row.get::<_, Option<i64>>("conversation") == Some(item.recipient.0);
     let same_content = row.get::<_, Option<&[u8]>>("earlier_hash") == Some(&item.content_hash);
     if !(same_recipient && same_content) {
-        return None;
+        return Ok(None);
     }
     let cursor = Cursor { epoch: row.get("epoch"), seq: row.get("seq") };
+    let sender = TimelineNo::from(item.sender);
     let copies: Option<Vec<i64>> = row.get("copies");
     let others = copies.unwrap_or_default();
-    let others = others.chunks_exact(2).map(|copy| (UserNo(copy[0]), copy[1]));
-    Some(Appended {
-        message_id: MessageId { sender: item.sender, sender_seq: cursor.seq },
+    let others = others.chunks_exact(2).map(|copy| (TimelineNo(copy[0]), copy[1]));
+    Ok(Some(Appended {
+        message_id: cipher.seal(MessageId { home: sender, seq: cursor.seq })?,
         cursor,
         appended_at: row.get("appended_at"),
         duplicate: true,
-        places: std::iter::once((item.sender, cursor.seq)).chain(others).collect(),
+        places: std::iter::once((sender, cursor.seq)).chain(others).collect(),
         entries: Vec::new(),
         other_nodes: None,
-    })
+    }))
 }

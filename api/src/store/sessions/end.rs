@@ -9,7 +9,10 @@ use crate::{
         EndReason, Entry, EntryKind, Error, Result, Session, SessionChanged, SessionEnd, SessionId,
         UserNo,
     },
-    store::{Audit, Store, timelines::Place},
+    store::{
+        Audit, Store,
+        timelines::{About, Place},
+    },
 };
 
 /// Which of a user's live sessions.
@@ -124,6 +127,6 @@ pub(in crate::store) async fn end_named(
     }
     write_ends(tx, user_no, &ended).await?;
     let change = SessionChanged { started: None, ended: ended.clone() };
-    let entry = place.fill(tx, None, EntryKind::SessionChanged(change)).await?;
+    let entry = place.fill(tx, About::default(), EntryKind::SessionChanged(change)).await?;
     Ok(SessionsEnded { ended, entry: Some(entry) })
 }

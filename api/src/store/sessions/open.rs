@@ -12,7 +12,10 @@ use crate::{
         SessionId, Terminal, UserId, UserNo, UserState, make_room,
     },
     store::{
-        Store, terminal_types::terminal_type, tiers::check_tier, timelines::Place,
+        Store,
+        terminal_types::terminal_type,
+        tiers::check_tier,
+        timelines::{About, Place},
         users::read_state,
     },
 };
@@ -120,7 +123,7 @@ impl Store {
             end: None,
         };
         let change = SessionChanged { started: Some(session.clone()), ended: ended.clone() };
-        let entry = place.fill(&tx, None, EntryKind::SessionChanged(change)).await?;
+        let entry = place.fill(&tx, About::default(), EntryKind::SessionChanged(change)).await?;
         tx.commit().await?;
         Ok(Opened { session, ended, entry })
     }

@@ -51,14 +51,14 @@ impl Lane {
         let hashes: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
         let content_types: Vec<Option<&str>> = vec![None; batch.len()];
         let bodies = vec![body; batch.len()];
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
-            &owners,
-            &counts,
+        let drop_if_blocked = vec![false; batch.len()];
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
             &senders,
             &sessions,
             &sent,
             &recipients,
             &received,
+            &drop_if_blocked,
             &ids,
             &hashes,
             &content_types,

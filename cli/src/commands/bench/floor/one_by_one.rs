@@ -15,7 +15,7 @@ const COUNT: &str = "\
     RETURNING last_seq, last_message_no, last_at";
 
 const INSERT: &str = "\
-    INSERT INTO entries (owner, seq, conversation, sender, sender_seq, message_no, appended_at, kind,
+    INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
         client_message_id, content_hash, copies, body)
     VALUES
         ($1::bigint, $2::bigint, $3::bigint, $1, $2, $4::bigint, $5::timestamptz, 1,

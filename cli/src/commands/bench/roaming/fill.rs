@@ -39,7 +39,7 @@ const FILL: &str = "
             SELECT user_no FROM users WHERE user_id LIKE 'bench-peer-%' ORDER BY user_id LIMIT $3
         ) peers
     )
-    INSERT INTO entries (owner, seq, conversation, sender, sender_seq, message_no, appended_at, kind, body)
+    INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind, body)
     SELECT owner, seq + n, peers[1 + n % $3], CASE WHEN n % 2 = 0 THEN owner ELSE peers[1 + n % $3] END,
         seq + n, message_no + n, now(), 1, convert_to(rpad(md5(n::text), 100, '.'), 'UTF8')
     FROM owner, peers, generate_series(1, $2::bigint) n";
