@@ -202,7 +202,8 @@ async fn plan(database: &Database) -> String {
     let numbers: Vec<String> = (1..=100).map(|n: i64| n.to_string()).collect();
     let (numbers, ids) = (numbers.join(","), vec![Uuid::nil().to_string(); 100].join(","));
     let (n, ids) = (format!("'{{{numbers}}}'"), format!("'{{{ids}}}'"));
-    let values = [&n, &n, &n, &ids, &n, &n, &n, &ids, &n, &n, &n].map(String::as_str).join(",");
+    let no = format!("'{{{}}}'", vec!["f"; 100].join(","));
+    let values = [&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n].map(String::as_str).join(",");
     let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE appending ({values})");
     let plan: Value = client.query_one(&explain, &[]).await.expect("a plan").get(0);
     plan.to_string()
