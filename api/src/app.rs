@@ -259,10 +259,10 @@ fn client_limits(limits: &config::Limits) -> ClientLimits {
     ClientLimits {
         failed_logins: limits.failed_logins,
         failed_logins_per_address: limits.failed_logins_per_address,
+        logins_per_user: limits.logins_per_user,
         sends_per_session: limits.sends_per_session,
         sends_per_user: limits.sends_per_user,
         streams_per_session: limits.streams_per_session,
-        loopback: limits.loopback,
     }
 }
 

@@ -6,10 +6,12 @@
 //! | tokens of the past: ended sessions, old refresh tokens | `authorization`, `login::told`, `login::refresh`, `nodes::no_grace` |
 //! | what is another's: conversations, page tokens, ids | `others`, `authorization::strangers` |
 //! | the wrong listener | `authorization::grpc` |
+//! | logins in masses, given up or not; guesses by the thousand | `logins`, `limits::logins` |
 //! | requests that are not what they should be | `requests`, `strings`, `parsers`, `tokens` |
 
 mod access_tokens;
 mod assertions;
+mod logins;
 mod others;
 mod parsers;
 mod requests;

@@ -24,36 +24,45 @@ async fn is_counted_from(imd: &Cluster, address: &str) -> bool {
     true
 }
 
-async fn cluster(trusted: &str, loopback: bool) -> Cluster {
+async fn cluster(trusted: &str) -> Cluster {
     limited_to(Transport::Rest, |settings| {
         settings.trusted_proxies = Networks::try_from(trusted.to_owned()).expect("networks");
         settings.limits.failed_logins = 1;
-        settings.limits.loopback = loopback;
     })
     .await
 }
 
 #[tokio::test]
 async fn what_others_than_trusted_proxies_say_is_not_believed() {
-    let imd = cluster("10.0.0.0/8", true).await;
+    let imd = cluster("10.0.0.0/8").await;
     assert!(is_counted_from(&imd, "192.0.2.1").await);
     let api = imd.transport.connect_from(imd.node.public_address(), "192.0.2.2");
     let refused = api.login(&login("ann", "phone", "p")).await.expect_err("the same client");
     refused_for("failed_logins", &refused);
 }
 
+/// A proxy that says nothing of its clients makes all of them clients of this machine.
 #[tokio::test]
-async fn this_machine_is_limited_only_when_told_so() {
-    let imd = cluster("", false).await;
-    assert!(!is_counted_from(&imd, "192.0.2.1").await, "nobody is believed");
-    let imd = cluster("127.0.0.0/8", false).await;
+async fn this_machine_is_limited_too() {
+    let imd = cluster("").await;
+    assert!(is_counted_from(&imd, "192.0.2.1").await, "nobody is believed");
+    let imd = cluster("127.0.0.0/8").await;
     assert!(is_counted_from(&imd, "192.0.2.1").await);
     assert!(is_counted_from(&imd, "127.0.0.1, 192.0.2.2").await, "only the proxy is believed");
 }
 
 #[tokio::test]
+async fn a_client_in_a_trusted_network_cannot_claim_to_be_on_this_machine() {
+    let imd = cluster("127.0.0.1,10.0.0.0/8").await;
+    assert!(is_counted_from(&imd, "10.0.0.5").await);
+    let api = imd.transport.connect_from(imd.node.public_address(), "127.0.0.1, 10.0.0.5");
+    let refused = api.login(&login("ann", "phone", "p")).await.expect_err("the same client");
+    refused_for("failed_logins", &refused);
+}
+
+#[tokio::test]
 async fn the_audit_has_the_address_that_a_trusted_proxy_tells() {
-    let imd = cluster("127.0.0.1", false).await;
+    let imd = cluster("127.0.0.1").await;
     let user = v1::CreateUserRequest { user_id: "ann".to_owned(), ..Default::default() };
     let mut request = with_bearer(ADMIN_KEY, user);
     let address = "192.0.2.44".parse().expect("ASCII");

@@ -16,6 +16,8 @@ over_each! {
     a_stranger_locks_nobody_out: Grpc grpc, Rest rest;
     an_address_has_so_many_failures_a_minute: Grpc grpc, Rest rest;
     what_tells_nothing_of_a_password_does_not_count: Grpc grpc, Rest rest;
+    a_site_of_ipv6_guesses_four_times_as_often_as_a_network: Rest rest;
+    a_user_logs_in_so_often_a_minute: Grpc grpc, Rest rest;
 }
 
 /// Behind a proxy on this machine.
@@ -113,9 +115,8 @@ async fn an_address_has_so_many_failures_a_minute(transport: Transport) {
 
 async fn what_tells_nothing_of_a_password_does_not_count(transport: Transport) {
     let imd = limited_to(transport, |settings| {
-        settings.limits.loopback = true;
         settings.limits.failed_logins = 2;
-        settings.limits.failed_logins_per_address = 3;
+        settings.limits.failed_logins_per_address = 4;
     })
     .await;
     imd.user("ann").await;
@@ -129,4 +130,39 @@ async fn what_tells_nothing_of_a_password_does_not_count(transport: Transport) {
     imd.api.login(&login("ann", "phone", "p")).await.expect("a login");
     guess_in_vain(&imd.api, "ann", 2).await;
     refused_for("failed_logins", &guess(&imd.api, "ann").await);
+}
+
+async fn a_site_of_ipv6_guesses_four_times_as_often_as_a_network(transport: Transport) {
+    let imd = limited_to(transport, |settings| {
+        proxied(settings);
+        settings.limits.failed_logins = 2;
+    })
+    .await;
+    imd.user("ann").await;
+    for network in 0..8 {
+        guess_in_vain(&from(&imd, &format!("2001:db8:bad:{network:x}::1")), "ann", 1).await;
+    }
+    let ninth = guess(&from(&imd, "2001:db8:bad:9::1"), "ann").await;
+    refused_for("failed_logins", &ninth);
+    let at_home = from(&imd, "2001:db8:900d::1").login(&login("ann", "phone", "p")).await;
+    at_home.expect("another site");
+}
+
+async fn a_user_logs_in_so_often_a_minute(transport: Transport) {
+    let imd = limited_to(transport, |settings| {
+        proxied(settings);
+        settings.limits.logins_per_user = 3;
+    })
+    .await;
+    imd.users(["ann", "bob"]).await;
+    let before = counted(&imd, "logins_per_user").await;
+    guess_in_vain(&imd.api, "ann", 4).await;
+    for n in 0..3 {
+        let api = from(&imd, &format!("192.0.2.{n}"));
+        api.login(&login("ann", "phone", "p")).await.expect("failures do not count");
+    }
+    let refused = imd.api.login(&login("ann", "phone", "p")).await.expect_err("one too many");
+    assert!(refused_for("logins_per_user", &refused) <= 20.0);
+    assert!(counted(&imd, "logins_per_user").await > before);
+    imd.api.login(&login("bob", "phone", "p")).await.expect("another user");
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     pub failed_logins: u32,
     pub failed_logins_per_address: u32,
+    pub logins_per_user: u32,
     pub sends_per_session: u32,
     pub sends_per_user: u32,
     pub streams_per_session: usize,

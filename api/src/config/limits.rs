@@ -69,6 +69,7 @@ impl Settings {
         for (key, count) in [
             ("limits.failed_logins", limits.failed_logins),
             ("limits.failed_logins_per_address", limits.failed_logins_per_address),
+            ("limits.logins_per_user", limits.logins_per_user),
             ("limits.sends_per_session", limits.sends_per_session),
             ("limits.sends_per_user", limits.sends_per_user),
         ] {

@@ -177,12 +177,17 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.failed_logins",
         default: Some("5"),
-        meaning: "failed logins of one account from one address, after which the next has to wait for 1 s, and twice as long after each further one, up to 15 min; 0 for no limit. The limits hold on each node by itself; an IPv6 address counts by its /64",
+        meaning: "failed logins of one account from one address, after which the next has to wait for 1 s, and twice as long after each further one, up to 15 min; 0 for no limit. The limits hold on each node by itself; an IPv6 address counts by its /64, and with four times the limit by its /48",
     },
     Setting {
         key: "limits.failed_logins_per_address",
         default: Some("60"),
         meaning: "failed logins from one address in a minute; 0 for no limit",
+    },
+    Setting {
+        key: "limits.logins_per_user",
+        default: Some("60"),
+        meaning: "successful logins of one user in a minute; 0 for no limit",
     },
     Setting {
         key: "limits.sends_per_session",
@@ -202,12 +207,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.connections_per_address",
         default: Some("1000"),
-        meaning: "open connections of one address to a listener; 0 for no limit, as behind a proxy",
+        meaning: "open connections of one address to a listener, four times as many of the /48 of an IPv6 address; 0 for no limit, as behind a proxy",
     },
     Setting {
         key: "limits.loopback",
         default: Some("false"),
-        meaning: "whether the limits of addresses hold for those of this machine, too",
+        meaning: "whether limits.connections_per_address holds for this machine, too",
     },
     Setting {
         key: "limits.header_bytes",

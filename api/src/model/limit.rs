@@ -7,6 +7,8 @@ pub enum Limit {
     FailedLogins,
     /// Failed logins from one address.
     FailedLoginsPerAddress,
+    /// Successful logins of one user.
+    LoginsPerUser,
     /// Messages of one session.
     SendsPerSession,
     /// Messages of one user.
@@ -30,6 +32,7 @@ impl Limit {
         match self {
             Self::FailedLogins => "failed_logins",
             Self::FailedLoginsPerAddress => "failed_logins_per_address",
+            Self::LoginsPerUser => "logins_per_user",
             Self::SendsPerSession => "sends_per_session",
             Self::SendsPerUser => "sends_per_user",
             Self::StreamsPerSession => "streams_per_session",

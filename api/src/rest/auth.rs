@@ -48,7 +48,7 @@ struct SessionPath {
 /// Errors: `invalid_credentials`, the same answer for an unknown user and a wrong password;
 /// `invalid_assertion`; `terminal_occupied` with `if_occupied = REFUSE`; `import_unfinished` while the
 /// user's messages are being imported from elsewhere; `rate_limited` after failures from the same
-/// address.
+/// address, or too many logins of the same user; `overloaded` when too many passwords wait to be checked.
 #[utoipa::path(
     post, path = "/v1/login", tag = "Sessions",
     responses(

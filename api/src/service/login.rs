@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Service, access::Identity, access_tokens::Signer, tokens::RefreshToken};
+use super::{
+    Service, access::Identity, access_tokens::Signer, passwords::Requester, tokens::RefreshToken,
+};
 use crate::{
     model::{
         ClientAddress, Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo,
@@ -74,7 +76,8 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidCredentials`], after the same work whether the user exists or not;
     /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`];
-    /// [`Error::RateLimited`] after failures.
+    /// [`Error::RateLimited`] after failures, and after too many successes of one user;
+    /// [`Error::Overloaded`] when too many passwords wait to be checked.
     pub async fn login(&self, login: Login) -> Result<LoggedIn> {
         let by_password = matches!(login.credential, Some(Credential::Password(_)));
         let account = by_password.then_some(login.user_id.as_str());
@@ -82,8 +85,7 @@ impl Service {
         let outcome = self.try_login(login).await;
         match &outcome {
             Ok(_) => attempt.succeeded(),
-            // It stays counted.
-            Err(Error::InvalidCredentials | Error::InvalidAssertion(_)) => {}
+            Err(Error::InvalidCredentials | Error::InvalidAssertion(_)) => attempt.failed(),
             Err(_) => attempt.was_none(),
         }
         outcome
@@ -93,7 +95,7 @@ impl Service {
         let terminal = Terminal::parse(login.terminal_type, login.device_id, login.device_name)?;
         let known = match login.credential {
             Some(Credential::Password(password)) => {
-                self.known_by_password(&login.user_id, password).await?
+                self.known_by_password(&login.user_id, password, login.address).await?
             }
             Some(Credential::Assertion(assertion)) => {
                 self.known_by_assertion(&login.user_id, &assertion, &terminal).await?
@@ -103,12 +105,21 @@ impl Service {
         self.open_session(known, terminal, login.if_occupied).await
     }
 
-    async fn known_by_password(&self, user_id: &str, password: String) -> Result<Known> {
+    async fn known_by_password(
+        &self,
+        user_id: &str,
+        password: String,
+        address: Option<ClientAddress>,
+    ) -> Result<Known> {
         self.check_passwords_taken()?;
         let user_id = UserId::parse("user_id", user_id)?;
         let known = self.store.credentials(&user_id).await?;
         let hash = known.as_ref().and_then(|known| known.password_hash.clone());
-        if !self.passwords.verify(password, hash.as_deref()).await? {
+        let requester = Requester {
+            account: Some(user_id.as_str().to_owned()),
+            site: address.map(ClientAddress::site),
+        };
+        if !self.passwords.verify(requester, password, hash.as_deref()).await? {
             return Err(Error::InvalidCredentials);
         }
         let (Some(known), Some(password_hash)) = (known, hash) else {
@@ -160,6 +171,7 @@ impl Service {
         terminal: Terminal,
         if_occupied: IfOccupied,
     ) -> Result<LoggedIn> {
+        self.counts.logins.count_success(user_id.as_str())?;
         // Before the session opens, so that no failure comes between it and its tokens.
         let signer = self.access_tokens.signer(&self.store).await?;
         let session_id = SessionId::new();

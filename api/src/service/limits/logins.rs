@@ -1,68 +1,64 @@
-//! Failed logins. Who guesses passwords has to wait longer and longer; whose account it is does not,
-//! because the wait is for the account and the address together.
+//! Logins. Who guesses passwords has to wait longer and longer; whose account it is does not, because
+//! the wait is for the account and the address together.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{ClientLimits, rate::Rate};
-use crate::model::{AddressPrefix, ClientAddress, Error, Limit, Result};
+use super::{
+    ClientLimits,
+    failures::{Failures, Key},
+    rate::Rate,
+};
+use crate::model::{ClientAddress, Error, Limit, Result};
 
-/// The first wait; each further failure doubles it.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How many times as much as one address a site of IPv6 may take: it is the home of many, or of one
+/// who has 65,536 networks to come from.
+const SITE_SHARE: u32 = 4;
 
-/// The longest wait, and how long after it all is forgotten.
-const LONGEST_WAIT: Duration = Duration::from_mins(15);
-
-/// How many accounts there are when they are first looked through for those to forget.
-const FIRST_SWEEP: usize = 10_000;
-
-/// No id of a user is longer, in bytes.
-const LONGEST_USER_ID: usize = 64;
-
-/// An account as somebody at an address calls it.
-type Key = (String, AddressPrefix);
+/// What stands for an account: a keyed hash of its id, so that a long id costs no more than a short one
+/// and nobody can find two that collide.
+pub(super) type Account = u64;
 
 pub(in crate::service) struct Logins {
-    /// How many failures have no wait behind them.
+    /// How many failures have no wait behind them; zero for no waits.
     free: u32,
-    loopback: bool,
-    from_address: Rate<AddressPrefix>,
+    from_prefix: Rate<crate::model::AddressPrefix>,
+    from_site: Rate<crate::model::AddressPrefix>,
+    of_account: Rate<Account>,
     failures: Mutex<Failures>,
-}
-
-#[derive(Default)]
-struct Failures {
-    of: HashMap<Key, Failed>,
-    sweep_at: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Failed {
-    times: u32,
-    wait_until: Instant,
+    hasher: RandomState,
 }
 
 /// A login that is under way. It counts as failed until it is known not to have.
 pub(in crate::service) struct Attempt<'a> {
     logins: &'a Logins,
-    prefix: Option<AddressPrefix>,
+    address: Option<ClientAddress>,
     /// And until when this attempt makes the next one wait.
-    account: Option<(Key, Instant)>,
+    counted: Vec<(Key, Instant)>,
 }
 
 impl Logins {
     pub(super) fn new(limits: &ClientLimits) -> Self {
+        let (minute, failed) = (Duration::from_mins(1), limits.failed_logins_per_address);
         Self {
             free: limits.failed_logins,
-            loopback: limits.loopback,
-            from_address: Rate::new((limits.failed_logins_per_address, Duration::from_mins(1), 1)),
+            from_prefix: Rate::new((failed, minute, 1)),
+            from_site: Rate::new((failed.saturating_mul(SITE_SHARE), minute, 1)),
+            of_account: Rate::new((limits.logins_per_user, minute, 1)),
             failures: Mutex::default(),
+            hasher: RandomState::new(),
         }
     }
 
     /// Begins a login from an address; `user_id` is the account whose password is tried.
+    ///
+    /// The address is looked at before the account: one that is limited leaves nothing behind, whatever
+    /// accounts it names.
     ///
     /// Errors: [`Error::RateLimited`].
     pub(in crate::service) fn begin(
@@ -70,36 +66,86 @@ impl Logins {
         user_id: Option<&str>,
         address: Option<ClientAddress>,
     ) -> Result<Attempt<'_>> {
-        let counted = address.filter(|address| self.loopback || !address.0.is_loopback());
-        let Some(prefix) = counted.map(ClientAddress::prefix) else {
-            return Ok(Attempt { logins: self, prefix: None, account: None });
-        };
         let now = Instant::now();
-        let user_id = user_id.filter(|id| self.free > 0 && id.len() <= LONGEST_USER_ID);
-        let begin = |user_id: &str| {
-            let key = (user_id.to_owned(), prefix);
-            let wait_until = self.failures.lock().begin(&key, self.free, now);
-            let limited =
-                |retry_after| Error::RateLimited { limit: Limit::FailedLogins, retry_after };
-            wait_until.map(|wait_until| (key, wait_until)).map_err(limited)
+        let account = user_id.map(|user_id| self.hasher.hash_one(user_id));
+        self.check_address(address, now)?;
+        if let Some(account) = account {
+            self.of_account.check(&account, now).map_err(limited(Limit::LoginsPerUser))?;
+        }
+        let counted = match (account, address) {
+            (Some(account), Some(address)) if self.free > 0 => {
+                let begun = self.failures.lock().begin(&self.keys(account, address), now);
+                begun.map_err(limited(Limit::FailedLogins))?
+            }
+            _ => Vec::new(),
         };
-        let account = user_id.map(begin).transpose()?;
-        let attempt = Attempt { logins: self, prefix: Some(prefix), account };
-        if let Err(retry_after) = self.from_address.take(prefix, now) {
+        let attempt = Attempt { logins: self, address, counted };
+        if let Some(address) = address
+            && let Err(refusal) = self.take_address(address, now)
+        {
             attempt.take_account_back();
-            return Err(Error::RateLimited { limit: Limit::FailedLoginsPerAddress, retry_after });
+            return Err(refusal);
         }
         Ok(attempt)
     }
+
+    /// Counts a login of a user that is about to succeed.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(in crate::service) fn count_success(&self, user_id: &str) -> Result<()> {
+        let account = self.hasher.hash_one(user_id);
+        self.of_account.take(account, Instant::now()).map_err(limited(Limit::LoginsPerUser))
+    }
+
+    /// What the failures of an account from an address are counted under, each with how many are free.
+    fn keys(&self, account: Account, address: ClientAddress) -> Vec<(Key, u32)> {
+        let (prefix, site) = (address.prefix(), address.site());
+        let mut keys = vec![(Key { account, prefix }, self.free)];
+        if site != prefix {
+            keys.push((Key { account, prefix: site }, self.free.saturating_mul(SITE_SHARE)));
+        }
+        keys
+    }
+
+    fn check_address(&self, address: Option<ClientAddress>, now: Instant) -> Result<()> {
+        let Some(address) = address else { return Ok(()) };
+        let checked = self.from_site.check(&address.site(), now);
+        let checked = checked.and_then(|()| self.from_prefix.check(&address.prefix(), now));
+        checked.map_err(limited(Limit::FailedLoginsPerAddress))
+    }
+
+    fn take_address(&self, address: ClientAddress, now: Instant) -> Result<()> {
+        let limited = limited(Limit::FailedLoginsPerAddress);
+        self.from_site.take(address.site(), now).map_err(&limited)?;
+        self.from_prefix.take(address.prefix(), now).map_err(|retry_after| {
+            self.from_site.give_back(&address.site());
+            limited(retry_after)
+        })
+    }
+}
+
+fn limited(limit: Limit) -> impl Fn(Duration) -> Error {
+    move |retry_after| Error::RateLimited { limit, retry_after }
 }
 
 impl Attempt<'_> {
     /// The password, or whatever it was, is right.
     pub(in crate::service) fn succeeded(self) {
-        if let Some((key, _)) = &self.account {
-            self.logins.failures.lock().of.remove(key);
+        let mut failures = self.logins.failures.lock();
+        for (key, _) in &self.counted {
+            failures.forget(key);
         }
+        drop(failures);
         self.take_address_back();
+    }
+
+    /// The password, or whatever it was, is wrong. What the next one has to wait begins now: checking a
+    /// password takes its time, too.
+    pub(in crate::service) fn failed(self) {
+        let (mut failures, now) = (self.logins.failures.lock(), Instant::now());
+        for (key, wait_until) in &self.counted {
+            failures.wait_from(key, *wait_until, now);
+        }
     }
 
     /// It failed for a reason that tells nothing of the password.
@@ -109,51 +155,17 @@ impl Attempt<'_> {
     }
 
     fn take_account_back(&self) {
-        let Some((key, wait_until)) = &self.account else { return };
-        if let Some(failed) = self.logins.failures.lock().of.get_mut(key) {
-            failed.times = failed.times.saturating_sub(1);
-            // Another attempt may have begun since: its wait stands.
-            if failed.wait_until == *wait_until {
-                failed.wait_until = Instant::now();
-            }
+        let mut failures = self.logins.failures.lock();
+        for (key, wait_until) in &self.counted {
+            failures.take_back(key, *wait_until);
         }
     }
 
     fn take_address_back(&self) {
-        if let Some(prefix) = &self.prefix {
-            self.logins.from_address.give_back(prefix);
+        if let Some(address) = self.address {
+            self.logins.from_prefix.give_back(&address.prefix());
+            self.logins.from_site.give_back(&address.site());
         }
-    }
-}
-
-impl Failures {
-    /// Counts a failure; until when the next one has to wait. Errors: how long this one has to.
-    fn begin(&mut self, account: &Key, free: u32, now: Instant) -> Result<Instant, Duration> {
-        if self.of.len() >= self.sweep_at.max(FIRST_SWEEP) {
-            self.of.retain(|_, failed| !failed.is_forgotten(now));
-            self.sweep_at = self.of.len() * 2;
-        }
-        let fresh = Failed { times: 0, wait_until: now };
-        let failed = self.of.entry(account.clone()).or_insert(fresh);
-        if failed.is_forgotten(now) {
-            *failed = fresh;
-        }
-        let wait = failed.wait_until.saturating_duration_since(now);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
-        failed.times = failed.times.saturating_add(1);
-        if let Some(beyond) = failed.times.checked_sub(free) {
-            let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(beyond));
-            failed.wait_until = now + wait.min(LONGEST_WAIT);
-        }
-        Ok(failed.wait_until)
-    }
-}
-
-impl Failed {
-    fn is_forgotten(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.wait_until) > LONGEST_WAIT
     }
 }
 
@@ -161,38 +173,60 @@ impl Failed {
 mod tests {
     use super::*;
 
-    fn key() -> Key {
-        ("ann".to_owned(), ClientAddress::new([192, 0, 2, 1].into()).prefix())
-    }
-
-    #[test]
-    fn each_failure_doubles_the_wait() {
-        let (mut failures, mut now) = (Failures::default(), Instant::now());
-        for _ in 0..2 {
-            assert_eq!(failures.begin(&key(), 3, now), Ok(now));
-        }
-        let mut waits = Vec::new();
-        for _ in 0..12 {
-            assert!(failures.begin(&key(), 3, now).is_ok());
-            let wait = failures.begin(&key(), 3, now).expect_err("a wait");
-            waits.push(wait.as_secs());
-            now += wait;
-        }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
-        now += LONGEST_WAIT + FIRST_WAIT;
-        for _ in 0..2 {
-            assert_eq!(failures.begin(&key(), 3, now), Ok(now), "all is forgotten");
-        }
+    fn begin<'a>(logins: &'a Logins, user_id: &str, address: &str) -> Result<Attempt<'a>> {
+        let address = ClientAddress::new(address.parse().unwrap());
+        logins.begin(Some(user_id), Some(address))
     }
 
     #[test]
     fn an_attempt_that_was_none_ends_no_wait_of_another() {
-        let limits = ClientLimits { failed_logins: 2, loopback: true, ..ClientLimits::default() };
-        let (logins, address) = (Logins::new(&limits), ClientAddress::new([192, 0, 2, 1].into()));
-        let begin = || logins.begin(Some("ann"), Some(address));
+        let limits = ClientLimits { failed_logins: 2, ..ClientLimits::default() };
+        let logins = Logins::new(&limits);
+        let begin = || begin(&logins, "ann", "192.0.2.1");
         let was_none = begin().expect("the first");
         let _guess = begin().expect("the second, which brings a wait");
         was_none.was_none();
         assert!(begin().is_err());
+    }
+
+    #[test]
+    fn an_address_that_is_limited_leaves_nothing_behind() {
+        let limits = ClientLimits {
+            failed_logins: 5,
+            failed_logins_per_address: 10,
+            ..ClientLimits::default()
+        };
+        let logins = Logins::new(&limits);
+        for n in 0..100_000 {
+            drop(begin(&logins, &format!("user-{n}"), "192.0.2.1"));
+        }
+        assert_eq!(logins.failures.lock().len(), 10);
+    }
+
+    #[test]
+    fn a_site_of_ipv6_guesses_four_times_as_often_as_one_network() {
+        let limits = ClientLimits { failed_logins: 3, ..ClientLimits::default() };
+        let logins = Logins::new(&limits);
+        let guess = |n: usize| {
+            drop(begin(&logins, "ann", &format!("2001:db8:1:{n:x}::1"))?);
+            Ok::<_, Error>(())
+        };
+        assert!((0..12).all(|n| guess(n).is_ok()));
+        assert!(guess(12).is_err(), "from a network that has not guessed yet");
+        begin(&logins, "ann", "2001:db8:2::1").expect("another site");
+    }
+
+    #[test]
+    fn an_account_logs_in_so_often_wherever_from() {
+        let limits = ClientLimits { logins_per_user: 3, ..ClientLimits::default() };
+        let logins = Logins::new(&limits);
+        for n in 0..3 {
+            let attempt = begin(&logins, "ann", &format!("192.0.2.{n}")).expect("a login");
+            logins.count_success("ann").expect("one of three");
+            attempt.succeeded();
+        }
+        assert!(begin(&logins, "ann", "192.0.2.9").is_err());
+        assert!(logins.count_success("ann").is_err(), "an assertion's, too");
+        begin(&logins, "ben", "192.0.2.9").expect("another account");
     }
 }

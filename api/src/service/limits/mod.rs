@@ -1,5 +1,6 @@
 //! What one client may take. Each node counts by itself: no limit here costs a look into the database.
 
+mod failures;
 mod logins;
 mod rate;
 
@@ -23,10 +24,10 @@ pub struct ClientLimits {
     pub sends_per_session: u32,
     /// Messages of one user in a second.
     pub sends_per_user: u32,
+    /// Successful logins of one user in a minute.
+    pub logins_per_user: u32,
     /// Open streams of one session.
     pub streams_per_session: usize,
-    /// Whether the limits of addresses hold for those of this machine.
-    pub loopback: bool,
 }
 
 /// The counts of a node.

@@ -49,24 +49,36 @@ impl<K: Eq + Hash> Rate<K> {
         &self.shards[usize::try_from(hash).unwrap_or_default()]
     }
 
+    /// Whether there is one to take now. Errors: how long it is until there is.
+    pub(super) fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        if self.interval.is_zero() {
+            return Ok(());
+        }
+        self.next(&self.shard(key).lock(), key, now).map(drop)
+    }
+
     /// Takes one. Errors: how long it is until there is one.
     pub(super) fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
         if self.interval.is_zero() {
             return Ok(());
         }
         let mut shard = self.shard(&key).lock();
-        let full_at = shard.full_at.get(&key).map_or(now, |full_at| now.max(*full_at));
-        let full_at = full_at + self.interval;
-        let wait = full_at.saturating_duration_since(now + self.window);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
+        let full_at = self.next(&shard, &key, now)?;
         if shard.full_at.len() >= shard.sweep_at {
             shard.full_at.retain(|_, full_at| *full_at > now);
             shard.sweep_at = FIRST_SWEEP.max(shard.full_at.len() * 2);
         }
         shard.full_at.insert(key, full_at);
         Ok(())
+    }
+
+    /// When the key has all of its burst again once one more is taken. Errors: how long it is until one
+    /// can be.
+    fn next(&self, shard: &Shard<K>, key: &K, now: Instant) -> Result<Instant, Duration> {
+        let full_at = shard.full_at.get(key).map_or(now, |full_at| now.max(*full_at));
+        let full_at = full_at + self.interval;
+        let wait = full_at.saturating_duration_since(now + self.window);
+        if wait.is_zero() { Ok(full_at) } else { Err(wait) }
     }
 
     /// Gives one back that did not count after all.
@@ -90,6 +102,8 @@ mod tests {
             assert_eq!(rate.take("ann", start), Ok(()));
         }
         assert_eq!(rate.take("ann", start), Err(100 * MS));
+        assert_eq!(rate.check(&"ann", start), Err(100 * MS));
+        assert_eq!(rate.check(&"bob", start), Ok(()), "looking takes none");
         assert_eq!(rate.take("bob", start), Ok(()), "each key has its own");
         assert_eq!(rate.take("ann", start + 99 * MS), Err(MS));
         assert_eq!(rate.take("ann", start + 100 * MS), Ok(()));
