@@ -7,6 +7,7 @@ use tonic::transport::Uri;
 
 use crate::{
     client::{DEFAULT_SERVER, server_url},
+    clock,
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
         demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
@@ -113,7 +114,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// How long to wait for each answer of the server
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = clock::some_time)]
     pub(crate) timeout: Duration,
 }
 

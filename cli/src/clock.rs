@@ -7,6 +7,9 @@ use time::{
     Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
 };
 
+/// The longest time that an argument may ask for.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+
 /// The time of a timestamp; none when it is absent or beyond what a date can be.
 pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<OffsetDateTime> {
     let Timestamp { seconds, nanos } = timestamp?;
@@ -22,17 +25,46 @@ pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
     Timestamp { seconds: at.unix_timestamp(), nanos }
 }
 
-/// Reads a time, a date (its beginning, in UTC), or how long ago.
+/// Reads a time, a date (its beginning, in UTC), or how long ago; from the year 1 on.
 pub(crate) fn since(text: &str) -> Result<OffsetDateTime, String> {
-    if let Ok(ago) = humantime::parse_duration(text) {
-        return Ok(OffsetDateTime::now_utc() - ago);
+    const TOO_EARLY: &str = "must not be before the year 1";
+    let at = match humantime::parse_duration(text) {
+        Ok(ago) => time::Duration::try_from(ago)
+            .ok()
+            .and_then(|ago| OffsetDateTime::now_utc().checked_sub(ago))
+            .ok_or(TOO_EARLY)?,
+        Err(humantime::DurationError::NumberOverflow) => return Err(TOO_EARLY.to_owned()),
+        Err(_) => moment(text).ok_or(
+            "a time such as 2026-11-23T07:30:00Z, a date, or a duration such as 30d is wanted",
+        )?,
+    };
+    if at.year() < 1 { Err(TOO_EARLY.to_owned()) } else { Ok(at) }
+}
+
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    match Date::parse(text, format_description!("[year]-[month]-[day]")) {
+        Ok(date) => Some(date.midnight().assume_utc()),
+        Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok(),
     }
-    let date = Date::parse(text, format_description!("[year]-[month]-[day]"));
-    let midnight = date.map(|date| date.midnight().assume_utc());
-    midnight.or_else(|_| OffsetDateTime::parse(text, &Rfc3339)).map_err(|_| {
-        "a time such as 2026-11-23T07:30:00Z, a date, or a duration such as 30d is wanted"
-            .to_owned()
-    })
+}
+
+/// Reads how long something takes: at most [`LONGEST`].
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= LONGEST => Ok(time),
+        Ok(_) | Err(humantime::DurationError::NumberOverflow) => {
+            Err(format!("must be at most {}", humantime::format_duration(LONGEST)))
+        }
+        Err(wrong) => Err(format!("{wrong}; a time such as 500ms, 30s or 2m is wanted")),
+    }
+}
+
+/// As [`duration`], of something that cannot be done in no time.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be more than nothing".to_owned()),
+        time => Ok(time),
+    }
 }
 
 /// "2m ago", in the largest unit that fits; "-" for no time. A time to come, as a clock that runs
@@ -89,6 +121,20 @@ mod tests {
         for wrong in ["", "yesterday", "2026-13-01", "12:00", "7"] {
             assert!(since(wrong).is_err(), "{wrong}");
         }
+        for early in ["2027y", "100000y", "99999999999999999999y", "0000-12-31"] {
+            assert_eq!(since(early), Err("must not be before the year 1".to_owned()), "{early}");
+        }
+    }
+
+    #[test]
+    fn a_duration_has_a_limit() {
+        assert_eq!(duration("30days"), Ok(LONGEST));
+        assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
+        for long in ["31days", "100000y", "99999999999999999999y"] {
+            assert_eq!(duration(long), Err("must be at most 30days".to_owned()), "{long}");
+        }
+        assert!(duration("0s").is_ok() && some_time("0s").is_err());
+        assert!(duration("7").is_err());
     }
 
     #[test]

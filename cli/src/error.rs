@@ -51,6 +51,9 @@ pub(crate) enum Error {
     /// A file cannot be read or written, or what is in it is wrong.
     #[error("{0}")]
     File(String),
+    /// The process was told to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// The operator did not agree to what would follow.
     #[error("nothing was changed")]
     Declined,
@@ -69,6 +72,7 @@ impl Error {
             | Self::Chat(_)
             | Self::Bench(_)
             | Self::File(_)
+            | Self::Interrupted
             | Self::Declined
             | Self::Output(_) => FAILED,
             Self::Usage(_) => USAGE,

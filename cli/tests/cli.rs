@@ -77,6 +77,8 @@ fn help_of_every_command() {
         "retention",
         "retention list",
         "retention get",
+        "retention create",
+        "retention delete",
         "retention set",
         "retention apply",
         "retention preview",
@@ -96,7 +98,9 @@ fn help_of_every_command() {
         "timelines new-epoch",
         "terminals",
         "terminals list",
+        "terminals create",
         "terminals set",
+        "terminals delete",
         "status",
         "audit",
         "demo",
@@ -290,4 +294,23 @@ fn a_reader_that_left_is_no_error() {
         .expect("imctl runs");
     assert!(written.status.success(), "{written:?}");
     assert!(written.stderr.is_empty(), "{written:?}");
+}
+
+#[test]
+fn what_is_beyond_a_limit_is_refused_by_name() {
+    let shell = Shell::new();
+    for (args, limit) in [
+        (&["messages", "export", "ann", "--since", "100000y"][..], "not be before the year 1"),
+        (&["messages", "export", "ann", "--since", "99999999999999999999y"], "the year 1"),
+        (&["--timeout", "100000y", "status"], "at most 30days"),
+        (&["bench", "--duration", "100000y"], "at most 30days"),
+        (&["bench", "--warmup", "99999999999999999999y"], "at most 30days"),
+        (&["bench", "idle", "--rest", "31d"], "at most 30days"),
+        (&["retention", "set", "free", "--days", "99999999999"], "from 0 to 36525, or none"),
+        (&["users", "set-limits", "ann", "--messages", "99999999999"], "from 0 to 4294967295"),
+    ] {
+        let refused = shell.with_key(args).code(2);
+        let told = stderr(&refused);
+        assert!(told.contains(limit) && !told.contains("panicked"), "{args:?}: {told}");
+    }
 }

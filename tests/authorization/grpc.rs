@@ -8,8 +8,9 @@ use imd_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         self, import_messages_request::Step, kick_sessions_request::Which,
-        login_request::Credential, send_request, set_user_limits_request::Limits,
-        start_epoch_request::Whose, trace_message_request::Message as Traced,
+        login_request::Credential, preview_user_limits_request::Limits as TriedLimits,
+        send_request, set_user_limits_request::Limits, start_epoch_request::Whose,
+        trace_message_request::Message as Traced,
     },
 };
 use prost::Message;
@@ -126,7 +127,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         user_id: "zoe".to_owned(),
         limits: Some(Limits::Tier("unlimited".to_owned())),
     };
-    let tiers = || vec![v1::Tier { name: "free".to_owned(), ..Default::default() }];
     let name = Uuid::new_v4().to_string();
     let create_key =
         v1::CreateAdminKeyRequest { name: name.clone(), role: v1::Role::Viewer.into() };
@@ -160,17 +160,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/DisableUser", Admin, disable),
         Call::new("/im.v1.AdminService/EnableUser", Admin, enable),
         Call::new("/im.v1.AdminService/SetUserLimits", Admin, limits),
-        Call::new("/im.v1.AdminService/ListTiers", Admin, v1::ListTiersRequest {}),
-        Call::new(
-            "/im.v1.AdminService/PreviewTiers",
-            Admin,
-            v1::PreviewTiersRequest { tiers: tiers() },
-        ),
-        Call::new(
-            "/im.v1.AdminService/ApplyTiers",
-            Admin,
-            v1::ApplyTiersRequest { tiers: tiers() },
-        ),
         Call::new("/im.v1.AdminService/Purge", Admin, v1::PurgeRequest {}),
         Call::new("/im.v1.AdminService/ListSessions", Admin, v1::ListSessionsRequest::default()),
         Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
@@ -184,22 +173,43 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
     ];
+    calls.extend(tier_calls());
     calls.extend(timeline_calls(note));
     calls.push(Call::new("/im.v1.AuthService/EndMySession", User, end));
     calls.push(Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}));
     calls
 }
 
+fn tier_calls() -> [Call; 5] {
+    let tiers = || vec![v1::Tier { name: "free".to_owned(), ..Default::default() }];
+    let preview = v1::PreviewTiersRequest { tiers: tiers(), ..Default::default() };
+    let apply = v1::ApplyTiersRequest { tiers: tiers(), ..Default::default() };
+    let preview_user = v1::PreviewUserLimitsRequest {
+        user_id: "zoe".to_owned(),
+        limits: Some(TriedLimits::Tier("unlimited".to_owned())),
+    };
+    let delete = v1::DeleteTierRequest { name: "free".to_owned() };
+    [
+        Call::new("/im.v1.AdminService/ListTiers", Admin, v1::ListTiersRequest {}),
+        Call::new("/im.v1.AdminService/PreviewTiers", Admin, preview),
+        Call::new("/im.v1.AdminService/ApplyTiers", Admin, apply),
+        Call::new("/im.v1.AdminService/PreviewUserLimits", Admin, preview_user),
+        Call::new("/im.v1.AdminService/DeleteTier", Admin, delete),
+    ]
+}
+
 /// What is the same on all nodes: terminal types, and the keys of access tokens.
-fn calls_for_all_nodes() -> [Call; 4] {
+fn calls_for_all_nodes() -> [Call; 5] {
     let terminal_types = v1::SetTerminalTypesRequest {
         names: vec!["tv".to_owned()],
         session_limit: Some(1),
-        exclusive: None,
+        ..Default::default()
     };
+    let delete_types = v1::DeleteTerminalTypesRequest { names: vec!["tv".to_owned()] };
     [
         Call::new("/im.v1.AdminService/ListTerminalTypes", Admin, v1::ListTerminalTypesRequest {}),
         Call::new("/im.v1.AdminService/SetTerminalTypes", Admin, terminal_types),
+        Call::new("/im.v1.AdminService/DeleteTerminalTypes", Admin, delete_types),
         Call::new(
             "/im.v1.AdminService/ListAccessTokenKeys",
             Admin,
@@ -339,13 +349,15 @@ async fn only_the_admin_key_administrates() {
 
 /// What a key of each role may not do.
 const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
-const NEEDS_ADMIN: [&str; 14] = [
+const NEEDS_ADMIN: [&str; 16] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
     "ApplyTiers",
+    "DeleteTier",
     "Purge",
     "SetTerminalTypes",
+    "DeleteTerminalTypes",
     "CreateAdminKey",
     "ListAdminKeys",
     "RevokeAdminKey",

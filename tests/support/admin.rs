@@ -175,12 +175,12 @@ impl Admin {
     }
 
     pub(crate) async fn preview_tiers(&self, tiers: Vec<v1::Tier>) -> Result<Vec<v1::TierEffect>> {
-        let request = v1::PreviewTiersRequest { tiers };
+        let request = v1::PreviewTiersRequest { tiers, ..Default::default() };
         Ok(answer(self.0.clone().preview_tiers(request).await)?.effects)
     }
 
     pub(crate) async fn apply_tiers(&self, tiers: Vec<v1::Tier>) -> Result<Vec<v1::Tier>> {
-        let request = v1::ApplyTiersRequest { tiers };
+        let request = v1::ApplyTiersRequest { tiers, ..Default::default() };
         Ok(answer(self.0.clone().apply_tiers(request).await)?.tiers)
     }
 
@@ -197,7 +197,8 @@ impl Admin {
         exclusive: Option<bool>,
     ) -> Result<Vec<v1::TerminalType>> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        let request = v1::SetTerminalTypesRequest { names, session_limit, exclusive };
+        let request =
+            v1::SetTerminalTypesRequest { names, session_limit, exclusive, ..Default::default() };
         Ok(answer(self.0.clone().set_terminal_types(request).await)?.terminal_types)
     }
 

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::{
     model::{
-        Body, Content, Conversation, Entry, EntryKind, HistoryEnd, IfOccupied, Message, Retention,
-        Session, SessionEnd, SessionId, TimelineState, Tombstone, Truncated,
+        Body, Content, Conversation, Entry, EntryKind, Expect, HistoryEnd, IfOccupied, Message,
+        Retention, Session, SessionEnd, SessionId, TimelineState, Tombstone, Truncated,
     },
     service::{Event, Tokens},
 };
@@ -206,4 +206,12 @@ pub(super) fn event(event: &Event) -> v1::SubscribeResponse {
         Event::Reconnect => Wire::Reconnect(v1::Reconnect {}),
     };
     v1::SubscribeResponse { event: Some(event) }
+}
+
+pub(super) fn expect(expect: v1::Expect) -> Expect {
+    match expect {
+        v1::Expect::Unspecified => Expect::Either,
+        v1::Expect::Existing => Expect::Existing,
+        v1::Expect::New => Expect::New,
+    }
 }

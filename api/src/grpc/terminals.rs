@@ -2,6 +2,7 @@
 
 use imd_proto::v1;
 
+use super::convert;
 use crate::{model::TerminalType, service::TerminalTypeChange};
 
 pub(super) fn terminal_types(types: Vec<TerminalType>) -> Vec<v1::TerminalType> {
@@ -14,9 +15,11 @@ pub(super) fn terminal_types(types: Vec<TerminalType>) -> Vec<v1::TerminalType> 
 }
 
 pub(super) fn change(asked: v1::SetTerminalTypesRequest) -> TerminalTypeChange {
+    let expect = convert::expect(asked.expect());
     TerminalTypeChange {
         names: asked.names,
         session_limit: asked.session_limit,
         exclusive: asked.exclusive,
+        expect,
     }
 }

@@ -99,6 +99,14 @@ codes! {
         "The timeline holds something that no import has put there.";
     TierNotFound, "tier_not_found", NotFound, Administrators,
         "There is no such tier.";
+    TierExists, "tier_exists", AlreadyExists, Administrators,
+        "There is a tier of that name already.";
+    TierInUse, "tier_in_use", FailedPrecondition, Administrators,
+        "The tier cannot be deleted: users have it, or new users get it.";
+    TerminalTypeExists, "terminal_type_exists", AlreadyExists, Administrators,
+        "There is a terminal type of that name already.";
+    TerminalTypeInUse, "terminal_type_in_use", FailedPrecondition, Administrators,
+        "The terminal type cannot be deleted: sessions of it are live.";
     UserExists, "user_exists", AlreadyExists, Administrators,
         "There is, or was, a user of that id.";
     ClientMessageIdConflict, "client_message_id_conflict", AlreadyExists, Clients,

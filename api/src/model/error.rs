@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Code, Limit, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId};
+use super::{Code, Limit, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId, nearest};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,8 +83,37 @@ pub enum Error {
         error: Box<Error>,
     },
     /// There is no such tier.
-    #[error("there is no tier {0:?}")]
-    TierNotFound(String),
+    #[error("there is no tier {name:?}{}", did_you_mean(.nearest.as_deref()))]
+    TierNotFound {
+        /// What was asked for.
+        name: String,
+        /// The tier that was probably meant.
+        nearest: Option<String>,
+    },
+    /// There is a tier of that name already.
+    #[error("there is a tier {0:?} already")]
+    TierExists(String),
+    /// The tier cannot be deleted, and why.
+    #[error("the tier {name:?} cannot be deleted: {why}")]
+    TierInUse {
+        /// Which.
+        name: String,
+        /// What uses it, and what to do about it.
+        why: String,
+    },
+    /// There is a terminal type of that name already.
+    #[error("there is a terminal type {0:?} already")]
+    TerminalTypeExists(String),
+    /// The terminal type cannot be deleted: so many sessions of it are live.
+    #[error(
+        "the terminal type {name:?} cannot be deleted: {sessions} of its sessions are live; log them out first"
+    )]
+    TerminalTypeInUse {
+        /// Which.
+        name: String,
+        /// How many live sessions there are of it.
+        sessions: i64,
+    },
     /// There is, or was, a user of that id.
     #[error("the user id {0} is taken")]
     UserExists(UserId),
@@ -203,6 +232,12 @@ impl Error {
         Self::AtLine { line, error: Box::new(error) }
     }
 
+    /// There is no tier `name`; `known` are those there are.
+    pub fn no_tier<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let nearest = nearest(name, known).map(str::to_owned);
+        Self::TierNotFound { name: name.to_owned(), nearest }
+    }
+
     /// A fault of the server's own.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into().into())
@@ -237,7 +272,11 @@ impl Error {
             Self::ImportUnfinished(_) => Code::ImportUnfinished,
             Self::TimelineNotEmpty(_) => Code::TimelineNotEmpty,
             Self::AtLine { error, .. } => error.kind(),
-            Self::TierNotFound(_) => Code::TierNotFound,
+            Self::TierNotFound { .. } => Code::TierNotFound,
+            Self::TierExists(_) => Code::TierExists,
+            Self::TierInUse { .. } => Code::TierInUse,
+            Self::TerminalTypeExists(_) => Code::TerminalTypeExists,
+            Self::TerminalTypeInUse { .. } => Code::TerminalTypeInUse,
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
             Self::PurgeRunning => Code::PurgeRunning,
@@ -300,6 +339,11 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The end of an error about a name that is not known.
+pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
 fn rfc3339(time: time::OffsetDateTime) -> String {

@@ -10,6 +10,7 @@ mod entry;
 mod error;
 mod ids;
 mod limit;
+mod naming;
 mod paging;
 mod retention;
 mod session;
@@ -31,6 +32,7 @@ pub use ids::{
 };
 pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;
+pub use naming::{Expect, nearest};
 pub use paging::{HistoryEnd, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{

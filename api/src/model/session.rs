@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{DeviceId, Error, Result, SessionId, UserId};
+use super::{DeviceId, Error, Result, SessionId, UserId, error::did_you_mean, nearest};
 
 /// The longest name for people, in characters.
 const MAX_DISPLAY_NAME_LENGTH: usize = 64;
@@ -58,6 +58,12 @@ impl TerminalType {
     pub fn none_of(field: &'static str, all: &[Self]) -> Error {
         let names: Vec<&str> = all.iter().map(|of| of.name.as_str()).collect();
         Error::invalid(field, format!("must be one of {}", names.join(", ")))
+    }
+
+    /// Says that `name`, given among others as `names`, is none of the types that there are.
+    pub fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+        let meant = did_you_mean(nearest(name, known));
+        Error::invalid("names", format!("there is no terminal type {name:?}{meant}"))
     }
 }
 

@@ -147,7 +147,7 @@ impl Service {
             let audit = Audit::unasked(&actor, "provision_user", json!({}));
             let tier = assertion.tier.as_deref().unwrap_or(&self.limits.default_tier);
             self.store.provision_user(&user_id, tier, audit).await.map_err(|error| match error {
-                Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),
+                Error::TierNotFound { .. } => Error::InvalidAssertion(UNKNOWN_TIER),
                 error => error,
             })?
         } else {

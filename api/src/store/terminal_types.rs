@@ -3,7 +3,7 @@
 use tokio_postgres::{Row, Transaction};
 
 use super::{Audit, Store};
-use crate::model::{Error, Result, TerminalType};
+use crate::model::{Error, Expect, Result, TerminalType};
 
 /// A type as all nodes see it, `t` being its row.
 const COLUMNS: &str = "t.name, t.session_limit,
@@ -16,10 +16,12 @@ const COLUMNS: &str = "t.name, t.session_limit,
 pub struct TerminalTypeChange {
     /// Which, each once.
     pub names: Vec<String>,
-    /// How many live sessions a user may have of each. Makes the types that do not exist.
+    /// How many live sessions a user may have of each. A type that does not exist is made with it.
     pub session_limit: Option<i32>,
     /// Whether these, and no others, exclude each other; otherwise they exclude nobody.
     pub exclusive: Option<bool>,
+    /// Whether the types must exist already.
+    pub expect: Expect,
 }
 
 impl Store {
@@ -55,7 +57,8 @@ impl Store {
     /// Changes terminal types, all or none. Holds from the next login on, on every node; live sessions
     /// stay.
     ///
-    /// Errors: [`Error::InvalidArgument`] for a type that does not exist and has no limit given.
+    /// Errors: [`Error::InvalidArgument`] for a type that does not exist and has no limit given, or had
+    /// to exist; [`Error::TerminalTypeExists`] for one that must not.
     pub async fn set_terminal_types(
         &self,
         change: &TerminalTypeChange,
@@ -64,6 +67,7 @@ impl Store {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
         lock(&tx).await?;
+        check_expected(&tx, change).await?;
         if let Some(limit) = change.session_limit {
             tx.execute(
                 "INSERT INTO terminal_types (name, session_limit)
@@ -73,13 +77,6 @@ impl Store {
             )
             .await?;
         }
-        let known = tx
-            .query_one("SELECT count(*) FROM terminal_types WHERE name = ANY($1)", &[&change.names])
-            .await?
-            .get::<_, i64>(0);
-        if usize::try_from(known) != Ok(change.names.len()) {
-            return Err(Error::invalid("names", "has one that is not a terminal type"));
-        }
         if let Some(exclusive) = change.exclusive {
             regroup(&tx, &change.names, exclusive).await?;
         }
@@ -87,6 +84,54 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+
+    /// Deletes terminal types, all or none.
+    ///
+    /// Errors: [`Error::InvalidArgument`] for a type that does not exist;
+    /// [`Error::TerminalTypeInUse`] for one with live sessions.
+    pub async fn delete_terminal_types(&self, names: &[String], audit: Audit<'_>) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        // A login has read the type before or does so after this, so that none is behind the check.
+        tx.batch_execute("LOCK TABLE terminal_types IN ACCESS EXCLUSIVE MODE").await?;
+        let all = TerminalTypeChange { names: names.to_vec(), ..TerminalTypeChange::default() };
+        check_expected(&tx, &all).await?;
+        let live = "SELECT terminal_type, count(*) FROM sessions
+                    WHERE ended_at IS NULL AND terminal_type = ANY($1)
+                    GROUP BY terminal_type ORDER BY terminal_type";
+        if let Some(row) = tx.query(live, &[&names]).await?.first() {
+            return Err(Error::TerminalTypeInUse { name: row.get(0), sessions: row.get(1) });
+        }
+        regroup(&tx, names, false).await?;
+        tx.execute("DELETE FROM terminal_types WHERE name = ANY($1)", &[&names]).await?;
+        audit.record(&tx, None).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Errors: [`Error::InvalidArgument`] for a type that is not known and cannot be made;
+/// [`Error::TerminalTypeExists`].
+async fn check_expected(tx: &Transaction<'_>, change: &TerminalTypeChange) -> Result<()> {
+    let known = names(tx).await?;
+    let may_be_made = change.session_limit.is_some() && change.expect != Expect::Existing;
+    for name in &change.names {
+        match known.contains(name) {
+            false if !may_be_made => {
+                return Err(TerminalType::unknown(name, known.iter().map(String::as_str)));
+            }
+            true if change.expect == Expect::New => {
+                return Err(Error::TerminalTypeExists(name.clone()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn names(tx: &Transaction<'_>) -> Result<Vec<String>> {
+    let rows = tx.query("SELECT name FROM terminal_types ORDER BY name", &[]).await?;
+    Ok(rows.iter().map(|row| row.get("name")).collect())
 }
 
 /// Takes the types out of the groups they are in, and makes a group of them where wished.

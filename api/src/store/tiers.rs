@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use tokio_postgres::{Row, Transaction, types::ToSql};
 
-use super::{Audit, Store, users::require_user};
-use crate::model::{Error, Result, Retention, RetentionLimits, Tier, UserNo};
+use super::{
+    Audit, Store,
+    users::{DELETED, require_user},
+};
+use crate::model::{Error, Expect, Result, Retention, RetentionLimits, Tier, UserNo};
 
 /// How many users a preview looks at in one statement.
 const PREVIEW_BATCH: i64 = 500;
@@ -75,9 +78,19 @@ impl Store {
 
     /// Makes the tiers what is given, all or none; other tiers stay as they are. Holds from the next
     /// read on, on every node (I12).
-    pub async fn apply_tiers(&self, tiers: &[Tier], audit: Audit<'_>) -> Result<()> {
+    ///
+    /// Errors: [`Error::TierNotFound`] and [`Error::TierExists`] where `expect` is not met.
+    pub async fn apply_tiers(
+        &self,
+        tiers: &[Tier],
+        expect: Expect,
+        audit: Audit<'_>,
+    ) -> Result<()> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
+        // So that no tier comes or goes between the check and the change.
+        tx.batch_execute("LOCK TABLE tiers IN SHARE ROW EXCLUSIVE MODE").await?;
+        check_expected(&names(&tx).await?, tiers, expect)?;
         for tier in tiers {
             tx.execute(
                 "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
@@ -95,10 +108,42 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes a tier that no user has. Users that are deleted themselves get the tier `instead`.
+    ///
+    /// Errors: [`Error::TierNotFound`], [`Error::TierInUse`].
+    pub async fn delete_tier(&self, name: &str, instead: &str, audit: Audit<'_>) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        // Nobody is given the tier from here on: `check_tier` waits for this lock.
+        if tx.query_opt("SELECT FROM tiers WHERE name = $1 FOR UPDATE", &[&name]).await?.is_none() {
+            return Err(Error::no_tier(name, names(&tx).await?.iter().map(String::as_str)));
+        }
+        let users = "SELECT count(*) FROM users WHERE tier = $1 AND state <> $2";
+        let users: i64 = tx.query_one(users, &[&name, &DELETED]).await?.get(0);
+        if users > 0 {
+            let why = format!("{users} of the users have it; give them another tier first");
+            return Err(Error::TierInUse { name: name.to_owned(), why });
+        }
+        tx.execute("UPDATE users SET tier = $2 WHERE tier = $1", &[&name, &instead]).await?;
+        tx.execute("DELETE FROM tiers WHERE name = $1", &[&name]).await?;
+        audit.record(&tx, None).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// What [`Store::apply_tiers`] would do, in the order of `tiers`. Looks at every user of the tiers,
     /// some thousands a second.
-    pub async fn preview_tiers(&self, tiers: &[Tier]) -> Result<Vec<(String, Effect)>> {
-        let client = self.client().await?;
+    ///
+    /// Errors: as [`Store::apply_tiers`].
+    pub async fn preview_tiers(
+        &self,
+        tiers: &[Tier],
+        expect: Expect,
+    ) -> Result<Vec<(String, Effect)>> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        check_expected(&names(&tx).await?, tiers, expect)?;
+        tx.commit().await?;
         let statement = client
             .prepare_cached(
                 "SELECT page.user_no, (SELECT floor_under(page.user_no, l.max_age, l.max_messages)
@@ -128,6 +173,39 @@ impl Store {
             effects.push((tier.name.clone(), effect));
         }
         Ok(effects)
+    }
+
+    /// What [`Store::set_user_limits`] would hide from the user, and show again.
+    ///
+    /// Errors: [`Error::TierNotFound`].
+    pub async fn preview_user_limits(
+        &self,
+        user_no: UserNo,
+        limits: &UserLimits,
+    ) -> Result<Effect> {
+        let client = self.client().await?;
+        let limits = match limits {
+            UserLimits::Override(limits) => *limits,
+            UserLimits::Tier(name) => {
+                let tier = "SELECT max_age, max_messages FROM tiers WHERE name = $1";
+                let Some(row) = client.query_opt(tier, &[name]).await? else {
+                    let known = client.query("SELECT name FROM tiers ORDER BY name", &[]).await?;
+                    return Err(Error::no_tier(name, known.iter().map(|row| row.get("name"))));
+                };
+                read_limits(&row)
+            }
+        };
+        let row = client
+            .query_one(
+                "SELECT (SELECT floor_under($1, l.max_age, l.max_messages)
+                     FROM limits_of($1) l) AS old,
+                    floor_under($1, $2, $3) AS new",
+                &[&user_no.0, &seconds(limits.max_age), &limits.max_messages],
+            )
+            .await?;
+        let mut effect = Effect::default();
+        effect.add(row.get("old"), row.get("new"));
+        Ok(effect)
     }
 
     /// Sets which limits a user has; the purge counts from now only what they change.
@@ -181,10 +259,31 @@ impl Effect {
 
 /// Errors: [`Error::TierNotFound`]. Keeps the tier from going until the transaction ends.
 pub(super) async fn check_tier(tx: &Transaction<'_>, name: &str) -> Result<()> {
-    tx.query_opt("SELECT FROM tiers WHERE name = $1 FOR KEY SHARE", &[&name])
-        .await?
-        .map(drop)
-        .ok_or_else(|| Error::TierNotFound(name.to_owned()))
+    let held = tx.query_opt("SELECT FROM tiers WHERE name = $1 FOR KEY SHARE", &[&name]).await?;
+    match held {
+        Some(_) => Ok(()),
+        None => Err(Error::no_tier(name, names(tx).await?.iter().map(String::as_str))),
+    }
+}
+
+/// The names of all tiers, in their order.
+async fn names(tx: &Transaction<'_>) -> Result<Vec<String>> {
+    let rows = tx.query("SELECT name FROM tiers ORDER BY name", &[]).await?;
+    Ok(rows.iter().map(|row| row.get("name")).collect())
+}
+
+/// Errors: [`Error::TierNotFound`], [`Error::TierExists`].
+fn check_expected(known: &[String], tiers: &[Tier], expect: Expect) -> Result<()> {
+    for Tier { name, .. } in tiers {
+        match (expect, known.contains(name)) {
+            (Expect::Existing, false) => {
+                return Err(Error::no_tier(name, known.iter().map(String::as_str)));
+            }
+            (Expect::New, true) => return Err(Error::TierExists(name.clone())),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Reads the columns `tier`, `override`, `max_age` and `max_messages`.

@@ -8,7 +8,10 @@ mod view;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use imd_proto::v1::{ApplyTiersRequest, ListTiersRequest, PreviewTiersRequest, Tier, TierEffect};
+use imd_proto::v1::{
+    ApplyTiersRequest, DeleteTierRequest, Expect, ListTiersRequest, PreviewTiersRequest, Tier,
+    TierEffect,
+};
 
 pub(super) use self::limits::LimitsArgs;
 use self::view::{EffectView, TierView};
@@ -30,14 +33,29 @@ pub(crate) enum RetentionCommand {
     },
     /// Show one tier
     Get(GetArgs),
-    /// Make or change a tier; holds from the next read on; asks when it hides history
+    /// Make a tier; without limits its users see everything
     #[command(after_help = "\
+Examples:
+  imctl retention create free --days 7 --messages 10000
+  imctl retention create archive")]
+    Create(CreateArgs),
+    /// Change a tier; holds from the next read on; asks before it hides history
+    #[command(after_help = "\
+A limit that is not given stays as it is.
+
 Examples:
   imctl retention set free --days 7 --messages 10000
   imctl retention set premium --days 365
   imctl retention set premium --days none --yes")]
     Set(SetArgs),
-    /// Make or change the tiers of a file, all or none; asks when that hides history
+    /// Delete a tier that no user has
+    #[command(after_help = "\
+imd makes the tiers of its settings again when it starts: take a tier out of imd.toml, too.
+
+Example:
+  imctl retention delete trial")]
+    Delete(GetArgs),
+    /// Change the tiers of a file, all or none; asks before that hides history
     #[command(after_help = FILE_HELP)]
     Apply(ApplyArgs),
     /// Say what a set or an apply would hide, and change nothing
@@ -63,7 +81,8 @@ The file is TOML, one table a tier, as in imd.toml; a limit that is not there do
   [tiers.premium]
   days = 365
 
-Tiers that are not in the file stay as they are.";
+Tiers that are not in the file stay as they are. One that does not exist is an error, so that a
+misspelt name makes nothing; --create makes it.";
 
 /// Arguments of `imctl retention get`.
 #[derive(Debug, Args)]
@@ -71,6 +90,18 @@ pub(crate) struct GetArgs {
     /// The tier
     #[arg(value_name = "TIER")]
     tier: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Arguments of `imctl retention create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// The new tier: a letter, then up to 31 of a-z 0-9 _ -
+    #[arg(value_name = "TIER")]
+    tier: String,
+    #[command(flatten)]
+    limits: LimitsArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -95,6 +126,9 @@ pub(crate) struct ApplyArgs {
     /// The file of tiers; - for stdin
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
+    /// Make the tiers of the file that do not exist
+    #[arg(long)]
+    create: bool,
     #[command(flatten)]
     confirm: ConfirmArgs,
     #[command(flatten)]
@@ -112,6 +146,9 @@ pub(crate) struct PreviewArgs {
     /// A file of tiers, as apply takes it; - for stdin
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["days", "messages"])]
     file: Option<PathBuf>,
+    /// As apply with this option
+    #[arg(long, requires = "file")]
+    create: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -121,7 +158,9 @@ pub(crate) async fn run(command: RetentionCommand, admin: &mut Admin) -> Result<
     match command {
         RetentionCommand::List { output } => list(&output, admin).await,
         RetentionCommand::Get(args) => get(&args, admin).await,
+        RetentionCommand::Create(args) => create(args, admin).await,
         RetentionCommand::Set(args) => set(args, admin).await,
+        RetentionCommand::Delete(args) => delete(args, admin).await,
         RetentionCommand::Apply(args) => apply(args, admin).await,
         RetentionCommand::Preview(args) => preview(args, admin).await,
         RetentionCommand::Purge { output } => purge::run(&output, admin).await,
@@ -133,22 +172,41 @@ async fn list(output: &OutputArgs, admin: &mut Admin) -> Result<(), Error> {
 }
 
 async fn get(args: &GetArgs, admin: &mut Admin) -> Result<(), Error> {
-    let found = find(&args.tier, admin).await?;
-    let tier =
-        found.ok_or_else(|| Error::NothingMatched(format!("there is no tier {}", args.tier)))?;
-    output::one(&TierView::from(tier), args.output.output)
+    let known = tiers(admin).await?;
+    let Some(tier) = known.iter().find(|tier| tier.name == args.tier) else {
+        let names: Vec<&str> = known.iter().map(|tier| tier.name.as_str()).collect();
+        let (name, names) = (&args.tier, names.join(", "));
+        return Err(Error::NothingMatched(format!("there is no tier {name}; there are {names}")));
+    };
+    output::one(&TierView::from(tier.clone()), args.output.output)
+}
+
+async fn create(args: CreateArgs, admin: &mut Admin) -> Result<(), Error> {
+    let tier = Tier {
+        name: args.tier.clone(),
+        max_age: args.limits.max_age_or(None),
+        max_messages: args.limits.max_messages_or(None),
+        users: 0,
+    };
+    let after = apply_tiers(vec![tier], Expect::New, admin).await?;
+    print_tier(&args.tier, after, &args.output)
 }
 
 async fn set(args: SetArgs, admin: &mut Admin) -> Result<(), Error> {
     let tier = changed(&args.tier, &args.limits, admin).await?;
-    let after = apply_confirmed(vec![tier], &args.confirm, admin).await?;
-    let tier = after.into_iter().find(|tier| tier.name == args.tier).unwrap_or_default();
-    output::one(&TierView::from(tier), args.output.output)
+    let after = apply_confirmed(vec![tier], Expect::Existing, &args.confirm, admin).await?;
+    print_tier(&args.tier, after, &args.output)
+}
+
+async fn delete(args: GetArgs, admin: &mut Admin) -> Result<(), Error> {
+    let answer = admin.calls.delete_tier(DeleteTierRequest { name: args.tier }).await;
+    let left = answer.map_err(|status| admin.failure(status))?.into_inner().tiers;
+    print_tiers(left, &args.output)
 }
 
 async fn apply(args: ApplyArgs, admin: &mut Admin) -> Result<(), Error> {
     let tiers = file::read(&args.file)?;
-    let after = apply_confirmed(tiers, &args.confirm, admin).await?;
+    let after = apply_confirmed(tiers, of_file(args.create), &args.confirm, admin).await?;
     print_tiers(after, &args.output)
 }
 
@@ -159,35 +217,53 @@ async fn preview(args: PreviewArgs, admin: &mut Admin) -> Result<(), Error> {
             vec![changed(tier.as_deref().unwrap_or_default(), &args.limits, admin).await?]
         }
     };
-    let effects: Vec<EffectView> =
-        effects(tiers, admin).await?.into_iter().map(EffectView::from).collect();
+    let effects = effects(tiers, of_file(args.create), admin).await?;
+    let effects: Vec<EffectView> = effects.into_iter().map(EffectView::from).collect();
     output::list(&effects, args.output.output, "")
+}
+
+/// Whether tiers must exist already.
+fn of_file(create: bool) -> Expect {
+    if create { Expect::Unspecified } else { Expect::Existing }
 }
 
 /// Changes the tiers, once the operator has agreed to what that hides.
 async fn apply_confirmed(
     tiers: Vec<Tier>,
+    expect: Expect,
     confirm: &ConfirmArgs,
     admin: &mut Admin,
 ) -> Result<Vec<Tier>, Error> {
-    let effects = effects(tiers.clone(), admin).await?;
-    let hidden: i64 = effects.iter().map(|effect| effect.entries_hidden).sum();
-    let losing: i64 = effects.iter().map(|effect| effect.users_losing).sum();
-    if hidden > 0 {
-        confirm.confirm(&format!(
-            "this hides {} of {}",
-            count(hidden, "entry", "entries"),
-            count(losing, "user", "users")
-        ))?;
+    let effects = effects(tiers.clone(), expect, admin).await?;
+    let hidden = effects.iter().map(|effect| effect.entries_hidden).sum();
+    let losing = effects.iter().map(|effect| effect.users_losing).sum();
+    confirm_hiding(hidden, &count(losing, "user", "users"), confirm)?;
+    apply_tiers(tiers, expect, admin).await
+}
+
+/// Asks the operator before something hides entries of `whom`.
+pub(super) fn confirm_hiding(entries: i64, whom: &str, confirm: &ConfirmArgs) -> Result<(), Error> {
+    if entries == 0 {
+        return Ok(());
     }
-    let answer = admin.calls.apply_tiers(ApplyTiersRequest { tiers }).await;
+    confirm.confirm(&format!("this hides {} of {whom}", count(entries, "entry", "entries")))
+}
+
+async fn apply_tiers(
+    tiers: Vec<Tier>,
+    expect: Expect,
+    admin: &mut Admin,
+) -> Result<Vec<Tier>, Error> {
+    let request = ApplyTiersRequest { tiers, expect: expect.into() };
+    let answer = admin.calls.apply_tiers(request).await;
     Ok(answer.map_err(|status| admin.failure(status))?.into_inner().tiers)
 }
 
-/// The tier with the limits that were given in the place of those it has.
+/// The tier with the limits that were given in the place of those it has. That it exists is for the
+/// server to check.
 async fn changed(name: &str, limits: &LimitsArgs, admin: &mut Admin) -> Result<Tier, Error> {
     limits.check()?;
-    let found = find(name, admin).await?.unwrap_or_default();
+    let found = tiers(admin).await?.into_iter().find(|tier| tier.name == name).unwrap_or_default();
     Ok(Tier {
         name: name.to_owned(),
         max_age: limits.max_age_or(found.max_age),
@@ -196,18 +272,24 @@ async fn changed(name: &str, limits: &LimitsArgs, admin: &mut Admin) -> Result<T
     })
 }
 
-async fn find(name: &str, admin: &mut Admin) -> Result<Option<Tier>, Error> {
-    Ok(tiers(admin).await?.into_iter().find(|tier| tier.name == name))
-}
-
 async fn tiers(admin: &mut Admin) -> Result<Vec<Tier>, Error> {
     let answer = admin.calls.list_tiers(ListTiersRequest {}).await;
     Ok(answer.map_err(|status| admin.failure(status))?.into_inner().tiers)
 }
 
-async fn effects(tiers: Vec<Tier>, admin: &mut Admin) -> Result<Vec<TierEffect>, Error> {
-    let answer = admin.calls.preview_tiers(PreviewTiersRequest { tiers }).await;
+async fn effects(
+    tiers: Vec<Tier>,
+    expect: Expect,
+    admin: &mut Admin,
+) -> Result<Vec<TierEffect>, Error> {
+    let request = PreviewTiersRequest { tiers, expect: expect.into() };
+    let answer = admin.calls.preview_tiers(request).await;
     Ok(answer.map_err(|status| admin.failure(status))?.into_inner().effects)
+}
+
+fn print_tier(name: &str, all: Vec<Tier>, output: &OutputArgs) -> Result<(), Error> {
+    let tier = all.into_iter().find(|tier| tier.name == name).unwrap_or_default();
+    output::one(&TierView::from(tier), output.output)
 }
 
 fn print_tiers(tiers: Vec<Tier>, output: &OutputArgs) -> Result<(), Error> {

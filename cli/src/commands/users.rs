@@ -6,15 +6,19 @@ mod view;
 use clap::{Args, Subcommand};
 use imd_proto::v1::{
     CreateUserRequest, DisableUserRequest, EnableUserRequest, GetUserRequest, ListUsersRequest,
-    RetentionLimits, SetPasswordRequest, SetUserLimitsRequest, User,
-    set_user_limits_request::Limits,
+    PreviewUserLimitsRequest, RetentionLimits, SetPasswordRequest, SetUserLimitsRequest, User,
+    preview_user_limits_request::Limits as TriedLimits, set_user_limits_request::Limits,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::view::UserView;
-use super::{retention::LimitsArgs, sessions::print_ended};
+use super::{
+    retention::{LimitsArgs, confirm_hiding},
+    sessions::print_ended,
+};
 use crate::{
     client::Admin,
+    confirm::ConfirmArgs,
     error::Error,
     output::{self, OutputArgs},
     paging::LimitArgs,
@@ -57,16 +61,20 @@ Examples:
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Give a user a tier, and with it the tier's limits of retention
+    /// Give a user a tier, and with it the tier's limits of retention; asks before that hides history
     SetTier {
         #[command(flatten)]
         user: UserArgs,
         /// The tier
         #[arg(value_name = "TIER")]
         tier: String,
+        #[command(flatten)]
+        confirm: ConfirmArgs,
     },
-    /// Give a user limits of retention of its own, whatever its tier
+    /// Give a user limits of retention of its own, whatever its tier; asks before that hides history
     #[command(after_help = "\
+A limit that is not given does not hold for the user.
+
 Examples:
   imctl users set-limits ann --days 3650
   imctl users set-tier ann free       # takes them away again")]
@@ -75,6 +83,8 @@ Examples:
         user: UserArgs,
         #[command(flatten)]
         limits: LimitsArgs,
+        #[command(flatten)]
+        confirm: ConfirmArgs,
     },
     /// Let a user log in no more; every live session of the user ends
     Disable(UserArgs),
@@ -104,12 +114,14 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
         UsersCommand::List { limit, output } => list(&limit, &output, admin).await,
         UsersCommand::Show(user) => show(user, admin).await,
         UsersCommand::SetPassword { user, password } => set_password(user, &password, admin).await,
-        UsersCommand::SetTier { user, tier } => limit(user, Limits::Tier(tier), admin).await,
-        UsersCommand::SetLimits { user, limits } => {
+        UsersCommand::SetTier { user, tier, confirm } => {
+            limit(user, Limits::Tier(tier), &confirm, admin).await
+        }
+        UsersCommand::SetLimits { user, limits, confirm } => {
             limits.check()?;
             let (max_age, max_messages) = (limits.max_age_or(None), limits.max_messages_or(None));
             let limits = RetentionLimits { max_age, max_messages };
-            limit(user, Limits::Override(limits), admin).await
+            limit(user, Limits::Override(limits), &confirm, admin).await
         }
         UsersCommand::Disable(user) => disable(user, admin).await,
         UsersCommand::Enable(user) => enable(user, admin).await,
@@ -167,7 +179,21 @@ async fn set_password(
     print_ended(&args.user_id, changed.ended, args.output.output)
 }
 
-async fn limit(args: UserArgs, limits: Limits, admin: &mut Admin) -> Result<(), Error> {
+/// Changes what a user may see, once the operator has agreed to what that hides.
+async fn limit(
+    args: UserArgs,
+    limits: Limits,
+    confirm: &ConfirmArgs,
+    admin: &mut Admin,
+) -> Result<(), Error> {
+    let tried = match limits.clone() {
+        Limits::Tier(name) => TriedLimits::Tier(name),
+        Limits::Override(own) => TriedLimits::Override(own),
+    };
+    let request = PreviewUserLimitsRequest { user_id: args.user_id.clone(), limits: Some(tried) };
+    let answer = admin.calls.preview_user_limits(request).await;
+    let effect = answer.map_err(|status| admin.failure(status))?.into_inner();
+    confirm_hiding(effect.entries_hidden, &args.user_id, confirm)?;
     let request = SetUserLimitsRequest { user_id: args.user_id, limits: Some(limits) };
     let answer = admin.calls.set_user_limits(request).await;
     let limited = answer.map_err(|status| admin.failure(status))?.into_inner();

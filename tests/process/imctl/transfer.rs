@@ -1,9 +1,17 @@
 //! `imctl messages export` and `imctl messages import`
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink},
+    path::Path,
+    time::Duration,
+};
 
 use insta::assert_snapshot;
-use nix::sys::signal::Signal;
+use nix::{
+    sys::{signal::Signal, stat::Mode},
+    unistd::mkfifo,
+};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::datetime};
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -14,7 +22,7 @@ use crate::support::{
     api::Transport::Grpc,
     cluster::login,
     eventually,
-    process::{DataFolder, Imd},
+    process::{DataFolder, Imd, in_time},
     terminal::Terminal,
     types::Entry,
 };
@@ -106,6 +114,74 @@ async fn a_history_moves_to_another_deployment_as_it_is() {
         assert!((1..).zip(&moved).all(|(seq, entry)| entry.seq == seq));
         assert_eq!(conversations(&after).await, conversations(&before).await);
     }
+}
+
+#[tokio::test]
+async fn an_export_is_written_to_what_is_there_and_leaves_nothing_else_behind() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann"]).await;
+    let ann = imd.log_in(Grpc, "ann", "phone").await;
+    ann.say("ann", "a note").await;
+    let shell = Shell::new(&folder, &imd);
+    let out = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| out.path().join(name);
+    let export = async |to: &Path| {
+        let to = to.to_str().expect("UTF-8");
+        shell.run(&["messages", "export", "ann", "-o", to], "").await
+    };
+    let is_whole = |text: &str| text.ends_with(",\"seq\":2}\n") && text.lines().count() == 1;
+
+    // A file keeps its permissions, and a link stays one.
+    let old = "what was there before, and more than what comes; ".repeat(10);
+    fs::write(path("file"), &old).expect("a file");
+    fs::set_permissions(path("file"), Permissions::from_mode(0o640)).expect("it is ours");
+    symlink("file", path("link")).expect("a link");
+    export(&path("link")).await.result();
+    assert!(path("link").is_symlink());
+    assert!(is_whole(&fs::read_to_string(path("file")).expect("a file")));
+    let mode = fs::metadata(path("file")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+
+    // A link to nothing yet, and a second name of a file.
+    symlink("new", path("to-new")).expect("a link");
+    export(&path("to-new")).await.result();
+    assert!(path("to-new").is_symlink() && is_whole(&fs::read_to_string(path("new")).unwrap()));
+    fs::write(path("one"), &old).expect("a file");
+    fs::hard_link(path("one"), path("other")).expect("a second name");
+    export(&path("one")).await.result();
+    assert!(is_whole(&fs::read_to_string(path("other")).expect("a file")));
+
+    // A FIFO and a device are written to, and are there afterwards.
+    mkfifo(&path("fifo"), Mode::S_IRWXU).expect("a FIFO");
+    let reader = path("fifo");
+    let read = tokio::task::spawn_blocking(move || fs::read_to_string(reader).expect("it opens"));
+    export(&path("fifo")).await.result();
+    assert!(is_whole(&in_time("the FIFO", read).await.expect("it is read")));
+    assert!(fs::metadata(path("fifo")).expect("it").file_type().is_fifo());
+    let to_stdout = export(Path::new("/dev/stdout")).await;
+    assert!(is_whole(&to_stdout.stdout), "{}{}", to_stdout.stdout, to_stdout.stderr);
+    assert!(Path::new("/dev/stdout").is_symlink());
+    export(Path::new("/dev/null")).await.result();
+    assert!(fs::metadata("/dev/null").expect("it").file_type().is_char_device());
+
+    // What cannot be written is said so, and what was there stays.
+    let told = export(out.path()).await.failure();
+    assert!(told.contains("it is a folder; name a file in it"), "{told}");
+    let told = export(&path("no/such/folder")).await.failure();
+    assert!(told.contains("No such file or directory"), "{told}");
+    fs::write(path("kept"), &old).expect("a file");
+    let kept = path("kept");
+    let args = ["messages", "export", "nobody", "-o", kept.to_str().expect("UTF-8")];
+    assert!(shell.failing_imctl(&args).await.contains("user_not_found"));
+    assert_eq!(fs::read_to_string(kept).expect("a file"), old);
+
+    let mut left: Vec<_> = fs::read_dir(out.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("a file").file_name().into_string().expect("UTF-8"))
+        .collect();
+    left.sort();
+    assert_eq!(left, ["fifo", "file", "kept", "link", "new", "one", "other", "to-new"]);
 }
 
 /// So many lines that tell how ann and ben talked, a second each.

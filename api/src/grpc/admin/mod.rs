@@ -151,8 +151,10 @@ impl v1::admin_service_server::AdminService for Administration {
         request: Request<v1::PreviewTiersRequest>,
     ) -> Result<Response<v1::PreviewTiersResponse>, Status> {
         let admin = self.admin(&request).await?;
-        let tiers = retention::new_tiers(request.into_inner().tiers)?;
-        let effects = admin.preview_tiers(tiers).await.map_err(status)?;
+        let asked = request.into_inner();
+        let expect = convert::expect(asked.expect());
+        let tiers = retention::new_tiers(asked.tiers)?;
+        let effects = admin.preview_tiers(tiers, expect).await.map_err(status)?;
         Ok(Response::new(v1::PreviewTiersResponse { effects: retention::effects(&effects) }))
     }
 
@@ -161,9 +163,34 @@ impl v1::admin_service_server::AdminService for Administration {
         request: Request<v1::ApplyTiersRequest>,
     ) -> Result<Response<v1::ApplyTiersResponse>, Status> {
         let admin = self.admin(&request).await?;
-        let tiers = retention::new_tiers(request.into_inner().tiers)?;
-        let applied = admin.apply_tiers(tiers).await.map_err(status)?;
+        let asked = request.into_inner();
+        let expect = convert::expect(asked.expect());
+        let tiers = retention::new_tiers(asked.tiers)?;
+        let applied = admin.apply_tiers(tiers, expect).await.map_err(status)?;
         Ok(Response::new(v1::ApplyTiersResponse { tiers: retention::tiers(&applied) }))
+    }
+
+    async fn delete_tier(
+        &self,
+        request: Request<v1::DeleteTierRequest>,
+    ) -> Result<Response<v1::DeleteTierResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let left = admin.delete_tier(&request.get_ref().name).await.map_err(status)?;
+        Ok(Response::new(v1::DeleteTierResponse { tiers: retention::tiers(&left) }))
+    }
+
+    async fn preview_user_limits(
+        &self,
+        request: Request<v1::PreviewUserLimitsRequest>,
+    ) -> Result<Response<v1::PreviewUserLimitsResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.into_inner();
+        let limits = asked.limits.map(retention::tried_limits).transpose()?;
+        let effect = admin.preview_user_limits(&asked.user_id, limits).await.map_err(status)?;
+        Ok(Response::new(v1::PreviewUserLimitsResponse {
+            entries_hidden: effect.entries_hidden,
+            entries_shown: effect.entries_shown,
+        }))
     }
 
     type PurgeStream = Steps<v1::PurgeResponse>;
@@ -210,6 +237,16 @@ impl v1::admin_service_server::AdminService for Administration {
         let known = admin.set_terminal_types(change).await.map_err(status)?;
         let terminal_types = terminals::terminal_types(known);
         Ok(Response::new(v1::SetTerminalTypesResponse { terminal_types }))
+    }
+
+    async fn delete_terminal_types(
+        &self,
+        request: Request<v1::DeleteTerminalTypesRequest>,
+    ) -> Result<Response<v1::DeleteTerminalTypesResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let left = admin.delete_terminal_types(request.into_inner().names).await.map_err(status)?;
+        let terminal_types = terminals::terminal_types(left);
+        Ok(Response::new(v1::DeleteTerminalTypesResponse { terminal_types }))
     }
 
     async fn list_sessions(

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use imd_proto::v1::{self, set_user_limits_request::Limits};
+use imd_proto::v1::{
+    self, preview_user_limits_request::Limits as TriedLimits, set_user_limits_request::Limits,
+};
 use tonic::Status;
 
 use crate::{
@@ -26,6 +28,13 @@ pub(super) fn user_limits(limits: Limits) -> Result<NewUserLimits, Status> {
             max_age: own.max_age.map(|age| duration("override.max_age", age)).transpose()?,
             max_messages: own.max_messages,
         },
+    })
+}
+
+pub(super) fn tried_limits(limits: TriedLimits) -> Result<NewUserLimits, Status> {
+    user_limits(match limits {
+        TriedLimits::Tier(name) => Limits::Tier(name),
+        TriedLimits::Override(own) => Limits::Override(own),
     })
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Admin;
 use crate::{
-    model::{Error, Result, RetentionLimits, Role, Tier, UserId},
+    model::{Error, Expect, Result, RetentionLimits, Role, Tier, UserId},
     store::{Effect, TierUse, User, UserLimits},
 };
 
@@ -46,13 +46,21 @@ impl Admin<'_> {
     }
 
     /// What [`Admin::apply_tiers`] would do to the users that have the tiers now, in their order.
-    pub async fn preview_tiers(&self, tiers: Vec<NewTier>) -> Result<Vec<(String, Effect)>> {
+    ///
+    /// Errors: as [`Admin::apply_tiers`].
+    pub async fn preview_tiers(
+        &self,
+        tiers: Vec<NewTier>,
+        expect: Expect,
+    ) -> Result<Vec<(String, Effect)>> {
         self.require(Role::Viewer)?;
-        self.service.store.preview_tiers(&check(tiers)?).await
+        self.service.store.preview_tiers(&check(tiers)?, expect).await
     }
 
     /// Makes or changes tiers, all or none. Holds from the next read on, on every node (I12).
-    pub async fn apply_tiers(&self, tiers: Vec<NewTier>) -> Result<Vec<TierUse>> {
+    ///
+    /// Errors: [`Error::TierNotFound`] and [`Error::TierExists`] where `expect` is not met.
+    pub async fn apply_tiers(&self, tiers: Vec<NewTier>, expect: Expect) -> Result<Vec<TierUse>> {
         self.require(Role::Admin)?;
         let tiers = check(tiers)?;
         let named: Vec<_> = tiers
@@ -66,8 +74,36 @@ impl Admin<'_> {
             })
             .collect();
         let audit = self.audit("apply_tiers", json!({ "tiers": named }));
-        self.service.store.apply_tiers(&tiers, audit).await?;
+        self.service.store.apply_tiers(&tiers, expect, audit).await?;
         self.service.store.tiers().await
+    }
+
+    /// Deletes a tier that no user has; the tiers that are left.
+    ///
+    /// Errors: [`Error::TierNotFound`]; [`Error::TierInUse`], also for the setting `default_tier`.
+    pub async fn delete_tier(&self, name: &str) -> Result<Vec<TierUse>> {
+        self.require(Role::Admin)?;
+        let default = &self.service.limits.default_tier;
+        if name == default {
+            let why = "it is the setting default_tier, which new users get".to_owned();
+            return Err(Error::TierInUse { name: name.to_owned(), why });
+        }
+        let audit = self.audit("delete_tier", json!({ "name": name }));
+        self.service.store.delete_tier(name, default, audit).await?;
+        self.service.store.tiers().await
+    }
+
+    /// What [`Admin::set_user_limits`] would hide from the user, and show again.
+    ///
+    /// Errors: [`Error::UserNotFound`], [`Error::TierNotFound`].
+    pub async fn preview_user_limits(
+        &self,
+        user_id: &str,
+        limits: Option<NewUserLimits>,
+    ) -> Result<Effect> {
+        self.require(Role::Viewer)?;
+        let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
+        self.service.store.preview_user_limits(user_no, &check_user_limits(limits)?).await
     }
 
     /// Gives a user a tier, or limits of the user's own. Holds from the next read on.
@@ -80,13 +116,7 @@ impl Admin<'_> {
     ) -> Result<User> {
         self.require(Role::Admin)?;
         let user_id = UserId::parse("user_id", user_id)?;
-        let limits = match limits {
-            Some(NewUserLimits::Tier(name)) => UserLimits::Tier(name),
-            Some(NewUserLimits::Override { max_age, max_messages }) => {
-                UserLimits::Override(RetentionLimits::parse(max_age, max_messages)?)
-            }
-            None => return Err(Error::invalid("limits", "a tier or an override is needed")),
-        };
+        let limits = check_user_limits(limits)?;
         let details = match &limits {
             UserLimits::Tier(name) => json!({ "tier": name }),
             UserLimits::Override(own) => json!({ "override": {
@@ -98,6 +128,16 @@ impl Admin<'_> {
         let audit = self.audit("set_user_limits", details);
         self.service.store.set_user_limits(user_no, &limits, audit).await?;
         self.service.store.get_user(&user_id).await
+    }
+}
+
+fn check_user_limits(limits: Option<NewUserLimits>) -> Result<UserLimits> {
+    match limits {
+        Some(NewUserLimits::Tier(name)) => Ok(UserLimits::Tier(name)),
+        Some(NewUserLimits::Override { max_age, max_messages }) => {
+            Ok(UserLimits::Override(RetentionLimits::parse(max_age, max_messages)?))
+        }
+        None => Err(Error::invalid("limits", "a tier or an override is needed")),
     }
 }
 

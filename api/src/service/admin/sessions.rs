@@ -44,6 +44,9 @@ impl Admin<'_> {
         if !query.terminal_type.is_empty() && !TerminalType::is_name(&query.terminal_type) {
             return Err(Error::invalid("terminal_type", TerminalType::NAME_RULE));
         }
+        if !query.terminal_type.is_empty() {
+            self.check_terminal_type(&query.terminal_type).await?;
+        }
         let user_no = self.only_of(&query.user_id).await?;
         let scope = format!("sessions/{:?}/{}/{:?}", user_no, query.terminal_type, query.state);
         let session_id = |payload: Vec<u8>| Uuid::from_slice(&payload).ok().map(SessionId);
@@ -95,7 +98,8 @@ impl Admin<'_> {
         Ok(self.service.announce_end(user_no, ended))
     }
 
-    /// A slip of the pen is not to look like a kick that found nobody.
+    /// A misspelt terminal type is an error, so that it is not mistaken for a call that matched no
+    /// session.
     async fn check_terminal_type(&self, name: &str) -> Result<()> {
         let known = self.service.store.terminal_types().await?;
         if known.iter().any(|terminal_type| terminal_type.name == name) {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Admin;
 use crate::{
-    model::{Error, MAX_SESSION_LIMIT, Result, Role, TerminalType},
+    model::{Error, Expect, MAX_SESSION_LIMIT, Result, Role, TerminalType},
     store::TerminalTypeChange,
 };
 
@@ -38,16 +38,35 @@ impl Admin<'_> {
         self.service.store.set_terminal_types(&change, audit).await?;
         self.service.store.terminal_types().await
     }
+
+    /// Deletes terminal types without live sessions, all or none; those that are left. Nobody can log
+    /// in as one of them from the next login on, on every node.
+    ///
+    /// Errors: [`Error::InvalidArgument`] for a type that does not exist;
+    /// [`Error::TerminalTypeInUse`].
+    pub async fn delete_terminal_types(&self, names: Vec<String>) -> Result<Vec<TerminalType>> {
+        self.require(Role::Admin)?;
+        let names = check_names(names)?;
+        let audit = self.audit("delete_terminal_types", json!({ "names": names }));
+        self.service.store.delete_terminal_types(&names, audit).await?;
+        self.service.store.terminal_types().await
+    }
 }
 
-fn check(change: TerminalTypeChange) -> Result<TerminalTypeChange> {
-    let names: BTreeSet<String> = change.names.into_iter().collect();
+/// The names, each once.
+fn check_names(names: Vec<String>) -> Result<Vec<String>> {
+    let names: BTreeSet<String> = names.into_iter().collect();
     if names.is_empty() || names.len() > MAX_NAMES {
         return Err(Error::invalid("names", format!("must have 1–{MAX_NAMES} terminal types")));
     }
     if let Some(name) = names.iter().find(|name| !TerminalType::is_name(name)) {
         return Err(Error::invalid("names", format!("{name:?} {}", TerminalType::NAME_RULE)));
     }
+    Ok(names.into_iter().collect())
+}
+
+fn check(change: TerminalTypeChange) -> Result<TerminalTypeChange> {
+    let names = check_names(change.names)?;
     if change.session_limit.is_some_and(|limit| !(1..=MAX_SESSION_LIMIT).contains(&limit)) {
         return Err(Error::invalid("session_limit", format!("must be 1–{MAX_SESSION_LIMIT}")));
     }
@@ -58,7 +77,10 @@ fn check(change: TerminalTypeChange) -> Result<TerminalTypeChange> {
         None if change.session_limit.is_none() => {
             return Err(Error::invalid("session_limit", "there is nothing to change"));
         }
+        _ if change.expect == Expect::New && change.session_limit.is_none() => {
+            return Err(Error::invalid("session_limit", "is needed for a new terminal type"));
+        }
         _ => {}
     }
-    Ok(TerminalTypeChange { names: names.into_iter().collect(), ..change })
+    Ok(TerminalTypeChange { names, ..change })
 }

@@ -163,7 +163,7 @@ impl Proof {
 /// Gives the user the tier that an assertion names; limits of the user's own stay.
 async fn take_tier(tx: &Transaction<'_>, user_no: UserNo, tier: &str) -> Result<()> {
     check_tier(tx, tier).await.map_err(|error| match error {
-        Error::TierNotFound(_) => Error::InvalidAssertion(UNKNOWN_TIER),
+        Error::TierNotFound { .. } => Error::InvalidAssertion(UNKNOWN_TIER),
         error => error,
     })?;
     tx.execute(

@@ -11,6 +11,7 @@ use tonic::transport::Uri;
 use super::{fleet::Cast, idle::IdleArgs, pairs::Pairs, report, roaming::RoamingArgs};
 use crate::{
     client::{display, profile_url, server_url},
+    clock,
     error::Error,
     profile::Profile,
     trust::Trust,
@@ -93,10 +94,10 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) rate: Option<u32>,
     /// How long to measure
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = clock::some_time)]
     pub(super) duration: Duration,
     /// How long to load before measuring
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = clock::duration)]
     pub(super) warmup: Duration,
     /// Bytes of text in each message
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
@@ -129,14 +130,6 @@ pub(crate) enum Transport {
     Grpc,
     /// REST and Server-Sent Events, an HTTP/1.1 connection for each terminal and more to send on
     Rest,
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) if time.is_zero() => Err("more than nothing is needed".to_owned()),
-        Ok(time) => Ok(time),
-        Err(wrong) => Err(wrong.to_string()),
-    }
 }
 
 impl Target {

@@ -16,7 +16,7 @@ mod plot;
 mod report;
 mod roaming;
 
-use std::{fs, path::Path, time::Duration};
+use std::{io::Write as _, path::Path, time::Duration};
 
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -31,7 +31,10 @@ use self::{
     metrics::Metrics,
     report::Report,
 };
-use crate::{args::Connection, client::Admin, error::Error, output, profile::Profile, progress};
+use crate::{
+    args::Connection, client::Admin, destination::Destination, error::Error,
+    interrupt::unless_interrupted, output, profile::Profile, progress,
+};
 
 /// How many violations are printed.
 const VIOLATIONS_SHOWN: usize = 20;
@@ -58,6 +61,8 @@ pub(crate) async fn run(args: BenchArgs, connection: &Connection) -> Result<(), 
 }
 
 async fn load(args: &LoadArgs, admin: &Admin, patience: Duration) -> Result<(), Error> {
+    let plot = args.plot.as_deref().map(Destination::open).transpose()?;
+    let json = Sink::open(args.json.as_deref())?;
     let floor = match &args.floor {
         Some(url) => Some(Floor::prepare(url.expose_secret(), args).await?),
         None => None,
@@ -67,18 +72,11 @@ async fn load(args: &LoadArgs, admin: &Admin, patience: Duration) -> Result<(), 
         floor.remove().await?;
     }
     let (results, report) = measured?;
-    if let Some(path) = &args.plot {
-        plot::draw(path, &results)?;
+    if let Some(file) = plot {
+        plot::draw(file, &results)?;
     }
-    publish(&report, args.json.as_deref())?;
+    json.publish(&report)?;
     verdict(&report)
-}
-
-async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::select! {
-        done = work => done,
-        _ = tokio::signal::ctrl_c() => Err(Error::Bench("interrupted".to_owned())),
-    }
 }
 
 async fn measure(
@@ -130,20 +128,38 @@ async fn between<T>(
     Ok((outcome, Figures { before, after, batched }))
 }
 
-/// Prints a report: as tables, or as JSON when `json` is `-`; to any other path the JSON is written.
-fn publish(
-    report: &(impl Serialize + std::fmt::Display),
-    json: Option<&Path>,
-) -> Result<(), Error> {
-    let Some(path) = json else {
-        return output::print(report);
-    };
-    let document = output::document(report, output::Format::Json)?;
-    if path.as_os_str() == "-" {
-        return output::print(document);
+/// Where a report goes. It is opened before the measurement, so that none is lost for a misspelt path.
+enum Sink {
+    /// As tables, to stdout.
+    Tables,
+    /// As JSON, to stdout.
+    Json,
+    /// As tables to stdout, and as JSON to a file.
+    File(Destination),
+}
+
+impl Sink {
+    /// What `--json` asks for; `-` is stdout.
+    fn open(json: Option<&Path>) -> Result<Self, Error> {
+        match json {
+            None => Ok(Self::Tables),
+            Some(path) if path.as_os_str() == "-" => Ok(Self::Json),
+            Some(path) => Destination::open(path).map(Self::File),
+        }
     }
-    fs::write(path, document + "\n")?;
-    output::print(report)
+
+    fn publish(self, report: &(impl Serialize + std::fmt::Display)) -> Result<(), Error> {
+        let json = || output::document(report, output::Format::Json);
+        match self {
+            Self::Tables => output::print(report),
+            Self::Json => output::print(json()?),
+            Self::File(mut file) => {
+                writeln!(file, "{}", json()?)?;
+                file.finish()?;
+                output::print(report)
+            }
+        }
+    }
 }
 
 /// A run with a violation is a failure, however fast it was.

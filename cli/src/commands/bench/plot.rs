@@ -1,11 +1,11 @@
 //! The latencies by percentile, as a picture.
 
-use std::path::Path;
+use std::io::Write as _;
 
 use plotters::prelude::*;
 
 use super::measure::{Latencies, Results};
-use crate::error::Error;
+use crate::{destination::Destination, error::Error};
 
 const SIZE: (u32, u32) = (900, 500);
 
@@ -13,10 +13,10 @@ const SIZE: (u32, u32) = (900, 500);
 const POINTS: u32 = 100;
 
 /// Draws an SVG. To the right each step is a tenth of the messages before it: 90 %, 99 %, 99.9 % …
-pub(super) fn draw(path: &Path, results: &Results) -> Result<(), Error> {
+pub(super) fn draw(mut file: Destination, results: &Results) -> Result<(), Error> {
     let picture = picture(results).map_err(|error| Error::Bench(format!("--plot: {error}")))?;
-    std::fs::write(path, picture)?;
-    Ok(())
+    file.write_all(picture.as_bytes())?;
+    file.finish()
 }
 
 fn picture(results: &Results) -> Result<String, Box<dyn std::error::Error + '_>> {

@@ -1,18 +1,23 @@
 //! `imctl messages export`
 
 use std::{
-    fs::{self, File},
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use clap::Args;
-use imd_proto::v1::{ExportMessagesRequest, ExportMessagesResponse};
+use imd_proto::v1::ExportMessagesRequest;
 use time::OffsetDateTime;
-use tonic::Streaming;
 
 use super::record::Line;
-use crate::{client::Admin, clock, error::Error, output, progress};
+use crate::{
+    client::Admin,
+    clock,
+    destination::{self, Destination},
+    error::Error,
+    interrupt::unless_interrupted,
+    output, progress,
+};
 
 /// Arguments of `imctl messages export`.
 #[derive(Debug, Args)]
@@ -34,26 +39,24 @@ pub(crate) struct ExportArgs {
     /// Only messages since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
     #[arg(long, value_name = "TIME", value_parser = clock::since)]
     since: Option<OffsetDateTime>,
-    /// Where to write to, instead of stdout; what is there is replaced when all has come
+    /// Where to write to, instead of stdout; a file that is there keeps what it has until all has come
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 /// Writes the messages of a timeline.
 pub(super) async fn run(args: ExportArgs, admin: &mut Admin) -> Result<(), Error> {
-    let since = args.since.map(clock::timestamp);
-    let request = ExportMessagesRequest { user_id: args.user_id, since };
-    let answer = admin.calls.export_messages(request).await;
-    let steps = answer.map_err(|status| admin.failure(status))?.into_inner();
     let messages = match &args.output {
-        None => write(steps, BufWriter::new(io::stdout().lock()), admin).await?,
+        None => {
+            let stdout = &mut BufWriter::new(io::stdout().lock());
+            export(&args, stdout, Error::from, admin).await?
+        }
         Some(path) => {
-            let unwritable =
-                |cause| Error::File(format!("cannot write {}: {cause}", path.display()));
-            let partial = partial(path);
-            let file = File::create(&partial).map_err(unwritable)?;
-            let messages = write(steps, BufWriter::new(file), admin).await?;
-            fs::rename(partial, path).map_err(unwritable)?;
+            let mut file = Destination::open(path)?;
+            let unwritable = |cause| destination::unwritable(path, &cause);
+            let exported = export(&args, &mut file, unwritable, admin);
+            let messages = unless_interrupted(exported).await?;
+            file.finish()?;
             messages
         }
     };
@@ -64,18 +67,17 @@ pub(super) async fn run(args: ExportArgs, admin: &mut Admin) -> Result<(), Error
     Ok(())
 }
 
-/// Where a file is written until it is whole.
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
-}
-
-async fn write(
-    mut steps: Streaming<ExportMessagesResponse>,
-    mut file: impl Write,
-    admin: &Admin,
+/// Writes to `file`; how many messages.
+async fn export(
+    args: &ExportArgs,
+    file: &mut impl Write,
+    unwritable: impl Fn(io::Error) -> Error,
+    admin: &mut Admin,
 ) -> Result<u64, Error> {
+    let since = args.since.map(clock::timestamp);
+    let request = ExportMessagesRequest { user_id: args.user_id.clone(), since };
+    let answer = admin.calls.export_messages(request).await;
+    let mut steps = answer.map_err(|status| admin.failure(status))?.into_inner();
     let bar = progress::bar("messages", 0);
     let mut messages = 0;
     while let Some(step) = steps.message().await.map_err(|status| admin.failure(status))? {
@@ -83,12 +85,16 @@ async fn write(
             bar.set_length(step.messages.unsigned_abs());
             continue;
         };
-        serde_json::to_writer(&mut file, &Line::from(message)).map_err(io::Error::from)?;
-        file.write_all(b"\n")?;
+        write_line(file, &Line::from(message)).map_err(&unwritable)?;
         messages += 1;
         bar.set_position(messages);
     }
-    file.flush()?;
+    file.flush().map_err(unwritable)?;
     bar.finish_and_clear();
     Ok(messages)
+}
+
+fn write_line(file: &mut impl Write, line: &Line) -> io::Result<()> {
+    serde_json::to_writer(&mut *file, line)?;
+    file.write_all(b"\n")
 }

@@ -142,8 +142,13 @@ impl Source {
         let name = path.display().to_string();
         let unreadable = |cause| Error::File(format!("cannot read {name}: {cause}"));
         let file = File::open(path).map_err(unreadable)?;
-        let bytes = file.metadata().map_err(unreadable)?.len();
-        Ok(Self { name, lines: Box::new(BufReader::new(file)), bytes: Some(bytes) })
+        let metadata = file.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(unreadable(io::Error::other("it is a folder")));
+        }
+        // How much comes out of a FIFO is not known.
+        let bytes = metadata.is_file().then_some(metadata.len());
+        Ok(Self { name, lines: Box::new(BufReader::new(file)), bytes })
     }
 
     /// Sends each line, and counts the bytes.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use imd_proto::v1::Tier;
 use serde::Deserialize;
 
-use super::limits::days;
+use super::limits::{Days, Messages};
 use crate::error::Error;
 
 #[derive(Debug, Deserialize)]
@@ -17,8 +17,8 @@ struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Limits {
-    days: Option<u32>,
-    messages: Option<u32>,
+    days: Option<Days>,
+    messages: Option<Messages>,
 }
 
 /// The tiers of the file; `-` is stdin.
@@ -39,8 +39,8 @@ fn parse(text: &str) -> Result<Vec<Tier>, toml::de::Error> {
     let file: File = toml::from_str(text)?;
     let tier = |(name, limits): (String, Limits)| Tier {
         name,
-        max_age: limits.days.map(days),
-        max_messages: limits.messages.map(i64::from),
+        max_age: limits.days.map(Days::seconds),
+        max_messages: limits.messages.map(Messages::count),
         users: 0,
     };
     Ok(file.tiers.into_iter().map(tier).collect())
@@ -66,5 +66,8 @@ mod tests {
     fn what_is_no_limit_is_named() {
         let refused = parse("[tiers.free]\nday = 7\n").expect_err("a misspelt limit");
         assert!(refused.to_string().contains("unknown field `day`"), "{refused}");
+        let refused = parse("[tiers.free]\ndays = 99999999999\n").expect_err("too many");
+        let told = refused.to_string();
+        assert!(told.contains("line 2") && told.contains("from 0 to 36525"), "{told}");
     }
 }

@@ -5,9 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use secrecy::SecretString;
 
-use crate::commands::bench::{
-    args::{Target, duration},
-    fleet::Cast,
+use crate::{
+    clock,
+    commands::bench::{args::Target, fleet::Cast},
 };
 
 /// Arguments of `imctl bench idle`.
@@ -31,10 +31,10 @@ pub(crate) struct IdleArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(super) terminals: u8,
     /// How long to leave server and database alone before: their figures are some seconds late
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = clock::duration)]
     pub(super) settle: Duration,
     /// How long to watch them rest
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = clock::some_time)]
     pub(super) rest: Duration,
     /// imd's database, to measure what it does meanwhile
     #[arg(long, value_name = "URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]

@@ -16,9 +16,10 @@ use self::{
     report::{Report, Resting},
 };
 use super::{
+    Sink,
     fleet::{Fleet, Following},
     metrics::Metrics,
-    progress, publish,
+    progress,
 };
 use crate::{client::Admin, error::Error};
 
@@ -27,6 +28,7 @@ const OTHER_FILES: u64 = 100;
 
 /// Opens the terminals, lets them rest, and tells what that took.
 pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
+    let json = Sink::open(args.json.as_deref())?;
     if args.target.servers.len() > 1 {
         return Err(Error::Usage("the memory of one server is measured: name no other".to_owned()));
     }
@@ -45,7 +47,7 @@ pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
     let after = Metrics::read(admin).await?.resident_memory()?;
 
     fleet.disband().await;
-    publish(&Report::new(args, opening, before, after, &resting), args.json.as_deref())
+    json.publish(&Report::new(args, opening, before, after, &resting))
 }
 
 /// Watches node and database for as long as the rest lasts.

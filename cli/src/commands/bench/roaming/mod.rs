@@ -16,7 +16,7 @@ use self::{
     reader::Reader,
     report::{Figures, Report},
 };
-use super::{fleet, progress, publish};
+use super::{Sink, fleet, progress};
 use crate::{client::Admin, error::Error};
 
 /// How often each thing is measured; the medians count.
@@ -40,6 +40,7 @@ struct Reading {
 
 /// Fills the timelines and reads them.
 pub(super) async fn run(args: &RoamingArgs, admin: &Admin) -> Result<(), Error> {
+    let json = Sink::open(args.json.as_deref())?;
     let database = Database::connect(args.database.expose_secret()).await?;
     let readings = readings(i64::from(args.entries));
     let connections = args.target.connections(1, &admin.trust)?;
@@ -57,7 +58,7 @@ pub(super) async fn run(args: &RoamingArgs, admin: &Admin) -> Result<(), Error> 
         // Its session ends by itself one day.
         let _ = terminal.logout().await;
     }
-    publish(&Report::new(args, &figures), args.json.as_deref())
+    json.publish(&Report::new(args, &figures))
 }
 
 fn readings(large: i64) -> [Reading; 4] {
