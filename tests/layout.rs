@@ -8,17 +8,23 @@ use std::{
 };
 
 /// Each floor, what it may use of the crate besides itself, and what it must not know.
-const FLOORS: [(&str, &[&str], &[&str]); 6] = [
+const FLOORS: [(&str, &[&str], &[&str]); 8] = [
     ("model", &[], &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper", "reqwest"]),
+    ("planted_bugs", &[], &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper"]),
+    (
+        "tasks",
+        &["model", "planted_bugs", "telemetry"],
+        &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper"],
+    ),
     ("store", &["model", "telemetry", "tls"], &["tonic", "axum", "imd_proto", "prost", "hyper"]),
     (
         "delivery",
-        &["model", "store", "telemetry", "tls"],
+        &["model", "store", "planted_bugs", "tasks", "telemetry", "tls"],
         &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper"],
     ),
     (
         "service",
-        &["model", "store", "delivery", "telemetry"],
+        &["model", "store", "delivery", "tasks", "telemetry"],
         &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper"],
     ),
     ("grpc", &["model", "service", "telemetry"], &["tokio_postgres", "utoipa"]),

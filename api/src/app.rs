@@ -9,22 +9,23 @@ use axum::{Router, http::HeaderMap, response::Response};
 use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
-    task::JoinSet,
+    sync::watch,
     time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
 use crate::{
     config::{self, Settings},
     cors,
-    delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings, PlantedBugs},
+    delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings},
     grpc,
     model::{Error, RetentionLimits, TerminalType, Tier},
+    planted_bugs::PlantedBugs,
     rest::{self, Sockets},
     serve::{Listening, Tls, serve},
     service::{ClientLimits, Limits, Service},
     store::Store,
+    tasks::{Health, OnPanic, Task, Tasks},
     telemetry,
 };
 
@@ -40,9 +41,10 @@ pub struct App {
     service: Arc<Service>,
     delivery: Delivery,
     health: HealthReporter,
-    listeners: JoinSet<()>,
+    tasks: Tasks,
+    /// They stop before the others.
+    listeners: Tasks,
     sockets: Sockets,
-    stop: CancellationToken,
     grace: Duration,
 }
 
@@ -59,12 +61,22 @@ impl App {
         database_url: &str,
         admin_key: SecretString,
     ) -> anyhow::Result<Self> {
-        Self::start_with(settings, database_url, admin_key, PlantedBugs::default()).await
+        Self::start_with_bugs(settings, database_url, admin_key, PlantedBugs::of_environment())
+            .await
     }
 
     /// As [`App::start`], with bugs: for tests alone.
-    #[doc(hidden)]
+    #[cfg(feature = "planted-bugs")]
     pub async fn start_with(
+        settings: &Settings,
+        database_url: &str,
+        admin_key: SecretString,
+        bugs: PlantedBugs,
+    ) -> anyhow::Result<Self> {
+        Self::start_with_bugs(settings, database_url, admin_key, bugs).await
+    }
+
+    async fn start_with_bugs(
         settings: &Settings,
         database_url: &str,
         admin_key: SecretString,
@@ -89,9 +101,11 @@ impl App {
         check_default_tier(&store, &settings.default_tier).await?;
 
         let node_id = node_id(public_address);
+        let tasks = Tasks::new(bugs.clone());
         let delivery = Delivery::start(
             store.clone(),
             control,
+            tasks.clone(),
             DeliverySettings {
                 node_id: node_id.clone(),
                 heartbeat: settings.streams.heartbeat,
@@ -131,15 +145,14 @@ impl App {
         let public_routes = cors::allow(&settings.cors.allowed_origins, public_routes);
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
-        let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_purging()));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_deleting()));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(service.clone().keep_keys()));
+        start_loops(&tasks, &service);
         let grace = settings.shutdown.grace;
-        let mut listeners = JoinSet::new();
-        for (listener, router, tls) in
-            [(public, public_routes, &public_tls), (admin, admin_routes, &admin_tls)]
-        {
+        let listeners = tasks.group();
+        report_health(&listeners, &health);
+        for (name, listener, router, tls) in [
+            ("public_listener", public, public_routes, &public_tls),
+            ("admin_listener", admin, admin_routes, &admin_tls),
+        ] {
             let listening = Listening {
                 router,
                 refuse,
@@ -147,7 +160,10 @@ impl App {
                 limits: settings.limits.clone(),
                 trusted_proxies: settings.trusted_proxies.clone(),
             };
-            listeners.spawn(serve(listener, listening, stop.clone(), grace));
+            let mut serving = Some(serve(listener, listening, listeners.stopping(), grace));
+            // A listener cannot be started again: its socket goes with it.
+            let task = Task::new(name).on_panic(OnPanic::Exit).finishing();
+            listeners.start(task, move || serving.take().expect("it is started once"));
         }
         Ok(Self {
             public_address,
@@ -157,9 +173,9 @@ impl App {
             service,
             delivery,
             health,
+            tasks,
             listeners,
             sockets,
-            stop,
             grace,
         })
     }
@@ -206,6 +222,19 @@ impl App {
         self.admin_address
     }
 
+    /// Waits until a task of the node cannot be kept running: its name. The node is then to be stopped.
+    pub async fn given_up(&self) -> String {
+        let mut health = self.tasks.health();
+        loop {
+            if let Some(task) = &health.borrow_and_update().given_up {
+                return task.clone();
+            }
+            if health.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// How many messages wait for a batch.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -215,21 +244,50 @@ impl App {
     /// Sends the streams elsewhere, finishes what is under way, and leaves the cluster. Takes little
     /// longer than `shutdown.grace`.
     pub async fn stop(self) {
-        for service in grpc::HEALTH_SERVICES {
-            self.health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
-        }
+        grpc::set_health(&self.health, false).await;
         // Open streams would hold the listeners up until the deadline.
         self.delivery.drain();
         self.sockets.stop();
-        self.stop.cancel();
         let deadline = Instant::now() + self.grace;
-        self.listeners.join_all().await;
+        self.listeners.stop().await;
         let _ = timeout_at(deadline, self.sockets.stopped()).await;
         self.sockets.cut();
         let deadline = deadline.max(Instant::now() + LAST_WORDS);
         if timeout_at(deadline, self.delivery.stop()).await.is_err() {
             // No loss: what was not acknowledged is sent again, and a dead node is noticed.
             tracing::warn!("the database does not answer; leaving without a word");
+        }
+    }
+}
+
+/// What a node does unasked, now and then.
+fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
+    let of = || service.clone();
+    let (purging, deleting, looking) = (of(), of(), of());
+    let purge = Task::new("purge").on_panic(OnPanic::Restart);
+    tasks.start(purge, move || purging.clone().keep_purging());
+    let deletion = Task::new("deletion").on_panic(OnPanic::Restart);
+    tasks.start(deletion, move || deleting.clone().keep_deleting());
+    tasks.start(Task::new("keys"), move || looking.clone().keep_keys());
+}
+
+/// Has gRPC's health service say the same of the node's tasks as `/readyz`.
+fn report_health(tasks: &Tasks, reporter: &HealthReporter) {
+    let (health, reporter) = (tasks.health(), reporter.clone());
+    let task = Task::new("health_reporter").on_panic(OnPanic::Restart);
+    tasks.start(task, move || report(health.clone(), reporter.clone()));
+}
+
+async fn report(mut health: watch::Receiver<Health>, reporter: HealthReporter) {
+    let mut known = true;
+    loop {
+        let works = health.borrow_and_update().failing.is_empty();
+        if works != known {
+            grpc::set_health(&reporter, works).await;
+            known = works;
+        }
+        if health.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -10,10 +10,11 @@
 //! | [`service`] | the use cases: who may, what is valid, which limits |
 //! | [`delivery`] | gets entries to streams: append lanes, hub, catch-up, hints between nodes |
 //! | [`store`] | SQL; a method is one transaction |
+//! | [`tasks`] | keeps the node's long-lived tasks running, and says which do not |
 //! | [`model`] | ids, entries, sessions, the error type; no I/O |
 //!
 //! Every floor above the model may count in [`telemetry`], and those that connect to others share
-//! [`tls`].
+//! [`tls`]. Where tests are to see a bug, [`planted_bugs`] has it, behind a feature that releases lack.
 //!
 //! A message goes straight down (transport → service → lane → store) and, once committed, straight
 //! back up (lane → hub → stream → transport).
@@ -26,9 +27,11 @@ pub mod delivery;
 pub mod embedded_postgres;
 pub mod grpc;
 pub mod model;
+pub mod planted_bugs;
 pub mod rest;
 pub mod serve;
 pub mod service;
 pub mod store;
+pub mod tasks;
 pub mod telemetry;
 pub mod tls;

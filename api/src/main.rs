@@ -166,6 +166,9 @@ async fn serve(
     let ended = tokio::select! {
         () = signals.stop_or(|| reload(&app, flags)) => Ok(()),
         lost = database_lost => lost.context("the embedded PostgreSQL cannot be kept running"),
+        task = app.given_up() => {
+            Err(anyhow::anyhow!("the task {task} of this node cannot be kept running; see the log"))
+        }
     };
     tracing::info!("stopping; once more to stop at once");
     tokio::select! {

@@ -30,6 +30,10 @@ pub const SWEEPS: &str = "imd_sweeps_total";
 pub const PURGED: &str = "imd_entries_purged_total";
 /// What was refused because one client takes too much, by the `limit` as the setting calls it.
 pub const LIMITED: &str = "imd_limited_total";
+/// Panics of the node's tasks, and ends that are as bad, by the name of the `task`.
+pub const TASK_PANICS: &str = "imd_task_panics_total";
+/// 1 from the panic of a `task` until it has been started again and has run for a second.
+pub const TASK_FAILING: &str = "imd_task_failing";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
 
@@ -100,5 +104,7 @@ fn describe() {
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(LIMITED, Unit::Count, "Refused because one client takes too much, by limit");
+    describe_counter!(TASK_PANICS, Unit::Count, "Panics of the node's tasks, by task");
+    describe_gauge!(TASK_FAILING, Unit::Count, "Whether a task has failed and does not run again");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

@@ -2,7 +2,7 @@
 //! terminal gets it once and in order, and nothing waits for more than seconds.
 //!
 //! `buses` has the tests that both buses must pass, `append` what can go wrong with a batch, `drain` the
-//! stop of a node, `chaos` faults under load, and `planted` the bugs that show that the judge of those
+//! stop of a node, `panics` tasks that panic, `chaos` faults under load, and `planted` the bugs that show that the judge of those
 //! loads, `imd_client::history`, is not blind.
 //!
 //! The faults under load take seconds each, once. `IMD_CHAOS_SECONDS` makes each of these tests go on
@@ -23,6 +23,7 @@ mod follower;
 pub(crate) mod held;
 mod load;
 mod node;
+mod panics;
 mod planted;
 mod process_node;
 mod proxy;

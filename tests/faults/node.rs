@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use imd::{app::App, config::Settings, delivery::PlantedBugs};
+use imd::{app::App, config::Settings, planted_bugs::PlantedBugs};
 use tokio::runtime::{self, Runtime};
 use uuid::Uuid;
 
@@ -93,6 +93,11 @@ impl Node {
         let login = login(user_id, terminal_type, &Uuid::new_v4().to_string());
         let logged_in = self.api().login(&login).await.expect("a session");
         Terminal::new(self.api(), user_id, logged_in)
+    }
+
+    /// Waits until a task of the node cannot be kept running: its name.
+    pub(super) async fn given_up(&self) -> String {
+        self.app.as_ref().expect("it has not been stopped").given_up().await
     }
 
     /// How many messages wait for a batch.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imd::delivery::PlantedBugs;
+use imd::planted_bugs::PlantedBugs;
 
 use super::{
     load::{Cast, Load},
@@ -38,7 +38,7 @@ const SLOW_INSERTS: &str = "
 async fn story_of(users: usize, bugs: PlantedBugs) -> Story {
     let database = Database::create().await;
     database.sql().await.batch_execute(SLOW_INSERTS).await.expect("a trigger");
-    let plan = Plan { bugs, lanes: 2, ..Plan::on(database.url()) };
+    let plan = Plan { bugs: bugs.clone(), lanes: 2, ..Plan::on(database.url()) };
     let nodes = [plan.start().await, plan.start().await];
     let servers = nodes.iter().map(|node| node.public).collect();
     let cast = Cast { users, pause: 0..5, seed: 0xb065, servers };

@@ -261,6 +261,11 @@ impl Imd {
         in_time("imd ends", self.process.wait()).await.expect("it is our child")
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        in_time("imd ends", self.process.wait()).await.expect("it is our child")
+    }
+
     /// Waits until neither it nor any process that it has started is left.
     pub(crate) async fn nothing_left(&mut self) {
         let end = in_time("no process is left", self.survivors.read_u8()).await;

@@ -3,13 +3,13 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    mem,
     sync::Arc,
     time::Duration,
 };
 
 use metrics::counter;
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     bus::Bus,
@@ -18,7 +18,9 @@ use super::{
 };
 use crate::{
     model::{Entry, Result, Stretch, TimelineNo},
+    planted_bugs::PlantedBugs,
     store::{OtherNodes, Store},
+    tasks::Run,
     telemetry,
 };
 
@@ -47,7 +49,6 @@ impl GrownBy {
 pub(super) struct Announcer {
     grown: Arc<Gathered<Grown>>,
     sent: Arc<Mutex<HashMap<i64, i64>>>,
-    stop: CancellationToken,
 }
 
 /// What is to be told: entries themselves, or where they are.
@@ -93,16 +94,6 @@ impl Announcer {
         self.sent.lock().clone()
     }
 
-    /// Stops telling. The others find what they missed when they see the node gone.
-    pub(super) fn close(&self) {
-        self.stop.cancel();
-    }
-
-    /// Cancelled when telling is to stop.
-    pub(super) fn stopped(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
     /// Numbers a hint before it goes: one that gets lost leaves a gap that the other node sees.
     fn number(&self, node: i64) -> i64 {
         let mut sent = self.sent.lock();
@@ -112,34 +103,69 @@ impl Announcer {
     }
 }
 
-/// Sends the hints.
+/// Sends the hints. When the node stops it stops at once: the other nodes find what they missed when
+/// they see the node gone.
 pub(super) struct Teller {
-    pub(super) announcer: Announcer,
-    pub(super) store: Store,
-    pub(super) bus: Arc<dyn Bus>,
-    pub(super) node_no: i64,
-    pub(super) lose_hints: bool,
+    announcer: Announcer,
+    store: Store,
+    bus: Arc<dyn Bus>,
+    node_no: i64,
+    bugs: PlantedBugs,
+    /// What is being told.
+    entries: Vec<GrownBy>,
+    stretches: Vec<Stretch>,
 }
 
-impl Teller {
-    /// Runs for ever.
-    pub(super) async fn run(self) {
+impl Run for Teller {
+    async fn run(&mut self) {
+        // What was being told at a panic is told again.
+        self.put_back();
         loop {
             let Grown { entries, stretches } = self.announcer.grown.take().await;
-            let stretches: Vec<Stretch> = stretches.into_iter().collect();
-            if let Err(error) = self.tell(&entries, &stretches).await {
-                tracing::warn!(%error, "hints are late");
-                tokio::time::sleep(PAUSE).await;
-                self.announcer.grown.add(|grown| {
-                    grown.stretches.extend(stretches);
-                    // By then they may be many: those who want them fetch them.
-                    grown.stretches.extend(entries.iter().map(GrownBy::place));
-                });
+            self.entries = entries;
+            self.stretches = stretches.into_iter().collect();
+            match self.tell(&self.entries, &self.stretches).await {
+                Ok(()) => {
+                    self.entries.clear();
+                    self.stretches.clear();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "hints are late");
+                    tokio::time::sleep(PAUSE).await;
+                    self.put_back();
+                }
             }
         }
     }
+}
+
+impl Teller {
+    pub(super) fn new(
+        announcer: Announcer,
+        store: Store,
+        bus: Arc<dyn Bus>,
+        node_no: i64,
+        planted: PlantedBugs,
+    ) -> Self {
+        let (entries, stretches) = (Vec::new(), Vec::new());
+        Self { announcer, store, bus, node_no, bugs: planted, entries, stretches }
+    }
+
+    /// Has what could not be told told again. By then the entries may be many: nodes that want them
+    /// fetch them.
+    fn put_back(&mut self) {
+        let (entries, stretches) = (mem::take(&mut self.entries), mem::take(&mut self.stretches));
+        if entries.is_empty() && stretches.is_empty() {
+            return;
+        }
+        self.announcer.grown.add(|grown| {
+            grown.stretches.extend(stretches);
+            grown.stretches.extend(entries.iter().map(GrownBy::place));
+        });
+    }
 
     async fn tell(&self, entries: &[GrownBy], stretches: &[Stretch]) -> Result<()> {
+        self.bugs.pass("hint_sender/tell");
         let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
         let owners: BTreeSet<TimelineNo> =
             unasked.chain(stretches.iter().map(|stretch| stretch.owner)).collect();
@@ -162,7 +188,7 @@ impl Teller {
             (node, Outgoing { from: self.node_no, no, ..hint })
         };
         let hints: Vec<(i64, Outgoing)> = hints.into_hints().into_iter().map(number).collect();
-        if hints.is_empty() || self.lose_hints {
+        if hints.is_empty() || self.bugs.lose_hints() {
             return Ok(());
         }
         counter!(telemetry::HINTS_SENT).increment(hints.len() as u64);

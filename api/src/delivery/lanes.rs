@@ -2,7 +2,7 @@
 //! next batch.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,12 +15,14 @@ use tokio::{
     },
     time::timeout_at,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use super::{announcer::Announcer, hub::Hub};
+use super::{RENUMBERED, announcer::Announcer, hub::Hub};
 use crate::{
-    model::{Error, Result},
+    model::{Error, Result, TimelineNo},
+    planted_bugs::PlantedBugs,
     store::{Append, AppendConnection, Appended},
+    tasks::{Run, Task, Tasks},
     telemetry,
 };
 
@@ -49,7 +51,6 @@ pub struct LaneSettings {
 /// The lanes of one node.
 pub(super) struct Lanes {
     queues: Vec<mpsc::Sender<Job>>,
-    stop: CancellationToken,
 }
 
 struct Job {
@@ -63,28 +64,35 @@ impl Lanes {
         hub: &Arc<Hub>,
         announcer: &Announcer,
         settings: &LaneSettings,
-        tasks: &TaskTracker,
+        tasks: &Tasks,
+        bugs: &PlantedBugs,
         connection: impl Fn() -> AppendConnection,
     ) -> Self {
-        let stop = CancellationToken::new();
-        let start = |_| {
+        let start = |number| {
             let (queue, jobs) = mpsc::channel(settings.queue);
             let (done, finished) = mpsc::channel(1);
+            let receivers = Receivers { hub: hub.clone(), announcer: announcer.clone() };
             let lane = Lane {
                 jobs,
                 held_back: VecDeque::new(),
                 connection: connection(),
+                appends: Vec::new(),
+                replies: Vec::new(),
                 done,
                 batch: settings.batch,
                 last_batch: 0,
+                receivers: receivers.clone(),
+                stop: tasks.stopping(),
+                bugs: bugs.clone(),
             };
-            tasks.spawn(lane.run(stop.clone()));
-            let handover = Handover { finished, hub: hub.clone(), announcer: announcer.clone() };
-            tasks.spawn(handover.run());
+            tasks.start(Task::new(format!("append_lane_{number}")).finishing(), lane);
+            let batch = VecDeque::new();
+            let handover = Handover { finished, batch, receivers, bugs: bugs.clone() };
+            tasks.start(Task::new(format!("hand_over_{number}")).finishing(), handover);
             queue
         };
         gauge!(telemetry::LANES).set(u32::try_from(settings.lanes).unwrap_or(u32::MAX));
-        Self { queues: (0..settings.lanes).map(start).collect(), stop }
+        Self { queues: (0..settings.lanes).map(start).collect() }
     }
 
     /// Queues for the sender's lane, so that one sender's messages keep their order.
@@ -95,7 +103,8 @@ impl Lanes {
         let job = Job { append, queued_at: Instant::now(), reply };
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => overloaded(),
-            TrySendError::Closed(_) => stopping(),
+            // A lane takes messages until its node stops.
+            TrySendError::Closed(_) => Error::ShuttingDown,
         })?;
         Ok(Appending(answer))
     }
@@ -103,11 +112,6 @@ impl Lanes {
     /// How many messages wait for a batch.
     pub(super) fn queued(&self) -> usize {
         self.queues.iter().map(|queue| queue.max_capacity() - queue.capacity()).sum()
-    }
-
-    /// Takes no more; what was taken is still appended.
-    pub(super) fn close(&self) {
-        self.stop.cancel();
     }
 }
 
@@ -117,12 +121,9 @@ pub struct Appending(oneshot::Receiver<Result<Appended>>);
 impl Appending {
     /// Waits for the commit. A message that nobody waits for any more while it is queued is dropped.
     pub async fn committed(self) -> Result<Appended> {
-        self.0.await.map_err(|_| stopping())?
+        // Only a lane that fails drops a message without an answer.
+        self.0.await.map_err(|_| Error::OutcomeUnknown)?
     }
-}
-
-fn stopping() -> Error {
-    Error::unavailable("the node is stopping")
 }
 
 fn overloaded() -> Error {
@@ -134,19 +135,27 @@ struct Lane {
     /// Jobs that must not share a batch with one before them.
     held_back: VecDeque<Job>,
     connection: AppendConnection,
+    /// The messages that are being committed, and the callers who wait for them.
+    appends: Vec<Append>,
+    replies: Vec<oneshot::Sender<Result<Appended>>>,
     done: mpsc::Sender<Vec<Done>>,
     batch: usize,
     /// How many messages the last batch held.
     last_batch: usize,
+    receivers: Receivers,
+    /// Cancelled when no more messages are to be taken; those that were taken are still appended.
+    stop: CancellationToken,
+    bugs: PlantedBugs,
 }
 
-impl Lane {
-    async fn run(mut self, stop: CancellationToken) {
+impl Run for Lane {
+    async fn run(&mut self) {
+        self.clear_up();
         loop {
             if self.held_back.is_empty() {
                 let job = tokio::select! {
                     job = self.jobs.recv() => job,
-                    () = stop.cancelled(), if !self.jobs.is_closed() => {
+                    () = self.stop.cancelled(), if !self.jobs.is_closed() => {
                         self.jobs.close();
                         continue;
                     }
@@ -157,6 +166,23 @@ impl Lane {
             let batch = self.gather().await;
             self.append(batch).await;
         }
+    }
+}
+
+impl Lane {
+    /// After a panic: nobody knows where the connection stands, nor whether the batch is committed. Its
+    /// senders send it again, and get the places that it has if it is. Until one does, or if none does,
+    /// the streams concerned find it in the log.
+    fn clear_up(&mut self) {
+        self.connection.close();
+        for reply in self.replies.drain(..) {
+            let _ = reply.send(Err(Error::OutcomeUnknown));
+        }
+        let appends = self.appends.drain(..);
+        let owners = appends.flat_map(|append| [append.sender, append.recipient]);
+        let places: BTreeSet<_> =
+            owners.map(|owner| (TimelineNo::from(owner), RENUMBERED)).collect();
+        self.receivers.tell_of(&places.into_iter().collect::<Vec<_>>());
     }
 
     /// The next batch: what was held back, then what waits, then what comes at once.
@@ -197,13 +223,16 @@ impl Lane {
     }
 
     async fn append(&mut self, batch: Vec<Job>) {
-        let (appends, replies): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|job| (job.append, job.reply)).unzip();
+        (self.appends, self.replies) = batch.into_iter().map(|job| (job.append, job.reply)).unzip();
+        self.bugs.pass("append_lane/gathered");
         let began = Instant::now();
-        let results = self.connection.commit(&appends).await;
+        let results = self.connection.commit(&self.appends).await;
+        self.bugs.pass("append_lane/committed");
         histogram!(telemetry::BATCH_SECONDS).record(began.elapsed());
-        histogram!(telemetry::BATCH_SIZE).record(u32::try_from(appends.len()).unwrap_or(u32::MAX));
-        let done = replies.into_iter().zip(results).collect();
+        let size = u32::try_from(self.appends.len()).unwrap_or(u32::MAX);
+        histogram!(telemetry::BATCH_SIZE).record(size);
+        self.appends.clear();
+        let done = self.replies.drain(..).zip(results).collect();
         // Takes no longer than the hand-over of the batch before, which nothing holds up.
         let _ = self.done.send(done).await;
     }
@@ -215,22 +244,62 @@ type Done = (oneshot::Sender<Result<Appended>>, Result<Appended>);
 /// Hands over what a lane has appended, in the order of the batches, while the lane is at the next one.
 struct Handover {
     finished: mpsc::Receiver<Vec<Done>>,
+    /// What is being handed over, and is not answered yet.
+    batch: VecDeque<Done>,
+    receivers: Receivers,
+    bugs: PlantedBugs,
+}
+
+impl Run for Handover {
+    /// Runs until the lane has ended.
+    async fn run(&mut self) {
+        self.clear_up();
+        while let Some(batch) = self.finished.recv().await {
+            self.batch = batch.into();
+            for appended in self.batch.iter().filter_map(|(_, result)| result.as_ref().ok()) {
+                self.receivers.hand_over(appended);
+                self.bugs.pass("hand_over/handed_over");
+            }
+            self.answer();
+        }
+    }
+}
+
+impl Handover {
+    /// After a panic: the batch is committed, and who got how much of it is not known. All are told
+    /// where it stands, which those who have it ignore.
+    fn clear_up(&mut self) {
+        for appended in self.batch.iter().filter_map(|(_, result)| result.as_ref().ok()) {
+            self.receivers.tell_of(&appended.places);
+        }
+        self.answer();
+    }
+
+    fn answer(&mut self) {
+        while let Some((reply, result)) = self.batch.pop_front() {
+            // The caller may have gone; the message stands all the same.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// Who learns of what a lane appends: the streams of this node, and the other nodes.
+#[derive(Clone)]
+struct Receivers {
     hub: Arc<Hub>,
     announcer: Announcer,
 }
 
-impl Handover {
-    /// Runs until the lane has ended.
-    async fn run(mut self) {
-        while let Some(batch) = self.finished.recv().await {
-            for appended in batch.iter().filter_map(|(_, result)| result.as_ref().ok()) {
-                self.hand_over(appended);
-            }
-            for (reply, result) in batch {
-                // The caller may have gone; the message stands all the same.
-                let _ = reply.send(result);
-            }
+impl Receivers {
+    /// Says that these timelines reach so far: streams that are behind read the log.
+    fn tell_of(&self, places: &[(TimelineNo, i64)]) {
+        if places.is_empty() {
+            return;
         }
+        for (owner, seq) in places {
+            self.hub.wake(*owner, *seq);
+        }
+        self.announcer.announce_places(places.iter().copied());
     }
 
     fn hand_over(&self, appended: &Appended) {
@@ -240,8 +309,7 @@ impl Handover {
         }
         if appended.duplicate {
             // Perhaps of a commit whose outcome was not known, so that nobody was told.
-            appended.places.iter().for_each(|(owner, seq)| self.hub.wake(*owner, *seq));
-            self.announcer.announce_places(appended.places.iter().copied());
+            self.tell_of(&appended.places);
         } else {
             self.announcer.announce(&appended.entries, appended.other_nodes.as_ref());
         }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 
 use crate::{
     model::{Error, Result},
     store::{LoginPoint, Store},
+    tasks::{Run, Task, Tasks},
 };
 
 /// How long to wait before removing again what could not be removed.
@@ -22,7 +22,6 @@ pub(super) struct LoginPoints {
     node_no: i64,
     // Unbounded in form only: the streams bound it.
     left: mpsc::UnboundedSender<LoginPoint>,
-    stop: tokio_util::sync::CancellationToken,
 }
 
 /// A login point that is removed, a little later, when this is dropped.
@@ -40,12 +39,11 @@ impl Drop for Held {
 
 impl LoginPoints {
     /// Starts the task that removes, over `control`, what streams leave behind.
-    pub(super) fn start(store: Store, control: Store, node_no: i64, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(store: Store, control: Store, node_no: i64, tasks: &Tasks) -> Self {
         let (left, leaving) = mpsc::unbounded_channel();
-        let stop = tokio_util::sync::CancellationToken::new();
-        let removing = remove_all(control, node_no, leaving);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(removing));
-        Self { store, node_no, left, stop }
+        let remover = Remover { store: control, node_no, leaving, points: Vec::new() };
+        tasks.start(Task::new("login_point_remover"), remover);
+        Self { store, node_no, left }
     }
 
     /// Commits a login point.
@@ -60,20 +58,31 @@ impl LoginPoints {
         });
         adding.await.map_err(Error::internal)?
     }
-
-    /// Stops removing.
-    pub(super) fn close(&self) {
-        self.stop.cancel();
-    }
 }
 
-async fn remove_all(store: Store, node_no: i64, mut leaving: mpsc::UnboundedReceiver<LoginPoint>) {
-    let mut points = Vec::new();
-    while leaving.recv_many(&mut points, BATCH).await > 0 {
-        while let Err(error) = store.remove_login_points(node_no, &points).await {
-            tracing::warn!(%error, "login points stay for now");
-            tokio::time::sleep(PAUSE).await;
+/// Removes what streams leave behind.
+struct Remover {
+    store: Store,
+    node_no: i64,
+    leaving: mpsc::UnboundedReceiver<LoginPoint>,
+    /// Those that are being removed.
+    points: Vec<LoginPoint>,
+}
+
+impl Run for Remover {
+    async fn run(&mut self) {
+        loop {
+            if self.points.is_empty() && self.leaving.recv_many(&mut self.points, BATCH).await == 0
+            {
+                return;
+            }
+            match self.store.remove_login_points(self.node_no, &self.points).await {
+                Ok(()) => self.points.clear(),
+                Err(error) => {
+                    tracing::warn!(%error, "login points stay for now");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
         }
-        points.clear();
     }
 }

@@ -20,15 +20,20 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    announcer::Announcer, cursors::Cursors, fetcher::Fetcher, hub::Hub, lanes::Lanes,
+    announcer::{Announcer, Teller},
+    cursors::Cursors,
+    fetcher::Fetcher,
+    hub::Hub,
+    lanes::Lanes,
     login_points::LoginPoints,
 };
 use crate::{
     model::{Cursor, Entry, Result, SessionId, Start, TimelineNo, UserNo},
+    planted_bugs::PlantedBugs,
     store::{Append, Store},
+    tasks::{Task, Tasks},
 };
 
 pub use bus::BusSettings;
@@ -48,8 +53,7 @@ pub struct Delivery {
     announcer: Announcer,
     login_points: LoginPoints,
     cursors: Cursors,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    tasks: Tasks,
     node_no: i64,
     heartbeat: Duration,
 }
@@ -69,42 +73,34 @@ pub struct DeliverySettings {
     pub bugs: PlantedBugs,
 }
 
-/// Bugs that tests plant, to see that the history checker catches them. A node that serves has none.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PlantedBugs {
-    /// Hints are numbered and then lost.
-    pub lose_hints: bool,
-    /// Nothing makes up for lost hints.
-    pub never_sweep: bool,
-    /// Seqs are given out in a transaction of their own, before that of the entries.
-    pub count_outside_transaction: bool,
-}
-
 impl Delivery {
     /// Registers the node and starts its tasks. What keeps the node in the cluster goes over `control`,
     /// so that requests which use up all the connections of `store` do not make it count as dead.
-    pub async fn start(store: Store, control: Store, settings: DeliverySettings) -> Result<Self> {
+    pub async fn start(
+        store: Store,
+        control: Store,
+        tasks: Tasks,
+        settings: DeliverySettings,
+    ) -> Result<Self> {
         let version = env!("CARGO_PKG_VERSION");
         let node_no = control.register_node(&settings.node_id, version).await?;
         let hub = Arc::new(Hub::default());
-        let tasks = TaskTracker::new();
-        let stop = CancellationToken::new();
+        let planted = settings.bugs;
         let bus = bus::open(&control, &settings.bus).await?;
         let announcer = Announcer::default();
-        let teller = announcer::Teller {
-            announcer: announcer.clone(),
-            store: control.clone(),
-            bus: bus.clone(),
-            node_no,
-            lose_hints: settings.bugs.lose_hints,
-        };
-        tasks.spawn(announcer.stopped().run_until_cancelled_owned(teller.run()));
+        let (telling, bus_to_tell) = (announcer.clone(), bus.clone());
+        let teller = Teller::new(telling, control.clone(), bus_to_tell, node_no, planted.clone());
+        tasks.start(Task::new("hint_sender"), teller);
         let login_points = LoginPoints::start(store.clone(), control.clone(), node_no, &tasks);
         let cursors = Cursors::default();
-        tasks.spawn(cursors.clone().keep(store.clone(), stop.clone()));
-        let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, || {
+        let (keeping, keeping_in, stop) = (cursors.clone(), store.clone(), tasks.stopping());
+        tasks.start(Task::new("cursors").finishing(), move || {
+            keeping.clone().keep(keeping_in.clone(), stop.clone())
+        });
+        let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, &planted, || {
             let connection = store.append_connection(node_no);
-            if settings.bugs.count_outside_transaction {
+            #[cfg(feature = "planted-bugs")]
+            if planted.count_outside_transaction {
                 return connection.without_transactions();
             }
             connection
@@ -120,9 +116,9 @@ impl Delivery {
             version,
             peers: Mutex::default(),
             sweep_wanted: Notify::new(),
-            never_sweep: settings.bugs.never_sweep,
+            bugs: planted,
         };
-        tasks.spawn(stop.clone().run_until_cancelled_owned(node.run()));
+        node.start(&tasks);
         Ok(Self {
             store,
             hub,
@@ -131,7 +127,6 @@ impl Delivery {
             login_points,
             cursors,
             tasks,
-            stop,
             node_no,
             heartbeat: settings.heartbeat,
         })
@@ -193,6 +188,13 @@ impl Delivery {
         self.cursors.note(user_no, session_id, cursor);
     }
 
+    /// Whether the tasks that get entries to streams, and the others of the node, work.
+    ///
+    /// Errors: [`crate::model::Error::TasksFailing`].
+    pub fn check(&self) -> Result<()> {
+        self.tasks.check()
+    }
+
     /// How many streams this node holds.
     #[must_use]
     pub fn streams(&self) -> usize {
@@ -207,12 +209,7 @@ impl Delivery {
     /// Finishes what is under way and takes the node off the list.
     pub async fn stop(&self) {
         self.hub.close();
-        self.lanes.close();
-        self.login_points.close();
-        self.announcer.close();
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tasks.stop().await;
         if let Err(error) = self.store.remove_node(self.node_no).await {
             tracing::warn!(%error, "the node stays on the list until its heartbeat is too old");
         }

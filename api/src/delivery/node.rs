@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     model::Result,
+    planted_bugs::PlantedBugs,
     store::{LoginPoint, PeerHeartbeat, Store},
+    tasks::{OnPanic, Task, Tasks},
     telemetry,
 };
 
@@ -53,7 +55,7 @@ pub(super) struct Node {
     pub(super) version: &'static str,
     pub(super) peers: Mutex<HashMap<i64, Peer>>,
     pub(super) sweep_wanted: Notify,
-    pub(super) never_sweep: bool,
+    pub(super) bugs: PlantedBugs,
 }
 
 /// What is known of another node.
@@ -67,12 +69,28 @@ pub(super) struct Peer {
 }
 
 impl Node {
-    /// Runs for ever.
-    pub(super) async fn run(self) {
-        tokio::join!(self.hear(), self.fetcher.run(), self.beat(), self.sweep(), self.keep_house());
+    /// Starts the tasks that keep the node in its cluster.
+    pub(super) fn start(self, tasks: &Tasks) {
+        let node = Arc::new(self);
+        let of = |node: &Arc<Self>| node.clone();
+        let (hearing, fetching, beating) = (of(&node), of(&node), of(&node));
+        let (sweeping, keeping) = (of(&node), node);
+        tasks.start(Task::new("bus_listener"), move || hearing.clone().hear());
+        tasks.start(Task::new("fetcher"), move || fetching.clone().fetch());
+        tasks.start(Task::new("heartbeat"), move || beating.clone().beat());
+        tasks.start(Task::new("sweep"), move || sweeping.clone().sweep());
+        let housekeeping = Task::new("housekeeping").on_panic(OnPanic::Restart);
+        tasks.start(housekeeping, move || keeping.clone().keep_house());
     }
 
-    async fn hear(&self) {
+    /// Fetches for ever.
+    async fn fetch(self: Arc<Self>) {
+        // What was to be fetched at a panic.
+        self.sweep_wanted.notify_one();
+        self.fetcher.run().await;
+    }
+
+    async fn hear(self: Arc<Self>) {
         loop {
             match self.bus.listen(self.node_no).await {
                 Ok(mut hints) => {
@@ -102,7 +120,7 @@ impl Node {
         }
     }
 
-    async fn beat(&self) {
+    async fn beat(self: Arc<Self>) {
         let mut ticks = interval(HEARTBEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -147,7 +165,7 @@ impl Node {
         self.store.mark_login_points(self.node_no).await
     }
 
-    async fn sweep(&self) {
+    async fn sweep(self: Arc<Self>) {
         loop {
             // In time or out of it, it is time to sweep.
             let _ = timeout(SWEEP, self.sweep_wanted.notified()).await;
@@ -161,7 +179,7 @@ impl Node {
 
     /// Wakes every stream that is behind its timeline.
     async fn sweep_once(&self) -> Result<()> {
-        if self.never_sweep {
+        if self.bugs.never_sweep() {
             return Ok(());
         }
         counter!(telemetry::SWEEPS).increment(1);
@@ -177,7 +195,7 @@ impl Node {
         Ok(())
     }
 
-    async fn keep_house(&self) {
+    async fn keep_house(self: Arc<Self>) {
         let mut ticks = interval(HOUSEKEEPING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

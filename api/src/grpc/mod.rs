@@ -30,7 +30,7 @@ use crate::{model::Error, service::Service};
 const OVERHEAD: usize = 16 * 1024;
 
 /// The services whose health is told apart.
-pub const HEALTH_SERVICES: [&str; 2] =
+const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
@@ -59,9 +59,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
-    for name in HEALTH_SERVICES {
-        health.set_service_status(name, ServingStatus::Serving).await;
-    }
+    set_health(&health, true).await;
     let mut routes = Routes::builder();
     routes.add_service(auth).add_service(message).add_service(block).add_service(info);
     routes.add_service(health_service);
@@ -79,6 +77,14 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
     }
     (router(routes.routes(), Longest(Some(call_timeout))), health)
+}
+
+/// Tells whether the node can do its work.
+pub async fn set_health(reporter: &HealthReporter, serving: bool) {
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for service in HEALTH_SERVICES {
+        reporter.set_service_status(service, status).await;
+    }
 }
 
 /// The services of the admin listener.

@@ -118,7 +118,7 @@ codes! {
     Overloaded, "overloaded", ResourceExhausted, Clients,
         "The server is busy. Try again after the time given.";
     Unavailable, "unavailable", Unavailable, Clients,
-        "The database does not answer, or the node is stopping. Try again.";
+        "The database does not answer, the node is stopping, or a part of it has failed. Try again.";
     Internal, "internal", Internal, Clients,
         "A fault of the server's own.";
 }

@@ -140,6 +140,15 @@ pub enum Error {
     /// Something that imd depends on does not answer.
     #[error("the database cannot be reached")]
     Unavailable(#[source] Source),
+    /// The node takes no more work.
+    #[error("the node is shutting down; reconnect to another")]
+    ShuttingDown,
+    /// Tasks of the node have failed and are being started again; their names.
+    #[error("tasks of this node have failed and are being started again: {0}")]
+    TasksFailing(Arc<str>),
+    /// The node failed while it stored a message.
+    #[error("it is not known whether the message was stored; send it again as it is")]
+    OutcomeUnknown,
     /// A fault of the server's own.
     #[error("internal error")]
     Internal(#[source] Source),
@@ -282,7 +291,10 @@ impl Error {
             Self::PurgeRunning => Code::PurgeRunning,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::Overloaded { .. } => Code::Overloaded,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(_)
+            | Self::ShuttingDown
+            | Self::TasksFailing(_)
+            | Self::OutcomeUnknown => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
     }
@@ -333,7 +345,10 @@ impl Error {
             Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after } => {
                 Some(*retry_after)
             }
-            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            Self::Unavailable(_)
+            | Self::ShuttingDown
+            | Self::TasksFailing(_)
+            | Self::OutcomeUnknown => Some(Duration::from_secs(1)),
             Self::ImportUnfinished(_) => Some(Duration::from_secs(30)),
             Self::AtLine { error, .. } => error.retry_after(),
             _ => None,

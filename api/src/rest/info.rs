@@ -47,7 +47,7 @@ async fn healthz() -> Json<Health> {
 
 /// Ask whether the server can do its work.
 ///
-/// Whether the database answers, that is.
+/// It can while its tasks work and the database answers; otherwise `detail` says what does not.
 #[utoipa::path(
     get, path = "/readyz", tag = "Server",
     responses(

@@ -180,8 +180,11 @@ impl Service {
         self.store.message_id_cipher().await?.open(sealed)
     }
 
-    /// Whether the node can do its work: whether the database answers.
+    /// Whether the node can do its work: whether its tasks work and the database answers.
+    ///
+    /// Errors: [`Error::TasksFailing`], [`Error::Unavailable`].
     pub async fn ready(&self) -> Result<()> {
+        self.delivery.check()?;
         self.store.ping().await
     }
 }

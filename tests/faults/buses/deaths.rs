@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imd::delivery::PlantedBugs;
+use imd::planted_bugs::PlantedBugs;
 use tokio::time::timeout;
 
 use super::{
-    DEAD_NODE, LOSES_HINTS, Stage,
+    DEAD_NODE, Stage,
     bus::{Bus, on_both_buses},
+    loses_hints,
 };
 use crate::{
     faults::until,
@@ -50,7 +51,7 @@ async fn a_killed_node_leaves_nobody_online_and_locks_nobody_out(bus: Bus) {
 /// The near node dies between the commit and the hint.
 async fn what_a_killed_node_did_not_tell_is_found_when_it_is_seen_dead(bus: Bus) {
     let Stage { near, far: _far, ann, ben, bus: _bus, database: _database } =
-        Stage::start_with(bus, LOSES_HINTS, PlantedBugs::default()).await;
+        Stage::start_with(bus, loses_hints(), PlantedBugs::default()).await;
     let mut events = ben.api.subscribe(&ben.token, "now").await.expect("a stream");
     let sent = ann.say("ben", "famous last words").await;
     near.kill();

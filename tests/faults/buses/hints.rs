@@ -1,10 +1,10 @@
 //! What hints do, and what they do not.
 
 use futures::{StreamExt as _, future::join_all, stream::BoxStream};
-use imd::delivery::PlantedBugs;
+use imd::planted_bugs::PlantedBugs;
 use serde_json::{Value, json};
 
-use super::{LOSES_HINTS, LOST_HINT, NEVER_SWEEPS, Stage, bus::on_both_buses};
+use super::{LOST_HINT, Stage, bus::on_both_buses, loses_hints, never_sweeps};
 use crate::faults::node::Plan;
 use crate::support::{api::Outgoing, types::Content, within_deadline};
 
@@ -12,7 +12,7 @@ on_both_buses! {
 
 /// The far node never sweeps: the hints do it.
 async fn a_hint_makes_the_other_node_deliver(bus: Bus) {
-    let stage = Stage::start_with(bus, PlantedBugs::default(), NEVER_SWEEPS).await;
+    let stage = Stage::start_with(bus, PlantedBugs::default(), never_sweeps()).await;
     let mut feed = stage.ben.follow("now").await;
     // A node does not wait for its bus to start.
     stage.hints_get_through(&mut feed, Vec::new()).await;
@@ -22,7 +22,7 @@ async fn a_hint_makes_the_other_node_deliver(bus: Bus) {
 }
 
 async fn a_lost_hint_delays_a_delivery_by_three_seconds_at_most(bus: Bus) {
-    let stage = Stage::start_with(bus, LOSES_HINTS, PlantedBugs::default()).await;
+    let stage = Stage::start_with(bus, loses_hints(), PlantedBugs::default()).await;
     let mut feed = stage.ben.follow("now").await;
     for text in ["one", "two"] {
         let delay = stage.delay(&mut feed, text).await;
@@ -33,7 +33,7 @@ async fn a_lost_hint_delays_a_delivery_by_three_seconds_at_most(bus: Bus) {
 /// Whatever a message says, it says the same at the other node; one that is too long for a hint is
 /// fetched.
 async fn messages_arrive_through_hints_as_they_were_sent(bus: Bus) {
-    let stage = Stage::start_with(bus, PlantedBugs::default(), NEVER_SWEEPS).await;
+    let stage = Stage::start_with(bus, PlantedBugs::default(), never_sweeps()).await;
     let mut feed = stage.ben.follow("now").await;
     stage.hints_get_through(&mut feed, Vec::new()).await;
     let all_bytes: Vec<u8> = (0..=u8::MAX).collect();

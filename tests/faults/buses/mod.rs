@@ -9,7 +9,7 @@ mod outages;
 
 use std::time::Duration;
 
-use imd::delivery::PlantedBugs;
+use imd::planted_bugs::PlantedBugs;
 use tokio::time::{Instant, timeout};
 
 use self::bus::Bus;
@@ -26,12 +26,14 @@ const LOST_HINT: Duration = Duration::from_secs(4);
 const DEAD_NODE: Duration = Duration::from_secs(13);
 
 /// Loses every hint that it sends.
-const LOSES_HINTS: PlantedBugs =
-    PlantedBugs { lose_hints: true, never_sweep: false, count_outside_transaction: false };
+fn loses_hints() -> PlantedBugs {
+    PlantedBugs { lose_hints: true, ..PlantedBugs::default() }
+}
 
 /// Learns by hints alone.
-const NEVER_SWEEPS: PlantedBugs =
-    PlantedBugs { lose_hints: false, never_sweep: true, count_outside_transaction: false };
+fn never_sweeps() -> PlantedBugs {
+    PlantedBugs { never_sweep: true, ..PlantedBugs::default() }
+}
 
 /// Ann, who sends from the near node, and Ben, whose stream is at the far one.
 struct Stage {

@@ -1,10 +1,11 @@
 //! A bus that goes away and comes back.
 
-use imd::delivery::PlantedBugs;
+use imd::planted_bugs::PlantedBugs;
 
 use super::{
-    LOST_HINT, NEVER_SWEEPS, Stage,
+    LOST_HINT, Stage,
     bus::{Bus, on_both_buses},
+    never_sweeps,
 };
 use crate::{
     faults::proxy::{Proxy, Target},
@@ -25,7 +26,7 @@ async fn a_bus_that_is_down_delays_deliveries_by_three_seconds_at_most(bus: Bus)
 
 /// The far node never sweeps: the hints do it again.
 async fn a_bus_that_is_back_is_used_again(bus: Bus) {
-    let mut stage = Stage::start_with(bus, PlantedBugs::default(), NEVER_SWEEPS).await;
+    let mut stage = Stage::start_with(bus, PlantedBugs::default(), never_sweeps()).await;
     let mut feed = stage.ben.follow("now").await;
     stage.bus.go_down(&stage.database).await;
     let sent = vec![stage.ann.say("ben", "while it is down").await];
@@ -72,7 +73,7 @@ async fn nodes_start_without_their_bus() {
     let mut nats = Nats::start().await;
     nats.kill().await;
     let bus = Bus::Nats(Box::new(nats));
-    let mut stage = Stage::start_with(bus, PlantedBugs::default(), NEVER_SWEEPS).await;
+    let mut stage = Stage::start_with(bus, PlantedBugs::default(), never_sweeps()).await;
     let mut feed = stage.ben.follow("now").await;
     stage.bus.come_back().await;
     stage.hints_get_through(&mut feed, Vec::new()).await;
@@ -85,7 +86,7 @@ async fn a_bus_that_falls_silent_delays_deliveries_by_three_seconds_at_most() {
     let proxy = Proxy::start(Target::Tcp(nats.address())).await;
     let url = format!("nats://{}", proxy.address());
     let (bus, none) = (Bus::Nats(Box::new(nats)), PlantedBugs::default());
-    let stage = Stage::start_through(Some(url), bus, none, none).await;
+    let stage = Stage::start_through(Some(url), bus, none.clone(), none).await;
     let mut feed = stage.ben.follow("now").await;
     stage.delay(&mut feed, "before").await;
     proxy.silence();

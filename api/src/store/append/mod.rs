@@ -104,8 +104,13 @@ impl Store {
 }
 
 impl AppendConnection {
+    /// Closes the connection, wherever it stands. The next batch opens another.
+    pub fn close(&mut self) {
+        self.connection = None;
+    }
+
     /// Plants a bug, for tests: nothing holds the statements together, each commits by itself.
-    #[doc(hidden)]
+    #[cfg(feature = "planted-bugs")]
     #[must_use]
     pub fn without_transactions(self) -> Self {
         Self { begin: "", ..self }
