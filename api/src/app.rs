@@ -32,6 +32,25 @@ use crate::{
 /// How many connections a node has for staying in the cluster: one for each task that does so.
 const CONTROL_CONNECTIONS: usize = 5;
 
+/// The sockets of a node. Clients that connect before it serves wait until it does.
+pub struct Listeners {
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    /// Takes the addresses of the settings.
+    ///
+    /// # Errors
+    /// When an address is taken, or is none of this machine's.
+    pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            public: listen(settings.listen, "listen").await?,
+            admin: listen(settings.admin.listen, "admin.listen").await?,
+        })
+    }
+}
+
 /// A node that serves.
 pub struct App {
     public_address: SocketAddr,
@@ -61,8 +80,22 @@ impl App {
         database_url: &str,
         admin_key: SecretString,
     ) -> anyhow::Result<Self> {
-        Self::start_with_bugs(settings, database_url, admin_key, PlantedBugs::of_environment())
-            .await
+        let listeners = Listeners::bind(settings).await?;
+        Self::start_on(listeners, settings, database_url, admin_key).await
+    }
+
+    /// As [`App::start`], on sockets that are there already.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or migrated.
+    pub async fn start_on(
+        listeners: Listeners,
+        settings: &Settings,
+        database_url: &str,
+        admin_key: SecretString,
+    ) -> anyhow::Result<Self> {
+        let bugs = PlantedBugs::of_environment();
+        Self::start_with_bugs(listeners, settings, database_url, admin_key, bugs).await
     }
 
     /// As [`App::start`], with bugs: for tests alone.
@@ -73,18 +106,18 @@ impl App {
         admin_key: SecretString,
         bugs: PlantedBugs,
     ) -> anyhow::Result<Self> {
-        Self::start_with_bugs(settings, database_url, admin_key, bugs).await
+        let listeners = Listeners::bind(settings).await?;
+        Self::start_with_bugs(listeners, settings, database_url, admin_key, bugs).await
     }
 
     async fn start_with_bugs(
+        Listeners { public, admin }: Listeners,
         settings: &Settings,
         database_url: &str,
         admin_key: SecretString,
         bugs: PlantedBugs,
     ) -> anyhow::Result<Self> {
         telemetry::start_metrics();
-        let public = listen(settings.listen, "listen").await?;
-        let admin = listen(settings.admin.listen, "admin.listen").await?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
 
         let public_tls = Tls::load(&settings.tls).context("tls")?;
@@ -255,7 +288,7 @@ impl App {
         let deadline = deadline.max(Instant::now() + LAST_WORDS);
         if timeout_at(deadline, self.delivery.stop()).await.is_err() {
             // No loss: what was not acknowledged is sent again, and a dead node is noticed.
-            tracing::warn!("the database does not answer; leaving without a word");
+            tracing::warn!("the database does not answer; stopping without deregistering");
         }
     }
 }

@@ -66,6 +66,21 @@ pub enum ConfigError {
         /// Its name, as far as it can be shown.
         name: String,
     },
+    /// A settings file with a byte that is no part of a character.
+    #[error(
+        "{}, line {line}, column {column}: the byte 0x{byte:02x} is not valid UTF-8; save the file as UTF-8",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The byte.
+        byte: u8,
+        /// Its line, counted from 1.
+        line: usize,
+        /// The characters before it in its line, and 1.
+        column: usize,
+    },
     /// A value out of its limits.
     #[error("invalid {key}: {reason}")]
     Invalid {

@@ -114,7 +114,7 @@ impl DataFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.create_secret(name)?,
             read => read.map_err(at(&path))?,
         };
-        match text.trim() {
+        match text.trim_start_matches('\u{feff}').trim() {
             "" => Err(DataFolderError::EmptySecret { path }),
             secret => Ok(secret.into()),
         }
@@ -247,6 +247,15 @@ mod tests {
         fs::write(parent.path().join(".admin.key.new"), "half").unwrap();
         let made = folder.read_or_create_secret("admin.key").unwrap();
         assert_eq!(made.expose_secret().len(), 43);
+    }
+
+    #[test]
+    fn what_editors_add_to_a_secret_is_no_part_of_it() {
+        let parent = tempdir().unwrap();
+        let folder = DataFolder::open(parent.path()).unwrap();
+        fs::write(folder.admin_key(), "\u{feff}secret\r\n").unwrap();
+        let read = folder.read_or_create_secret("admin.key").unwrap();
+        assert_eq!(read.expose_secret(), "secret");
     }
 
     #[test]

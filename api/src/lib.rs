@@ -5,7 +5,7 @@
 //!
 //! | floor | what it does |
 //! |---|---|
-//! | [`app`], [`serve`], [`cors`], [`config`] | puts everything together; one port a listener; settings |
+//! | [`app`], [`serve`], [`cors`], [`config`], [`log`] | puts everything together; one port a listener; settings |
 //! | [`grpc`], [`rest`] | decode, one call of the service, encode |
 //! | [`service`] | the use cases: who may, what is valid, which limits |
 //! | [`delivery`] | gets entries to streams: append lanes, hub, catch-up, hints between nodes |
@@ -26,6 +26,7 @@ pub mod data_folder;
 pub mod delivery;
 pub mod embedded_postgres;
 pub mod grpc;
+pub mod log;
 pub mod model;
 pub mod planted_bugs;
 pub mod rest;

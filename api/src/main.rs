@@ -1,24 +1,20 @@
 //! The imd server.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use imd::{
-    app::App,
-    config::{Flags, LogFormat, Settings},
+    app::{App, Listeners},
+    config::{Flags, Settings},
     data_folder::DataFolder,
     embedded_postgres::EmbeddedPostgres,
-    rest,
+    log, rest,
 };
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{Level, Metadata};
-use tracing_subscriber::{
-    EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
-};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -48,7 +44,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Not by `Debug`, which adds a backtrace: what stops imd here is for its operator to mend.
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -61,7 +57,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         None => {}
     }
     let settings = load(&arguments.flags)?;
-    start_log(&settings)?;
+    log::start(&settings.log)?;
     raise_file_limit();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
@@ -111,6 +107,8 @@ async fn run(flags: &Flags, settings: Settings) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let folder = DataFolder::open(&settings.data_dir)?;
     let admin_key = folder.read_or_create_secret("admin.key")?;
+    // Before a database is made, which takes its time.
+    let listeners = Listeners::bind(&settings).await?;
     let mut postgres = tokio::select! {
         postgres = start_postgres(&settings, &folder) => postgres?,
         () = signals.stop() => return Ok(()),
@@ -120,7 +118,7 @@ async fn run(flags: &Flags, settings: Settings) -> anyhow::Result<()> {
         (None, url) => url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default().to_owned(),
     };
     let app = tokio::select! {
-        app = App::start(&settings, &url, admin_key) => Some(app),
+        app = App::start_on(listeners, &settings, &url, admin_key) => Some(app),
         () = signals.stop() => None,
     };
     let served = match app {
@@ -156,7 +154,9 @@ async fn serve(
     postgres: Option<&mut EmbeddedPostgres>,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    greet(&app, folder, page, postgres.is_some())?;
+    if let Err(error) = greet(&app, folder, page, postgres.is_some()) {
+        tracing::warn!("cannot print where imd listens: {error:#}");
+    }
     let database_lost = async {
         match postgres {
             Some(postgres) => postgres.exited().await,
@@ -216,29 +216,6 @@ Ctrl-C stops it.",
         key = key.display(),
         folder = folder.path().display(),
     ))
-}
-
-/// Below the level of `info` these log what passes through them: passwords, tokens, messages.
-const TALKATIVE: [&str; 3] = ["async_nats", "tokio_postgres", "tungstenite"];
-
-/// Whether something may be logged, whatever `log.level` says.
-fn gives_nothing_away(metadata: &Metadata<'_>) -> bool {
-    let talkative = TALKATIVE.iter().any(|name| metadata.target().starts_with(name));
-    !talkative || *metadata.level() <= Level::INFO
-}
-
-fn start_log(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.log.level).context("read log.level")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    let discreet = filter_fn(gives_nothing_away);
-    match settings.log.format {
-        LogFormat::Text => log.finish().with(discreet).init(),
-        LogFormat::Json => log.json().finish().with(discreet).init(),
-    }
-    Ok(())
 }
 
 /// Every connection takes a file descriptor, and the limit that a process starts with is often 1,024: for

@@ -28,12 +28,13 @@ use hyper_util::{
     },
     service::TowerToHyperService,
 };
+use metrics::counter;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -52,6 +53,9 @@ const MAX_CONCURRENT_STREAMS: u32 = 10_000;
 
 /// How long to wait after an accept that failed, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is said that accepts fail.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often a client that does not answer is asked again.
 const PROBES: u32 = 4;
@@ -224,11 +228,16 @@ fn note_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>, opening
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut said: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                counter!(telemetry::ACCEPT_ERRORS).increment(1);
+                if said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
+                    tracing::error!(%error, "cannot accept connections; trying again");
+                    said = Some(Instant::now());
+                }
                 sleep(PAUSE).await;
             }
         }

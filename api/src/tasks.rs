@@ -226,7 +226,7 @@ impl Tasks {
     }
 
     fn note_failure(&self, task: &Task, message: &str) {
-        tracing::error!(task = &*task.name, message, "a task of the node has failed");
+        tracing::error!(task = &*task.name, failure = message, "a task of the node has failed");
         counter!(telemetry::TASK_PANICS, "task" => task.name.clone()).increment(1);
         self.set_failing(task, true);
     }

@@ -34,6 +34,12 @@ pub const LIMITED: &str = "imd_limited_total";
 pub const TASK_PANICS: &str = "imd_task_panics_total";
 /// 1 from the panic of a `task` until it has been started again and has run for a second.
 pub const TASK_FAILING: &str = "imd_task_failing";
+/// Panics, whether of a task or of a call.
+pub const PANICS: &str = "imd_panics_total";
+/// Lines of the log that could not be written.
+pub const LOG_LINES_DROPPED: &str = "imd_log_lines_dropped_total";
+/// Connections that could not be accepted, mostly for want of file descriptors.
+pub const ACCEPT_ERRORS: &str = "imd_accept_errors_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
 
@@ -106,5 +112,8 @@ fn describe() {
     describe_counter!(LIMITED, Unit::Count, "Refused because one client takes too much, by limit");
     describe_counter!(TASK_PANICS, Unit::Count, "Panics of the node's tasks, by task");
     describe_gauge!(TASK_FAILING, Unit::Count, "Whether a task has failed and does not run again");
+    describe_counter!(PANICS, Unit::Count, "Panics, whether of a task or of a call");
+    describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Lines of the log that were not written");
+    describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

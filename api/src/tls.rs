@@ -1,6 +1,7 @@
 //! What all that speaks TLS has in common: the one backend, and certificates from files.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +14,8 @@ use rustls::{
         pem::{self, PemObject},
     },
 };
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why a file cannot be used. Messages name the file.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +48,24 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// The certificates in a file; at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let pem = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|source| unreadable(path, source))?;
     if found.is_empty() { Err(TlsFileError::Empty(path.to_owned())) } else { Ok(found) }
 }
 
 /// The private key in a file.
 pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|source| unreadable(path, source))
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|source| unreadable(path, source))
+}
+
+/// The file, without the mark that some editors put at its start.
+fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {
+    let mut pem = fs::read(path).map_err(|error| unreadable(path, pem::Error::Io(error)))?;
+    if pem.starts_with(BYTE_ORDER_MARK) {
+        pem.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(pem)
 }
 
 /// The authorities in a file.

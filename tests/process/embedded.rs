@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use tokio::process::Command;
 
 use crate::support::{
     api::Transport::{Grpc, Rest},
@@ -130,6 +131,21 @@ async fn what_keeps_imd_from_starting_is_said_in_one_line() {
         assert_eq!(ended.status.code(), Some(1), "{message}");
         assert_eq!(message.lines().last(), Some(&*format!("error: {said}")), "{message}");
     }
+    assert!(!folder.cluster().exists(), "a database was made for nothing");
+}
+
+/// Some platforms do so with every volume at every start.
+#[tokio::test]
+async fn a_data_folder_that_was_opened_to_a_group_is_closed_again() {
+    let folder = DataFolder::new();
+    folder.start().await.end(Signal::SIGTERM).await;
+    let opened = Command::new("chmod").args(["-R", "g+rwX,g+s"]).arg(folder.path()).status();
+    assert!(opened.await.expect("chmod runs").success());
+
+    let mut imd = folder.start().await;
+    assert_eq!(mode(&folder.cluster()), 0o700);
+    assert!(imd.log().contains("closing a folder to other accounts"), "{}", imd.log());
+    assert!(imd.end(Signal::SIGTERM).await.success());
 }
 
 #[tokio::test]

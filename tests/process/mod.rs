@@ -9,6 +9,7 @@ mod imctl;
 mod killed;
 mod load;
 mod nodes;
+mod output;
 mod purge;
 mod python_client;
 mod readme;

@@ -244,6 +244,23 @@ fn a_value_out_of_its_limits_is_refused_by_name() {
 }
 
 #[test]
+fn a_byte_that_is_not_utf8_is_refused_with_its_place() {
+    let (folder, flags) = file("");
+    let content = b"# caf\xc3\xa9\n[log]\nlevel = \"\xc3\xa9\xe9\"\n";
+    fs::write(folder.path().join("imd.toml"), content).unwrap();
+    let message = refusal(&flags, &[]);
+    assert!(message.contains("imd.toml, line 3, column 11: the byte 0xe9"), "{message}");
+}
+
+#[test]
+fn what_editors_and_files_add_is_harmless() {
+    let (_folder, flags) = file("\u{feff}page = false\r\n[log]\r\nlevel = \"warn\"\r\n");
+    let settings = load(&flags, &[("IMD_DATABASE_URL", "postgresql://db/imd\r\n")]).unwrap();
+    assert_eq!((settings.page, settings.log.level.as_str()), (false, "warn"));
+    assert!(settings.to_masked_toml().contains("url = \"postgresql://db/imd\"\n"));
+}
+
+#[test]
 fn a_value_of_the_wrong_type_is_refused_with_its_place() {
     for (key, value) in [
         ("database.pool_size", "many"),

@@ -102,10 +102,13 @@ impl Account {
             }
             fchown(&folder, Some(self.uid), Some(self.gid)).map_err(at(path))?;
         }
-        if metadata.mode() & 0o777 != 0o700 {
-            folder.set_permissions(Permissions::from_mode(0o700)).map_err(at(path))?;
+        if metadata.mode() & 0o777 == 0o700 {
+            return Ok(());
         }
-        Ok(())
+        tracing::info!(folder = %path.display(), mode = %format_args!("{:o}", metadata.mode() & 0o777),
+            "closing a folder to other accounts");
+        let open = |source| EmbeddedPostgresError::OpenFolder { path: path.to_owned(), source };
+        folder.set_permissions(Permissions::from_mode(0o700)).map_err(open)
     }
 
     /// How to name the folder `path` to a program run under this account.

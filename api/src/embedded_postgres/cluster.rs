@@ -100,6 +100,8 @@ impl Cluster {
         if self.major()?.is_none() {
             self.initialise(binaries).await?;
         }
+        // Some platforms open up whole volumes at every start, and PostgreSQL refuses such a folder.
+        self.account.private_folder(&self.data())?;
         self.account.private_folder(&self.socket_folder())
     }
 

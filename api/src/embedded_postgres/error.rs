@@ -69,6 +69,17 @@ pub enum EmbeddedPostgresError {
          `nobody`: run imd as another user, or let another user own the data folder"
     )]
     NoAccount,
+    /// A folder that must be Postgres's alone is open to other accounts, and stays so.
+    #[error(
+        "{} is open to other accounts, which PostgreSQL refuses, and cannot be closed to them: \
+         run `chmod 700 {}`", path.display(), path.display()
+    )]
+    OpenFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why its mode cannot be changed.
+        source: io::Error,
+    },
     /// A folder that must be Postgres's alone belongs to somebody else.
     #[error("{} belongs to user id {owner}, not to {expected}: change its owner or remove it", path.display())]
     ForeignFolder {

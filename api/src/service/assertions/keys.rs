@@ -49,6 +49,8 @@ impl TrustedKey {
 
 /// Reads the keys of a file.
 pub(super) fn read(text: &str, algorithms: &[Algorithm]) -> Result<Vec<TrustedKey>, KeyError> {
+    // Some editors put a mark at the start.
+    let text = text.trim_start_matches('\u{feff}');
     let keys = if text.trim_start().starts_with('{') { of_jwks(text)? } else { of_pem(text)? };
     if keys.is_empty() {
         return Err(KeyError::Empty);
