@@ -1,4 +1,4 @@
-//! The floors of the server: each uses only those below it, and each keeps to its own trade.
+//! The layers of the server: each uses only those below it, and each keeps to its own trade.
 
 use std::{
     collections::BTreeSet,
@@ -7,8 +7,8 @@ use std::{
     process::Command,
 };
 
-/// Each floor, what it may use of the crate besides itself, and what it must not know.
-const FLOORS: [(&str, &[&str], &[&str]); 8] = [
+/// Each layer, what it may use of the crate besides itself, and what it must not know.
+const LAYERS: [(&str, &[&str], &[&str]); 8] = [
     ("model", &[], &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper", "reqwest"]),
     ("planted_bugs", &[], &["tokio_postgres", "tonic", "axum", "imd_proto", "prost", "hyper"]),
     (
@@ -58,8 +58,8 @@ struct Source {
 }
 
 impl Source {
-    /// `grpc` for all of the floor's files.
-    fn floor(&self) -> String {
+    /// `grpc` for all of the layer's files.
+    fn layer(&self) -> String {
         let first = self.path.iter().next().expect("a file name").to_string_lossy();
         first.trim_end_matches(".rs").to_owned()
     }
@@ -137,24 +137,24 @@ fn code_of(text: &str) -> String {
 }
 
 #[test]
-fn each_floor_uses_only_those_below_it() {
+fn each_layer_uses_only_those_below_it() {
     let sources = sources();
-    let modules: BTreeSet<String> = sources.iter().map(Source::floor).collect();
+    let modules: BTreeSet<String> = sources.iter().map(Source::layer).collect();
     for source in &sources {
-        let floor = source.floor();
-        let Some((_, below, _)) = FLOORS.iter().find(|(name, ..)| *name == floor) else { continue };
+        let layer = source.layer();
+        let Some((_, below, _)) = LAYERS.iter().find(|(name, ..)| *name == layer) else { continue };
         for used in source.uses().intersection(&modules) {
-            let allowed = *used == floor || below.contains(&used.as_str());
+            let allowed = *used == layer || below.contains(&used.as_str());
             assert!(allowed, "{} uses {used}", source.path.display());
         }
     }
 }
 
 #[test]
-fn each_floor_keeps_to_its_trade() {
+fn each_layer_keeps_to_its_trade() {
     for source in sources() {
-        let floor = source.floor();
-        let Some((_, _, unknown)) = FLOORS.iter().find(|(name, ..)| *name == floor) else {
+        let layer = source.layer();
+        let Some((_, _, unknown)) = LAYERS.iter().find(|(name, ..)| *name == layer) else {
             continue;
         };
         for name in *unknown {
@@ -166,7 +166,7 @@ fn each_floor_keeps_to_its_trade() {
 #[test]
 fn sql_stands_in_the_store_alone() {
     for source in sources() {
-        if WITH_SQL.contains(&&*source.floor()) {
+        if WITH_SQL.contains(&&*source.layer()) {
             continue;
         }
         for statement in SQL {

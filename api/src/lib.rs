@@ -1,9 +1,9 @@
 //! imd, a message backend: one account on every terminal, every message on each of them, history that
 //! roams to any new device.
 //!
-//! The crate is built in floors; each uses only those below it, and a test holds that:
+//! The crate is built in layers; each uses only those below it, and a test holds that:
 //!
-//! | floor | what it does |
+//! | layer | what it does |
 //! |---|---|
 //! | [`app`], [`serve`], [`cors`], [`config`], [`log`] | puts everything together; one port a listener; settings |
 //! | [`grpc`], [`rest`] | decode, one call of the service, encode |
@@ -13,7 +13,7 @@
 //! | [`tasks`] | keeps the node's long-lived tasks running, and says which do not |
 //! | [`model`] | ids, entries, sessions, the error type; no I/O |
 //!
-//! Every floor above the model may count in [`telemetry`], and those that connect to others share
+//! Every layer above the model may count in [`telemetry`], and those that connect to others share
 //! [`tls`]. Where tests are to see a bug, [`planted_bugs`] has it, behind a feature that releases lack.
 //!
 //! A message goes straight down (transport → service → lane → store) and, once committed, straight

@@ -1,4 +1,4 @@
-//! The metrics of a node, by name. Every floor above the model may count.
+//! The metrics of a node, by name. Every layer above the model may count.
 
 use std::sync::OnceLock;
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RENUMBERED, announcer::Announcer, hub::Hub};
+use super::{RENUMBERED, hint_queue::HintQueue, hub::Hub};
 use crate::{
     model::{Error, Result, TimelineNo},
     planted_bugs::PlantedBugs,
@@ -62,7 +62,7 @@ struct Job {
 impl Lanes {
     pub(super) fn start(
         hub: &Arc<Hub>,
-        announcer: &Announcer,
+        hint_queue: &HintQueue,
         settings: &LaneSettings,
         tasks: &Tasks,
         bugs: &PlantedBugs,
@@ -71,7 +71,7 @@ impl Lanes {
         let start = |number| {
             let (queue, jobs) = mpsc::channel(settings.queue);
             let (done, finished) = mpsc::channel(1);
-            let receivers = Receivers { hub: hub.clone(), announcer: announcer.clone() };
+            let receivers = Receivers { hub: hub.clone(), hint_queue: hint_queue.clone() };
             let lane = Lane {
                 jobs,
                 held_back: VecDeque::new(),
@@ -287,7 +287,7 @@ impl Handover {
 #[derive(Clone)]
 struct Receivers {
     hub: Arc<Hub>,
-    announcer: Announcer,
+    hint_queue: HintQueue,
 }
 
 impl Receivers {
@@ -299,7 +299,7 @@ impl Receivers {
         for (owner, seq) in places {
             self.hub.wake(*owner, *seq);
         }
-        self.announcer.announce_places(places.iter().copied());
+        self.hint_queue.announce_places(places.iter().copied());
     }
 
     fn hand_over(&self, appended: &Appended) {
@@ -311,7 +311,7 @@ impl Receivers {
             // Perhaps of a commit whose outcome was not known, so that nobody was told.
             self.tell_of(&appended.places);
         } else {
-            self.announcer.announce(&appended.entries, appended.other_nodes.as_ref());
+            self.hint_queue.announce(&appended.entries, appended.other_nodes.as_ref());
         }
     }
 }

@@ -4,12 +4,12 @@
 //! PostgreSQL is the truth. What the hub and the hints carry only brings a stream sooner what stands in
 //! its timeline: losing, repeating or reordering any of it delays a delivery and does no more (I9).
 
-mod announcer;
 mod bus;
 mod cursors;
 mod fetcher;
 mod gathered;
 mod hint;
+mod hint_queue;
 mod hub;
 mod lanes;
 mod login_points;
@@ -22,9 +22,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use self::{
-    announcer::{Announcer, Teller},
     cursors::Cursors,
     fetcher::Fetcher,
+    hint_queue::{HintQueue, HintSender},
     hub::Hub,
     lanes::Lanes,
     login_points::LoginPoints,
@@ -50,7 +50,7 @@ pub struct Delivery {
     store: Store,
     hub: Arc<Hub>,
     lanes: Arc<Lanes>,
-    announcer: Announcer,
+    hint_queue: HintQueue,
     login_points: LoginPoints,
     cursors: Cursors,
     tasks: Tasks,
@@ -87,17 +87,18 @@ impl Delivery {
         let hub = Arc::new(Hub::default());
         let planted = settings.bugs;
         let bus = bus::open(&control, &settings.bus).await?;
-        let announcer = Announcer::default();
-        let (telling, bus_to_tell) = (announcer.clone(), bus.clone());
-        let teller = Teller::new(telling, control.clone(), bus_to_tell, node_no, planted.clone());
-        tasks.start(Task::new("hint_sender"), teller);
+        let hint_queue = HintQueue::default();
+        let (telling, bus_to_tell) = (hint_queue.clone(), bus.clone());
+        let hint_sender =
+            HintSender::new(telling, control.clone(), bus_to_tell, node_no, planted.clone());
+        tasks.start(Task::new("hint_sender"), hint_sender);
         let login_points = LoginPoints::start(store.clone(), control.clone(), node_no, &tasks);
         let cursors = Cursors::default();
         let (keeping, keeping_in, stop) = (cursors.clone(), store.clone(), tasks.stopping());
         tasks.start(Task::new("cursors").finishing(), move || {
             keeping.clone().keep(keeping_in.clone(), stop.clone())
         });
-        let lanes = Lanes::start(&hub, &announcer, &settings.lanes, &tasks, &planted, || {
+        let lanes = Lanes::start(&hub, &hint_queue, &settings.lanes, &tasks, &planted, || {
             let connection = store.append_connection(node_no);
             #[cfg(feature = "planted-bugs")]
             if planted.count_outside_transaction {
@@ -110,7 +111,7 @@ impl Delivery {
             store: control,
             hub: hub.clone(),
             bus,
-            announcer: announcer.clone(),
+            hint_queue: hint_queue.clone(),
             node_no,
             node_id: settings.node_id,
             version,
@@ -123,7 +124,7 @@ impl Delivery {
             store,
             hub,
             lanes: Arc::new(lanes),
-            announcer,
+            hint_queue,
             login_points,
             cursors,
             tasks,
@@ -148,7 +149,7 @@ impl Delivery {
     pub fn announce(&self, owner: TimelineNo, entry: Entry) {
         let entry = Arc::new(entry);
         self.hub.publish(owner, &entry);
-        self.announcer.announce(&[(owner, entry)], None);
+        self.hint_queue.announce(&[(owner, entry)], None);
     }
 
     /// Has the streams over these timelines, on every node, notice that the numbering has changed.
@@ -156,7 +157,7 @@ impl Delivery {
         for owner in owners {
             self.hub.wake(*owner, RENUMBERED);
         }
-        self.announcer.announce_places(owners.iter().map(|owner| (*owner, RENUMBERED)));
+        self.hint_queue.announce_places(owners.iter().map(|owner| (*owner, RENUMBERED)));
     }
 
     /// Follows a timeline from `start` on, as the session `session_id`, which may have `most` streams

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    RENUMBERED, announcer::Announcer, bus::Bus, fetcher::Fetcher, hint::Incoming, hub::Hub,
+    RENUMBERED, bus::Bus, fetcher::Fetcher, hint::Incoming, hint_queue::HintQueue, hub::Hub,
 };
 use crate::{
     model::Result,
@@ -49,7 +49,7 @@ pub(super) struct Node {
     pub(super) hub: Arc<Hub>,
     pub(super) fetcher: Fetcher,
     pub(super) bus: Arc<dyn Bus>,
-    pub(super) announcer: Announcer,
+    pub(super) hint_queue: HintQueue,
     pub(super) node_no: i64,
     pub(super) node_id: String,
     pub(super) version: &'static str,
@@ -80,7 +80,7 @@ impl Node {
         tasks.start(Task::new("heartbeat"), move || beating.clone().beat());
         tasks.start(Task::new("sweep"), move || sweeping.clone().sweep());
         let housekeeping = Task::new("housekeeping").on_panic(OnPanic::Restart);
-        tasks.start(housekeeping, move || keeping.clone().keep_house());
+        tasks.start(housekeeping, move || keeping.clone().housekeeping());
     }
 
     /// Fetches for ever.
@@ -136,7 +136,8 @@ impl Node {
     /// Says that the node runs; whether there is a reason to sweep.
     async fn beat_once(&self) -> Result<bool> {
         let streams = i64::try_from(self.hub.streams()).unwrap_or(i64::MAX);
-        let heartbeat = self.store.heartbeat(self.node_no, streams, &self.announcer.sent()).await?;
+        let heartbeat =
+            self.store.heartbeat(self.node_no, streams, &self.hint_queue.sent()).await?;
         if !heartbeat.known {
             self.register_anew().await?;
             return Ok(true);
@@ -167,7 +168,7 @@ impl Node {
 
     async fn sweep(self: Arc<Self>) {
         loop {
-            // In time or out of it, it is time to sweep.
+            // Sweep when asked to, and at the latest every `SWEEP`.
             let _ = timeout(SWEEP, self.sweep_wanted.notified()).await;
             if let Err(error) = self.sweep_once().await {
                 tracing::warn!(%error, "a sweep failed");
@@ -195,24 +196,24 @@ impl Node {
         Ok(())
     }
 
-    async fn keep_house(self: Arc<Self>) {
+    async fn housekeeping(self: Arc<Self>) {
         let mut ticks = interval(HOUSEKEEPING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.keep_house_once().await {
+            if let Err(error) = self.housekeeping_once().await {
                 tracing::warn!(%error, "housekeeping failed");
             }
         }
     }
 
-    async fn keep_house_once(&self) -> Result<()> {
+    async fn housekeeping_once(&self) -> Result<()> {
         self.store.remove_dead_nodes().await?;
         self.store.forget_assertions().await?;
         for (owner, ended) in self.store.end_expired(EXPIRED_BATCH).await? {
             if let Some(entry) = ended.entry {
                 self.hub.wake(owner.into(), entry.seq());
-                self.announcer.announce_places([(owner.into(), entry.seq())]);
+                self.hint_queue.announce_places([(owner.into(), entry.seq())]);
             }
         }
         Ok(())

@@ -31,14 +31,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MOST_ENTRIES: usize = 1000;
 
 /// A timeline that has grown by an entry.
-struct GrownBy {
+struct AppendedEntry {
     owner: TimelineNo,
     entry: Arc<Entry>,
     /// None where it is still to be asked which nodes are concerned.
     other_nodes: Option<Arc<OtherNodes>>,
 }
 
-impl GrownBy {
+impl AppendedEntry {
     fn place(&self) -> Stretch {
         Stretch::at(self.owner, self.entry.seq())
     }
@@ -46,19 +46,19 @@ impl GrownBy {
 
 /// Collects what has grown while the last hints go out. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Announcer {
-    grown: Arc<Gathered<Grown>>,
+pub(super) struct HintQueue {
+    pending: Arc<Gathered<PendingHints>>,
     sent: Arc<Mutex<HashMap<i64, i64>>>,
 }
 
 /// What is to be told: entries themselves, or where they are.
 #[derive(Default)]
-struct Grown {
-    entries: Vec<GrownBy>,
+struct PendingHints {
+    entries: Vec<AppendedEntry>,
     stretches: Stretches,
 }
 
-impl Announcer {
+impl HintQueue {
     /// Says that these entries stand in timelines, to `other_nodes` if these have been asked for since.
     pub(super) fn announce(
         &self,
@@ -70,14 +70,14 @@ impl Announcer {
         if !entries.iter().any(|(owner, _)| concerns_any(owner)) {
             return;
         }
-        self.grown.add(|grown| {
+        self.pending.add(|pending| {
             for (owner, entry) in entries.iter().filter(|(owner, _)| concerns_any(owner)) {
                 let (entry, other_nodes) = (entry.clone(), other_nodes.cloned());
-                let by = GrownBy { owner: *owner, entry, other_nodes };
-                if grown.entries.len() < MOST_ENTRIES {
-                    grown.entries.push(by);
+                let by = AppendedEntry { owner: *owner, entry, other_nodes };
+                if pending.entries.len() < MOST_ENTRIES {
+                    pending.entries.push(by);
                 } else {
-                    grown.stretches.extend([by.place()]);
+                    pending.stretches.extend([by.place()]);
                 }
             }
         });
@@ -86,7 +86,7 @@ impl Announcer {
     /// Says that these places of timelines are taken.
     pub(super) fn announce_places(&self, places: impl IntoIterator<Item = (TimelineNo, i64)>) {
         let stretches = places.into_iter().map(|(owner, seq)| Stretch::at(owner, seq));
-        self.grown.add(|grown| grown.stretches.extend(stretches));
+        self.pending.add(|pending| pending.stretches.extend(stretches));
     }
 
     /// The number of the last hint sent to each node.
@@ -105,23 +105,23 @@ impl Announcer {
 
 /// Sends the hints. When the node stops it stops at once: the other nodes find what they missed when
 /// they see the node gone.
-pub(super) struct Teller {
-    announcer: Announcer,
+pub(super) struct HintSender {
+    hint_queue: HintQueue,
     store: Store,
     bus: Arc<dyn Bus>,
     node_no: i64,
     bugs: PlantedBugs,
     /// What is being told.
-    entries: Vec<GrownBy>,
+    entries: Vec<AppendedEntry>,
     stretches: Vec<Stretch>,
 }
 
-impl Run for Teller {
+impl Run for HintSender {
     async fn run(&mut self) {
         // What was being told at a panic is told again.
         self.put_back();
         loop {
-            let Grown { entries, stretches } = self.announcer.grown.take().await;
+            let PendingHints { entries, stretches } = self.hint_queue.pending.take().await;
             self.entries = entries;
             self.stretches = stretches.into_iter().collect();
             match self.tell(&self.entries, &self.stretches).await {
@@ -139,16 +139,16 @@ impl Run for Teller {
     }
 }
 
-impl Teller {
+impl HintSender {
     pub(super) fn new(
-        announcer: Announcer,
+        hint_queue: HintQueue,
         store: Store,
         bus: Arc<dyn Bus>,
         node_no: i64,
         planted: PlantedBugs,
     ) -> Self {
         let (entries, stretches) = (Vec::new(), Vec::new());
-        Self { announcer, store, bus, node_no, bugs: planted, entries, stretches }
+        Self { hint_queue, store, bus, node_no, bugs: planted, entries, stretches }
     }
 
     /// Has what could not be told told again. By then the entries may be many: nodes that want them
@@ -158,13 +158,13 @@ impl Teller {
         if entries.is_empty() && stretches.is_empty() {
             return;
         }
-        self.announcer.grown.add(|grown| {
-            grown.stretches.extend(stretches);
-            grown.stretches.extend(entries.iter().map(GrownBy::place));
+        self.hint_queue.pending.add(|pending| {
+            pending.stretches.extend(stretches);
+            pending.stretches.extend(entries.iter().map(AppendedEntry::place));
         });
     }
 
-    async fn tell(&self, entries: &[GrownBy], stretches: &[Stretch]) -> Result<()> {
+    async fn tell(&self, entries: &[AppendedEntry], stretches: &[Stretch]) -> Result<()> {
         self.bugs.pass("hint_sender/tell");
         let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
         let owners: BTreeSet<TimelineNo> =
@@ -175,7 +175,7 @@ impl Teller {
             self.store.other_nodes_of(self.node_no, &owners).await?
         };
         let mut hints = Hints::default();
-        for GrownBy { owner, entry, other_nodes } in entries {
+        for AppendedEntry { owner, entry, other_nodes } in entries {
             let nodes = other_nodes.as_deref().unwrap_or(&asked).get(owner);
             hints.add_entry(nodes.map_or(&[], Vec::as_slice), *owner, entry)?;
         }
@@ -184,7 +184,7 @@ impl Teller {
             hints.add_stretch(nodes.map_or(&[], Vec::as_slice), *stretch);
         }
         let number = |(node, hint)| {
-            let no = self.announcer.number(node);
+            let no = self.hint_queue.number(node);
             (node, Outgoing { from: self.node_no, no, ..hint })
         };
         let hints: Vec<(i64, Outgoing)> = hints.into_hints().into_iter().map(number).collect();
