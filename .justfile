@@ -5,7 +5,7 @@ quick:
     cargo fmt --all --check
     cargo test --locked -p imd --lib -- --skip embedded_postgres
     cargo test --locked -p imctl -p imd-client -p imd-proto
-    cargo test --locked -p imd-tests --test it -- documentation layout attacks::parsers attacks::tokens
+    cargo test --locked -p imd-tests --test it -- documentation dependencies layout attacks::parsers send:: authorization:: sessions:: wire::
 
 # Formatting and clippy, as they must be for a change to land.
 lint:

@@ -11,6 +11,8 @@ mod attacks;
 mod authorization;
 mod blocks;
 mod deletion;
+mod dependencies;
+mod deploy;
 mod documentation;
 mod faults;
 mod history;

@@ -192,6 +192,9 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DataFolderError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use secrecy::ExposeSecret;
     use tempfile::tempdir;
 
@@ -208,7 +211,9 @@ mod tests {
         assert_eq!(mode(folder.path()), 0o700);
 
         let shared = parent.path().join("shared");
-        DirBuilder::new().mode(0o750).create(&shared).unwrap();
+        fs::create_dir(&shared).unwrap();
+        // Whatever the umask leaves.
+        fs::set_permissions(&shared, Permissions::from_mode(0o750)).unwrap();
         let folder = DataFolder::open(&shared).unwrap();
         assert_eq!(mode(folder.path()), 0o750);
     }

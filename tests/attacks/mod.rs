@@ -7,10 +7,11 @@
 //! | what is another's: conversations, page tokens, ids | `others`, `authorization::strangers` |
 //! | the wrong listener | `authorization::grpc` |
 //! | logins in masses, given up or not; guesses by the thousand | `logins`, `limits::logins` |
-//! | requests that are not what they should be | `requests`, `strings`, `parsers`, `tokens` |
+//! | requests that are not what they should be | `requests`, `strings`, `parsers`, `tokens`, `fuzz` |
 
 mod access_tokens;
 mod assertions;
+mod fuzz;
 mod logins;
 mod others;
 mod parsers;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use imd::config;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -28,6 +28,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        // Not that of the certificates it signs: OpenSSL would take them for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "the authority of the tests");
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
         Self { issuer, folder: TempDir::new().expect("a folder") }
