@@ -126,8 +126,9 @@ impl App {
 
         let pool_size = usize::try_from(settings.database.pool_size)?;
         let ca = settings.database.ca.as_deref();
-        let store = |pool_size| Store::trusting(ca, database_url, pool_size).context("database");
-        let (store, control) = (store(pool_size)?, store(CONTROL_CONNECTIONS)?);
+        let store = Store::trusting(ca, database_url, pool_size).context("database")?;
+        let control = store.beside(CONTROL_CONNECTIONS)?;
+        store.check_server().await.context("database")?;
         store.migrate().await.context("bring the database up to date")?;
         store.seed_terminal_types(&terminal_types(settings)).await?;
         store.seed_tiers(&tiers(settings)).await?;

@@ -42,6 +42,8 @@ pub const LOG_LINES_DROPPED: &str = "imd_log_lines_dropped_total";
 pub const ACCEPT_ERRORS: &str = "imd_accept_errors_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
+/// How far this node's clock is ahead of the database's, in seconds.
+pub const CLOCK_SKEW: &str = "imd_clock_skew_seconds";
 
 /// The metrics of this process in Prometheus' text format, memory and processor time among them. Counts
 /// from the first call on.
@@ -115,5 +117,6 @@ fn describe() {
     describe_counter!(PANICS, Unit::Count, "Panics, whether of a task or of a call");
     describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Lines of the log that were not written");
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted");
+    describe_gauge!(CLOCK_SKEW, Unit::Seconds, "How far the clock is ahead of the database's");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

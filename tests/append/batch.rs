@@ -112,7 +112,7 @@ async fn i7_two_nodes_that_race_with_one_id_append_it_once() {
         // Every other time for something else.
         let other = if round % 2 == 0 { one.clone() } else { message(&ann, &carol, id, "another") };
         let (one, other) = ([one], [other]);
-        let (one, other) = join(here.commit(&one), there.commit(&other)).await;
+        let (one, other) = Box::pin(join(here.commit(&one), there.commit(&other))).await;
         match (&one[0], &other[0]) {
             (Ok(one), Ok(other)) => {
                 assert_eq!(round % 2, 0, "two things under one id");

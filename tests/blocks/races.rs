@@ -109,14 +109,14 @@ async fn race(if_blocked: IfBlocked) {
         let change = change(&to, &from, blocked);
         let (batch, other) = ([item(), item()], [item()]);
         let sending = join(here.commit(&batch), there.commit(&other));
-        let (changed, (during, other)) = join(store.change_block(&change), sending).await;
+        let (changed, (during, other)) = Box::pin(join(store.change_block(&change), sending)).await;
         changed.expect("changed").expect("an entry");
         for result in during.iter().chain(&other) {
             delivered += i64::from(arrived(result));
         }
         // Each node starts anew, behind the change.
         let (batch, other) = ([item()], [item()]);
-        let (one, other) = join(here.commit(&batch), there.commit(&other)).await;
+        let (one, other) = Box::pin(join(here.commit(&batch), there.commit(&other))).await;
         for result in [&one[0], &other[0]] {
             assert_eq!(arrived(result), !blocked, "round {round}");
             delivered += i64::from(arrived(result));
@@ -134,12 +134,12 @@ async fn received(database: &Database, owner: UserNo) -> i64 {
 
 #[tokio::test]
 async fn a_thousand_blocks_refuse_what_comes_behind_them() {
-    race(IfBlocked::Refuse).await;
+    Box::pin(race(IfBlocked::Refuse)).await;
 }
 
 #[tokio::test]
 async fn a_thousand_blocks_drop_what_comes_behind_them() {
-    race(IfBlocked::Drop).await;
+    Box::pin(race(IfBlocked::Drop)).await;
 }
 
 /// Sends without end; how many sends were taken.

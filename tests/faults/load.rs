@@ -39,18 +39,18 @@ const TERMINALS: [&str; 2] = ["phone", "pc"];
 const SIZE: usize = 100;
 
 /// Who writes, and how.
-pub(super) struct Cast {
-    pub(super) users: usize,
+pub(crate) struct Cast {
+    pub(crate) users: usize,
     /// How long each pauses between two messages, in milliseconds.
-    pub(super) pause: Range<u64>,
+    pub(crate) pause: Range<u64>,
     /// Draws recipients and pauses.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Neighbours begin with different ones of them.
-    pub(super) servers: Vec<SocketAddr>,
+    pub(crate) servers: Vec<SocketAddr>,
 }
 
 impl Cast {
-    pub(super) fn user_ids(&self) -> Vec<String> {
+    pub(crate) fn user_ids(&self) -> Vec<String> {
         (0..self.users).map(|no| format!("user-{no}")).collect()
     }
 
@@ -79,7 +79,7 @@ impl Cast {
 }
 
 /// A load that runs.
-pub(super) struct Load {
+pub(crate) struct Load {
     shared: Arc<Shared>,
     writers: JoinSet<Result<Written, SendError>>,
     /// With the places of their users.
@@ -112,7 +112,7 @@ struct Written {
 
 impl Load {
     /// Logs users in that are there, and lets them begin.
-    pub(super) async fn start(cast: Cast) -> Self {
+    pub(crate) async fn start(cast: Cast) -> Self {
         let terminals = join_all((0..cast.users).map(|no| cast.log_in(no))).await;
         let mut history = History::default();
         let users = cast.user_ids().into_iter().map(|id| (history.user(&id), id)).collect();
@@ -138,15 +138,20 @@ impl Load {
     }
 
     /// Waits until so many `more` messages have been acknowledged.
-    pub(super) async fn go_on_for(&self, more: u64) {
+    pub(crate) async fn go_on_for(&self, more: u64) {
         let mut acknowledged = self.shared.acknowledged.subscribe();
         let wanted = *acknowledged.borrow() + more;
         let reached = timeout(PATIENCE, acknowledged.wait_for(|count| *count >= wanted)).await;
         assert!(reached.is_ok(), "no {more} messages within {PATIENCE:?}");
     }
 
+    /// How many messages have been acknowledged.
+    pub(crate) fn acknowledged(&self) -> watch::Receiver<u64> {
+        self.shared.acknowledged.subscribe()
+    }
+
     /// Lets the writers finish and, for `patience` at most, the followers catch up.
-    pub(super) async fn finish(mut self, database_url: &str, patience: Duration) -> Story {
+    pub(crate) async fn finish(mut self, database_url: &str, patience: Duration) -> Story {
         let mut story = Story::default();
         self.shared.stop.send_replace(true);
         while let Some(written) = self.writers.join_next().await {

@@ -21,20 +21,24 @@ mod chaos;
 mod drain;
 mod follower;
 pub(crate) mod held;
-mod load;
+pub(crate) mod load;
 mod node;
 mod panics;
 mod planted;
 mod process_node;
-mod proxy;
-mod story;
+pub(crate) mod proxy;
+pub(crate) mod story;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 /// Asks again and again, for `patience` at most.
-async fn until<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let give_up = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await {

@@ -22,14 +22,14 @@ const CHUNK: usize = 64 * 1024;
 
 /// Where a proxy leads.
 #[derive(Debug, Clone)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
 /// Which end says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Client,
     Server,
 }
@@ -75,14 +75,14 @@ struct Shared {
 }
 
 /// A listener on loopback that leads elsewhere. It ends, with its connections, when it is dropped.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     _listening: JoinSet<()>,
 }
 
 impl Proxy {
-    pub(super) async fn start(target: Target) -> Self {
+    pub(crate) async fn start(target: Target) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let state = State { target, weather: Weather::Fair, cuts: 0 };
@@ -94,7 +94,7 @@ impl Proxy {
     }
 
     /// A proxy in front of the database at `url`, and the URL of that database through it.
-    pub(super) async fn before_database(url: &str) -> (Self, String) {
+    pub(crate) async fn before_database(url: &str) -> (Self, String) {
         let config: tokio_postgres::Config = url.parse().expect("the URL of a database");
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let target = match config.get_hosts() {
@@ -118,37 +118,37 @@ impl Proxy {
         (proxy, through)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Leads connections from now on elsewhere.
-    pub(super) fn lead_to(&self, address: SocketAddr) {
+    pub(crate) fn lead_to(&self, address: SocketAddr) {
         self.shared.state.send_modify(|state| state.target = Target::Tcp(address));
     }
 
     /// Cuts all connections. New ones are made as the weather is.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.shared.state.send_modify(|state| state.cuts += 1);
     }
 
     /// Lets everything pass again.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.set(Weather::Fair);
     }
 
     /// Holds back everything for `delay`, either way.
-    pub(super) fn slow(&self, delay: Duration) {
+    pub(crate) fn slow(&self, delay: Duration) {
         self.set(Weather::Slow(delay));
     }
 
     /// Lets nothing pass, and says nothing.
-    pub(super) fn silence(&self) {
+    pub(crate) fn silence(&self) {
         self.set(Weather::Silent);
     }
 
     /// Cuts all connections, and those that are made from now on at once.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.set(Weather::Refused);
         self.cut();
     }
@@ -159,7 +159,7 @@ impl Proxy {
 
     /// Cuts the next connection on which `side` says `pattern`, which does not get through any more;
     /// what was said before it does. What is returned resolves when that has happened.
-    pub(super) fn cut_at(
+    pub(crate) fn cut_at(
         &self,
         side: Side,
         pattern: &'static [u8],
@@ -168,7 +168,7 @@ impl Proxy {
     }
 
     /// As [`Proxy::cut_at`], but the connections stand, and nothing passes on any of them.
-    pub(super) fn silence_at(
+    pub(crate) fn silence_at(
         &self,
         side: Side,
         pattern: &'static [u8],

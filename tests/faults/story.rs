@@ -7,18 +7,18 @@ use std::{
 
 /// The counts, and the judgement.
 #[derive(Debug, Default)]
-pub(super) struct Story {
-    pub(super) sent: u64,
+pub(crate) struct Story {
+    pub(crate) sent: u64,
     /// Messages sent again because nobody answered.
-    pub(super) resent: u64,
+    pub(crate) resent: u64,
     /// The longest that an acknowledgement took.
-    pub(super) slowest: Duration,
-    pub(super) delivered: u64,
-    pub(super) reconnects: u64,
+    pub(crate) slowest: Duration,
+    pub(crate) delivered: u64,
+    pub(crate) reconnects: u64,
     /// Entries that came to a terminal that had them.
-    pub(super) repeated: u64,
+    pub(crate) repeated: u64,
     /// What is not as it must be, in words.
-    pub(super) wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 impl Display for Story {
@@ -37,7 +37,7 @@ impl Display for Story {
 impl Story {
     /// Panics unless every message was acknowledged, and stands, and came to every terminal, once.
     #[track_caller]
-    pub(super) fn assert_sound(&self) {
+    pub(crate) fn assert_sound(&self) {
         let some: Vec<_> = self.wrong.iter().take(20).collect();
         assert!(some.is_empty() && self.repeated == 0, "{self}: {some:#?}");
     }

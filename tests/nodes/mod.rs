@@ -1,5 +1,6 @@
 //! Several nodes on one database.
 
+mod clocks;
 mod delivery;
 mod hints;
 mod no_grace;

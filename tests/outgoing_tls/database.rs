@@ -82,6 +82,21 @@ async fn a_server_of_another_name_is_refused_where_the_name_is_checked() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_version_1_is_taken_where_any_is() {
+    let authority = Authority::new();
+    let server = Server::start(Some(&authority.certify_in_version_1())).await;
+    for parameters in ["?sslmode=require", "?sslmode=prefer", ""] {
+        let store = Store::new(&server.url(parameters), 1).expect("a store");
+        store.ping().await.expect("a connection");
+    }
+    let refused = refused(&server.url("?sslmode=verify-full"), |s| {
+        s.database.ca = Some(authority.file());
+    })
+    .await;
+    assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_server_without_tls_is_refused_where_it_is_required() {
     let server = Server::start(None).await;
     for mode in ["require", "verify-full"] {

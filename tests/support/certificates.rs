@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use imd::config;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SigningKey as _,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -60,11 +60,66 @@ impl Authority {
         Certified { cert: self.write(&cert.pem()), key: self.write(&key.serialize_pem()) }
     }
 
+    /// A certificate of X.509 version 1, as many servers make for themselves: without the version, and
+    /// without extensions.
+    pub(crate) fn certify_in_version_1(&self) -> Certified {
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("names");
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate");
+        let (tbs, _, behind) = element(element(cert.der()).1);
+        let algorithm = element(behind).0;
+        let mut fields = element(tbs).1;
+        let mut kept = Vec::new();
+        while !fields.is_empty() {
+            let (field, _, rest) = element(fields);
+            if !matches!(field[0], VERSION | EXTENSIONS) {
+                kept.extend_from_slice(field);
+            }
+            fields = rest;
+        }
+        let tbs = tagged(SEQUENCE, &kept);
+        let signature = key.sign(&tbs).expect("a signature");
+        let signature = tagged(BIT_STRING, &[&[0], &signature[..]].concat());
+        let cert = tagged(SEQUENCE, &[&tbs[..], algorithm, &signature].concat());
+        let cert = pem::encode(&pem::Pem::new("CERTIFICATE", cert));
+        Certified { cert: self.write(&cert), key: self.write(&key.serialize_pem()) }
+    }
+
     fn write(&self, pem: &str) -> PathBuf {
         let path = self.folder.path().join(Uuid::new_v4().to_string());
         std::fs::write(&path, pem).expect("a file");
         path
     }
+}
+
+/// Tags of DER.
+const SEQUENCE: u8 = 0x30;
+const BIT_STRING: u8 = 0x03;
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+
+/// The first element, its content, and what follows it.
+fn element(der: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let (header, length) = match der[1] {
+        short @ 0..=0x7f => (2, usize::from(short)),
+        long => {
+            let bytes = &der[2..][..usize::from(long - 0x80)];
+            let length = bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte));
+            (2 + bytes.len(), length)
+        }
+    };
+    (&der[..header + length], &der[header..][..length], &der[header + length..])
+}
+
+/// An element of up to 64 KiB.
+fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).expect("a small element").to_be_bytes();
+    let length = match length {
+        [0, short @ 0..0x80] => vec![short],
+        [0, short] => vec![0x81, short],
+        [high, low] => vec![0x82, high, low],
+    };
+    [&[tag], &length[..], content].concat()
 }
 
 impl Certified {

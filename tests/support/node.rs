@@ -24,11 +24,25 @@ impl Node {
         Self::start_with(database, |_| ()).await
     }
 
+    /// A node on the database at this URL.
+    pub(crate) async fn start_at(url: &str) -> Self {
+        Self::try_start(url, |_| ()).await.expect("a node")
+    }
+
+    /// Why a node does not start on the database at this URL.
+    pub(crate) async fn refused(url: &str) -> String {
+        Self::try_start(url, |_| ()).await.err().expect("a node that does not start")
+    }
+
     /// A node with other settings than those of the tests.
     pub(crate) async fn start_with(
         database: &Database,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
+        Self::try_start(database.url(), change).await.expect("a node")
+    }
+
+    async fn try_start(url: &str, change: impl FnOnce(&mut Settings)) -> Result<Self, String> {
         show_logs();
         let any_port = ([127, 0, 0, 1], 0).into();
         let mut settings = Settings { listen: any_port, ..Settings::default() };
@@ -43,8 +57,8 @@ impl Node {
         settings.limits.sends_per_user = 0;
         settings.limits.streams_per_session = 0;
         change(&mut settings);
-        let app = App::start(&settings, database.url(), ADMIN_KEY.to_owned().into()).await;
-        Self { app: app.expect("a node"), settings }
+        let app = App::start(&settings, url, ADMIN_KEY.to_owned().into()).await;
+        Ok(Self { app: app.map_err(|error| format!("{error:#}"))?, settings })
     }
 
     /// Does what a node does at SIGHUP when its settings have changed.

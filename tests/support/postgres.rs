@@ -99,10 +99,10 @@ impl Server {
     }
 
     /// Makes a database that belongs to the role of the tests.
-    async fn create(&self, name: &str, template: &str) {
+    async fn create(&self, name: &str, options: &str) {
         let config: Config = self.url.parse().expect("a URL");
         let owner = config.get_user().expect("a URL with a user");
-        let create = format!(r#"CREATE DATABASE {name} TEMPLATE {template} OWNER "{owner}""#);
+        let create = format!(r#"CREATE DATABASE {name} TEMPLATE {options} OWNER "{owner}""#);
         let created = connect(&self.superuser).await.batch_execute(&create).await;
         created.unwrap_or_else(|error| panic!("{create}: {error}"));
     }
@@ -153,12 +153,21 @@ impl Database {
         Self::copy_of("template0").await
     }
 
+    /// A database as a first start finds it, with these options.
+    pub(crate) async fn create_with(options: &str) -> Self {
+        Self::copy_of(&format!("template0 {options}")).await
+    }
+
     async fn copy_of(template: &str) -> Self {
         let place = PLACES.acquire().await.expect("never closed");
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}_{number}", SERVER.template);
         SERVER.create(&name, template).await;
         Self { url: SERVER.url_of(&name), name, _place: place }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// For nodes.

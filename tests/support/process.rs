@@ -91,6 +91,14 @@ impl DataFolder {
         text.lines().next()?.trim().parse().ok().map(Pid::from_raw)
     }
 
+    /// Signals all processes of the embedded PostgreSQL.
+    pub(crate) fn signal_postgres(&self, signal: Signal) {
+        for process in processes_of(self.postmaster().expect("PostgreSQL runs")) {
+            // One that has just ended is not missed.
+            let _ = kill(process, signal);
+        }
+    }
+
     /// `imd` on this folder and on free ports, with users that may send as fast as they can.
     pub(crate) fn imd(&self) -> Command {
         let mut command = Command::new("sh");
@@ -159,6 +167,14 @@ impl Drop for DataFolder {
             gone_within(Duration::from_secs(10), || self.postmaster().is_none());
         }
     }
+}
+
+/// A PostgreSQL server's first process, and its children.
+pub(crate) fn processes_of(postmaster: Pid) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    std::iter::once(postmaster).chain(children.map(Pid::from_raw)).collect()
 }
 
 /// A running `imd` that has said it is ready.

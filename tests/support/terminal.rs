@@ -77,6 +77,13 @@ impl Terminal {
     }
 
     /// Marks the conversation with `peer` as read up to `seq`; where the mark stands now.
+    /// The texts of all messages in the timeline.
+    pub(crate) async fn texts(&self) -> Vec<String> {
+        let entries = self.timeline().await;
+        let messages = entries.iter().filter(|entry| entry.as_message().is_some());
+        messages.map(|entry| entry.text().to_owned()).collect()
+    }
+
     pub(crate) async fn mark_read(&self, peer: &str, seq: i64) -> Result<i64> {
         self.api.mark_read(&self.token, &format!("user:{peer}"), seq).await
     }

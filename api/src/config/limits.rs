@@ -142,11 +142,8 @@ impl Settings {
             }
             return within("database.pool_size", pool_size, 1..=LARGEST_POOL_EMBEDDED);
         };
-        // The parser's own message could quote a part of the URL.
-        let address: Address = url
-            .expose_secret()
-            .parse()
-            .map_err(|_| invalid("database.url", "not a PostgreSQL URL"))?;
+        let address: Address =
+            url.expose_secret().parse().map_err(|error| invalid("database.url", error))?;
         if self.database.ca.is_some() && !address.requires_tls() {
             let reason = "needs sslmode=verify-full, or require, in database.url";
             return Err(invalid("database.ca", reason));

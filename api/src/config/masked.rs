@@ -1,6 +1,6 @@
 //! Database URLs without their passwords.
 
-use crate::store::Address;
+use crate::store::{Address, AddressError};
 
 const MASK: &str = "***";
 
@@ -20,7 +20,7 @@ pub(super) fn masked(url: &str) -> String {
     }
 }
 
-fn password(url: &str) -> Result<Option<Vec<u8>>, tokio_postgres::Error> {
+fn password(url: &str) -> Result<Option<Vec<u8>>, AddressError> {
     let address: Address = url.parse()?;
     Ok(address.password().map(<[u8]>::to_vec))
 }

@@ -67,7 +67,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "database.url",
         default: None,
-        meaning: "PostgreSQL to use (15 or newer), as `postgresql://user:password@host/database`; unset: a private one in data_dir. `?sslmode=` says how it is spoken to: `disable`, `prefer`, `require`, `verify-full`",
+        meaning: "PostgreSQL to use (15 or newer), as `postgresql://user:password@host/database`; many hosts, as `host1:5432,host2:5432`, are the members of one cluster, of which imd uses the one that takes writes, with `target_session_attrs=read-write` or without; unset: a private one in data_dir. `?sslmode=` says how it is spoken to: `disable`, `prefer`, `require`, `verify-full`",
     },
     Setting {
         key: "database.ca",

@@ -134,7 +134,7 @@ impl Service {
         assertion: &str,
         terminal: &Terminal,
     ) -> Result<Known> {
-        let assertion = self.assertions.read(assertion)?;
+        let assertion = self.assertions.read(assertion, self.store.unix_now())?;
         if !user_id.is_empty() && user_id != assertion.user_id.as_str() {
             return Err(Error::InvalidAssertion("the assertion is about another user"));
         }
@@ -236,7 +236,7 @@ impl Service {
     ) -> Result<Tokens> {
         let expires_in = self.limits.access_ttl;
         Ok(Tokens {
-            access_token: signer.sign(identity, expires_in)?,
+            access_token: signer.sign(identity, expires_in, self.store.unix_now())?,
             expires_in,
             refresh_token: refresh.show(&self.opaque_tokens),
         })

@@ -1,7 +1,5 @@
 //! Sealed tokens, which only imd reads.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use aws_lc_rs::{digest, hmac, rand};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
@@ -11,7 +9,8 @@ use crate::{
     store::{Key, Store},
 };
 
-/// How much the clocks of two nodes may differ, in seconds.
+/// How much the readings that two nodes have of the database's clock may differ, in seconds, and how
+/// much an issuer's clock may be off.
 pub(super) const LEEWAY: u64 = 5;
 
 /// How many bytes of an HMAC a sealed token carries.
@@ -124,8 +123,4 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N]> {
 
 pub(super) fn new_key_id() -> String {
     Uuid::now_v7().simple().to_string()
-}
-
-pub(super) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

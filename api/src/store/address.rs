@@ -34,10 +34,53 @@ pub struct Address {
 /// `sslmode=verify-full`, which tokio-postgres does not know.
 const VERIFY_FULL: &str = "sslmode=verify-full";
 
+/// What is wrong with the URL of a database, without a word of what may be secret in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AddressError(String);
+
+impl AddressError {
+    /// The parser's own message could quote a part of the password: one with `?` or `&` in it ends
+    /// before its end.
+    fn new(url: &str, error: &tokio_postgres::Error) -> Self {
+        let value = |name: &str| {
+            let (_, value) = url.split_once(&format!("{name}="))?;
+            value.split(['&', ' ']).next()
+        };
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        let said = source.unwrap_or_default();
+        let parameter = said.split('`').nth(1).unwrap_or_default();
+        let is_name = parameter.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let query = url.split_once('?').map(|(_, query)| query);
+        let may_be_shown =
+            is_name && url.contains("://") && query.is_some_and(|query| !query.contains('@'));
+        Self(match parameter {
+            "sslmode" if value("sslmode") == Some("verify-ca") => {
+                "imd has no sslmode=verify-ca: use sslmode=require with database.ca, which checks the authority, or verify-full, which also checks the host".to_owned()
+            }
+            "sslmode" => "sslmode is one of disable, prefer, require and verify-full".to_owned(),
+            "" => "not a PostgreSQL URL, as postgresql://user:password@host/database".to_owned(),
+            _ if said.starts_with("invalid value") => format!("invalid value of `{parameter}`"),
+            _ if may_be_shown => format!(
+                "there is no parameter `{parameter}`; check the spelling, or leave it out"
+            ),
+            _ => "a parameter that imd does not know; `?`, `&` and `@` in a password are written as %3F, %26 and %40".to_owned(),
+        })
+    }
+}
+
+impl From<AddressError> for Error {
+    fn from(error: AddressError) -> Self {
+        Self::internal(error)
+    }
+}
+
 impl FromStr for Address {
-    type Err = tokio_postgres::Error;
+    type Err = AddressError;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
+        // A file that a secret comes from ends with a newline.
+        let url = url.trim();
         let ends = |c: Option<char>| c.is_none_or(|c| matches!(c, '?' | '&') || c.is_whitespace());
         let full = url.match_indices(VERIFY_FULL).find(|(at, found)| {
             ends(url[..*at].chars().next_back()) && ends(url[at + found.len()..].chars().next())
@@ -49,7 +92,7 @@ impl FromStr for Address {
             }
             None => (url.to_owned(), Check::Authority),
         };
-        let mut config: Config = url.parse()?;
+        let mut config: Config = url.parse().map_err(|error| AddressError::new(&url, &error))?;
         // On a socket of this machine there is nobody in between, and the server speaks no TLS.
         if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
             config.ssl_mode(SslMode::Disable);
@@ -110,6 +153,43 @@ mod tests {
             assert!(url.parse::<Address>().is_err(), "{url}");
         }
         assert!("postgresql://db/imd?xsslmode=verify-full".parse::<Address>().is_err());
+    }
+
+    fn wrong(url: &str) -> String {
+        url.parse::<Address>().err().expect("an error").to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_what_to_do() {
+        let authority = wrong("postgresql://u:p@db/imd?sslmode=verify-ca");
+        assert!(authority.contains("sslmode=require with database.ca"), "{authority}");
+        let unknown = wrong("postgresql://u:p@db/imd?sslrootcert=ca.pem");
+        assert!(unknown.contains("`sslrootcert`"), "{unknown}");
+        let value = wrong("postgresql://u:p@db/imd?target_session_attrs=primary");
+        assert!(value.contains("`target_session_attrs`"), "{value}");
+        let other = wrong("mysql://db/imd");
+        assert!(other.contains("postgresql://"), "{other}");
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_shown() {
+        for url in ["postgresql://u:half?other@db/imd", "postgresql://u:half?other=x@db/imd"] {
+            let said = wrong(url);
+            assert!(!said.contains("other") && said.contains("%3F"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_newline_behind_it_is_harmless() {
+        assert_eq!(read("postgresql://db/imd?sslmode=require\r\n").0, SslMode::Require);
+    }
+
+    #[test]
+    fn many_hosts_are_read() {
+        let url = "postgresql://u@a:1,b:2/imd?target_session_attrs=read-write";
+        let address: Address = url.parse().unwrap();
+        assert_eq!(address.config.get_hosts().len(), 2);
+        assert_eq!(address.config.get_ports(), [1, 2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{Audit, Store};
+use super::{Audit, Store, transaction};
 use crate::model::{Error, Result, Role};
 
 /// A key as administrators see it.
@@ -58,9 +58,8 @@ impl Store {
         digest: &[u8; 32],
         audit: Audit<'_>,
     ) -> Result<AdminKey> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let row = tx
+        transaction!(self, async |tx| {
+            let row = tx
             .query_opt(
                 "INSERT INTO admin_keys (name, role, digest, created_by) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (name) DO NOTHING RETURNING *",
@@ -68,17 +67,17 @@ impl Store {
             )
             .await?
             .ok_or(Error::AdminKeyExists)?;
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        read(&row)
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            read(&row)
+        })
     }
 
     /// Makes a key good for nothing, at once and on every node. Errors: [`Error::AdminKeyNotFound`],
     /// also when it is revoked already.
     pub async fn revoke_admin_key(&self, name: &str, audit: Audit<'_>) -> Result<AdminKey> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let row = tx
+        transaction!(self, async |tx| {
+            let row = tx
             .query_opt(
                 "UPDATE admin_keys SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL
                  RETURNING *",
@@ -86,8 +85,9 @@ impl Store {
             )
             .await?
             .ok_or(Error::AdminKeyNotFound)?;
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        read(&row)
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            read(&row)
+        })
     }
 }

@@ -2,12 +2,10 @@
 
 use std::net::IpAddr;
 
+use super::{Store, Transaction, transaction};
+use crate::model::{ClientAddress, Result, UserId, UserNo};
 use serde_json::Value;
 use time::OffsetDateTime;
-use tokio_postgres::Transaction;
-
-use super::Store;
-use crate::model::{ClientAddress, Result, UserId, UserNo};
 
 /// What is to be recorded of an administrator's action.
 #[derive(Debug, Clone)]
@@ -53,9 +51,10 @@ impl<'a> Audit<'a> {
     }
 
     /// Notes how many sessions the action ended.
-    pub(super) fn ended(mut self, sessions: usize) -> Self {
-        self.details["sessions_ended"] = sessions.into();
-        self
+    pub(super) fn ended(&self, sessions: usize) -> Self {
+        let mut audit = self.clone();
+        audit.details["sessions_ended"] = sessions.into();
+        audit
     }
 
     pub(super) async fn record(&self, tx: &Transaction<'_>, user_no: Option<UserNo>) -> Result<()> {
@@ -79,11 +78,11 @@ impl<'a> Audit<'a> {
 impl Store {
     /// Records what leaves no other trace in the database.
     pub async fn record(&self, audit: Audit<'_>) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        Ok(())
+        transaction!(self, async |tx| {
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// The records, the newest first: at most `limit`, all older than `before`.

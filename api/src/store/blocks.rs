@@ -1,12 +1,12 @@
 //! Who blocks whom. A send reads this in its own transaction: see `append`.
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    Store,
+    Store, Transaction,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
+    transaction,
 };
 use crate::model::{
     BlockedUser, Entry, EntryKind, Error, MOST_BLOCKS, Result, SessionId, UserId, UserNo,
@@ -33,26 +33,28 @@ impl Store {
     ///
     /// Errors: [`Error::TooManyBlocks`]; [`Error::SessionEnded`], [`Error::InvalidToken`].
     pub async fn change_block(&self, change: &ChangeBlock) -> Result<Option<Entry>> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // Whoever sends to the owner holds this lock, too, when it looks for blocks.
-        let place = Place::take_if_open(&tx, change.owner).await?;
-        require_live(&tx, change.owner, change.session_id).await?;
-        let place = place.ok_or_else(|| no_timeline(change.owner))?;
-        let changed = if change.blocked {
-            change.block(&tx, &place).await?
-        } else {
-            change.unblock(&tx).await?
-        };
-        if !changed {
-            // Nothing is committed: the place is given back.
-            return Ok(None);
-        }
-        let event =
-            EntryKind::BlockChanged { user_id: change.user_id.clone(), blocked: change.blocked };
-        let entry = place.fill(&tx, About::conversation(change.user_no), event).await?;
-        tx.commit().await?;
-        Ok(Some(entry))
+        transaction!(self, async |tx| {
+            // Whoever sends to the owner holds this lock, too, when it looks for blocks.
+            let place = Place::take_if_open(&tx, change.owner).await?;
+            require_live(&tx, change.owner, change.session_id).await?;
+            let place = place.ok_or_else(|| no_timeline(change.owner))?;
+            let changed = if change.blocked {
+                change.block(&tx, &place).await?
+            } else {
+                change.unblock(&tx).await?
+            };
+            if !changed {
+                // Nothing is committed: the place is given back.
+                return Ok(None);
+            }
+            let event = EntryKind::BlockChanged {
+                user_id: change.user_id.clone(),
+                blocked: change.blocked,
+            };
+            let entry = place.fill(&tx, About::conversation(change.user_no), event).await?;
+            tx.commit().await?;
+            Ok(Some(entry))
+        })
     }
 
     /// The users that the owner blocks, the one blocked last first: at most `limit`, all blocked below

@@ -2,12 +2,11 @@
 //! all else that is the user's; and where that is wanted, what the user sent to others (see
 //! [`super::erasure`]). What is left is a tombstone: the row of the user with its id.
 
-use deadpool_postgres::Transaction;
-
 use super::{
-    Audit, Ending, SessionsEnded, Store, Which,
+    Audit, Ending, SessionsEnded, Store, Transaction, Which,
     sessions::end_named,
     timelines::{Closed, Place},
+    transaction,
     users::DELETED,
 };
 use crate::model::{EndReason, Result, UserNo};
@@ -46,32 +45,32 @@ impl Store {
         note: &str,
         audit: Audit<'_>,
     ) -> Result<Deletion> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let timeline = tx
-            .query_opt("SELECT state FROM timelines WHERE owner = $1 FOR UPDATE", &[&user_no.0])
-            .await?;
-        let Some(timeline) = timeline else { return Ok(Deletion::Done) };
-        let deletion = if Closed::read(timeline.get("state")) == Some(Closed::Deleted) {
-            Deletion::GoesOn
-        } else {
-            Deletion::Begun(Box::new(delete_account(&tx, user_no, note).await?))
-        };
-        tx.execute(
-            "INSERT INTO deletions (user_no, erase_sent) VALUES ($1, $2)
+        transaction!(self, async |tx| {
+            let timeline = tx
+                .query_opt("SELECT state FROM timelines WHERE owner = $1 FOR UPDATE", &[&user_no.0])
+                .await?;
+            let Some(timeline) = timeline else { return Ok(Deletion::Done) };
+            let deletion = if Closed::read(timeline.get("state")) == Some(Closed::Deleted) {
+                Deletion::GoesOn
+            } else {
+                Deletion::Begun(Box::new(delete_account(&tx, user_no, note).await?))
+            };
+            tx.execute(
+                "INSERT INTO deletions (user_no, erase_sent) VALUES ($1, $2)
              ON CONFLICT (user_no) DO UPDATE
              SET erase_sent = deletions.erase_sent OR excluded.erase_sent, worked_at = now()",
-            &[&user_no.0, &erase_sent],
-        )
-        .await?;
-        let ended = match &deletion {
-            Deletion::Begun(ended) => ended.ended.len(),
-            Deletion::GoesOn | Deletion::Done => 0,
-        };
-        audit.ended(ended).record(&tx, Some(user_no)).await?;
-        tx.commit().await?;
-        self.0.directory.forget(user_no);
-        Ok(deletion)
+                &[&user_no.0, &erase_sent],
+            )
+            .await?;
+            let ended = match &deletion {
+                Deletion::Begun(ended) => ended.ended.len(),
+                Deletion::GoesOn | Deletion::Done => 0,
+            };
+            audit.ended(ended).record(&tx, Some(user_no)).await?;
+            tx.commit().await?;
+            self.0.directory.forget(user_no);
+            Ok(deletion)
+        })
     }
 
     /// A deletion that nobody works at, taken up with this call; `None` when there is none.
@@ -109,44 +108,45 @@ impl Store {
     /// Deletes the next rows of a user whose account is gone, at most `limit`: how many of them were
     /// entries; `None` when there were no rows at all. Keeps in mind whom the user talked to.
     pub async fn delete_batch(&self, user_no: UserNo, limit: i64) -> Result<Option<i64>> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let entries = delete_entries(&tx, user_no, limit).await?;
-        if entries == 0 && !delete_others(&tx, user_no, limit).await? {
-            return Ok(None);
-        }
-        tx.execute("UPDATE deletions SET worked_at = now() WHERE user_no = $1", &[&user_no.0])
-            .await?;
-        tx.commit().await?;
-        Ok(Some(entries))
+        transaction!(self, async |tx| {
+            let entries = delete_entries(&tx, user_no, limit).await?;
+            if entries == 0 && !delete_others(&tx, user_no, limit).await? {
+                return Ok(None);
+            }
+            tx.execute("UPDATE deletions SET worked_at = now() WHERE user_no = $1", &[&user_no.0])
+                .await?;
+            tx.commit().await?;
+            Ok(Some(entries))
+        })
     }
 
     /// Deletes the counter of an empty timeline, and with it the last trace of a user but the
     /// tombstone: whether that is done. It is not while copies are left to be erased.
     pub async fn finish_deletion(&self, user_no: UserNo) -> Result<bool> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // Behind this lock no wish to erase can be added any more.
-        tx.query_opt("SELECT FROM timelines WHERE owner = $1 FOR UPDATE", &[&user_no.0]).await?;
-        let left = tx
-            .query_opt(
-                "SELECT FROM deletions JOIN deletion_peers USING (user_no)
+        transaction!(self, async |tx| {
+            // Behind this lock no wish to erase can be added any more.
+            tx.query_opt("SELECT FROM timelines WHERE owner = $1 FOR UPDATE", &[&user_no.0])
+                .await?;
+            let left = tx
+                .query_opt(
+                    "SELECT FROM deletions JOIN deletion_peers USING (user_no)
                  WHERE user_no = $1 AND erase_sent LIMIT 1",
-                &[&user_no.0],
-            )
-            .await?;
-        if left.is_some() {
-            return Ok(false);
-        }
-        for statement in [
-            "DELETE FROM deletion_peers WHERE user_no = $1",
-            "DELETE FROM deletions WHERE user_no = $1",
-            "DELETE FROM timelines WHERE owner = $1",
-        ] {
-            tx.execute(statement, &[&user_no.0]).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+                    &[&user_no.0],
+                )
+                .await?;
+            if left.is_some() {
+                return Ok(false);
+            }
+            for statement in [
+                "DELETE FROM deletion_peers WHERE user_no = $1",
+                "DELETE FROM deletions WHERE user_no = $1",
+                "DELETE FROM timelines WHERE owner = $1",
+            ] {
+                tx.execute(statement, &[&user_no.0]).await?;
+            }
+            tx.commit().await?;
+            Ok(true)
+        })
     }
 }
 

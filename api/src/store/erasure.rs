@@ -1,12 +1,11 @@
 //! Erasing, in the timelines of others, what a deleted user sent to them. Each copy becomes a
 //! tombstone in its place, with its ids and without a word of what it said.
 
-use tokio_postgres::Transaction;
-
 use super::{
-    Store,
+    Store, Transaction,
     conversations::IN_CONVERSATION,
     timelines::{About, Place},
+    transaction,
 };
 use crate::model::{ConversationId, Entry, EntryKind, Result, Tombstone, UserId, UserNo};
 
@@ -25,7 +24,7 @@ pub enum Erased {
 impl Store {
     /// Erases up to `limit` copies of what a deleted user sent to one of its peers.
     pub async fn erase_batch(&self, user_no: UserNo, limit: i64) -> Result<Erased> {
-        let mut client = self.client().await?;
+        let client = self.client().await?;
         let next = client
             .query_opt(
                 "SELECT p.peer, u.user_id FROM deletions d JOIN deletion_peers p USING (user_no)
@@ -36,33 +35,35 @@ impl Store {
             .await?;
         let Some(next) = next else { return Ok(Erased::Nothing) };
         let (peer, user_id) = (UserNo(next.get("peer")), UserId::from_stored(next.get("user_id")));
-        let tx = client.transaction().await?;
-        // First of all, as everybody who changes a timeline takes it; a closed one has no terminals.
-        let place = Place::take_if_open(&tx, peer).await?;
-        let erased_to = tx
+        drop(client);
+        transaction!(self, async |tx| {
+            // First of all, as everybody who changes a timeline takes it; a closed one has no terminals.
+            let place = Place::take_if_open(&tx, peer).await?;
+            let erased_to = tx
             .query_opt(
                 "SELECT erased_to FROM deletion_peers WHERE user_no = $1 AND peer = $2 FOR UPDATE",
                 &[&user_no.0, &peer.0],
             )
             .await?;
-        // Somebody else has done it meanwhile.
-        let Some(erased_to) = erased_to else { return Ok(Erased::Some) };
-        let last = erase(&tx, user_no, peer, erased_to.get(0), limit).await?;
-        let entry = match (last, place) {
-            (None, Some(place)) if erased_to.get::<_, i64>(0) > 0 => {
-                let conversation_id = ConversationId::User(user_id);
-                let event = EntryKind::MessagesErased { conversation_id };
-                Some(Box::new(place.fill(&tx, About::conversation(user_no), event).await?))
-            }
-            (_, Some(place)) => {
-                place.give_back(&tx).await?;
-                None
-            }
-            (_, None) => None,
-        };
-        note(&tx, user_no, peer, last).await?;
-        tx.commit().await?;
-        Ok(if last.is_some() { Erased::Some } else { Erased::LastOf(peer, entry) })
+            // Somebody else has done it meanwhile.
+            let Some(erased_to) = erased_to else { return Ok(Erased::Some) };
+            let last = erase(&tx, user_no, peer, erased_to.get(0), limit).await?;
+            let entry = match (last, place) {
+                (None, Some(place)) if erased_to.get::<_, i64>(0) > 0 => {
+                    let conversation_id = ConversationId::User(user_id.clone());
+                    let event = EntryKind::MessagesErased { conversation_id };
+                    Some(Box::new(place.fill(&tx, About::conversation(user_no), event).await?))
+                }
+                (_, Some(place)) => {
+                    place.give_back(&tx).await?;
+                    None
+                }
+                (_, None) => None,
+            };
+            note(&tx, user_no, peer, last).await?;
+            tx.commit().await?;
+            Ok(if last.is_some() { Erased::Some } else { Erased::LastOf(peer, entry) })
+        })
     }
 }
 

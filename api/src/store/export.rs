@@ -11,6 +11,7 @@ use super::{
     Audit, Store,
     entries::KIND_MESSAGE,
     timelines::{Closed, why_closed},
+    transaction,
 };
 use crate::model::{Content, Error, MessageId, Result, SealedMessageId, UserId, UserNo};
 
@@ -51,9 +52,8 @@ impl Store {
         since: Option<OffsetDateTime>,
         audit: Audit<'_>,
     ) -> Result<ExportStart> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let row = tx
+        transaction!(self, async |tx| {
+            let row = tx
             .query_opt(
                 "SELECT first - 1 AS after, t.last_message_no - coalesce(
                      (SELECT message_no FROM entries WHERE owner = t.owner AND seq = first), 1
@@ -63,10 +63,11 @@ impl Store {
                 &[&owner.0, &since, &(Closed::Deleted as i16)],
             )
             .await?;
-        let Some(row) = row else { return Err(why_closed(&tx, owner).await?) };
-        audit.record(&tx, Some(owner)).await?;
-        tx.commit().await?;
-        Ok(ExportStart { after: row.get("after"), messages: row.get("messages") })
+            let Some(row) = row else { return Err(why_closed(&tx, owner).await?) };
+            audit.record(&tx, Some(owner)).await?;
+            tx.commit().await?;
+            Ok(ExportStart { after: row.get("after"), messages: row.get("messages") })
+        })
     }
 
     /// The next messages of a timeline that still say something, at most `limit`, in the order of seq.

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
-    Audit, Store,
+    Audit, Store, Transaction,
     timelines::{Closed, OPEN},
+    transaction,
 };
 use crate::model::{Content, ContentHash, Error, Result, UserId, UserNo};
 
@@ -99,61 +100,61 @@ impl Store {
     pub async fn import_batch(
         &self,
         import_id: Uuid,
-        mut last_at: Option<OffsetDateTime>,
+        last_at: Option<OffsetDateTime>,
         batch: &[ImportMessage],
         audit: Option<Audit<'_>>,
     ) -> Result<ImportedBatch> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let mut timelines = lock(&tx, batch).await?;
-        let now = tx.query_one("SELECT now()", &[]).await?.get(0);
-        let mut known = known(&tx, batch).await?;
-        let mut placed = Vec::with_capacity(batch.len());
-        for message in batch {
-            let at_line = |error| Error::at_line(message.line, error);
-            message.require_order(last_at, now).map_err(at_line)?;
-            last_at = Some(message.sent_at);
-            if is_known(&mut known, message).map_err(at_line)? {
-                continue;
+        transaction!(self, async |tx| {
+            let mut timelines = lock(&tx, batch).await?;
+            let now = tx.query_one("SELECT now()", &[]).await?.get(0);
+            let mut known = known(&tx, batch).await?;
+            let (mut placed, mut last_at) = (Vec::with_capacity(batch.len()), last_at);
+            for message in batch {
+                let at_line = |error| Error::at_line(message.line, error);
+                message.require_order(last_at, now).map_err(at_line)?;
+                last_at = Some(message.sent_at);
+                if is_known(&mut known, message).map_err(at_line)? {
+                    continue;
+                }
+                placed.push(place(message, &mut timelines).map_err(at_line)?);
             }
-            placed.push(place(message, &mut timelines).map_err(at_line)?);
-        }
-        insert(&tx, &placed).await?;
-        count(&tx, import_id, &timelines).await?;
-        mark_read(&tx, &placed).await?;
-        if let Some(audit) = audit {
-            audit.record(&tx, None).await?;
-        }
-        tx.commit().await?;
-        let imported = i64::try_from(placed.len()).unwrap_or(i64::MAX);
-        let duplicates = i64::try_from(batch.len() - placed.len()).unwrap_or(i64::MAX);
-        Ok(ImportedBatch { imported, duplicates })
+            insert(&tx, &placed).await?;
+            count(&tx, import_id, &timelines).await?;
+            mark_read(&tx, &placed).await?;
+            if let Some(audit) = &audit {
+                audit.record(&tx, None).await?;
+            }
+            tx.commit().await?;
+            let imported = i64::try_from(placed.len()).unwrap_or(i64::MAX);
+            let duplicates = i64::try_from(batch.len() - placed.len()).unwrap_or(i64::MAX);
+            Ok(ImportedBatch { imported, duplicates })
+        })
     }
 
     /// Opens up to `limit` of the timelines that the import has filled, or any import when none is
     /// named: how many.
     pub async fn finish_import_batch(&self, import_id: Option<Uuid>, limit: i64) -> Result<i64> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let rows = tx
-            .query(
-                "SELECT t.owner FROM timelines t JOIN (
+        transaction!(self, async |tx| {
+            let rows = tx
+                .query(
+                    "SELECT t.owner FROM timelines t JOIN (
                      SELECT owner FROM imports WHERE $1::uuid IS NULL OR import_id = $1
                      ORDER BY owner LIMIT $2
                  ) i USING (owner)
                  ORDER BY t.owner FOR UPDATE OF t",
-                &[&import_id, &limit],
+                    &[&import_id, &limit],
+                )
+                .await?;
+            let owners: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+            tx.execute(
+                "UPDATE timelines SET state = $2 WHERE owner = ANY($1) AND state = $3",
+                &[&owners, &OPEN, &(Closed::Importing as i16)],
             )
             .await?;
-        let owners: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        tx.execute(
-            "UPDATE timelines SET state = $2 WHERE owner = ANY($1) AND state = $3",
-            &[&owners, &OPEN, &(Closed::Importing as i16)],
-        )
-        .await?;
-        tx.execute("DELETE FROM imports WHERE owner = ANY($1)", &[&owners]).await?;
-        tx.commit().await?;
-        Ok(i64::try_from(owners.len()).unwrap_or(limit))
+            tx.execute("DELETE FROM imports WHERE owner = ANY($1)", &[&owners]).await?;
+            tx.commit().await?;
+            Ok(i64::try_from(owners.len()).unwrap_or(limit))
+        })
     }
 }
 

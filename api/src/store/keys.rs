@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Audit, Store};
+use super::{Audit, Store, transaction};
 use crate::model::{Error, MessageIdCipher, Result};
 
 /// How long a retired key outlives the longest token made with it, in seconds: for a node that signs
@@ -124,18 +124,18 @@ impl Store {
     /// Puts `next` in the place of the key that signs access tokens. A login that starts after this has
     /// returned is signed with it, on every node.
     pub async fn rotate_access_key(&self, next: &Key, audit: Audit<'_>) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // One rotation at a time; nodes that read or sign do not wait.
-        tx.batch_execute("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE").await?;
-        let retire = "UPDATE keys SET retired_at = now()
+        transaction!(self, async |tx| {
+            // One rotation at a time; nodes that read or sign do not wait.
+            tx.batch_execute("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE").await?;
+            let retire = "UPDATE keys SET retired_at = now()
                       WHERE purpose = 'access_token' AND retired_at IS NULL";
-        tx.execute(retire, &[]).await?;
-        let add = "INSERT INTO keys (key_id, purpose, secret) VALUES ($1, 'access_token', $2)";
-        tx.execute(add, &[&next.key_id, &next.secret]).await?;
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        Ok(())
+            tx.execute(retire, &[]).await?;
+            let add = "INSERT INTO keys (key_id, purpose, secret) VALUES ($1, 'access_token', $2)";
+            tx.execute(add, &[&next.key_id, &next.secret]).await?;
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// Deletes the keys of access tokens that are no longer good.

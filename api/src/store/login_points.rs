@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Store;
+use super::{Client, Store};
 use crate::model::{Result, SessionId, TimelineNo, UserNo};
 
 /// One open stream of a node.
@@ -94,7 +93,7 @@ impl Store {
 
 /// Notes that sessions were used just now. One that somebody else is changing at this moment is left
 /// alone: so there is no lock to wait for and none to deadlock on.
-async fn touch(client: &Object, users: &[i64], sessions: &[Uuid]) -> Result<()> {
+async fn touch(client: &Client, users: &[i64], sessions: &[Uuid]) -> Result<()> {
     let statement = client
         .prepare_cached(
             "UPDATE sessions s SET last_used_at = now()

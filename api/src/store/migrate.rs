@@ -14,16 +14,14 @@ impl Store {
     /// Applies the migrations that the database lacks, each in a transaction.
     pub async fn migrate(&self) -> Result<()> {
         // A connection of its own: refinery takes no lock, and this one dies with the connection.
-        let (mut client, connection) = self.0.config.connect(self.0.tls.clone()).await?;
-        let driver = tokio::spawn(connection);
+        let mut link = self.0.connector.open(&[("statement_timeout", "0")]).await?;
+        let client = &mut link.client;
         client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         let report =
-            embedded::migrations::runner().run_async(&mut client).await.map_err(Error::internal)?;
+            embedded::migrations::runner().run_async(client).await.map_err(Error::internal)?;
         for migration in report.applied_migrations() {
             tracing::info!(%migration, "migrated");
         }
-        drop(client);
-        let _ = driver.await;
         Ok(())
     }
 }

@@ -7,6 +7,9 @@ mod append;
 mod assertions;
 mod audit;
 mod blocks;
+mod client;
+mod clock;
+mod connection;
 mod conversations;
 mod cursors;
 mod deletion;
@@ -15,6 +18,8 @@ mod entries;
 mod epochs;
 mod erasure;
 mod export;
+mod fault;
+mod health;
 mod import;
 mod keys;
 mod login_points;
@@ -23,6 +28,7 @@ mod nodes;
 mod notify;
 mod purge;
 mod read_marks;
+mod server;
 mod sessions;
 mod status;
 mod terminal_types;
@@ -32,15 +38,11 @@ mod tombstones;
 mod trace;
 mod users;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
-};
 use tokio::sync::OnceCell;
-use tokio_postgres::error::SqlState;
 
-pub use address::Address;
+pub use address::{Address, AddressError};
 pub use admin_keys::AdminKey;
 pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
@@ -57,6 +59,7 @@ pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use read_marks::{MarkRead, MarkedRead};
+pub use server::UnusableDatabase;
 pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionCheck, SessionFilter,
     SessionState, SessionsEnded, UNKNOWN_TIER, Which,
@@ -69,27 +72,25 @@ pub use tombstones::{Delete, Recall};
 pub use trace::{CopyState, MessageCopy, MessageName, Trace};
 pub use users::{Credentials, User};
 
-use self::{address::Tls, directory::Directory};
+use self::{
+    client::{Client, Manager, Pool, Transaction, transaction},
+    connection::Connector,
+    directory::Directory,
+    health::Health,
+};
 use crate::model::{Error, MessageIdCipher, Result};
 
-/// How long a request waits for a connection before it is refused.
-const POOL_WAIT: Duration = Duration::from_secs(5);
-
-/// Set on every connection: a node that stops in the middle of a transaction must not hold others up
-/// for more than seconds (I11).
-const SESSION_SETTINGS: &str = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=5s";
-
-/// PostgreSQL: a pool of connections for requests, and the address for those who need one of their
-/// own. Cheap to clone, and as small as a pointer: every stream has one.
+/// PostgreSQL: a pool of connections for requests, and a way to open others of one's own. Cheap to
+/// clone, and as small as a pointer: every stream has one.
 #[derive(Clone)]
 pub struct Store(Arc<Database>);
 
 struct Database {
     pool: Pool,
-    config: tokio_postgres::Config,
-    tls: Tls,
+    connector: Arc<Connector>,
     directory: Directory,
     message_ids: OnceCell<Arc<MessageIdCipher>>,
+    health: Health,
 }
 
 impl Store {
@@ -103,76 +104,23 @@ impl Store {
     pub fn trusting(ca: Option<&Path>, url: &str, pool_size: usize) -> Result<Self> {
         let address: Address = url.parse()?;
         let tls = address.tls(ca)?;
-        let mut config = address.config;
-        add_options(&mut config, SESSION_SETTINGS);
-        config
-            .application_name("imd")
-            .connect_timeout(Duration::from_secs(5))
-            // A server that has vanished without a word is noticed within seconds.
-            .tcp_user_timeout(Duration::from_secs(10))
-            .keepalives_idle(Duration::from_secs(5))
-            .keepalives_interval(Duration::from_secs(2))
-            .keepalives_retries(3);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config.clone(), tls.clone(), recycling))
-            .max_size(pool_size)
-            .wait_timeout(Some(POOL_WAIT))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(Error::internal)?;
+        Self::over(Arc::new(Connector::new(address, tls)), pool_size)
+    }
+
+    /// Another pool of connections to the same database, which neither can use up for the other.
+    pub fn beside(&self, pool_size: usize) -> Result<Self> {
+        Self::over(self.0.connector.clone(), pool_size)
+    }
+
+    fn over(connector: Arc<Connector>, pool_size: usize) -> Result<Self> {
+        let pool = Pool::builder(Manager(connector.clone())).max_size(pool_size).build();
+        let pool = pool.map_err(Error::internal)?;
         Ok(Self(Arc::new(Database {
             pool,
-            config,
-            tls,
+            connector,
             directory: Directory::default(),
             message_ids: OnceCell::new(),
+            health: Health::default(),
         })))
-    }
-
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        self.client().await?.batch_execute("").await?;
-        Ok(())
-    }
-
-    async fn client(&self) -> Result<Object> {
-        Ok(self.0.pool.get().await?)
-    }
-}
-
-/// Adds settings to those that the URL brings.
-fn add_options(config: &mut tokio_postgres::Config, settings: &str) {
-    let options = format!("{} {settings}", config.get_options().unwrap_or_default());
-    config.options(options);
-}
-
-impl From<tokio_postgres::Error> for Error {
-    fn from(error: tokio_postgres::Error) -> Self {
-        let lost = match error.code() {
-            Some(code) => {
-                *code == SqlState::ADMIN_SHUTDOWN
-                    || *code == SqlState::CRASH_SHUTDOWN
-                    || *code == SqlState::CANNOT_CONNECT_NOW
-                    || *code == SqlState::TOO_MANY_CONNECTIONS
-                    || *code == SqlState::LOCK_NOT_AVAILABLE
-                    || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
-            }
-            // Not the server's answer: the connection is gone or never was.
-            None => {
-                error.is_closed()
-                    || std::error::Error::source(&error)
-                        .is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-            }
-        };
-        if lost { Self::unavailable(error) } else { Self::internal(error) }
-    }
-}
-
-impl From<PoolError> for Error {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => error.into(),
-            other => Self::unavailable(other),
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! The running nodes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::SystemTime};
 
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Json};
 
-use super::{Store, login_points::MARKER};
+use super::{Store, clock, login_points::MARKER, transaction};
 use crate::model::Result;
 
 /// Whether the node `n` counts as running: its heartbeat is not older than ten seconds.
@@ -64,7 +64,7 @@ impl Store {
         Ok(node_no)
     }
 
-    /// Says that the node runs and how far its hints have got; what the others say.
+    /// Says that the node runs and how far its hints have got; what the others say. Reads the clock.
     pub async fn heartbeat(
         &self,
         node_no: i64,
@@ -89,6 +89,10 @@ impl Store {
             ))
             .await?;
         let rows = client.query(&statement, &[&node_no]).await?;
+        let question = client.prepare_cached(clock::QUESTION).await?;
+        let asked = SystemTime::now();
+        let reading = client.query_one(&question, &[]).await?.get(0);
+        self.0.connector.clock.set(asked, reading);
         let peer = |row: &Row| PeerHeartbeat {
             node_no: row.get("node_no"),
             alive: row.get("alive"),
@@ -112,12 +116,12 @@ impl Store {
 
     /// Takes a node that stops off the list, with its login points.
     pub async fn remove_node(&self, node_no: i64) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        tx.execute("DELETE FROM login_points WHERE node_no = $1", &[&node_no]).await?;
-        tx.execute("DELETE FROM nodes WHERE node_no = $1", &[&node_no]).await?;
-        tx.commit().await?;
-        Ok(())
+        transaction!(self, async |tx| {
+            tx.execute("DELETE FROM login_points WHERE node_no = $1", &[&node_no]).await?;
+            tx.execute("DELETE FROM nodes WHERE node_no = $1", &[&node_no]).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// Takes off the list the nodes that have been silent for an hour, with their login points.

@@ -1,41 +1,48 @@
 //! LISTEN and NOTIFY.
 
-use futures::{Stream, StreamExt, stream};
-use tokio_postgres::{AsyncMessage, Client};
+use std::time::Duration;
 
-use super::Store;
-use crate::model::{Error, Result};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_postgres::Notification;
+
+use super::{Store, connection::Link};
+use crate::model::Result;
+
+/// How long a connection may be silent before it is asked whether the server still answers: one that
+/// hangs would say nothing for ever.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long that may take.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// A connection that listens on one channel. It ends with the connection: listen again, and take it
 /// that notifications were missed meanwhile.
 pub struct Listener {
-    // Held so that the connection stays open.
-    _client: Client,
-    payloads: stream::BoxStream<'static, String>,
+    link: Link,
+    notifications: mpsc::UnboundedReceiver<Notification>,
 }
 
 impl Listener {
     /// The next payload; `None` when the connection has ended.
     pub async fn next(&mut self) -> Option<String> {
-        self.payloads.next().await
+        loop {
+            if let Ok(notification) = timeout(SILENCE, self.notifications.recv()).await {
+                return notification.map(|notification| notification.payload().to_owned());
+            }
+            let Link { client, driver, .. } = &self.link;
+            driver.within(ANSWER, client.simple_query("")).await.ok()?;
+        }
     }
 }
 
 impl Store {
     /// Listens on `channel` from now on.
     pub async fn listen(&self, channel: &str) -> Result<Listener> {
-        let (client, mut connection) = self.0.config.connect(self.0.tls.clone()).await?;
-        let messages = stream::poll_fn(move |cx| connection.poll_message(cx));
-        let mut payloads = payloads(messages).boxed();
+        let (sender, notifications) = mpsc::unbounded_channel();
+        let link = self.0.connector.open_listening(sender).await?;
         let listen = format!("LISTEN \"{channel}\"");
-        // The connection has to be driven for the command to be answered; what arrives before the
-        // answer is of no interest.
-        let drained = async { while payloads.next().await.is_some() {} };
-        tokio::select! {
-            answer = client.batch_execute(&listen) => answer?,
-            () = drained => return Err(Error::unavailable("the connection ended")),
-        }
-        Ok(Listener { _client: client, payloads })
+        link.driver.within(ANSWER, link.client.batch_execute(&listen)).await?;
+        Ok(Listener { link, notifications })
     }
 
     /// Sends payloads, each to its channel, in one transaction of their own, which does not wait for the
@@ -51,15 +58,4 @@ impl Store {
         client.execute(&statement, &[&channels, &payloads]).await?;
         Ok(())
     }
-}
-
-fn payloads(
-    messages: impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Send + 'static,
-) -> impl Stream<Item = String> + Send {
-    messages.take_while(|message| std::future::ready(message.is_ok())).filter_map(|message| {
-        std::future::ready(match message {
-            Ok(AsyncMessage::Notification(notification)) => Some(notification.payload().to_owned()),
-            _ => None,
-        })
-    })
 }

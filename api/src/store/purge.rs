@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Store, conversations::IN_CONVERSATION};
+use super::{Store, connection::Link, conversations::IN_CONVERSATION, transaction};
 use crate::model::{Result, UserNo};
 
 /// Held by the one node that purges. Any fixed number.
@@ -30,22 +30,21 @@ pub struct PurgeLook {
 
 /// The right to purge; gone when this is dropped, or with the connection or the node.
 pub struct PurgeTurn {
-    _client: tokio_postgres::Client,
+    _link: Link,
 }
 
 impl Store {
     /// Takes the turn to purge; `None` when another node has it.
     pub async fn take_purge_turn(&self) -> Result<Option<PurgeTurn>> {
         // A connection of its own: the lock is the session's.
-        let (client, connection) = self.0.config.connect(self.0.tls.clone()).await?;
-        tokio::spawn(connection);
-        let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&PURGE_LOCK]).await?;
-        Ok(row.get::<_, bool>(0).then_some(PurgeTurn { _client: client }))
+        let link = self.0.connector.open(&[]).await?;
+        let row = link.client.query_one("SELECT pg_try_advisory_lock($1)", &[&PURGE_LOCK]).await?;
+        Ok(row.get::<_, bool>(0).then_some(PurgeTurn { _link: link }))
     }
 
     /// How many timelines there are.
     pub async fn count_timelines(&self) -> Result<i64> {
-        let client = self.client().await?;
+        let client = self.patient_client().await?;
         Ok(client.query_one("SELECT count(*) FROM timelines", &[]).await?.get(0))
     }
 
@@ -83,49 +82,52 @@ impl Store {
         hidden_for: Duration,
         limit: i64,
     ) -> Result<PurgedBatch> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let row = tx
-            .query_opt("SELECT purged_to FROM timelines WHERE owner = $1 FOR UPDATE", &[&owner.0])
-            .await?;
-        // Gone with its user.
-        let Some(row) = row else { return Ok(PurgedBatch::default()) };
-        let purged_to: i64 = row.get(0);
-        // Whoever changes the limits waits for the end of this batch.
-        tx.execute("SELECT FROM users WHERE user_no = $1 FOR SHARE", &[&owner.0]).await?;
-        tx.execute(
+        transaction!(self, async |tx| {
+            let row = tx
+                .query_opt(
+                    "SELECT purged_to FROM timelines WHERE owner = $1 FOR UPDATE",
+                    &[&owner.0],
+                )
+                .await?;
+            // Gone with its user.
+            let Some(row) = row else { return Ok(PurgedBatch::default()) };
+            let purged_to: i64 = row.get(0);
+            // Whoever changes the limits waits for the end of this batch.
+            tx.execute("SELECT FROM users WHERE user_no = $1 FOR SHARE", &[&owner.0]).await?;
+            tx.execute(
             "SELECT FROM tiers WHERE name = (SELECT tier FROM users WHERE user_no = $1) FOR SHARE",
             &[&owner.0],
         )
         .await?;
-        let floor: i64 = tx
-            .query_one(
-                "SELECT purge_floor_of($1, now() - make_interval(secs => $2))",
-                &[&owner.0, &hidden_for.as_secs_f64()],
-            )
-            .await?
-            .get(0);
-        let to = (floor - 1).min(purged_to + limit);
-        if to <= purged_to {
-            return Ok(PurgedBatch::default());
-        }
-        // A conversation loses nothing by an event about it, nor by what its owner had deleted.
-        tx.execute(
-            &format!(
-                "WITH gone AS (
+            let floor: i64 = tx
+                .query_one(
+                    "SELECT purge_floor_of($1, now() - make_interval(secs => $2))",
+                    &[&owner.0, &hidden_for.as_secs_f64()],
+                )
+                .await?
+                .get(0);
+            let to = (floor - 1).min(purged_to + limit);
+            if to <= purged_to {
+                return Ok(PurgedBatch::default());
+            }
+            // A conversation loses nothing by an event about it, nor by what its owner had deleted.
+            tx.execute(
+                &format!(
+                    "WITH gone AS (
                      DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
                      RETURNING conversation, kind, tombstone
                  )
                  INSERT INTO purged_conversations (owner, conversation)
                  SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}
                  ON CONFLICT DO NOTHING"
-            ),
-            &[&owner.0, &purged_to, &to],
-        )
-        .await?;
-        tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&owner.0, &to])
+                ),
+                &[&owner.0, &purged_to, &to],
+            )
             .await?;
-        tx.commit().await?;
-        Ok(PurgedBatch { entries: to - purged_to, more: to < floor - 1 })
+            tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&owner.0, &to])
+                .await?;
+            tx.commit().await?;
+            Ok(PurgedBatch { entries: to - purged_to, more: to < floor - 1 })
+        })
     }
 }

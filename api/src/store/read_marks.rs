@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_postgres::Transaction;
 use futures::try_join;
 
 use super::{
-    Store,
+    Store, Transaction,
     blocks::either_blocks,
     conversations::IN_CONVERSATION,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
+    transaction,
 };
 use crate::model::{
     ConversationId, Entry, EntryKind, Error, ReadUpTo, Result, SessionId, UserId, UserNo,
@@ -51,38 +51,38 @@ impl Store {
     /// Errors: [`Error::InvalidArgument`] for a place beyond the end of the timeline;
     /// [`Error::SessionEnded`], [`Error::InvalidToken`].
     pub async fn mark_read(&self, mark: &MarkRead) -> Result<MarkedRead> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let mut places = Place::take_each(&tx, &mark.timelines()).await?;
-        // On one way there and back.
-        let ((), (before, ahead)) =
-            try_join!(require_live(&tx, mark.reader, mark.session_id), mark.find(&tx))?;
-        let own = places.remove(&mark.reader).ok_or_else(|| no_timeline(mark.reader))?;
-        if mark.seq > own.last_seq() {
-            return Err(Error::invalid("seq", "is beyond the end of the timeline"));
-        }
-        let Some(read_seq) = ahead else {
-            // Nothing is committed: the places are given back.
-            return Ok(MarkedRead { read_seq: before, entries: Vec::new() });
-        };
-        let conversation_id = ConversationId::User(mark.peer_id.clone());
-        let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
-        let ((), entry) = try_join!(
-            advance(&tx, mark.reader, mark.peer, read_seq),
-            own.fill(&tx, About::conversation(mark.peer), event)
-        )?;
-        let mut entries = vec![(mark.reader, entry)];
-        if let Some(place) = places.remove(&mark.peer) {
-            let receipt = if either_blocks(&tx, mark.reader, mark.peer).await? {
-                place.give_back(&tx).await?;
-                None
-            } else {
-                mark.receipt(&tx, place, before, read_seq).await?
+        transaction!(self, async |tx| {
+            let mut places = Place::take_each(&tx, &mark.timelines()).await?;
+            // On one way there and back.
+            let ((), (before, ahead)) =
+                try_join!(require_live(&tx, mark.reader, mark.session_id), mark.find(&tx))?;
+            let own = places.remove(&mark.reader).ok_or_else(|| no_timeline(mark.reader))?;
+            if mark.seq > own.last_seq() {
+                return Err(Error::invalid("seq", "is beyond the end of the timeline"));
+            }
+            let Some(read_seq) = ahead else {
+                // Nothing is committed: the places are given back.
+                return Ok(MarkedRead { read_seq: before, entries: Vec::new() });
             };
-            entries.extend(receipt.map(|entry| (mark.peer, entry)));
-        }
-        tx.commit().await?;
-        Ok(MarkedRead { read_seq, entries })
+            let conversation_id = ConversationId::User(mark.peer_id.clone());
+            let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
+            let ((), entry) = try_join!(
+                advance(&tx, mark.reader, mark.peer, read_seq),
+                own.fill(&tx, About::conversation(mark.peer), event)
+            )?;
+            let mut entries = vec![(mark.reader, entry)];
+            if let Some(place) = places.remove(&mark.peer) {
+                let receipt = if either_blocks(&tx, mark.reader, mark.peer).await? {
+                    place.give_back(&tx).await?;
+                    None
+                } else {
+                    mark.receipt(&tx, place, before, read_seq).await?
+                };
+                entries.extend(receipt.map(|entry| (mark.peer, entry)));
+            }
+            tx.commit().await?;
+            Ok(MarkedRead { read_seq, entries })
+        })
     }
 }
 

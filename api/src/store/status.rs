@@ -26,7 +26,7 @@ pub struct Status {
 impl Store {
     /// Counts what can be counted cheaply and estimates the rest.
     pub async fn status(&self) -> Result<Status> {
-        let client = self.client().await?;
+        let client = self.patient_client().await?;
         let row = client
             .query_one(
                 &format!(

@@ -1,8 +1,8 @@
 //! Terminal types: how many sessions of each, and which exclude each other.
 
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 
-use super::{Audit, Store};
+use super::{Audit, Store, Transaction, transaction};
 use crate::model::{Error, Expect, Result, TerminalType};
 
 /// A type as all nodes see it, `t` being its row.
@@ -28,23 +28,23 @@ impl Store {
     /// Adds the terminal types that do not exist yet; those that do stay as they are. Where there were
     /// none at all, types exclude each other as `excludes` says; later that is the administrators'.
     pub async fn seed_terminal_types(&self, types: &[TerminalType]) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        lock(&tx).await?;
-        let first = tx.query_opt("SELECT FROM terminal_types LIMIT 1", &[]).await?.is_none();
-        for terminal_type in types {
-            // A group goes by the first of its names.
-            let group = terminal_type.excludes.iter().min();
-            let group = group.filter(|_| first).map(|other| other.min(&terminal_type.name));
-            tx.execute(
-                "INSERT INTO terminal_types (name, session_limit, exclusive_group)
+        transaction!(self, async |tx| {
+            lock(&tx).await?;
+            let first = tx.query_opt("SELECT FROM terminal_types LIMIT 1", &[]).await?.is_none();
+            for terminal_type in types {
+                // A group goes by the first of its names.
+                let group = terminal_type.excludes.iter().min();
+                let group = group.filter(|_| first).map(|other| other.min(&terminal_type.name));
+                tx.execute(
+                    "INSERT INTO terminal_types (name, session_limit, exclusive_group)
                  VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
-                &[&terminal_type.name, &terminal_type.session_limit, &group],
-            )
-            .await?;
-        }
-        tx.commit().await?;
-        Ok(())
+                    &[&terminal_type.name, &terminal_type.session_limit, &group],
+                )
+                .await?;
+            }
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// The terminal types, by name.
@@ -64,25 +64,25 @@ impl Store {
         change: &TerminalTypeChange,
         audit: Audit<'_>,
     ) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        lock(&tx).await?;
-        check_expected(&tx, change).await?;
-        if let Some(limit) = change.session_limit {
-            tx.execute(
-                "INSERT INTO terminal_types (name, session_limit)
+        transaction!(self, async |tx| {
+            lock(&tx).await?;
+            check_expected(&tx, change).await?;
+            if let Some(limit) = change.session_limit {
+                tx.execute(
+                    "INSERT INTO terminal_types (name, session_limit)
                  SELECT name, $2 FROM unnest($1::text[]) name
                  ON CONFLICT (name) DO UPDATE SET session_limit = excluded.session_limit",
-                &[&change.names, &limit],
-            )
-            .await?;
-        }
-        if let Some(exclusive) = change.exclusive {
-            regroup(&tx, &change.names, exclusive).await?;
-        }
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        Ok(())
+                    &[&change.names, &limit],
+                )
+                .await?;
+            }
+            if let Some(exclusive) = change.exclusive {
+                regroup(&tx, &change.names, exclusive).await?;
+            }
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// Deletes terminal types, all or none.
@@ -90,23 +90,23 @@ impl Store {
     /// Errors: [`Error::InvalidArgument`] for a type that does not exist;
     /// [`Error::TerminalTypeInUse`] for one with live sessions.
     pub async fn delete_terminal_types(&self, names: &[String], audit: Audit<'_>) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // A login has read the type before or does so after this, so that none is behind the check.
-        tx.batch_execute("LOCK TABLE terminal_types IN ACCESS EXCLUSIVE MODE").await?;
-        let all = TerminalTypeChange { names: names.to_vec(), ..TerminalTypeChange::default() };
-        check_expected(&tx, &all).await?;
-        let live = "SELECT terminal_type, count(*) FROM sessions
+        transaction!(self, async |tx| {
+            // A login has read the type before or does so after this, so that none is behind the check.
+            tx.batch_execute("LOCK TABLE terminal_types IN ACCESS EXCLUSIVE MODE").await?;
+            let all = TerminalTypeChange { names: names.to_vec(), ..TerminalTypeChange::default() };
+            check_expected(&tx, &all).await?;
+            let live = "SELECT terminal_type, count(*) FROM sessions
                     WHERE ended_at IS NULL AND terminal_type = ANY($1)
                     GROUP BY terminal_type ORDER BY terminal_type";
-        if let Some(row) = tx.query(live, &[&names]).await?.first() {
-            return Err(Error::TerminalTypeInUse { name: row.get(0), sessions: row.get(1) });
-        }
-        regroup(&tx, names, false).await?;
-        tx.execute("DELETE FROM terminal_types WHERE name = ANY($1)", &[&names]).await?;
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        Ok(())
+            if let Some(row) = tx.query(live, &[&names]).await?.first() {
+                return Err(Error::TerminalTypeInUse { name: row.get(0), sessions: row.get(1) });
+            }
+            regroup(&tx, names, false).await?;
+            tx.execute("DELETE FROM terminal_types WHERE name = ANY($1)", &[&names]).await?;
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Row, Transaction, types::ToSql};
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    Audit, Store,
+    Audit, Store, Transaction, transaction,
     users::{DELETED, require_user},
 };
 use crate::model::{Error, Expect, Result, Retention, RetentionLimits, Tier, UserNo};
@@ -60,7 +60,7 @@ impl Store {
 
     /// The tiers, by name.
     pub async fn tiers(&self) -> Result<Vec<TierUse>> {
-        let client = self.client().await?;
+        let client = self.patient_client().await?;
         let rows = client
             .query(
                 "SELECT t.name, t.max_age, t.max_messages,
@@ -86,49 +86,53 @@ impl Store {
         expect: Expect,
         audit: Audit<'_>,
     ) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // So that no tier comes or goes between the check and the change.
-        tx.batch_execute("LOCK TABLE tiers IN SHARE ROW EXCLUSIVE MODE").await?;
-        check_expected(&names(&tx).await?, tiers, expect)?;
-        for tier in tiers {
-            tx.execute(
-                "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
+        transaction!(self, async |tx| {
+            // So that no tier comes or goes between the check and the change.
+            tx.batch_execute("LOCK TABLE tiers IN SHARE ROW EXCLUSIVE MODE").await?;
+            check_expected(&names(&tx).await?, tiers, expect)?;
+            for tier in tiers {
+                tx.execute(
+                    "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
                  ON CONFLICT (name) DO UPDATE
                  SET max_age = excluded.max_age, max_messages = excluded.max_messages,
                      changed_at = now()
                  WHERE (tiers.max_age, tiers.max_messages)
                      IS DISTINCT FROM (excluded.max_age, excluded.max_messages)",
-                &[&tier.name, &seconds(tier.limits.max_age), &tier.limits.max_messages],
-            )
-            .await?;
-        }
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        Ok(())
+                    &[&tier.name, &seconds(tier.limits.max_age), &tier.limits.max_messages],
+                )
+                .await?;
+            }
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// Deletes a tier that no user has. Users that are deleted themselves get the tier `instead`.
     ///
     /// Errors: [`Error::TierNotFound`], [`Error::TierInUse`].
     pub async fn delete_tier(&self, name: &str, instead: &str, audit: Audit<'_>) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // Nobody is given the tier from here on: `check_tier` waits for this lock.
-        if tx.query_opt("SELECT FROM tiers WHERE name = $1 FOR UPDATE", &[&name]).await?.is_none() {
-            return Err(Error::no_tier(name, names(&tx).await?.iter().map(String::as_str)));
-        }
-        let users = "SELECT count(*) FROM users WHERE tier = $1 AND state <> $2";
-        let users: i64 = tx.query_one(users, &[&name, &DELETED]).await?.get(0);
-        if users > 0 {
-            let why = format!("{users} of the users have it; give them another tier first");
-            return Err(Error::TierInUse { name: name.to_owned(), why });
-        }
-        tx.execute("UPDATE users SET tier = $2 WHERE tier = $1", &[&name, &instead]).await?;
-        tx.execute("DELETE FROM tiers WHERE name = $1", &[&name]).await?;
-        audit.record(&tx, None).await?;
-        tx.commit().await?;
-        Ok(())
+        transaction!(self, async |tx| {
+            // Nobody is given the tier from here on: `check_tier` waits for this lock.
+            if tx
+                .query_opt("SELECT FROM tiers WHERE name = $1 FOR UPDATE", &[&name])
+                .await?
+                .is_none()
+            {
+                return Err(Error::no_tier(name, names(&tx).await?.iter().map(String::as_str)));
+            }
+            let users = "SELECT count(*) FROM users WHERE tier = $1 AND state <> $2";
+            let users: i64 = tx.query_one(users, &[&name, &DELETED]).await?.get(0);
+            if users > 0 {
+                let why = format!("{users} of the users have it; give them another tier first");
+                return Err(Error::TierInUse { name: name.to_owned(), why });
+            }
+            tx.execute("UPDATE users SET tier = $2 WHERE tier = $1", &[&name, &instead]).await?;
+            tx.execute("DELETE FROM tiers WHERE name = $1", &[&name]).await?;
+            audit.record(&tx, None).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 
     /// What [`Store::apply_tiers`] would do, in the order of `tiers`. Looks at every user of the tiers,
@@ -217,34 +221,34 @@ impl Store {
         limits: &UserLimits,
         audit: Audit<'_>,
     ) -> Result<()> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        require_user(&tx, user_no).await?;
-        match limits {
-            UserLimits::Tier(name) => {
-                check_tier(&tx, name).await?;
-                tx.execute(
-                    "UPDATE users SET tier = $2, override = false, limits_changed_at = now()
+        transaction!(self, async |tx| {
+            require_user(&tx, user_no).await?;
+            match limits {
+                UserLimits::Tier(name) => {
+                    check_tier(&tx, name).await?;
+                    tx.execute(
+                        "UPDATE users SET tier = $2, override = false, limits_changed_at = now()
                      WHERE user_no = $1 AND (override OR tier <> $2)",
-                    &[&user_no.0, name],
-                )
-                .await?;
-            }
-            UserLimits::Override(limits) => {
-                tx.execute(
-                    "UPDATE users
+                        &[&user_no.0, name],
+                    )
+                    .await?;
+                }
+                UserLimits::Override(limits) => {
+                    tx.execute(
+                        "UPDATE users
                      SET override = true, override_max_age = $2, override_max_messages = $3,
                          limits_changed_at = now()
                      WHERE user_no = $1 AND (override, override_max_age, override_max_messages)
                          IS DISTINCT FROM (true, $2::bigint, $3::bigint)",
-                    &[&user_no.0, &seconds(limits.max_age), &limits.max_messages],
-                )
-                .await?;
+                        &[&user_no.0, &seconds(limits.max_age), &limits.max_messages],
+                    )
+                    .await?;
+                }
             }
-        }
-        audit.record(&tx, Some(user_no)).await?;
-        tx.commit().await?;
-        Ok(())
+            audit.record(&tx, Some(user_no)).await?;
+            tx.commit().await?;
+            Ok(())
+        })
     }
 }
 

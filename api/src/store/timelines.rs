@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::Transaction;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
-    Store,
+    Store, Transaction,
     entries::{ENTRY_COLUMNS, EntryRow, EventColumns},
     sessions::SessionCheck,
     tiers::read_retention,

@@ -4,15 +4,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use deadpool_postgres::Transaction;
 use time::OffsetDateTime;
 
 use super::{
-    Store,
+    Store, Transaction,
     entries::KIND_MESSAGE,
     read_marks::advance,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
+    transaction,
 };
 use crate::model::{
     ConversationId, ConversationNo, Entry, EntryKind, Error, MessageGone, MessageId, Result,
@@ -71,40 +71,41 @@ impl Store {
     /// [`Error::InvalidToken`].
     pub async fn recall(&self, recall: &Recall) -> Result<Vec<(UserNo, Entry)>> {
         let Recall { message_id, caller, session_id, window } = *recall;
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        // Before the locks, to know which: what is read here never changes.
-        let original = Original::find(&tx, message_id).await?;
-        let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
-        let owners: BTreeSet<UserNo> = copies.iter().map(|copy| copy.0).chain([caller]).collect();
-        let mut places = Place::take_each(&tx, &owners).await?;
-        require_live(&tx, caller, session_id).await?;
-        let original = original.ok_or(Error::MessageNotFound)?;
-        let now = places.get(&caller).map(|place| place.at);
-        let age = now.ok_or_else(|| no_timeline(caller))? - original.appended_at;
-        let sealed = self.message_id_cipher().await?.seal(message_id)?;
+        transaction!(self, async |tx| {
+            // Before the locks, to know which: what is read here never changes.
+            let original = Original::find(&tx, message_id).await?;
+            let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
+            let owners: BTreeSet<UserNo> =
+                copies.iter().map(|copy| copy.0).chain([caller]).collect();
+            let mut places = Place::take_each(&tx, &owners).await?;
+            require_live(&tx, caller, session_id).await?;
+            let original = original.ok_or(Error::MessageNotFound)?;
+            let now = places.get(&caller).map(|place| place.at);
+            let age = now.ok_or_else(|| no_timeline(caller))? - original.appended_at;
+            let sealed = self.message_id_cipher().await?.seal(message_id)?;
 
-        let blanked = original.blank(&tx).await?;
-        if blanked.is_empty() {
-            return Ok(Vec::new());
-        }
-        if age >= window {
-            return Err(Error::RecallWindowOver);
-        }
-        let mut entries = Vec::with_capacity(blanked.len());
-        for copy in blanked {
-            let Some(place) = places.remove(&copy.owner) else { continue };
-            let Blanked { owner, seq, conversation, conversation_id } = copy;
-            let gone = MessageGone { message_id: sealed, conversation_id, seq };
-            let about = About::message(conversation, caller, message_id);
-            let entry = place.fill(&tx, about, EntryKind::MessageRecalled(gone)).await?;
-            entries.push((owner, entry));
-        }
-        for place in places.into_values() {
-            place.give_back(&tx).await?;
-        }
-        tx.commit().await?;
-        Ok(entries)
+            let blanked = original.blank(&tx).await?;
+            if blanked.is_empty() {
+                return Ok(Vec::new());
+            }
+            if age >= window {
+                return Err(Error::RecallWindowOver);
+            }
+            let mut entries = Vec::with_capacity(blanked.len());
+            for copy in blanked {
+                let Some(place) = places.remove(&copy.owner) else { continue };
+                let Blanked { owner, seq, conversation, conversation_id } = copy;
+                let gone = MessageGone { message_id: sealed, conversation_id, seq };
+                let about = About::message(conversation, caller, message_id);
+                let entry = place.fill(&tx, about, EntryKind::MessageRecalled(gone)).await?;
+                entries.push((owner, entry));
+            }
+            for place in places.into_values() {
+                place.give_back(&tx).await?;
+            }
+            tx.commit().await?;
+            Ok(entries)
+        })
     }
 
     /// Leaves a tombstone of the owner's own copy of a message, out of its conversation, and says so in
@@ -113,43 +114,43 @@ impl Store {
     /// Errors: [`Error::MessageNotFound`]; [`Error::SessionEnded`], [`Error::InvalidToken`].
     pub async fn delete_message(&self, delete: &Delete) -> Result<Option<Entry>> {
         let Delete { owner, session_id, peer, seq, .. } = *delete;
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let place = Place::take_if_open(&tx, owner).await?;
-        require_live(&tx, owner, session_id).await?;
-        let place = place.ok_or_else(|| no_timeline(owner))?;
-        let find = tx
-            .prepare_cached(
-                "SELECT sender, home_seq, tombstone FROM entries
+        transaction!(self, async |tx| {
+            let place = Place::take_if_open(&tx, owner).await?;
+            require_live(&tx, owner, session_id).await?;
+            let place = place.ok_or_else(|| no_timeline(owner))?;
+            let find = tx
+                .prepare_cached(
+                    "SELECT sender, home_seq, tombstone FROM entries
                  WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4",
-            )
-            .await?;
-        let row = tx.query_opt(&find, &[&owner.0, &seq, &peer.0, &KIND_MESSAGE]).await?;
-        let row = row.ok_or(Error::MessageNotFound)?;
-        let tombstone: Option<i16> = row.get("tombstone");
-        if tombstone == Some(Tombstone::Deleted as i16) {
-            return Ok(None);
-        }
-        let blank = tx
-            .prepare_cached(
-                "UPDATE entries SET tombstone = $3, content_type = NULL, body = ''
+                )
+                .await?;
+            let row = tx.query_opt(&find, &[&owner.0, &seq, &peer.0, &KIND_MESSAGE]).await?;
+            let row = row.ok_or(Error::MessageNotFound)?;
+            let tombstone: Option<i16> = row.get("tombstone");
+            if tombstone == Some(Tombstone::Deleted as i16) {
+                return Ok(None);
+            }
+            let blank = tx
+                .prepare_cached(
+                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = ''
                  WHERE owner = $1 AND seq = $2",
-            )
-            .await?;
-        tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
-        let sender = UserNo(row.get("sender"));
-        let message_id = MessageId { home: sender.into(), seq: row.get("home_seq") };
-        if sender == owner {
-            // What stands before an own message counts as read. That holds when it is gone, too.
-            advance(&tx, owner, peer, seq).await?;
-        }
-        let conversation_id = ConversationId::User(delete.peer_id.clone());
-        let about = About::message(peer.into(), sender, message_id);
-        let message_id = self.message_id_cipher().await?.seal(message_id)?;
-        let gone = MessageGone { message_id, conversation_id, seq };
-        let entry = place.fill(&tx, about, EntryKind::MessageDeleted(gone)).await?;
-        tx.commit().await?;
-        Ok(Some(entry))
+                )
+                .await?;
+            tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
+            let sender = UserNo(row.get("sender"));
+            let message_id = MessageId { home: sender.into(), seq: row.get("home_seq") };
+            if sender == owner {
+                // What stands before an own message counts as read. That holds when it is gone, too.
+                advance(&tx, owner, peer, seq).await?;
+            }
+            let conversation_id = ConversationId::User(delete.peer_id.clone());
+            let about = About::message(peer.into(), sender, message_id);
+            let message_id = self.message_id_cipher().await?.seal(message_id)?;
+            let gone = MessageGone { message_id, conversation_id, seq };
+            let entry = place.fill(&tx, about, EntryKind::MessageDeleted(gone)).await?;
+            tx.commit().await?;
+            Ok(Some(entry))
+        })
     }
 }
 

@@ -1,10 +1,13 @@
 //! Where a message has got to.
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Audit, Store, entries::KIND_MESSAGE, timelines::Closed, users::DELETED};
+use super::{
+    Audit, Store, Transaction, entries::KIND_MESSAGE, timelines::Closed, transaction,
+    users::DELETED,
+};
 use crate::model::{Error, MessageId, Result, SealedMessageId, Tombstone, UserNo};
 
 /// How a message is named.
@@ -65,35 +68,35 @@ pub enum CopyState {
 impl Store {
     /// Finds a message and its copies. Errors: [`Error::MessageNotFound`].
     pub async fn trace_message(&self, name: &MessageName, audit: Audit<'_>) -> Result<Trace> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let message_id = match name {
-            MessageName::Id(message_id) => *message_id,
-            MessageName::ByClient { sender, client_message_id } => {
-                sent(&tx, *sender, *client_message_id).await?
-            }
-        };
-        let MessageId { home, seq } = message_id;
-        let sender = home.user().ok_or(Error::MessageNotFound)?;
-        let own = tx
-            .query_opt(
-                "SELECT client_message_id, copies FROM entries
+        transaction!(self, async |tx| {
+            let message_id = match name {
+                MessageName::Id(message_id) => *message_id,
+                MessageName::ByClient { sender, client_message_id } => {
+                    sent(&tx, *sender, *client_message_id).await?
+                }
+            };
+            let MessageId { home, seq } = message_id;
+            let sender = home.user().ok_or(Error::MessageNotFound)?;
+            let own = tx
+                .query_opt(
+                    "SELECT client_message_id, copies FROM entries
                  WHERE owner = $1 AND seq = $2 AND kind = $3 AND sender = owner",
-                &[&sender.0, &seq, &KIND_MESSAGE],
-            )
-            .await?;
-        let others: Option<Vec<i64>> = own.as_ref().and_then(|row| row.get("copies"));
-        let mut places = vec![sender.0, seq];
-        places.extend(others.unwrap_or_default());
-        let copies = copies(&tx, &places).await?;
-        if own.is_none() && !was_a_place(&tx, message_id).await? {
-            return Err(Error::MessageNotFound);
-        }
-        audit.record(&tx, Some(sender)).await?;
-        tx.commit().await?;
-        let client_message_id = own.and_then(|row| row.get("client_message_id"));
-        let message_id = self.message_id_cipher().await?.seal(message_id)?;
-        Ok(Trace { message_id, sender, client_message_id, copies })
+                    &[&sender.0, &seq, &KIND_MESSAGE],
+                )
+                .await?;
+            let others: Option<Vec<i64>> = own.as_ref().and_then(|row| row.get("copies"));
+            let mut places = vec![sender.0, seq];
+            places.extend(others.unwrap_or_default());
+            let copies = copies(&tx, &places).await?;
+            if own.is_none() && !was_a_place(&tx, message_id).await? {
+                return Err(Error::MessageNotFound);
+            }
+            audit.record(&tx, Some(sender)).await?;
+            tx.commit().await?;
+            let client_message_id = own.and_then(|row| row.get("client_message_id"));
+            let message_id = self.message_id_cipher().await?.seal(message_id)?;
+            Ok(Trace { message_id, sender, client_message_id, copies })
+        })
     }
 }
 

@@ -1,14 +1,15 @@
 //! Accounts and terminal types.
 
 use time::OffsetDateTime;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 
 use super::{
-    Audit, Ending, SessionsEnded, Store, Which,
+    Audit, Ending, SessionsEnded, Store, Transaction, Which,
     nodes::ALIVE,
     sessions::end_named,
     tiers::{check_tier, read_retention},
     timelines::Place,
+    transaction,
 };
 use crate::model::{EndReason, Error, Result, Retention, UserId, UserNo, UserState};
 
@@ -112,25 +113,25 @@ impl Store {
         tier: &str,
         audit: Audit<'_>,
     ) -> Result<Option<UserNo>> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        check_tier(&tx, tier).await?;
-        let created = tx
-            .query_opt(
-                "INSERT INTO users (user_id, password_hash, tier) VALUES ($1, $2, $3)
+        transaction!(self, async |tx| {
+            check_tier(&tx, tier).await?;
+            let created = tx
+                .query_opt(
+                    "INSERT INTO users (user_id, password_hash, tier) VALUES ($1, $2, $3)
                  ON CONFLICT (user_id) DO NOTHING RETURNING user_no",
-                &[&user_id.as_str(), &password_hash, &tier],
-            )
-            .await?;
-        let Some(user_no) = created.map(|row| UserNo(row.get(0))) else { return Ok(None) };
-        tx.execute(
+                    &[&user_id.as_str(), &password_hash, &tier],
+                )
+                .await?;
+            let Some(user_no) = created.map(|row| UserNo(row.get(0))) else { return Ok(None) };
+            tx.execute(
             "INSERT INTO timelines (owner, epoch) VALUES ($1, trunc(extract(epoch FROM now()))::bigint)",
             &[&user_no.0],
         )
         .await?;
-        audit.record(&tx, Some(user_no)).await?;
-        tx.commit().await?;
-        Ok(Some(user_no))
+            audit.record(&tx, Some(user_no)).await?;
+            tx.commit().await?;
+            Ok(Some(user_no))
+        })
     }
 
     /// Whether there is no account but, perhaps, these.
@@ -159,19 +160,19 @@ impl Store {
         password_hash: &str,
         audit: Audit<'_>,
     ) -> Result<SessionsEnded> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let place = Place::take(&tx, user_no).await?;
-        tx.execute(
-            "UPDATE users SET password_hash = $2 WHERE user_no = $1",
-            &[&user_no.0, &password_hash],
-        )
-        .await?;
-        let ending = Ending::because(EndReason::PasswordChanged);
-        let ended = end_named(&tx, place, user_no, &Which::All, &ending).await?;
-        audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
-        tx.commit().await?;
-        Ok(ended)
+        transaction!(self, async |tx| {
+            let place = Place::take(&tx, user_no).await?;
+            tx.execute(
+                "UPDATE users SET password_hash = $2 WHERE user_no = $1",
+                &[&user_no.0, &password_hash],
+            )
+            .await?;
+            let ending = Ending::because(EndReason::PasswordChanged);
+            let ended = end_named(&tx, place, user_no, &Which::All, &ending).await?;
+            audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
+            tx.commit().await?;
+            Ok(ended)
+        })
     }
 
     /// Sets whether a user may log in; ends every live session when not (`USER_DISABLED`), in one
@@ -183,23 +184,23 @@ impl Store {
         note: &str,
         audit: Audit<'_>,
     ) -> Result<SessionsEnded> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let place = Place::take(&tx, user_no).await?;
-        let number = if state == UserState::Active { ACTIVE } else { DISABLED };
-        tx.execute("UPDATE users SET state = $2 WHERE user_no = $1", &[&user_no.0, &number])
-            .await?;
-        let ended = if state == UserState::Active {
-            place.give_back(&tx).await?;
-            SessionsEnded { ended: Vec::new(), entry: None }
-        } else {
-            let ending =
-                Ending { note: note.to_owned(), ..Ending::because(EndReason::UserDisabled) };
-            end_named(&tx, place, user_no, &Which::All, &ending).await?
-        };
-        audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
-        tx.commit().await?;
-        Ok(ended)
+        transaction!(self, async |tx| {
+            let place = Place::take(&tx, user_no).await?;
+            let number = if state == UserState::Active { ACTIVE } else { DISABLED };
+            tx.execute("UPDATE users SET state = $2 WHERE user_no = $1", &[&user_no.0, &number])
+                .await?;
+            let ended = if state == UserState::Active {
+                place.give_back(&tx).await?;
+                SessionsEnded { ended: Vec::new(), entry: None }
+            } else {
+                let ending =
+                    Ending { note: note.to_owned(), ..Ending::because(EndReason::UserDisabled) };
+                end_named(&tx, place, user_no, &Which::All, &ending).await?
+            };
+            audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
+            tx.commit().await?;
+            Ok(ended)
+        })
     }
 
     /// The accounts whose ids come after `after`, in the order of ids, deleted ones left out.

@@ -12,11 +12,16 @@ use std::{
 
 use metrics::counter;
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use self::session::LaneConnection;
-use super::{OtherNodes, Store};
+use super::{
+    OtherNodes, Store,
+    connection::ConnectError,
+    fault::{self, Fault},
+};
 use crate::{
     model::{
         Content, ContentHash, Cursor, Entry, Error, IfBlocked, MessageIdCipher, Result,
@@ -29,6 +34,12 @@ pub use self::session::LANE_SETTINGS;
 
 /// For how long a batch is run again after a failure that is nobody's fault.
 const RETRY_FOR: Duration = Duration::from_secs(5);
+
+/// How long one attempt may take. A server that hangs must not keep a batch from the one that takes over.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How long even the last attempt gets.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// The first pause before running a batch again; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -126,7 +137,7 @@ impl AppendConnection {
     /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
         let all = |error: Error| batch.iter().map(|_| Err(error.clone())).collect();
-        let cipher = match self.store.message_id_cipher().await {
+        let cipher = match Box::pin(self.store.message_id_cipher()).await {
             Ok(cipher) => cipher,
             Err(error) => return all(error),
         };
@@ -135,19 +146,22 @@ impl AppendConnection {
         // Whether an earlier attempt may have been committed.
         let mut in_doubt = false;
         loop {
-            match self.attempt(&cipher, batch, in_doubt).await {
+            let left = RETRY_FOR.saturating_sub(began.elapsed()).clamp(LEAST, ATTEMPT);
+            match self.attempt(&cipher, batch, in_doubt, left).await {
                 Ok(results) => return results,
-                Err(error) => {
-                    in_doubt |= error.code().is_none_or(is_shutdown);
-                    if error.code().is_none() {
-                        // Not the server's answer, so it is not known where the connection stands.
-                        self.connection = None;
+                Err(fault) => {
+                    in_doubt |= fault.leaves_doubt();
+                    if let Some(code) = fault.code() {
+                        self.store.0.connector.note(code);
                     }
-                    if began.elapsed() > RETRY_FOR || !worth_another_try(&error) {
-                        return all(error.into());
+                    if fault.ends_connection() {
+                        self.leave(&fault);
+                    }
+                    if began.elapsed() > RETRY_FOR || !worth_another_try(&fault) {
+                        return all(fault.into());
                     }
                     counter!(telemetry::BATCH_RETRIES).increment(1);
-                    tracing::debug!(%error, "running a batch again");
+                    tracing::debug!(error = %fault, "running a batch again");
                     tokio::time::sleep(pause).await;
                     pause = LONGEST_PAUSE.min(pause * 2);
                 }
@@ -160,34 +174,32 @@ impl AppendConnection {
         cipher: &Arc<MessageIdCipher>,
         batch: &[Append],
         in_doubt: bool,
-    ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
+        deadline: Duration,
+    ) -> Result<Vec<Result<Appended>>, Fault> {
         let connection = match &mut self.connection {
             Some(connection) if !connection.is_closed() => connection,
-            none => none.insert(
-                LaneConnection::open(&self.store, cipher.clone(), self.node_no, self.begin).await?,
-            ),
+            none => {
+                let opening =
+                    LaneConnection::open(&self.store, cipher.clone(), self.node_no, self.begin);
+                // Boxed: it is large, and seldom.
+                let opened = timeout(deadline, Box::pin(opening)).await;
+                none.insert(opened.map_err(|_| ConnectError::late(deadline))??)
+            }
         };
-        connection.attempt(batch, in_doubt).await
+        Ok(connection.attempt(batch, in_doubt, deadline).await?)
     }
-}
 
-/// Whether the server was on its way down.
-fn is_shutdown(code: &SqlState) -> bool {
-    code.code().starts_with("57P")
+    /// Gives the connection up, and those of the pool with it when the server is of no use any more.
+    fn leave(&mut self, fault: &Fault) {
+        let hung = self.connection.take().is_some_and(|connection| connection.is_cut());
+        if hung || fault.code().is_some_and(fault::leaves_server) {
+            self.store.0.connector.suspect();
+        }
+    }
 }
 
 /// Whether a batch that failed so may succeed when it is run again as it is. That includes a lost
 /// connection: what was committed all the same is found by the check for duplicates.
-fn worth_another_try(error: &tokio_postgres::Error) -> bool {
-    const PASSING: [SqlState; 5] = [
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::LOCK_NOT_AVAILABLE,
-        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        SqlState::UNIQUE_VIOLATION,
-    ];
-    match error.code() {
-        Some(code) => PASSING.contains(code) || is_shutdown(code),
-        None => true,
-    }
+fn worth_another_try(fault: &Fault) -> bool {
+    fault.passes() || fault.code() == Some(&SqlState::UNIQUE_VIOLATION)
 }

@@ -1,11 +1,8 @@
 //! A connection that appends: one attempt at a batch is one transaction of one round trip.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures::{
-    FutureExt,
-    future::{join, try_join3, try_join4},
-};
+use futures::future::{join, try_join3, try_join4};
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
@@ -16,7 +13,9 @@ use super::{
 use crate::{
     model::{Error, IfBlocked, MessageIdCipher, Result},
     store::{
-        Store, add_options,
+        Store,
+        connection::{Driver, Link},
+        fault::Fault,
         login_points::{OTHER_NODES, OtherNodes, read_other_nodes},
         sessions::{SessionCheck, session_end},
     },
@@ -36,6 +35,7 @@ const APPEND: &str = include_str!("append.sql");
 /// An open connection.
 pub(super) struct LaneConnection {
     client: Client,
+    driver: Driver,
     cipher: Arc<MessageIdCipher>,
     node_no: i64,
     begin: &'static str,
@@ -60,28 +60,43 @@ impl LaneConnection {
         cipher: Arc<MessageIdCipher>,
         node_no: i64,
         begin: &'static str,
-    ) -> Result<Self, tokio_postgres::Error> {
-        let mut config = store.0.config.clone();
-        add_options(&mut config, LANE_SETTINGS);
-        let (client, connection) = config.connect(store.0.tls.clone()).await?;
-        tokio::spawn(connection.map(drop));
+    ) -> Result<Self, Fault> {
+        let settings =
+            LANE_SETTINGS.split("-c ").filter_map(|setting| setting.trim().split_once('='));
+        let settings: Vec<_> = settings.collect();
+        let Link { client, driver, .. } = store.0.connector.open(&settings).await?;
         let (count, append, other_nodes) =
             try_join3(client.prepare(COUNT), client.prepare(APPEND), client.prepare(OTHER_NODES))
                 .await?;
-        Ok(Self { client, cipher, node_no, begin, count, append, other_nodes })
+        Ok(Self { client, driver, cipher, node_no, begin, count, append, other_nodes })
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.driver.is_broken()
+    }
+
+    /// Whether the server did not answer in time.
+    pub(super) fn is_cut(&self) -> bool {
+        self.driver.is_broken()
     }
 
     /// Appends the batch and commits: a result for each item. `in_doubt` when an earlier attempt may
-    /// have been committed.
+    /// have been committed. An attempt that takes longer than `deadline` ends with the connection, in
+    /// doubt.
     ///
     /// After an error of the server the connection is good for another attempt: the COMMIT behind the
     /// failed statement has rolled it back.
     pub(super) async fn attempt(
-        &mut self,
+        &self,
+        batch: &[Append],
+        in_doubt: bool,
+        deadline: Duration,
+    ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
+        self.driver.within(deadline, self.try_append(batch, in_doubt)).await
+    }
+
+    async fn try_append(
+        &self,
         batch: &[Append],
         in_doubt: bool,
     ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {

@@ -1,12 +1,11 @@
 //! Whether a session is live, and how it ended.
 
-use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
 use super::read_end;
 use crate::{
     model::{EndReason, Error, Result, SessionEnd, SessionId, UserNo},
-    store::{Store, users::DELETED},
+    store::{Store, Transaction, users::DELETED},
 };
 
 /// What is known of the session that a token names.

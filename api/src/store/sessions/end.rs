@@ -1,6 +1,5 @@
 //! Ending sessions: logout, kick, and what a change of the account brings with it.
 
-use deadpool_postgres::Transaction;
 use time::OffsetDateTime;
 
 use super::{live, write_ends};
@@ -10,8 +9,9 @@ use crate::{
         UserNo,
     },
     store::{
-        Audit, Store,
+        Audit, Store, Transaction,
         timelines::{About, Place},
+        transaction,
     },
 };
 
@@ -86,23 +86,23 @@ impl Store {
         ending: &Ending,
         audit: Option<Audit<'_>>,
     ) -> Result<SessionsEnded> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let place = Place::take(&tx, user_no).await?;
-        if let Which::One(session_id) = which {
-            tx.query_opt(
-                "SELECT FROM sessions WHERE user_no = $1 AND session_id = $2",
-                &[&user_no.0, &session_id.0],
-            )
-            .await?
-            .ok_or(Error::SessionNotFound)?;
-        }
-        let ended = end_named(&tx, place, user_no, which, ending).await?;
-        if let Some(audit) = audit {
-            audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
-        }
-        tx.commit().await?;
-        Ok(ended)
+        transaction!(self, async |tx| {
+            let place = Place::take(&tx, user_no).await?;
+            if let Which::One(session_id) = which {
+                tx.query_opt(
+                    "SELECT FROM sessions WHERE user_no = $1 AND session_id = $2",
+                    &[&user_no.0, &session_id.0],
+                )
+                .await?
+                .ok_or(Error::SessionNotFound)?;
+            }
+            let ended = end_named(&tx, place, user_no, which, ending).await?;
+            if let Some(audit) = &audit {
+                audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
+            }
+            tx.commit().await?;
+            Ok(ended)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ mod list;
 mod open;
 mod refresh;
 
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 pub use check::SessionCheck;
@@ -17,7 +17,7 @@ pub use list::{AdminSession, SessionFilter, SessionState};
 pub use open::{NewSession, Opened, Proof, UNKNOWN_TIER};
 pub use refresh::Rotation;
 
-use super::nodes::ALIVE;
+use super::{Transaction, nodes::ALIVE};
 use crate::model::{DeviceId, EndReason, Result, Session, SessionEnd, SessionId, Terminal, UserNo};
 
 /// The columns that [`read_session`] reads, of `sessions s`.

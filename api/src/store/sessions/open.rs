@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use tokio_postgres::Transaction;
-
 use super::{live, write_ends};
 use crate::{
     model::{
@@ -12,13 +9,15 @@ use crate::{
         SessionId, Terminal, UserId, UserNo, UserState, make_room,
     },
     store::{
-        Store,
+        Store, Transaction,
         terminal_types::terminal_type,
         tiers::check_tier,
         timelines::{About, Place},
+        transaction,
         users::read_state,
     },
 };
+use time::OffsetDateTime;
 
 /// Why an assertion is refused whose tier does not exist.
 pub const UNKNOWN_TIER: &str = "the assertion's tier is not known";
@@ -83,49 +82,51 @@ impl Store {
     /// hold any more or the user is disabled or deleted; [`Error::TerminalOccupied`];
     /// [`Error::ImportUnfinished`]; [`Error::InvalidArgument`] for an unknown terminal type.
     pub async fn open_session(&self, new: NewSession) -> Result<Opened> {
-        let mut client = self.client().await?;
-        let tx = client.transaction().await?;
-        let place = Place::take_if_open(&tx, new.user_no).await?;
-        new.proof.check(&tx, new.user_no).await?;
-        let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.clone()))?;
-        let terminal_type = terminal_type(&tx, &new.terminal.terminal_type).await?;
+        transaction!(self, async |tx| {
+            let place = Place::take_if_open(&tx, new.user_no).await?;
+            new.proof.check(&tx, new.user_no).await?;
+            let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.clone()))?;
+            let terminal_type = terminal_type(&tx, &new.terminal.terminal_type).await?;
 
-        let at = place.at;
-        let in_the_way = make_room(&live(&tx, new.user_no).await?, &new.terminal, &terminal_type);
-        if new.if_occupied == IfOccupied::Refuse {
-            let occupied = in_the_way
-                .iter()
-                .find_map(|(session, reason)| session.occupant(&new.user_id, *reason, at));
-            if let Some(occupant) = occupied {
-                return Err(Error::TerminalOccupied(Box::new(occupant)));
+            let at = place.at;
+            let in_the_way =
+                make_room(&live(&tx, new.user_no).await?, &new.terminal, &terminal_type);
+            if new.if_occupied == IfOccupied::Refuse {
+                let occupied = in_the_way
+                    .iter()
+                    .find_map(|(session, reason)| session.occupant(&new.user_id, *reason, at));
+                if let Some(occupant) = occupied {
+                    return Err(Error::TerminalOccupied(Box::new(occupant)));
+                }
             }
-        }
-        let end = |(session, reason)| Session {
-            end: Some(SessionEnd {
-                reason,
-                by_terminal_type: new.terminal.terminal_type.clone(),
-                by_device_name: new.terminal.device_name.clone(),
-                ended_at: at,
-                note: String::new(),
-            }),
-            online: false,
-            ..session
-        };
-        let ended: Vec<Session> = in_the_way.into_iter().map(end).collect();
-        write_ends(&tx, new.user_no, &ended).await?;
-        insert(&tx, &new, at).await?;
-        let session = Session {
-            session_id: new.session_id,
-            terminal: new.terminal,
-            created_at: at,
-            last_used_at: at,
-            online: false,
-            end: None,
-        };
-        let change = SessionChanged { started: Some(session.clone()), ended: ended.clone() };
-        let entry = place.fill(&tx, About::default(), EntryKind::SessionChanged(change)).await?;
-        tx.commit().await?;
-        Ok(Opened { session, ended, entry })
+            let end = |(session, reason)| Session {
+                end: Some(SessionEnd {
+                    reason,
+                    by_terminal_type: new.terminal.terminal_type.clone(),
+                    by_device_name: new.terminal.device_name.clone(),
+                    ended_at: at,
+                    note: String::new(),
+                }),
+                online: false,
+                ..session
+            };
+            let ended: Vec<Session> = in_the_way.into_iter().map(end).collect();
+            write_ends(&tx, new.user_no, &ended).await?;
+            insert(&tx, &new, at).await?;
+            let session = Session {
+                session_id: new.session_id,
+                terminal: new.terminal.clone(),
+                created_at: at,
+                last_used_at: at,
+                online: false,
+                end: None,
+            };
+            let change = SessionChanged { started: Some(session.clone()), ended: ended.clone() };
+            let entry =
+                place.fill(&tx, About::default(), EntryKind::SessionChanged(change)).await?;
+            tx.commit().await?;
+            Ok(Opened { session, ended, entry })
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Ending, SessionsEnded, Which, end_named, read_end};
 use crate::{
     model::{EndReason, Error, Result, SessionEnd, SessionId, UserNo},
-    store::{Audit, Store, timelines::Place},
+    store::{Audit, Store, timelines::Place, transaction},
 };
 
 /// How long a refresh token stays good after its exchange, in seconds, unless its successor is used
@@ -95,7 +95,7 @@ impl Store {
 
     /// Ends up to `limit` users' sessions whose refresh tokens have expired (reason EXPIRED).
     pub async fn end_expired(&self, limit: i64) -> Result<Vec<(UserNo, SessionsEnded)>> {
-        let mut client = self.client().await?;
+        let client = self.client().await?;
         let expired = client
             .query(
                 "SELECT user_no, session_id FROM sessions
@@ -103,10 +103,23 @@ impl Store {
                 &[&limit],
             )
             .await?;
+        drop(client);
         let mut all = Vec::with_capacity(expired.len());
         for row in expired {
             let (user_no, session_id) = (UserNo(row.get(0)), SessionId(row.get(1)));
-            let tx = client.transaction().await?;
+            if let Some(ended) = self.end_if_expired(user_no, session_id).await? {
+                all.push((user_no, ended));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn end_if_expired(
+        &self,
+        user_no: UserNo,
+        session_id: SessionId,
+    ) -> Result<Option<SessionsEnded>> {
+        transaction!(self, async |tx| {
             let place = Place::take(&tx, user_no).await?;
             // A refresh may have come between.
             let still = tx
@@ -117,14 +130,13 @@ impl Store {
                 )
                 .await?;
             if still.is_none() {
-                continue;
+                return Ok(None);
             }
             let ending = Ending::because(EndReason::Expired);
             let ended = end_named(&tx, place, user_no, &Which::One(session_id), &ending).await?;
             tx.commit().await?;
-            all.push((user_no, ended));
-        }
-        Ok(all)
+            Ok(Some(ended))
+        })
     }
 }
 
