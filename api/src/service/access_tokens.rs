@@ -139,6 +139,9 @@ impl AccessTokens {
         if claims.exp + LEEWAY <= store.unix_now() {
             return Err(Error::InvalidToken("the access token has expired"));
         }
+        if claims.nbf > store.unix_now() + LEEWAY {
+            return Err(Error::InvalidToken("the access token is not valid yet"));
+        }
         let identity = Identity {
             user_id: claims.sub,
             user_no: UserNo(claims.uno),

@@ -173,10 +173,8 @@ mod tests {
 
     #[test]
     fn no_part_of_a_password_is_shown() {
-        for url in ["postgresql://u:half?other@db/imd", "postgresql://u:half?other=x@db/imd"] {
-            let said = wrong(url);
-            assert!(!said.contains("other") && said.contains("%3F"), "{said}");
-        }
+        let said = wrong("postgresql://u:p@ss?other=x@db/imd");
+        assert!(!said.contains("other") && said.contains("%3F"), "{said}");
     }
 
     #[test]
