@@ -230,7 +230,7 @@ async fn conversations_are_listed_by_their_newest_message(imd: Cluster) {
 async fn a_conversation_with_nobody_is_not_found(imd: Cluster) {
     let ann = imd.user_with_phone("ann").await;
     assert_eq!(ann.history("nobody", 0, "").await.expect_err("nobody").code, "user_not_found");
-    for bad in ["bob", "group:bob", "user:", "user:b b"] {
+    for bad in ["bob", "team:bob", "user:", "user:b b"] {
         let refused = ann.api.history(&ann.token, bad, 0, "").await.expect_err(bad);
         assert_eq!(refused.field(), "conversation_id", "{bad:?}");
     }

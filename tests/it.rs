@@ -16,6 +16,7 @@ mod dependencies;
 mod deploy;
 mod documentation;
 mod faults;
+mod groups;
 mod ha;
 mod history;
 mod layout;

@@ -160,6 +160,7 @@ impl App {
             recall_window: settings.messages.recall_window,
             read_receipts: settings.messages.read_receipts,
             if_blocked: settings.messages.if_blocked,
+            max_members: settings.groups.max_members.into(),
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
             default_tier: settings.default_tier.clone(),

@@ -115,6 +115,7 @@ pub struct Settings {
     pub tokens: Tokens,
     pub append: Append,
     pub messages: Messages,
+    pub groups: Groups,
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
@@ -211,6 +212,14 @@ pub struct Messages {
     pub recall_window: Duration,
     pub read_receipts: bool,
     pub if_blocked: IfBlocked,
+}
+
+/// `groups.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Groups {
+    pub max_members: u32,
 }
 
 /// `cors.*`

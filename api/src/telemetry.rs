@@ -18,6 +18,10 @@ pub const BATCH_SIZE: &str = "imd_append_batch_size";
 pub const BATCH_SECONDS: &str = "imd_append_batch_seconds";
 /// Batches run again after a failure that is nobody's fault.
 pub const BATCH_RETRIES: &str = "imd_append_retries_total";
+/// References to groups' entries appended to members' timelines.
+pub const REFERENCES: &str = "imd_references_appended_total";
+/// How long it takes to bring a group's members up to its timeline.
+pub const FAN_OUT_SECONDS: &str = "imd_fan_out_seconds";
 /// Open streams.
 pub const STREAMS: &str = "imd_streams";
 /// Entries handed to transports; `source` is `hub` or `log`.

@@ -4,7 +4,7 @@ mod batch;
 pub(crate) mod locks;
 
 use imd::{
-    model::{Content, IfBlocked, SessionId, UserId, UserNo},
+    model::{Content, ConversationId, IfBlocked, Mentions, SessionId, UserId, UserNo},
     store::{Append, AppendConnection, Store},
 };
 use uuid::Uuid;
@@ -54,11 +54,12 @@ pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text:
         sender: from.user_no,
         sender_id: from.user_id.clone(),
         session_id: from.session_id,
-        recipient: to.user_no,
-        recipient_id: to.user_id.clone(),
+        conversation: to.user_no.into(),
+        conversation_id: ConversationId::User(to.user_id.clone()),
         client_message_id,
         content_hash: content.hash(),
         content,
+        mentions: Mentions::default(),
         if_blocked: IfBlocked::Refuse,
     }
 }

@@ -95,6 +95,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         to: Some(send_request::To::UserId(ann())),
         client_message_id: Uuid::new_v4().to_string(),
         content: Some(send_request::Content::Text("a note".to_owned())),
+        ..Default::default()
     };
     let terminal = v1::Terminal {
         r#type: "pad".to_owned(),
@@ -254,6 +255,52 @@ fn block_calls() -> [Call; 3] {
     ]
 }
 
+/// Those of groups; they end nothing but one.
+fn group_calls(message: &str) -> Vec<Call> {
+    let (own, zoe) = (|| "own".to_owned(), || "zoe".to_owned());
+    let create = v1::CreateGroupRequest { name: "new".to_owned(), ..Default::default() };
+    let update = v1::UpdateGroupRequest {
+        group_id: own(),
+        name: Some("changed".to_owned()),
+        ..Default::default()
+    };
+    let members = v1::ListGroupMembersRequest { group_id: own(), ..Default::default() };
+    let add = v1::AddGroupMemberRequest { group_id: own(), user_id: zoe() };
+    let change = v1::UpdateGroupMemberRequest {
+        group_id: own(),
+        user_id: zoe(),
+        nickname: Some("Z".to_owned()),
+        ..Default::default()
+    };
+    let remove = v1::RemoveGroupMemberRequest { group_id: own(), user_id: zoe() };
+    let requests = v1::ListGroupRequestsRequest { group_id: own(), ..Default::default() };
+    let answer =
+        v1::AnswerGroupRequestRequest { group_id: own(), user_id: "yan".to_owned(), approve: true };
+    let join = v1::JoinGroupRequest { group_id: "open".to_owned(), note: String::new() };
+    let leave = v1::LeaveGroupRequest { group_id: "yans".to_owned() };
+    let readers = v1::ListReadersRequest { message_id: message.to_owned(), ..Default::default() };
+    vec![
+        Call::new("/im.v1.GroupService/CreateGroup", User, create),
+        Call::new("/im.v1.GroupService/ListGroups", User, v1::ListGroupsRequest::default()),
+        Call::new("/im.v1.GroupService/GetGroup", User, v1::GetGroupRequest { group_id: own() }),
+        Call::new("/im.v1.GroupService/UpdateGroup", User, update),
+        Call::new("/im.v1.GroupService/ListGroupMembers", User, members),
+        Call::new("/im.v1.GroupService/AddGroupMember", User, add),
+        Call::new("/im.v1.GroupService/UpdateGroupMember", User, change),
+        Call::new("/im.v1.GroupService/RemoveGroupMember", User, remove),
+        Call::new("/im.v1.GroupService/ListGroupRequests", User, requests),
+        Call::new("/im.v1.GroupService/AnswerGroupRequest", User, answer),
+        Call::new("/im.v1.GroupService/JoinGroup", User, join),
+        Call::new("/im.v1.GroupService/LeaveGroup", User, leave),
+        Call::new("/im.v1.GroupService/ListReaders", User, readers),
+        Call::new(
+            "/im.v1.GroupService/DissolveGroup",
+            User,
+            v1::DissolveGroupRequest { group_id: own() },
+        ),
+    ]
+}
+
 async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let imd = Cluster::start(Transport::Grpc).await;
     imd.user("zoe").await;
@@ -261,7 +308,9 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let pc = imd.log_in("ann", "pc", "desk").await;
     let note = phone.say("ann", "a note").await;
     let rest = calls(&phone, &pc, &note);
-    let calls = calls_for_all_nodes().into_iter().chain(block_calls()).chain(rest).collect();
+    let groups = group_calls(&super::groups(&imd, &phone).await);
+    let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(groups);
+    let calls = first.chain(rest).collect();
     (imd, phone, calls)
 }
 

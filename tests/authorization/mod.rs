@@ -6,6 +6,14 @@ mod order;
 mod rest;
 mod strangers;
 
+use serde_json::json;
+
+use crate::support::{
+    api::{GroupCall, Outgoing},
+    cluster::Cluster,
+    terminal::Terminal,
+};
+
 pub(crate) use credentials::forgeries;
 
 /// Who may make a call.
@@ -14,4 +22,20 @@ enum Access {
     Anyone,
     User,
     Admin,
+}
+
+/// Groups for `ann`: `own`, hers with `zoe`, which `yan` asks to join; `yans`, which she is in; and `open`,
+/// which she is not. Returns a message in `own`.
+async fn groups(imd: &Cluster, ann: &Terminal) -> String {
+    let yan = imd.user_with_phone("yan").await;
+    let make = |id: &str, members: &[&str], join: &str| {
+        GroupCall::Create(
+            json!({ "group_id": id, "name": id, "member_ids": members, "join": join }),
+        )
+    };
+    ann.group(make("own", &["zoe"], "REQUEST")).await.expect("a group");
+    yan.group(make("yans", &["ann"], "INVITE")).await.expect("a group");
+    yan.group(make("open", &[], "OPEN")).await.expect("a group");
+    yan.group(GroupCall::Join("own".to_owned())).await.expect("asked");
+    ann.send(&Outgoing::text("group:own", "hello")).await.expect("sent").message_id
 }

@@ -71,7 +71,7 @@ impl Operation {
 
 /// Every operation there is, for `ann` on a phone and a pc, with a note to herself. Those that end
 /// something come last.
-fn operations(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Operation> {
+fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> Vec<Operation> {
     let login = json!({
         "user_id": "ann",
         "password": PASSWORD,
@@ -85,7 +85,8 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Operation> {
     });
     let messages = "/v1/conversations/{conversation_id}/messages";
     let message = "/v1/conversations/{conversation_id}/messages/{seq}";
-    vec![
+    let mut operations = group_operations(in_group);
+    operations.extend([
         Operation::new(Method::GET, "/healthz", Anyone),
         Operation::new(Method::GET, "/readyz", Anyone),
         Operation::new(Method::GET, "/v1/info", Anyone),
@@ -111,6 +112,38 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Operation> {
         Operation::new(Method::DELETE, "/v1/sessions/{session_id}", User)
             .with("{session_id}", pc.session_id()),
         Operation::new(Method::POST, "/v1/logout", User),
+    ]);
+    operations
+}
+
+/// Those of groups; they end nothing but one.
+fn group_operations(message: &str) -> Vec<Operation> {
+    let of = |group: &str, method, path| {
+        Operation::new(method, path, User).with("{group_id}", group).with("{user_id}", "zoe")
+    };
+    let own = |method, path| of("own", method, path);
+    let (group, members) = ("/v1/groups/{group_id}", "/v1/groups/{group_id}/members");
+    let member = "/v1/groups/{group_id}/members/{user_id}";
+    let answer = "/v1/groups/{group_id}/requests/{user_id}";
+    vec![
+        Operation::new(Method::GET, "/v1/groups", User),
+        Operation::new(Method::POST, "/v1/groups", User).body(json!({ "name": "new" })),
+        own(Method::GET, group),
+        own(Method::PATCH, group).body(json!({ "name": "changed" })),
+        own(Method::GET, members),
+        own(Method::PUT, member),
+        own(Method::PATCH, member).body(json!({ "nickname": "Z" })),
+        own(Method::DELETE, member),
+        own(Method::GET, "/v1/groups/{group_id}/requests"),
+        Operation::new(Method::POST, answer, User)
+            .with("{group_id}", "own")
+            .with("{user_id}", "yan")
+            .body(json!({ "approve": true })),
+        of("open", Method::POST, "/v1/groups/{group_id}/join").body(json!({})),
+        of("yans", Method::POST, "/v1/groups/{group_id}/leave"),
+        Operation::new(Method::GET, "/v1/messages/{message_id}/readers", User)
+            .with("{message_id}", message),
+        own(Method::DELETE, group),
     ]
 }
 
@@ -120,7 +153,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
     let note = phone.say("ann", "a note").await;
-    let operations = operations(&phone, &pc, &note);
+    let in_group = super::groups(&imd, &phone).await;
+    let operations = operations(&phone, &pc, &note, &in_group);
     (imd, phone, operations)
 }
 

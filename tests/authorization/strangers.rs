@@ -59,6 +59,8 @@ async fn a_client_message_id_tells_nothing_of_anothers(imd: Cluster) {
         to: Some("bob".to_owned()),
         client_message_id: secret.client_message_id.clone().expect("ann's own"),
         content: secret.content.clone(),
+        mentions: Vec::new(),
+        mention_all: false,
     };
     let sent = carol.send(&guess).await.expect("a message of carol's own");
     assert!(!sent.duplicate);

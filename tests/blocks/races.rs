@@ -203,7 +203,9 @@ async fn plan(database: &Database) -> String {
     let (numbers, ids) = (numbers.join(","), vec![Uuid::nil().to_string(); 100].join(","));
     let (n, ids) = (format!("'{{{numbers}}}'"), format!("'{{{ids}}}'"));
     let no = format!("'{{{}}}'", vec!["f"; 100].join(","));
-    let values = [&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n].map(String::as_str).join(",");
+    let nulls = format!("'{{{}}}'", vec!["NULL"; 100].join(","));
+    let values =
+        [&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n, &nulls, &nulls].map(String::as_str).join(",");
     let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE appending ({values})");
     let plan: Value = client.query_one(&explain, &[]).await.expect("a plan").get(0);
     plan.to_string()

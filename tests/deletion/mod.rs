@@ -11,7 +11,10 @@ use crate::support::{
 
 /// What a timeline says when a peer's messages are erased.
 fn erased(peer: &str) -> Kind {
-    Kind::MessagesErased(MessagesErased { conversation_id: format!("user:{peer}") })
+    Kind::MessagesErased(MessagesErased {
+        conversation_id: format!("user:{peer}"),
+        sender_id: peer.to_owned(),
+    })
 }
 
 /// What the messages among the entries say; the tombstone of those that say nothing any more.

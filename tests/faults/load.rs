@@ -203,6 +203,7 @@ impl Shared {
                 to: Some(To::UserId(recipient_id.clone())),
                 client_message_id: Uuid::new_v4().to_string(),
                 content: Some(Content::Text(self.marks.body(number))),
+                ..Default::default()
             };
             let began = Instant::now();
             let sent = phone.send(request, PATIENCE).await.inspect_err(|given_up| {

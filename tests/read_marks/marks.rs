@@ -93,7 +93,7 @@ async fn a_mark_that_makes_no_sense_is_refused(imd: Cluster) {
         assert_eq!(ann.mark_read("bob", seq).await.expect_err("no place").field(), "seq", "{seq}");
     }
     assert_eq!(ann.mark_read("nobody", 1).await.expect_err("nobody").code, "user_not_found");
-    for bad in ["bob", "group:bob", "user:", "user:b b"] {
+    for bad in ["bob", "team:bob", "user:", "user:b b"] {
         let refused = ann.api.mark_read(&ann.token, bad, 1).await.expect_err(bad);
         assert_eq!(refused.field(), "conversation_id", "{bad:?}");
     }

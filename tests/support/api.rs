@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -82,9 +83,16 @@ pub(crate) struct Outgoing {
     pub(crate) to: Option<String>,
     pub(crate) client_message_id: String,
     pub(crate) content: Option<Content>,
+    pub(crate) mentions: Vec<String>,
+    pub(crate) mention_all: bool,
 }
 
 impl Outgoing {
+    /// The group it goes to, if it goes to one: `to` is `group:<id>`.
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.to.as_deref().and_then(|to| to.strip_prefix("group:"))
+    }
+
     /// A text with a fresh id.
     pub(crate) fn text(to: &str, text: impl Into<String>) -> Self {
         Self::new(to, Content::Text(text.into()))
@@ -99,7 +107,13 @@ impl Outgoing {
     /// With a fresh id.
     pub(crate) fn new(to: &str, content: Content) -> Self {
         let client_message_id = Uuid::new_v4().to_string();
-        Self { to: Some(to.to_owned()), client_message_id, content: Some(content) }
+        Self {
+            to: Some(to.to_owned()),
+            client_message_id,
+            content: Some(content),
+            mentions: Vec::new(),
+            mention_all: false,
+        }
     }
 }
 
@@ -141,4 +155,25 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<BlockedUserPage>;
+    /// A call about groups, answered in the JSON of REST.
+    async fn group(&self, token: &str, call: &GroupCall) -> Result<Value>;
+}
+
+/// A call about groups. What is JSON is the body of the request over REST.
+#[derive(Debug, Clone)]
+pub(crate) enum GroupCall {
+    Create(Value),
+    List,
+    Get(String),
+    Update(String, Value),
+    Dissolve(String),
+    Members(String),
+    Add(String, String),
+    UpdateMember(String, String, Value),
+    Remove(String, String),
+    Join(String),
+    Leave(String),
+    Requests(String),
+    Answer(String, String, bool),
+    Readers(String),
 }

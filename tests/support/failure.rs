@@ -38,6 +38,17 @@ const CODES: &[(&str, Code, u16)] = &[
     ("overloaded", Code::ResourceExhausted, 429),
     ("unavailable", Code::Unavailable, 503),
     ("internal", Code::Internal, 500),
+    ("group_not_found", Code::NotFound, 404),
+    ("group_exists", Code::AlreadyExists, 409),
+    ("group_full", Code::FailedPrecondition, 409),
+    ("not_a_member", Code::PermissionDenied, 403),
+    ("member_not_found", Code::NotFound, 404),
+    ("request_not_found", Code::NotFound, 404),
+    ("group_role_needed", Code::PermissionDenied, 403),
+    ("invitation_needed", Code::PermissionDenied, 403),
+    ("owner_must_stay", Code::FailedPrecondition, 409),
+    ("muted", Code::PermissionDenied, 403),
+    ("version_conflict", Code::FailedPrecondition, 409),
 ];
 
 /// The code of a call that got no answer of imd's: the connection is gone.

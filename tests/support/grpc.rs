@@ -1,6 +1,7 @@
 //! The client over gRPC.
 
 mod convert;
+mod groups;
 
 use std::net::SocketAddr;
 
@@ -10,6 +11,7 @@ use imd_proto::v1::{
     self, auth_service_client::AuthServiceClient, block_service_client::BlockServiceClient,
     info_service_client::InfoServiceClient, message_service_client::MessageServiceClient,
 };
+use serde_json::Value;
 use tonic::{
     Request,
     transport::{Channel, Endpoint},
@@ -18,7 +20,7 @@ use tonic::{
 pub(crate) use self::convert::at;
 use self::convert::{all, name};
 use super::{
-    api::{Api, Credential, Events, Login, Outgoing, Result},
+    api::{Api, Credential, Events, GroupCall, Login, Outgoing, Result},
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, Event, HistoryPage,
@@ -164,9 +166,14 @@ impl Api for Grpc {
             }
         });
         let request = v1::SendRequest {
-            to: message.to.clone().map(To::UserId),
+            to: match message.group() {
+                Some(group) => Some(To::GroupId(group.to_owned())),
+                None => message.to.clone().map(To::UserId),
+            },
             client_message_id: message.client_message_id.clone(),
             content,
+            mentions: message.mentions.clone(),
+            mention_all: message.mention_all,
         };
         let sent = self.messages().send(with_bearer(token, request)).await?;
         let sent = sent.into_inner();
@@ -217,6 +224,7 @@ impl Api for Grpc {
             read_seq: conversation.read_seq,
             unread_count: conversation.unread_count.into(),
             peer_read_seq: conversation.peer_read_seq,
+            unread_mentions: conversation.unread_mentions.into(),
         };
         Ok(ConversationPage {
             conversations: listed.conversations.into_iter().map(conversation).collect(),
@@ -297,5 +305,9 @@ impl Api for Grpc {
             blocked_users: listed.blocked_users.into_iter().map(blocked_user).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn group(&self, token: &str, call: &GroupCall) -> Result<Value> {
+        groups::call(&self.channel, token, call).await
     }
 }

@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
 
 use super::{
-    api::{Api, Credential, Events, Login, Outgoing, Result},
+    api::{Api, Credential, Events, GroupCall, Login, Outgoing, Result},
     failure::Failure,
     types::{
-        BlockChanged, BlockedUserPage, Content, Conversation, ConversationPage, Entry, HistoryPage,
-        HistoryTruncated, Info, Kind, LoggedIn, Message, MessageGone, MessagesErased, ReadUpTo,
-        Sent, Session, SessionChanged, Stretch, TimelineState, Tokens,
+        BlockChanged, BlockedUserPage, Content, Conversation, ConversationPage, Entry,
+        GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
+        MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo, Sent, Session,
+        SessionChanged, Stretch, TimelineState, Tokens,
     },
 };
 
@@ -87,7 +88,16 @@ fn page(size: i32, token: &str) -> [(&'static str, String); 2] {
 pub(crate) fn send_request(message: &Outgoing) -> Value {
     let mut body = json!({ "client_message_id": message.client_message_id });
     if let Some(to) = &message.to {
-        body["to"] = json!({ "user_id": to });
+        body["to"] = match message.group() {
+            Some(group) => json!({ "group_id": group }),
+            None => json!({ "user_id": to }),
+        };
+    }
+    if !message.mentions.is_empty() {
+        body["mentions"] = json!(message.mentions);
+    }
+    if message.mention_all {
+        body["mention_all"] = true.into();
     }
     match &message.content {
         None => {}
@@ -189,6 +199,7 @@ impl Api for Rest {
             read_seq: conversation.read_seq,
             unread_count: conversation.unread_count,
             peer_read_seq: conversation.peer_read_seq,
+            unread_mentions: conversation.unread_mentions,
         };
         Ok(ConversationPage {
             conversations: listed.conversations.into_iter().map(conversation).collect(),
@@ -249,6 +260,49 @@ impl Api for Rest {
     ) -> Result<BlockedUserPage> {
         json_of(self.get(token, "/v1/blocks").query(&page(page_size, page_token))).await
     }
+
+    async fn group(&self, token: &str, call: &GroupCall) -> Result<Value> {
+        let request = match call {
+            GroupCall::Create(body) => self.request(Method::POST, "/v1/groups").json(body),
+            GroupCall::List => self.request(Method::GET, "/v1/groups"),
+            GroupCall::Get(group) => self.request(Method::GET, &format!("/v1/groups/{group}")),
+            GroupCall::Update(group, body) => {
+                self.request(Method::PATCH, &format!("/v1/groups/{group}")).json(body)
+            }
+            GroupCall::Dissolve(group) => {
+                self.request(Method::DELETE, &format!("/v1/groups/{group}"))
+            }
+            GroupCall::Members(group) => {
+                self.request(Method::GET, &format!("/v1/groups/{group}/members"))
+            }
+            GroupCall::Add(group, user) => {
+                self.request(Method::PUT, &format!("/v1/groups/{group}/members/{user}"))
+            }
+            GroupCall::UpdateMember(group, user, body) => self
+                .request(Method::PATCH, &format!("/v1/groups/{group}/members/{user}"))
+                .json(body),
+            GroupCall::Remove(group, user) => {
+                self.request(Method::DELETE, &format!("/v1/groups/{group}/members/{user}"))
+            }
+            GroupCall::Join(group) => {
+                self.request(Method::POST, &format!("/v1/groups/{group}/join")).json(&json!({}))
+            }
+            GroupCall::Leave(group) => {
+                self.request(Method::POST, &format!("/v1/groups/{group}/leave"))
+            }
+            GroupCall::Requests(group) => {
+                self.request(Method::GET, &format!("/v1/groups/{group}/requests"))
+            }
+            GroupCall::Answer(group, user, approve) => self
+                .request(Method::POST, &format!("/v1/groups/{group}/requests/{user}"))
+                .json(&json!({ "approve": approve })),
+            GroupCall::Readers(message) => {
+                self.request(Method::GET, &format!("/v1/messages/{message}/readers"))
+            }
+        };
+        let body = answer(request.bearer_auth(token)).await?.text().await.map_err(Failure::lost)?;
+        Ok(if body.is_empty() { Value::Null } else { read(&body) })
+    }
 }
 
 #[derive(Deserialize)]
@@ -286,6 +340,7 @@ struct WireConversation {
     read_seq: i64,
     unread_count: i64,
     peer_read_seq: i64,
+    unread_mentions: i64,
 }
 
 #[derive(Deserialize)]
@@ -317,6 +372,9 @@ struct WireEntry {
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
+    group_changed: Option<GroupChanged>,
+    member_changed: Option<MemberChanged>,
+    group_request: Option<GroupRequest>,
 }
 
 #[derive(Deserialize)]
@@ -331,6 +389,12 @@ struct WireMessage {
     content_type: Option<String>,
     data: Option<String>,
     tombstone: Option<String>,
+    #[serde(default)]
+    mentions: Vec<String>,
+    #[serde(default)]
+    mention_all: bool,
+    #[serde(default)]
+    mentioned: bool,
 }
 
 fn entries(wire: Vec<WireEntry>) -> Vec<Entry> {
@@ -348,6 +412,9 @@ impl From<WireEntry> for Entry {
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
             ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),
             ("block_changed", wire.block_changed.map(Kind::BlockChanged)),
+            ("group_changed", wire.group_changed.map(Kind::GroupChanged)),
+            ("member_changed", wire.member_changed.map(Kind::MemberChanged)),
+            ("group_request", wire.group_request.map(Kind::GroupRequest)),
         ];
         let mut given = members.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
         let (name, kind) = given.next().unwrap_or(("unknown", Kind::Unknown));
@@ -376,6 +443,9 @@ impl From<WireMessage> for Message {
             client_message_id: wire.client_message_id,
             content,
             tombstone: wire.tombstone,
+            mentions: wire.mentions,
+            mention_all: wire.mention_all,
+            mentioned: wire.mentioned,
         }
     }
 }

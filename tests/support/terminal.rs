@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use serde_json::Value;
 
 use super::{
-    api::{Api, Outgoing, Result},
+    api::{Api, GroupCall, Outgoing, Result},
     feed::Feed,
     types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch},
 };
@@ -85,7 +86,7 @@ impl Terminal {
     }
 
     pub(crate) async fn mark_read(&self, peer: &str, seq: i64) -> Result<i64> {
-        self.api.mark_read(&self.token, &format!("user:{peer}"), seq).await
+        self.api.mark_read(&self.token, &conversation_id(peer), seq).await
     }
 
     pub(crate) async fn recall(&self, message_id: &str) -> Result<()> {
@@ -94,7 +95,7 @@ impl Terminal {
 
     /// Deletes the own copy of a message in the conversation with `peer`.
     pub(crate) async fn delete(&self, peer: &str, seq: i64) -> Result<()> {
-        self.api.delete_message(&self.token, &format!("user:{peer}"), seq).await
+        self.api.delete_message(&self.token, &conversation_id(peer), seq).await
     }
 
     pub(crate) async fn block(&self, user_id: &str) -> Result<()> {
@@ -115,9 +116,14 @@ impl Terminal {
     /// The conversation with `peer`, which must be on the first page of the list.
     pub(crate) async fn conversation(&self, peer: &str) -> Conversation {
         let listed = self.api.conversations(&self.token, 0, "").await.expect("a page");
-        let id = format!("user:{peer}");
+        let id = conversation_id(peer);
         let found = listed.conversations.into_iter().find(|c| c.conversation_id == id);
         found.unwrap_or_else(|| panic!("{} has no conversation with {peer}", self.user_id))
+    }
+
+    /// A call about groups.
+    pub(crate) async fn group(&self, call: GroupCall) -> Result<Value> {
+        self.api.group(&self.token, &call).await
     }
 
     pub(crate) async fn sessions(&self) -> Result<Vec<Session>> {
@@ -139,6 +145,11 @@ impl Terminal {
         page_size: i32,
         page_token: &str,
     ) -> Result<HistoryPage> {
-        self.api.history(&self.token, &format!("user:{peer}"), page_size, page_token).await
+        self.api.history(&self.token, &conversation_id(peer), page_size, page_token).await
     }
+}
+
+/// The conversation with a peer, or that of a group, which is named in full.
+fn conversation_id(peer: &str) -> String {
+    if peer.starts_with("group:") { peer.to_owned() } else { format!("user:{peer}") }
 }

@@ -87,6 +87,9 @@ pub(crate) struct Message {
     pub(crate) content: Option<Content>,
     /// `RECALLED` …
     pub(crate) tombstone: Option<String>,
+    pub(crate) mentions: Vec<String>,
+    pub(crate) mention_all: bool,
+    pub(crate) mentioned: bool,
 }
 
 impl Message {
@@ -96,6 +99,8 @@ impl Message {
             content: None,
             tombstone: Some(String::new()),
             sender_deleted: false,
+            mentions: Vec::new(),
+            mention_all: false,
             ..message.clone()
         };
         self == other || self.tombstone != other.tombstone && gone(self) == gone(other)
@@ -121,6 +126,40 @@ pub(crate) struct MessageGone {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct MessagesErased {
     pub(crate) conversation_id: String,
+    pub(crate) sender_id: String,
+}
+
+/// A group was made, changed or dissolved.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct GroupChanged {
+    pub(crate) group_id: String,
+    #[serde(default)]
+    pub(crate) by: String,
+    pub(crate) name: String,
+    pub(crate) version: i64,
+    pub(crate) dissolved: bool,
+}
+
+/// Members came, went or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct MemberChanged {
+    pub(crate) group_id: String,
+    #[serde(default)]
+    pub(crate) by: String,
+    /// `JOINED` …
+    pub(crate) change: String,
+    pub(crate) user_ids: Vec<String>,
+}
+
+/// Somebody asks to join a group, is invited or is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct GroupRequest {
+    pub(crate) group_id: String,
+    pub(crate) user_id: String,
+    #[serde(default)]
+    pub(crate) invited_by: String,
+    /// `PENDING` …
+    pub(crate) state: String,
 }
 
 /// A user was blocked, or is so no longer.
@@ -146,6 +185,9 @@ pub(crate) enum Kind {
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
     BlockChanged(BlockChanged),
+    GroupChanged(GroupChanged),
+    MemberChanged(MemberChanged),
+    GroupRequest(GroupRequest),
     Unknown,
 }
 
@@ -241,6 +283,7 @@ pub(crate) struct Conversation {
     pub(crate) read_seq: i64,
     pub(crate) unread_count: i64,
     pub(crate) peer_read_seq: i64,
+    pub(crate) unread_mentions: i64,
 }
 
 #[derive(Debug, Clone)]

@@ -96,6 +96,8 @@ async fn i7_a_message_that_was_imported_is_not_stored_again(imd: Cluster) {
         to: Some("bob".to_owned()),
         client_message_id: talk[0].client_message_id.clone(),
         content: Some(Content::Text("hello".to_owned())),
+        mentions: Vec::new(),
+        mention_all: false,
     };
     let sent = ann.send(&again).await.expect("an answer");
     assert!(sent.duplicate);

@@ -23,6 +23,7 @@ async fn requests_and_answers_are_compressed_for_a_client_that_asks_for_it() {
         to: Some(v1::send_request::To::UserId("ann".to_owned())),
         client_message_id: uuid::Uuid::new_v4().to_string(),
         content: Some(v1::send_request::Content::Text(text.clone())),
+        ..Default::default()
     };
     gzipped.send(with_bearer(&ann.token, send)).await.expect("sent");
 

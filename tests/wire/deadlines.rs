@@ -27,6 +27,7 @@ fn text(to: &str, text: &str) -> v1::SendRequest {
         to: Some(v1::send_request::To::UserId(to.to_owned())),
         client_message_id: uuid::Uuid::new_v4().to_string(),
         content: Some(v1::send_request::Content::Text(text.to_owned())),
+        ..Default::default()
     }
 }
 

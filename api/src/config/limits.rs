@@ -54,6 +54,7 @@ impl Settings {
             self.messages.recall_window,
             Duration::ZERO..=YEAR,
         )?;
+        within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;
         self.validate_login()?;

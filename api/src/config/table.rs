@@ -155,6 +155,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "what becomes of a message whose recipient blocks its sender: `refuse` says so; `drop` stores it for the sender alone, who is not told",
     },
     Setting {
+        key: "groups.max_members",
+        default: Some("500"),
+        meaning: "how many members a group may have, 2 to 2000",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

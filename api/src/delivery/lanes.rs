@@ -2,7 +2,7 @@
 //! next batch.
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,9 +17,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RENUMBERED, hint_queue::HintQueue, hub::Hub};
+use super::{RENUMBERED, fan_out::FanOut, hint_queue::HintQueue, hub::Hub};
 use crate::{
-    model::{Error, Result, TimelineNo},
+    model::{Error, GroupNo, Result, TimelineNo, UserNo},
     planted_bugs::PlantedBugs,
     store::{Append, AppendConnection, Appended},
     tasks::{Run, Task, Tasks},
@@ -63,6 +63,7 @@ impl Lanes {
     pub(super) fn start(
         hub: &Arc<Hub>,
         hint_queue: &HintQueue,
+        fan_out: &FanOut,
         settings: &LaneSettings,
         tasks: &Tasks,
         bugs: &PlantedBugs,
@@ -71,7 +72,11 @@ impl Lanes {
         let start = |number| {
             let (queue, jobs) = mpsc::channel(settings.queue);
             let (done, finished) = mpsc::channel(1);
-            let receivers = Receivers { hub: hub.clone(), hint_queue: hint_queue.clone() };
+            let receivers = Receivers {
+                hub: hub.clone(),
+                hint_queue: hint_queue.clone(),
+                fan_out: fan_out.clone(),
+            };
             let lane = Lane {
                 jobs,
                 held_back: VecDeque::new(),
@@ -179,9 +184,8 @@ impl Lane {
             let _ = reply.send(Err(Error::OutcomeUnknown));
         }
         let appends = self.appends.drain(..);
-        let owners = appends.flat_map(|append| [append.sender, append.recipient]);
-        let places: BTreeSet<_> =
-            owners.map(|owner| (TimelineNo::from(owner), RENUMBERED)).collect();
+        let owners = appends.flat_map(|append| append.timelines());
+        let places: BTreeSet<_> = owners.map(|owner| (owner, RENUMBERED)).collect();
         self.receivers.tell_of(&places.into_iter().collect::<Vec<_>>());
     }
 
@@ -189,6 +193,9 @@ impl Lane {
     async fn gather(&mut self) -> Vec<Job> {
         let mut batch = Vec::new();
         let mut ids = HashSet::new();
+        // Who writes to a group gets first what others wrote there, so they do not share a batch.
+        let mut senders: HashMap<GroupNo, UserNo> = HashMap::new();
+        let mut waiting_senders = HashSet::new();
         let mut held_back = VecDeque::new();
         let linger_until = Instant::now() + LINGER;
         while batch.len() < self.batch {
@@ -209,10 +216,18 @@ impl Lane {
             }
             if job.queued_at.elapsed() > PATIENCE {
                 let _ = job.reply.send(Err(overloaded()));
-            } else if ids.insert((job.append.sender, job.append.client_message_id)) {
+                continue;
+            }
+            let sender = job.append.sender;
+            let group = job.append.conversation.group();
+            let alone = group.is_none_or(|group| *senders.entry(group).or_insert(sender) == sender);
+            // The same message again waits for the result of the first; and whatever its sender sends
+            // behind one that waits.
+            let first = ids.insert((sender, job.append.client_message_id));
+            if alone && first && !waiting_senders.contains(&sender) {
                 batch.push(job);
             } else {
-                // The same message again: its result is that of the first, so it waits for that.
+                waiting_senders.insert(sender);
                 held_back.push_back(job);
             }
         }
@@ -288,6 +303,7 @@ impl Handover {
 struct Receivers {
     hub: Arc<Hub>,
     hint_queue: HintQueue,
+    fan_out: FanOut,
 }
 
 impl Receivers {
@@ -298,12 +314,23 @@ impl Receivers {
         }
         for (owner, seq) in places {
             self.hub.wake(*owner, *seq);
+            if let Some(group_no) = owner.group() {
+                self.fan_out.want(group_no);
+            }
         }
         self.hint_queue.announce_places(places.iter().copied());
     }
 
     fn hand_over(&self, appended: &Appended) {
         counter!(telemetry::MESSAGES).increment(u64::from(!appended.duplicate));
+        let groups = appended.places.iter().filter_map(|(owner, _)| owner.group());
+        for group_no in groups {
+            self.fan_out.want(group_no);
+            // References may have been put in front of the sender's own.
+            if let Some((sender, seq)) = appended.places.first() {
+                self.hub.wake(*sender, seq - 1);
+            }
+        }
         for (owner, entry) in &appended.entries {
             self.hub.publish(*owner, entry);
         }

@@ -6,6 +6,7 @@
 
 mod bus;
 mod cursors;
+mod fan_out;
 mod fetcher;
 mod gathered;
 mod hint;
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 
 use self::{
     cursors::Cursors,
+    fan_out::FanOut,
     fetcher::Fetcher,
     hint_queue::{HintQueue, HintSender},
     hub::Hub,
@@ -30,7 +32,7 @@ use self::{
     login_points::LoginPoints,
 };
 use crate::{
-    model::{Cursor, Entry, Result, SessionId, Start, TimelineNo, UserNo},
+    model::{Cursor, Entry, GroupNo, Result, SessionId, Start, TimelineNo, UserNo},
     planted_bugs::PlantedBugs,
     store::{Append, Store},
     tasks::{Task, Tasks},
@@ -51,6 +53,7 @@ pub struct Delivery {
     hub: Arc<Hub>,
     lanes: Arc<Lanes>,
     hint_queue: HintQueue,
+    fan_out: FanOut,
     login_points: LoginPoints,
     cursors: Cursors,
     tasks: Tasks,
@@ -98,14 +101,17 @@ impl Delivery {
         tasks.start(Task::new("cursors").finishing(), move || {
             keeping.clone().keep(keeping_in.clone(), stop.clone())
         });
-        let lanes = Lanes::start(&hub, &hint_queue, &settings.lanes, &tasks, &planted, || {
-            let connection = store.append_connection(node_no);
-            #[cfg(feature = "planted-bugs")]
-            if planted.count_outside_transaction {
-                return connection.without_transactions();
-            }
-            connection
-        });
+        let fan_out = FanOut::new(store.clone(), hub.clone(), hint_queue.clone(), node_no);
+        fan_out.start(&tasks);
+        let lanes =
+            Lanes::start(&hub, &hint_queue, &fan_out, &settings.lanes, &tasks, &planted, || {
+                let connection = store.append_connection(node_no);
+                #[cfg(feature = "planted-bugs")]
+                if planted.count_outside_transaction {
+                    return connection.without_transactions();
+                }
+                connection
+            });
         let node = node::Node {
             fetcher: Fetcher::new(control.clone(), hub.clone()),
             store: control,
@@ -125,6 +131,7 @@ impl Delivery {
             hub,
             lanes: Arc::new(lanes),
             hint_queue,
+            fan_out,
             login_points,
             cursors,
             tasks,
@@ -150,6 +157,16 @@ impl Delivery {
         let entry = Arc::new(entry);
         self.hub.publish(owner, &entry);
         self.hint_queue.announce(&[(owner, entry)], None);
+    }
+
+    /// Has the members of a group get what was appended to its timeline.
+    pub fn fan_out(&self, group_no: GroupNo) {
+        self.fan_out.want(group_no);
+    }
+
+    /// Has the streams over a timeline, on every node, read what was appended to it outside the lanes.
+    pub fn read_log(&self, owner: TimelineNo) {
+        self.announce_renumbered(&[owner]);
     }
 
     /// Has the streams over these timelines, on every node, notice that the numbering has changed.

@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 
 use crate::{
     model::{
-        Body, Content, Conversation, Entry, EntryKind, Expect, HistoryEnd, IfOccupied, Message,
-        Retention, Session, SessionEnd, SessionId, TimelineState, Tombstone, Truncated,
+        Body, Content, Conversation, Entry, EntryKind, Expect, GroupChanged, HistoryEnd,
+        IfOccupied, InGroup, MemberChanged, Message, Retention, Session, SessionEnd, SessionId,
+        TimelineState, Tombstone, Truncated, UserId,
     },
     service::{Event, Tokens},
 };
@@ -103,14 +104,60 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             conversation_id: deleted.conversation_id.to_string(),
             seq: deleted.seq,
         }),
-        EntryKind::MessagesErased { conversation_id } => Kind::MessagesErased(v1::MessagesErased {
-            conversation_id: conversation_id.to_string(),
-        }),
+        EntryKind::MessagesErased { conversation_id, sender } => {
+            Kind::MessagesErased(v1::MessagesErased {
+                conversation_id: conversation_id.to_string(),
+                sender_id: sender.to_string(),
+            })
+        }
         EntryKind::BlockChanged { user_id, blocked } => {
             Kind::BlockChanged(v1::BlockChanged { user_id: user_id.to_string(), blocked: *blocked })
         }
+        EntryKind::GroupChanged(in_group) => Kind::GroupChanged(group_changed(in_group)),
+        EntryKind::MemberChanged(in_group) => Kind::MemberChanged(member_changed(in_group)),
+        EntryKind::GroupRequest(request) => Kind::GroupRequest(v1::GroupRequestChanged {
+            group_id: request.group_id.to_string(),
+            group_name: request.group_name.clone(),
+            user_id: request.user_id.to_string(),
+            invited_by: optional(request.invited_by.as_ref()),
+            note: request.note.clone(),
+            state: request.state as i32,
+        }),
         EntryKind::Unknown => return None,
     })
+}
+
+/// An id that may be absent: empty then.
+fn optional(user_id: Option<&UserId>) -> String {
+    user_id.map(ToString::to_string).unwrap_or_default()
+}
+
+fn group_changed(InGroup { group_id, change }: &InGroup<GroupChanged>) -> v1::GroupChanged {
+    let profile = &change.profile;
+    v1::GroupChanged {
+        group_id: group_id.to_string(),
+        by: optional(change.by.as_ref()),
+        name: profile.name.clone(),
+        announcement: profile.announcement.clone(),
+        join: profile.join as i32,
+        history: profile.history,
+        muted: profile.muted,
+        attributes: profile.attributes.clone(),
+        version: change.version,
+        dissolved: change.dissolved,
+    }
+}
+
+fn member_changed(InGroup { group_id, change }: &InGroup<MemberChanged>) -> v1::MemberChanged {
+    v1::MemberChanged {
+        group_id: group_id.to_string(),
+        by: optional(change.by.as_ref()),
+        change: change.change as i32,
+        user_ids: change.user_ids.iter().map(ToString::to_string).collect(),
+        role: change.role.map_or(0, |role| role as i32),
+        muted_until: change.muted_until.map(timestamp),
+        nickname: change.nickname.clone().unwrap_or_default(),
+    }
 }
 
 pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<v1::Entry> {
@@ -130,6 +177,9 @@ fn message(message: &Message) -> v1::Message {
         sender_id: message.sender.to_string(),
         sender_deleted: message.sender_deleted,
         client_message_id: message.client_message_id.map(|id| id.to_string()).unwrap_or_default(),
+        mentions: message.mentions.iter().map(ToString::to_string).collect(),
+        mention_all: message.mention_all,
+        mentioned: message.mentioned,
         content,
         tombstone: tombstone.into(),
     }
@@ -153,6 +203,7 @@ pub(super) fn conversation(conversation: &Conversation) -> v1::Conversation {
         read_seq: conversation.read_seq,
         unread_count: i32::try_from(conversation.unread_count).unwrap_or(i32::MAX),
         peer_read_seq: conversation.peer_read_seq,
+        unread_mentions: i32::try_from(conversation.unread_mentions).unwrap_or(i32::MAX),
     }
 }
 

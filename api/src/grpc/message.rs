@@ -133,12 +133,16 @@ impl v1::message_service_server::MessageService for Messages {
 }
 
 fn decode_send(request: v1::SendRequest) -> SendMessage {
-    let to = request.to.map(|v1::send_request::To::UserId(id)| Recipient::User(id));
+    let to = request.to.map(|to| match to {
+        v1::send_request::To::UserId(id) => Recipient::User(id),
+        v1::send_request::To::GroupId(id) => Recipient::Group(id),
+    });
     let content = request.content.map(|content| match content {
         v1::send_request::Content::Text(text) => SendContent::Text(text),
         v1::send_request::Content::Data(typed) => {
             SendContent::Data { content_type: typed.content_type, data: typed.data }
         }
     });
-    SendMessage { to, client_message_id: request.client_message_id, content }
+    let v1::SendRequest { client_message_id, mentions, mention_all, .. } = request;
+    SendMessage { to, client_message_id, content, mentions, mention_all }
 }

@@ -5,6 +5,7 @@ mod auth;
 mod block;
 mod convert;
 mod deadline;
+mod group;
 mod info;
 mod message;
 mod status;
@@ -34,10 +35,11 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 5] = [
+const PUBLIC_SERVICES: [&str; 6] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
+    v1::group_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
@@ -53,6 +55,9 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
             .max_decoding_message_size(largest)
             .accept_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Gzip);
+    let group = v1::group_service_server::GroupServiceServer::new(group::Groups(service.clone()))
+        .max_decoding_message_size(OVERHEAD * 8)
+        .send_compressed(CompressionEncoding::Gzip);
     let block = v1::block_service_server::BlockServiceServer::new(block::Blocks(service.clone()))
         .max_decoding_message_size(OVERHEAD);
     let call_timeout = service.call_timeout();
@@ -61,7 +66,12 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, true).await;
     let mut routes = Routes::builder();
-    routes.add_service(auth).add_service(message).add_service(block).add_service(info);
+    routes
+        .add_service(auth)
+        .add_service(message)
+        .add_service(group)
+        .add_service(block)
+        .add_service(info);
     routes.add_service(health_service);
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()

@@ -107,6 +107,28 @@ codes! {
         "There is a terminal type of that name already.";
     TerminalTypeInUse, "terminal_type_in_use", FailedPrecondition, Administrators,
         "The terminal type cannot be deleted: sessions of it are live.";
+    GroupNotFound, "group_not_found", NotFound, Clients,
+        "There is no such group, or none any more.";
+    GroupExists, "group_exists", AlreadyExists, Clients,
+        "There is, or was, a group of that id.";
+    GroupFull, "group_full", FailedPrecondition, Clients,
+        "The group would have more members than a group may have.";
+    NotAMember, "not_a_member", PermissionDenied, Clients,
+        "The caller is not a member of the group.";
+    MemberNotFound, "member_not_found", NotFound, Clients,
+        "The user is not a member of the group.";
+    RequestNotFound, "request_not_found", NotFound, Clients,
+        "The user neither asks to join the group nor is invited.";
+    GroupRoleNeeded, "group_role_needed", PermissionDenied, Clients,
+        "The caller's role in the group does not allow this.";
+    InvitationNeeded, "invitation_needed", PermissionDenied, Clients,
+        "The group is joined by invitation.";
+    OwnerMustStay, "owner_must_stay", FailedPrecondition, Clients,
+        "The owner hands the group on, or dissolves it, before leaving.";
+    Muted, "muted", PermissionDenied, Clients,
+        "The caller may not write to the group for now.";
+    VersionConflict, "version_conflict", FailedPrecondition, Clients,
+        "The group was changed by somebody else; read it again.";
     UserExists, "user_exists", AlreadyExists, Administrators,
         "There is, or was, a user of that id.";
     ClientMessageIdConflict, "client_message_id_conflict", AlreadyExists, Clients,

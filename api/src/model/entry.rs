@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Content, ConversationId, Cursor, Retention, SealedMessageId, Session, SessionId, TimelineNo,
-    UserId,
+    Content, ConversationId, Cursor, GroupChanged, GroupId, GroupRequestChanged, MemberChanged,
+    Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo,
 };
 
 /// One row of a timeline.
@@ -44,10 +44,13 @@ pub enum EntryKind {
     MessageRecalled(MessageGone),
     /// The owner has deleted a message for itself.
     MessageDeleted(MessageGone),
-    /// The peer's account was deleted, and every message that it sent before this entry erased.
+    /// An account was deleted, and every message that it sent to the conversation before this entry
+    /// erased.
     MessagesErased {
-        /// With whom the conversation was.
+        /// In which conversation.
         conversation_id: ConversationId,
+        /// Whose messages: the peer's, or a member's of the group.
+        sender: UserId,
     },
     /// The owner blocks a user, or blocks it no longer.
     BlockChanged {
@@ -56,8 +59,47 @@ pub enum EntryKind {
         /// Whether it is blocked from now on.
         blocked: bool,
     },
+    /// A group was made or changed.
+    GroupChanged(InGroup<GroupChanged>),
+    /// Members of a group came, went or changed.
+    MemberChanged(InGroup<MemberChanged>),
+    /// Somebody asks to join a group, is invited to one, or is answered.
+    GroupRequest(GroupRequestChanged),
     /// Something that a newer node has written.
     Unknown,
+}
+
+/// A change of a group, as its members see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InGroup<T> {
+    /// Which group.
+    pub group_id: GroupId,
+    /// What changed.
+    pub change: T,
+}
+
+/// Whom a message to a group mentions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// Members, by number and id.
+    pub users: Vec<(UserNo, UserId)>,
+    /// Whether everybody is mentioned.
+    pub all: bool,
+}
+
+impl Mentions {
+    /// The members' ids.
+    #[must_use]
+    pub fn user_ids(&self) -> Vec<UserId> {
+        self.users.iter().map(|(_, user_id)| user_id.clone()).collect()
+    }
+
+    /// The members' numbers as PostgreSQL writes an array; `None` for none.
+    #[must_use]
+    pub fn array(&self) -> Option<String> {
+        let numbers: Vec<String> = self.users.iter().map(|(no, _)| no.0.to_string()).collect();
+        (!numbers.is_empty()).then(|| format!("{{{}}}", numbers.join(",")))
+    }
 }
 
 /// How far a conversation has been read.
@@ -76,7 +118,8 @@ pub struct MessageGone {
     pub message_id: SealedMessageId,
     /// As the owner of the timeline sees it.
     pub conversation_id: ConversationId,
-    /// The place of the owner's copy, in the same timeline.
+    /// The place of the owner's copy, in the same timeline; 0 where the owner never had one, as of what
+    /// a group said before the owner joined.
     pub seq: i64,
 }
 
@@ -93,6 +136,12 @@ pub struct Message {
     pub sender_deleted: bool,
     /// The id its sender gave it; only in the sender's own timeline.
     pub client_message_id: Option<Uuid>,
+    /// The members whom it mentions; only in groups.
+    pub mentions: Vec<UserId>,
+    /// Whether it mentions everybody; only in groups.
+    pub mention_all: bool,
+    /// Whether the owner of the timeline is among those whom it mentions.
+    pub mentioned: bool,
     /// What it says, or why it says nothing any more.
     pub body: Body,
 }
@@ -203,6 +252,8 @@ pub struct Conversation {
     pub read_seq: i64,
     /// How many messages are unread, [`MOST_UNREAD`] when there are more.
     pub unread_count: i64,
+    /// How many of the unread messages mention the caller; at most [`MOST_UNREAD`].
+    pub unread_mentions: i64,
     /// Up to where the peer has read it, as far as its receipts say; 0 when they say nothing.
     pub peer_read_seq: i64,
 }

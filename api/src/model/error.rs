@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Code, Limit, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId, nearest};
+use super::{
+    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId, nearest,
+};
 
 /// A result of imd.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -114,6 +116,47 @@ pub enum Error {
         /// How many live sessions there are of it.
         sessions: i64,
     },
+    /// There is no such group, or none any more.
+    #[error("there is no group {0}")]
+    GroupNotFound(GroupId),
+    /// There is, or was, a group of that id.
+    #[error("the group id {0} is taken")]
+    GroupExists(GroupId),
+    /// The group has as many members as it may.
+    #[error("the group would have {would_have} members; at most {most} are allowed")]
+    GroupFull {
+        /// How many it would have.
+        would_have: i64,
+        /// How many a group may have.
+        most: i64,
+    },
+    /// The caller is not a member of the group.
+    #[error("you are not a member of the group")]
+    NotAMember,
+    /// The user is not a member of the group.
+    #[error("{0} is not a member of the group")]
+    MemberNotFound(UserId),
+    /// Nobody asks to join the group by that id, nor is invited.
+    #[error("{0} neither asks to join the group nor is invited")]
+    RequestNotFound(UserId),
+    /// The caller's role in the group is too low.
+    #[error("this needs the role {} in the group", .0.name())]
+    GroupRoleNeeded(GroupRole),
+    /// The group is joined in another way.
+    #[error("the group is joined by invitation")]
+    InvitationNeeded,
+    /// The owner hands the group on, or dissolves it, before leaving.
+    #[error("you own the group: hand it on or dissolve it first")]
+    OwnerMustStay,
+    /// The caller may not write to the group, until a time or until an admin says so.
+    #[error("you may not write to this group{}", until.map(until_text).unwrap_or_default())]
+    Muted {
+        /// Until when; `None` when only owner and admins may write.
+        until: Option<OffsetDateTime>,
+    },
+    /// The group was changed by somebody else meanwhile.
+    #[error("version: the group is at version {0}; read it again")]
+    VersionConflict(i64),
     /// There is, or was, a user of that id.
     #[error("the user id {0} is taken")]
     UserExists(UserId),
@@ -152,6 +195,10 @@ pub enum Error {
     /// A fault of the server's own.
     #[error("internal error")]
     Internal(#[source] Source),
+}
+
+fn until_text(until: OffsetDateTime) -> String {
+    format!(" until {}", rfc3339(until))
 }
 
 /// A cause, kept for the log and never shown to a client.
@@ -286,6 +333,17 @@ impl Error {
             Self::TierInUse { .. } => Code::TierInUse,
             Self::TerminalTypeExists(_) => Code::TerminalTypeExists,
             Self::TerminalTypeInUse { .. } => Code::TerminalTypeInUse,
+            Self::GroupNotFound(_) => Code::GroupNotFound,
+            Self::GroupExists(_) => Code::GroupExists,
+            Self::GroupFull { .. } => Code::GroupFull,
+            Self::NotAMember => Code::NotAMember,
+            Self::MemberNotFound(_) => Code::MemberNotFound,
+            Self::RequestNotFound(_) => Code::RequestNotFound,
+            Self::GroupRoleNeeded(_) => Code::GroupRoleNeeded,
+            Self::InvitationNeeded => Code::InvitationNeeded,
+            Self::OwnerMustStay => Code::OwnerMustStay,
+            Self::Muted { .. } => Code::Muted,
+            Self::VersionConflict(_) => Code::VersionConflict,
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
             Self::PurgeRunning => Code::PurgeRunning,
@@ -325,6 +383,7 @@ impl Error {
             ],
             Self::RateLimited { limit, .. } => vec![("limit", limit.name().to_owned())],
             Self::PermissionDenied(role) => vec![("role", role.to_string())],
+            Self::GroupRoleNeeded(role) => vec![("role", role.name().to_owned())],
             Self::TerminalOccupied(occupant) => vec![
                 ("terminal_type", occupant.terminal_type.clone()),
                 ("device_name", occupant.device_name.clone()),
@@ -361,6 +420,6 @@ pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
-fn rfc3339(time: time::OffsetDateTime) -> String {
+fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }

@@ -15,41 +15,55 @@ use super::{Error, Result};
 /// The longest user or device id, in characters.
 const MAX_ID_LENGTH: usize = 64;
 
-/// The customer's own id of a user: 1–64 of `[A-Za-z0-9._@+=-]`. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct UserId(Arc<str>);
+/// Ids of the customer's own, of one kind each.
+macro_rules! customer_ids {
+    ($($(#[$doc:meta])* $name:ident;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+            #[serde(transparent)]
+            pub struct $name(Arc<str>);
 
-impl UserId {
-    /// Checks what a client gave as `field`.
-    pub fn parse(field: &'static str, value: &str) -> Result<Self> {
-        check_id(field, value)?;
-        Ok(Self(value.into()))
-    }
+            impl $name {
+                /// Checks what a client gave as `field`.
+                pub fn parse(field: &'static str, value: &str) -> Result<Self> {
+                    check_id(field, value)?;
+                    Ok(Self(value.into()))
+                }
 
-    /// An id that was checked when it was stored.
-    #[must_use]
-    pub fn from_stored(value: &str) -> Self {
-        Self(value.into())
-    }
+                /// An id that was checked when it was stored.
+                #[must_use]
+                pub fn from_stored(value: &str) -> Self {
+                    Self(value.into())
+                }
 
-    /// The id as the customer knows it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+                /// The id as the customer knows it.
+                #[must_use]
+                pub fn as_str(&self) -> &str {
+                    &self.0
+                }
+            }
+
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(&self.0)
+                }
+            }
+
+            impl fmt::Debug for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    fmt::Debug::fmt(&self.0, f)
+                }
+            }
+        )+
+    };
 }
 
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
+customer_ids! {
+    /// The customer's own id of a user: 1–64 of `[A-Za-z0-9._@+=-]`. Cheap to clone.
+    UserId;
+    /// The customer's own id of a group, or one that imd made. The rules are those of a user id.
+    GroupId;
 }
 
 /// The id that an installation of a client gave itself. The rules are those of a user id.
@@ -148,7 +162,7 @@ impl TimelineNo {
     /// The group whose timeline it is; `None` for a user's.
     #[must_use]
     pub fn group(self) -> Option<GroupNo> {
-        (self.0 < 0).then_some(GroupNo(-self.0))
+        (self.0 < 0).then_some(GroupNo(self.0.saturating_neg()))
     }
 }
 
@@ -179,7 +193,7 @@ impl ConversationNo {
     /// The group; `None` with a user.
     #[must_use]
     pub fn group(self) -> Option<GroupNo> {
-        (self.0 < 0).then_some(GroupNo(-self.0))
+        (self.0 < 0).then_some(GroupNo(self.0.saturating_neg()))
     }
 }
 
@@ -299,27 +313,35 @@ impl MessageIdCipher {
     }
 }
 
-/// A conversation as the owner of a timeline sees it: `user:<peer id>`.
+/// A conversation as the owner of a timeline sees it: `user:<peer id>` or `group:<group id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConversationId {
     /// With one user; with oneself for notes.
     User(UserId),
+    /// With the members of a group.
+    Group(GroupId),
 }
 
 impl ConversationId {
     /// Reads what a client gave as `conversation_id`.
     pub fn parse(value: &str) -> Result<Self> {
-        let peer = value
-            .strip_prefix("user:")
-            .ok_or_else(|| Error::invalid("conversation_id", "must be user:<user id>"))?;
-        UserId::parse("conversation_id", peer).map(Self::User)
+        match value.split_once(':') {
+            Some(("user", id)) => UserId::parse("conversation_id", id).map(Self::User),
+            Some(("group", id)) => GroupId::parse("conversation_id", id).map(Self::Group),
+            _ => {
+                let reason = "must be user:<user id> or group:<group id>";
+                Err(Error::invalid("conversation_id", reason))
+            }
+        }
     }
 }
 
 impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::User(peer) = self;
-        write!(f, "user:{peer}")
+        match self {
+            Self::User(peer) => write!(f, "user:{peer}"),
+            Self::Group(group) => write!(f, "group:{group}"),
+        }
     }
 }
 

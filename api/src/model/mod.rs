@@ -8,6 +8,7 @@ mod content;
 mod cursor;
 mod entry;
 mod error;
+mod group;
 mod ids;
 mod limit;
 mod naming;
@@ -22,13 +23,18 @@ pub use code::{Audience, Code};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
-    Body, Conversation, Entry, EntryKind, MOST_UNREAD, Message, MessageGone, ReadUpTo,
-    SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
+    Body, Conversation, Entry, EntryKind, InGroup, MOST_UNREAD, Mentions, Message, MessageGone,
+    ReadUpTo, SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
+pub use group::{
+    Group, GroupChanged, GroupMember, GroupProfile, GroupRequest, GroupRequestChanged, GroupRole,
+    JoinRule, MAX_ANNOUNCEMENT_LENGTH, MAX_ATTRIBUTES_BYTES, MAX_GROUP_NAME_LENGTH,
+    MAX_JOIN_HISTORY, MemberChange, MemberChanged, RequestState, check_group_line,
+};
 pub use ids::{
-    ConversationId, ConversationNo, DeviceId, GroupNo, MessageId, MessageIdCipher, SealedMessageId,
-    SessionId, TimelineNo, UserId, UserNo,
+    ConversationId, ConversationNo, DeviceId, GroupId, GroupNo, MessageId, MessageIdCipher,
+    SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
 };
 pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;

@@ -48,8 +48,8 @@ async fn list_conversations(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct ConversationPath {
-    /// `user:<peer id>`.
-    #[param(pattern = "^user:[A-Za-z0-9._@+=-]{1,64}$", example = "user:bob")]
+    /// `user:<peer id>` or `group:<group id>`.
+    #[param(pattern = "^(user|group):[A-Za-z0-9._@+=-]{1,64}$", example = "user:bob")]
     conversation_id: String,
 }
 
@@ -58,7 +58,7 @@ struct ConversationPath {
 /// Newest first. Paged; messages that arrive meanwhile neither repeat nor hide any on the pages after.
 ///
 /// Errors: `invalid_argument` for a page token that is not from this conversation's listing by this user;
-/// `user_not_found` when the peer does not exist.
+/// `user_not_found` when the peer does not exist; `group_not_found`.
 #[utoipa::path(
     get, path = "/v1/conversations/{conversation_id}/messages", tag = "History",
     security(("access_token" = [])), params(ConversationPath, PageQuery),
@@ -112,8 +112,8 @@ async fn mark_read(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct MessagePath {
-    /// `user:<peer id>`.
-    #[param(pattern = "^user:[A-Za-z0-9._@+=-]{1,64}$", example = "user:bob")]
+    /// `user:<peer id>` or `group:<group id>`.
+    #[param(pattern = "^(user|group):[A-Za-z0-9._@+=-]{1,64}$", example = "user:bob")]
     conversation_id: String,
     /// The message's place in the caller's timeline.
     #[param(minimum = 1, example = 42)]
@@ -126,7 +126,7 @@ struct MessagePath {
 /// and every terminal of the caller is told (`message_deleted`). The other participants keep theirs and
 /// learn nothing. Safe to repeat.
 ///
-/// Errors: `user_not_found` when the peer does not exist; `message_not_found` when no message of the
+/// Errors: `user_not_found` when the peer does not exist; `group_not_found`; `message_not_found` when no message of the
 /// conversation stands at the place.
 #[utoipa::path(
     delete, path = "/v1/conversations/{conversation_id}/messages/{seq}", tag = "History",

@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(pull_timeline))
 }
 
-/// Send a message to a user.
+/// Send a message to a user or a group.
 ///
 /// The answer comes after the commit: an acknowledged message is stored in every participant's timeline.
 ///
@@ -31,7 +31,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 ///
 /// Errors: `user_not_found`, for a deleted user too; `blocked` when the recipient blocks the caller, where
 /// the deployment says so and does not drop the message unsaid; `recipient_blocked` when the caller blocks
-/// the recipient; `client_message_id_conflict` when the id was used for another recipient or content;
+/// the recipient; for a group `group_not_found`, `not_a_member`, `muted`, and `group_role_needed` for a
+/// member who mentions everybody; `client_message_id_conflict` when the id was used for another recipient or content;
 /// `rate_limited`; `overloaded` when the server is busy, and `import_unfinished` while the
 /// recipient's messages are being imported from elsewhere: try again after the time given.
 #[utoipa::path(
@@ -54,7 +55,7 @@ async fn send(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct MessagePath {
-    /// A message that the caller has sent.
+    /// A message that the caller has sent, or one of a group that the caller is an admin of.
     #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$", example = "AAAAAAAAAAEAAAAAAAAAKg")]
     message_id: String,
 }

@@ -9,6 +9,7 @@ mod document;
 mod events;
 mod extract;
 mod flat;
+mod groups;
 mod history;
 mod info;
 mod messages;
@@ -104,6 +105,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())
+        .merge(groups::routes())
         .merge(blocks::routes())
         .merge(info::routes())
 }

@@ -1,7 +1,10 @@
 //! Who is calling, and whether they still may.
 
 use super::Service;
-use crate::model::{Error, Result, SessionId, UserId, UserNo};
+use crate::{
+    model::{Error, Result, SessionId, UserId, UserNo},
+    store::Actor,
+};
 
 /// Who a valid access token says is calling.
 #[derive(Debug, Clone)]
@@ -9,6 +12,14 @@ pub(super) struct Identity {
     pub(super) user_id: UserId,
     pub(super) user_no: UserNo,
     pub(super) session_id: SessionId,
+}
+
+impl Identity {
+    /// The caller as one who changes groups.
+    pub(super) fn actor(&self) -> Actor {
+        let Self { user_id, user_no, session_id } = self.clone();
+        Actor::User { user_no, user_id, session_id }
+    }
 }
 
 impl Service {

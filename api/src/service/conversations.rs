@@ -3,8 +3,8 @@
 use super::Service;
 use crate::{
     model::{
-        Conversation, ConversationId, Entry, Error, HistoryEnd, Page, PageSize, Result,
-        TimelineState, UserNo,
+        Conversation, ConversationId, ConversationNo, Entry, Error, HistoryEnd, Page, PageSize,
+        Result, TimelineState, UserNo,
     },
     store::HistoryPage,
 };
@@ -50,7 +50,7 @@ impl Service {
     /// The messages of one of the caller's conversations, newest first. Keyed by seq: what arrives
     /// meanwhile neither repeats nor hides a message on the pages after.
     ///
-    /// Errors: [`Error::UserNotFound`] when the peer does not exist.
+    /// Errors: [`Error::UserNotFound`] when the peer does not exist; [`Error::GroupNotFound`].
     pub async fn list_history(
         &self,
         token: Option<&str>,
@@ -60,25 +60,30 @@ impl Service {
     ) -> Result<History> {
         let caller = self.authenticate(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 200)?;
-        let ConversationId::User(peer) = ConversationId::parse(conversation_id)?;
-        let peer_no = self.store.user_no(&peer).await?;
-        let scope = format!("history/{}/{}", caller.user_no.0, peer_no.0);
+        let conversation = ConversationId::parse(conversation_id)?;
+        let conversation = self.store.conversation_no(&conversation).await?;
+        let scope = format!("history/{}/{}", caller.user_no.0, conversation.0);
         let before = self.read_place(&scope, page_token)?;
         let HistoryPage { state, mut entries } =
-            self.store.history(caller.user_no, peer_no, before, size.get() + 1).await?;
+            self.store.history(caller.user_no, conversation, before, size.get() + 1).await?;
         let more = size.cut(&mut entries);
         let next =
             entries.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
         let end = match next {
             Some(_) => None,
-            None => Some(self.history_end(caller.user_no, peer_no, state.floor).await?),
+            None => Some(self.history_end(caller.user_no, conversation, state.floor).await?),
         };
         Ok(History { page: Page { items: entries, next_page_token: next }, end, state })
     }
 
     /// Why there is nothing older in the conversation than what stands from `floor` on.
-    async fn history_end(&self, owner: UserNo, peer: UserNo, floor: i64) -> Result<HistoryEnd> {
-        if floor > 1 && self.store.has_hidden_history(owner, peer, floor).await? {
+    async fn history_end(
+        &self,
+        owner: UserNo,
+        conversation: ConversationNo,
+        floor: i64,
+    ) -> Result<HistoryEnd> {
+        if floor > 1 && self.store.has_hidden_history(owner, conversation, floor).await? {
             Ok(HistoryEnd::RetentionLimit)
         } else {
             Ok(HistoryEnd::Beginning)

@@ -39,12 +39,12 @@ impl Service {
         conversation_id: &str,
         seq: i64,
     ) -> Result<Delete> {
-        let ConversationId::User(peer_id) = ConversationId::parse(conversation_id)?;
+        let conversation_id = ConversationId::parse(conversation_id)?;
         Ok(Delete {
             owner: caller.user_no,
             session_id: caller.session_id,
-            peer: self.store.user_no(&peer_id).await?,
-            peer_id,
+            conversation: self.store.conversation_no(&conversation_id).await?,
+            conversation_id,
             seq,
         })
     }

@@ -92,6 +92,8 @@ struct Deletion {
 }
 
 enum Stage {
+    /// The groups that the user was a member of.
+    Groups,
     /// What is the user's own.
     Own,
     /// What others have from the user.
@@ -104,13 +106,17 @@ impl Deletion {
         let remains = service.store.remains(user_no).await?;
         let progress =
             DeletionProgress { entries_total: remains.entries, ..DeletionProgress::default() };
-        Ok(Self { service, user_no, stage: Stage::Own, progress })
+        Ok(Self { service, user_no, stage: Stage::Groups, progress })
     }
 
     /// Deletes the next batch: whether there was one.
     async fn step(&mut self) -> Result<bool> {
         let store = &self.service.store;
         match self.stage {
+            Stage::Groups => match store.leave_next_group(self.user_no).await? {
+                Some(group_no) => self.service.fan_out([group_no]),
+                None => self.stage = Stage::Own,
+            },
             Stage::Own => {
                 if let Some(entries) = store.delete_batch(self.user_no, BATCH).await? {
                     self.progress.entries += entries;
@@ -123,7 +129,10 @@ impl Deletion {
             Stage::Sent => match store.erase_batch(self.user_no, BATCH).await? {
                 Erased::LastOf(peer, entry) => {
                     self.progress.peers += 1;
-                    self.service.announce(entry.map(|entry| (peer, *entry)));
+                    match peer.group() {
+                        Some(group_no) => self.service.fan_out([group_no]),
+                        None => self.service.announce(entry.map(|entry| (peer, *entry))),
+                    }
                 }
                 Erased::Nothing if store.finish_deletion(self.user_no).await? => {
                     self.stage = Stage::Done;

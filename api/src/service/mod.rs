@@ -14,6 +14,7 @@ mod delete_message;
 mod deletion;
 mod demo;
 mod export;
+mod groups;
 mod import;
 mod info;
 mod limits;
@@ -35,7 +36,7 @@ use secrecy::SecretString;
 
 use crate::{
     delivery::Delivery,
-    model::{Entry, Error, IfBlocked, MessageId, Result, SealedMessageId, TimelineNo},
+    model::{Entry, Error, GroupNo, IfBlocked, MessageId, Result, SealedMessageId, TimelineNo},
     store::Store,
 };
 
@@ -48,6 +49,7 @@ pub use conversations::History;
 pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
 pub use export::Exported;
+pub use groups::{CreateGroup, GroupReaders, Joined};
 pub use import::{ImportProgress, ImportStep, ImportedMessage};
 pub use info::Info;
 pub use limits::ClientLimits;
@@ -60,8 +62,9 @@ pub use timeline::TimelineRead;
 pub use crate::{
     delivery::{Event, Subscription},
     store::{
-        AccessKey, AdminKey, AdminSession, AuditRecord, CopyState, Effect, ExportedMessage, Node,
-        SessionState, TerminalTypeChange, TierUse, TimelinePage, User,
+        AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
+        ExportedMessage, MemberSettings, Node, SessionState, TerminalTypeChange, TierUse,
+        TimelinePage, User,
     },
 };
 
@@ -85,6 +88,8 @@ pub struct Limits {
     pub read_receipts: bool,
     /// What becomes of a message whose recipient blocks its sender.
     pub if_blocked: IfBlocked,
+    /// How many members a group may have.
+    pub max_members: i64,
     /// How often a quiet stream sends a heartbeat.
     pub heartbeat: Duration,
     /// How long an entry must have been hidden before it is deleted.
@@ -171,6 +176,13 @@ impl Service {
     fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
         for (owner, entry) in entries {
             self.delivery.announce(owner.into(), entry);
+        }
+    }
+
+    /// Sets going that members get what was appended to their groups.
+    fn fan_out(&self, group_nos: impl IntoIterator<Item = GroupNo>) {
+        for group_no in group_nos {
+            self.delivery.fan_out(group_no);
         }
     }
 

@@ -37,7 +37,7 @@ impl Service {
         conversation_id: &str,
         seq: i64,
     ) -> Result<MarkRead> {
-        let ConversationId::User(peer_id) = ConversationId::parse(conversation_id)?;
+        let conversation_id = ConversationId::parse(conversation_id)?;
         if seq < 1 {
             return Err(Error::invalid("seq", "must be a place in the timeline: 1 or more"));
         }
@@ -45,8 +45,8 @@ impl Service {
             reader: caller.user_no,
             reader_id: caller.user_id.clone(),
             session_id: caller.session_id,
-            peer: self.store.user_no(&peer_id).await?,
-            peer_id,
+            conversation: self.store.conversation_no(&conversation_id).await?,
+            conversation_id,
             seq,
             with_receipt: self.limits.read_receipts,
         })

@@ -5,9 +5,15 @@ use time::OffsetDateTime;
 
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
-    model::{Content, ConversationId, Cursor, Error, Result, SealedMessageId, UserId, parse_uuid},
+    model::{
+        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, Result,
+        SealedMessageId, UserId, UserNo, parse_uuid,
+    },
     store::Append,
 };
+
+/// The most users that a message mentions one by one.
+const MOST_MENTIONS: usize = 50;
 
 /// A message as a client sends it.
 #[derive(Debug)]
@@ -18,6 +24,10 @@ pub struct Send {
     pub client_message_id: String,
     /// What it says.
     pub content: Option<SendContent>,
+    /// Members whom it mentions, by id; only in groups.
+    pub mentions: Vec<String>,
+    /// Whether it mentions everybody; only in groups, by their owner and admins.
+    pub mention_all: bool,
 }
 
 /// To whom a message goes.
@@ -25,6 +35,8 @@ pub struct Send {
 pub enum Recipient {
     /// A user, by id.
     User(String),
+    /// A group, by id.
+    Group(String),
 }
 
 /// What a message says.
@@ -88,7 +100,7 @@ impl Service {
         let admitted = self.admit(token, send).await;
         ticket.turn().await;
         let append = admitted?;
-        let conversation_id = ConversationId::User(append.recipient_id.clone());
+        let conversation_id = append.conversation_id.clone();
         let appending = self.delivery.append(append)?;
         // It has its place in the queue: the next one may take the place behind it.
         drop(ticket);
@@ -115,23 +127,69 @@ impl Service {
     }
 
     async fn read_send(&self, caller: &Identity, send: Send) -> Result<Append> {
-        let Some(Recipient::User(recipient)) = send.to else {
-            return Err(Error::invalid("to", "a recipient is needed"));
+        let conversation_id = match &send.to {
+            Some(Recipient::User(id)) => ConversationId::User(UserId::parse("to.user_id", id)?),
+            Some(Recipient::Group(id)) => ConversationId::Group(GroupId::parse("to.group_id", id)?),
+            None => return Err(Error::invalid("to", "a recipient is needed")),
         };
-        let recipient_id = UserId::parse("to.user_id", &recipient)?;
         let client_message_id = parse_uuid("client_message_id", &send.client_message_id)?;
         let content = self.content(send.content)?;
+        let conversation = self.store.conversation_no(&conversation_id).await?;
+        let mentions = self.mentions(conversation, &send.mentions, send.mention_all).await?;
         Ok(Append {
             sender: caller.user_no,
             sender_id: caller.user_id.clone(),
             session_id: caller.session_id,
-            recipient: self.store.user_no(&recipient_id).await?,
-            recipient_id,
+            conversation,
+            conversation_id,
             client_message_id,
             content_hash: content.hash(),
             content,
+            mentions,
             if_blocked: self.limits.if_blocked,
         })
+    }
+
+    /// Checks whom a message mentions: members of the group, each once.
+    async fn mentions(
+        &self,
+        conversation: ConversationNo,
+        user_ids: &[String],
+        all: bool,
+    ) -> Result<Mentions> {
+        if user_ids.is_empty() && !all {
+            return Ok(Mentions::default());
+        }
+        let field = if all { "mention_all" } else { "mentions" };
+        let group_no = conversation
+            .group()
+            .ok_or_else(|| Error::invalid(field, "only messages to groups mention users"))?;
+        if user_ids.len() > MOST_MENTIONS {
+            let reason = format!("must be at most {MOST_MENTIONS} users; mention_all is for all");
+            return Err(Error::invalid("mentions", reason));
+        }
+        let mut users = Vec::with_capacity(user_ids.len());
+        for user_id in user_ids {
+            let user_id = UserId::parse("mentions", user_id)?;
+            let user_no = match self.store.user_no(&user_id).await {
+                Err(Error::UserNotFound(user_id)) => {
+                    return Err(Error::invalid("mentions", format!("there is no user {user_id}")));
+                }
+                found => found?,
+            };
+            if !users.iter().any(|(known, _)| *known == user_no) {
+                users.push((user_no, user_id));
+            }
+        }
+        let numbers: Vec<UserNo> = users.iter().map(|(user_no, _)| *user_no).collect();
+        let members = self.store.members_among(group_no, &numbers).await?;
+        match users.iter().find(|(user_no, _)| !members.contains(user_no)) {
+            Some((_, user_id)) => {
+                let reason = format!("{user_id} is not a member of the group");
+                Err(Error::invalid("mentions", reason))
+            }
+            None => Ok(Mentions { users, all }),
+        }
     }
 
     /// Checks what a message says.

@@ -7,7 +7,9 @@ use super::{
     entries::ENTRY_COLUMNS,
     timelines::{TIMELINE, read_state},
 };
-use crate::model::{Conversation, Entry, EntryKind, MOST_UNREAD, Result, TimelineState, UserNo};
+use crate::model::{
+    Conversation, ConversationNo, Entry, EntryKind, MOST_UNREAD, Result, TimelineState, UserNo,
+};
 
 /// Which entries stand in conversations: the predicate of the index that they are found with.
 pub(super) const IN_CONVERSATION: &str = "kind = 1 AND tombstone IS DISTINCT FROM 2";
@@ -63,7 +65,16 @@ impl Store {
                          SELECT count(*) FROM entries
                          WHERE owner = $1 AND conversation = page.conversation
                              AND {IN_CONVERSATION} AND seq > latest.own AND tombstone IS NULL
-                     ) END AS unread_count
+                     ) END AS unread_count,
+                     CASE WHEN page.conversation < 0 THEN (
+                         SELECT count(*) FROM (
+                             SELECT flags FROM entries
+                             WHERE owner = $1 AND conversation = page.conversation
+                                 AND {IN_CONVERSATION} AND tombstone IS NULL
+                                 AND seq > greatest(m.read_seq, latest.own, timeline.floor - 1)
+                             ORDER BY seq DESC LIMIT {LOOKED_AT}
+                         ) unread WHERE flags & 1 <> 0
+                     ) ELSE 0 END AS unread_mentions
                  FROM timeline
                  CROSS JOIN LATERAL (
                      SELECT conversation, seq FROM newest
@@ -102,17 +113,18 @@ impl Store {
                 last_message,
                 read_seq: row.get("read_seq"),
                 unread_count: row.get("unread_count"),
+                unread_mentions: row.get("unread_mentions"),
                 peer_read_seq: row.get("peer_read_seq"),
             })
         };
         Ok(last_messages.into_iter().zip(&rows).filter_map(conversation).collect())
     }
 
-    /// Whether the owner exchanged messages with `peer` that are now below `floor` or purged.
+    /// Whether the conversation had messages that are now below `floor` or purged.
     pub async fn has_hidden_history(
         &self,
         owner: UserNo,
-        peer: UserNo,
+        conversation: ConversationNo,
         floor: i64,
     ) -> Result<bool> {
         let client = self.client().await?;
@@ -124,15 +136,15 @@ impl Store {
                                 WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND seq < $3)"
             ))
             .await?;
-        Ok(client.query_one(&statement, &[&owner.0, &peer.0, &floor]).await?.get(0))
+        Ok(client.query_one(&statement, &[&owner.0, &conversation.0, &floor]).await?.get(0))
     }
 
-    /// The messages that the owner exchanged with `peer`, newest first: at most `limit`, all below the
+    /// The messages of one of the owner's conversations, newest first: at most `limit`, all below the
     /// place `before`.
     pub async fn history(
         &self,
         owner: UserNo,
-        peer: UserNo,
+        conversation: ConversationNo,
         before: i64,
         limit: i64,
     ) -> Result<HistoryPage> {
@@ -150,7 +162,7 @@ impl Store {
                  ORDER BY e.seq DESC"
             ))
             .await?;
-        let rows = client.query(&statement, &[&owner.0, &peer.0, &before, &limit]).await?;
+        let rows = client.query(&statement, &[&owner.0, &conversation.0, &before, &limit]).await?;
         drop(client);
         let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
         let state = read_state(first);

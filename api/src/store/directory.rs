@@ -9,7 +9,9 @@ use moka::sync::Cache;
 use tokio_postgres::Row;
 
 use super::{Store, users::read_state};
-use crate::model::{Error, Result, UserId, UserNo, UserState};
+use crate::model::{
+    ConversationId, ConversationNo, Error, GroupId, GroupNo, Result, UserId, UserNo, UserState,
+};
 
 /// How many users each side remembers: some 100 bytes each.
 const REMEMBERED: u64 = 200_000;
@@ -22,6 +24,8 @@ const FRESH: Duration = Duration::from_secs(5);
 pub(super) struct Directory {
     by_id: Cache<UserId, UserNo>,
     by_no: Cache<i64, KnownUser>,
+    groups_by_id: Cache<GroupId, GroupNo>,
+    groups_by_no: Cache<i64, GroupId>,
 }
 
 /// A user that exists or existed.
@@ -37,6 +41,8 @@ impl Default for Directory {
         Self {
             by_id: Cache::new(REMEMBERED),
             by_no: Cache::builder().max_capacity(REMEMBERED).time_to_live(FRESH).build(),
+            groups_by_id: Cache::new(REMEMBERED),
+            groups_by_no: Cache::new(REMEMBERED),
         }
     }
 }
@@ -50,6 +56,13 @@ impl Directory {
         self.by_id.insert(known.user_id.clone(), UserNo(user_no));
         self.by_no.insert(user_no, known.clone());
         (user_no, known)
+    }
+
+    fn remember_group(&self, row: &Row) -> (i64, GroupId) {
+        let (group_no, group_id) = (row.get("group_no"), GroupId::from_stored(row.get("group_id")));
+        self.groups_by_id.insert(group_id.clone(), GroupNo(group_no));
+        self.groups_by_no.insert(group_no, group_id.clone());
+        (group_no, group_id)
     }
 
     /// Notes that what is known of a user has changed.
@@ -81,6 +94,54 @@ impl Store {
             .remove(&user_no.0)
             .map(|known| known.user_id)
             .ok_or_else(|| Error::internal(format!("no user has number {}", user_no.0)))
+    }
+
+    /// The number of a group that exists or existed. Errors: [`Error::GroupNotFound`].
+    pub async fn group_no(&self, group_id: &GroupId) -> Result<GroupNo> {
+        if let Some(group_no) = self.0.directory.groups_by_id.get(group_id) {
+            return Ok(group_no);
+        }
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT group_no, group_id FROM groups WHERE group_id = $1")
+            .await?;
+        let row = client.query_opt(&statement, &[&group_id.as_str()]).await?;
+        let row = row.ok_or_else(|| Error::GroupNotFound(group_id.clone()))?;
+        Ok(GroupNo(self.0.directory.remember_group(&row).0))
+    }
+
+    /// The ids of groups that exist or existed, by number.
+    pub(super) async fn group_ids(
+        &self,
+        group_nos: &HashSet<i64>,
+    ) -> Result<HashMap<i64, GroupId>> {
+        let mut known = HashMap::with_capacity(group_nos.len());
+        let mut missing = Vec::new();
+        for &group_no in group_nos {
+            match self.0.directory.groups_by_no.get(&group_no) {
+                Some(group_id) => drop(known.insert(group_no, group_id)),
+                None => missing.push(group_no),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(known);
+        }
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT group_no, group_id FROM groups WHERE group_no = ANY($1)")
+            .await?;
+        let found = client.query(&statement, &[&missing]).await?;
+        known.extend(found.iter().map(|row| self.0.directory.remember_group(row)));
+        Ok(known)
+    }
+
+    /// The number of a conversation that a user may have. Errors: [`Error::UserNotFound`],
+    /// [`Error::GroupNotFound`].
+    pub async fn conversation_no(&self, conversation: &ConversationId) -> Result<ConversationNo> {
+        Ok(match conversation {
+            ConversationId::User(user_id) => self.user_no(user_id).await?.into(),
+            ConversationId::Group(group_id) => self.group_no(group_id).await?.into(),
+        })
     }
 
     /// What is known of users that exist or existed, by number.

@@ -1,17 +1,21 @@
 //! Rows of `entries` and what they mean.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Store;
+use super::{Store, directory::KnownUser};
 use crate::model::{
-    Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error, Message,
-    MessageGone, MessageId, MessageIdCipher, ReadUpTo, Result, SessionChanged, TimelineNo,
-    Tombstone, UserNo,
+    Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error, GroupId,
+    GroupNo, InGroup, Message, MessageGone, MessageId, MessageIdCipher, ReadUpTo, Result,
+    TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -25,10 +29,25 @@ const KIND_MESSAGE_DELETED: i16 = 6;
 const KIND_MESSAGES_ERASED: i16 = 7;
 /// `entries.kind` of a change of blocks; the body is JSON: whether the user is blocked.
 const KIND_BLOCK_CHANGED: i16 = 8;
+/// The body is a [`GroupChanged`] as JSON.
+const KIND_GROUP_CHANGED: i16 = 9;
+/// The body is a [`MemberChanged`] as JSON.
+const KIND_MEMBER_CHANGED: i16 = 10;
+/// The body is a [`GroupRequestChanged`] as JSON.
+const KIND_GROUP_REQUEST: i16 = 11;
+
+/// No kind of entry.
+const KIND_UNKNOWN: i16 = 0;
+
+/// Of `entries.flags`: the message mentions the owner of the timeline.
+const MENTIONED: i16 = 1;
+/// Of `entries.flags`, at a message's home: it mentions everybody.
+pub(super) const EVERYBODY: i16 = 2;
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, \
-     e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, e.body";
+     e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
+     e.mentions, e.flags, e.body";
 
 /// A row as it stands, with user numbers in place of ids.
 pub(super) struct EntryRow {
@@ -42,6 +61,8 @@ pub(super) struct EntryRow {
     client_message_id: Option<Uuid>,
     content_type: Option<String>,
     target_seq: Option<i64>,
+    mentions: Option<Vec<i64>>,
+    flags: Option<i16>,
     body: Vec<u8>,
 }
 
@@ -60,8 +81,43 @@ impl EntryRow {
             client_message_id: row.try_get("client_message_id")?,
             content_type: row.try_get("content_type")?,
             target_seq: row.try_get("target_seq")?,
+            mentions: row.try_get("mentions")?,
+            flags: row.try_get("flags")?,
             body: row.try_get("body")?,
         }))
+    }
+
+    /// The place in a group's timeline of what this row is about, if it refers to one: what the entry says
+    /// stands there.
+    fn home(&self) -> Option<(i64, i64)> {
+        let group = self.conversation.filter(|conversation| *conversation < 0)?;
+        let refers = matches!(self.kind, KIND_MESSAGE | KIND_GROUP_CHANGED | KIND_MEMBER_CHANGED);
+        // A row that says something itself is a home.
+        (refers && self.body.is_empty()).then_some((group, self.home_seq?))
+    }
+
+    /// Takes what the home says, and leaves what is the owner's own.
+    fn resolve(&mut self, home: &Row) -> Result<()> {
+        self.tombstone = self.tombstone.or(home.try_get("tombstone")?);
+        self.content_type = home.try_get("content_type")?;
+        self.mentions = home.try_get("mentions")?;
+        let everybody: Option<i16> = home.try_get("flags")?;
+        self.flags = Some(self.flags.unwrap_or_default() | everybody.unwrap_or_default());
+        if self.tombstone.is_none() {
+            self.body = home.try_get("body")?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, flag: i16) -> bool {
+        self.flags.is_some_and(|flags| flags & flag != 0)
+    }
+
+    /// The numbers of all users that the entry names.
+    fn users(&self) -> impl Iterator<Item = i64> {
+        let peer = self.conversation.filter(|conversation| *conversation > 0);
+        let mentioned = self.mentions.iter().flatten().copied();
+        [peer, self.sender].into_iter().flatten().chain(mentioned)
     }
 
     /// A column that a row of this kind has. Errors: [`Error::Internal`] where it has not: nobody but imd
@@ -97,8 +153,12 @@ impl EntryRow {
         let message_id = cipher.seal(self.message_id()?)?;
         Ok(MessageGone {
             message_id,
+            seq: match conversation_id {
+                ConversationId::User(_) => self.require("target_seq", self.target_seq)?,
+                // The owner may have joined later.
+                ConversationId::Group(_) => self.target_seq.unwrap_or_default(),
+            },
             conversation_id,
-            seq: self.require("target_seq", self.target_seq)?,
         })
     }
 
@@ -130,8 +190,7 @@ impl EventColumns {
         let gone = |kind, gone: &MessageGone| Self { target_seq: Some(gone.seq), ..columns(kind) };
         Ok(match event {
             EntryKind::SessionChanged(change) => {
-                let body = serde_json::to_vec(change).map_err(Error::internal)?;
-                Self { body, ..columns(KIND_SESSION_CHANGED) }
+                Self { body: to_json(change)?, ..columns(KIND_SESSION_CHANGED) }
             }
             EntryKind::ReadMark(mark) => read(KIND_READ_MARK, mark),
             EntryKind::ReadReceipt(receipt) => read(KIND_READ_RECEIPT, receipt),
@@ -139,8 +198,16 @@ impl EventColumns {
             EntryKind::MessageDeleted(deleted) => gone(KIND_MESSAGE_DELETED, deleted),
             EntryKind::MessagesErased { .. } => columns(KIND_MESSAGES_ERASED),
             EntryKind::BlockChanged { blocked, .. } => {
-                let body = serde_json::to_vec(blocked).map_err(Error::internal)?;
-                Self { body, ..columns(KIND_BLOCK_CHANGED) }
+                Self { body: to_json(blocked)?, ..columns(KIND_BLOCK_CHANGED) }
+            }
+            EntryKind::GroupChanged(in_group) => {
+                Self { body: to_json(&in_group.change)?, ..columns(KIND_GROUP_CHANGED) }
+            }
+            EntryKind::MemberChanged(in_group) => {
+                Self { body: to_json(&in_group.change)?, ..columns(KIND_MEMBER_CHANGED) }
+            }
+            EntryKind::GroupRequest(request) => {
+                Self { body: to_json(request)?, ..columns(KIND_GROUP_REQUEST) }
             }
             EntryKind::Message(_) | EntryKind::Unknown => {
                 return Err(Error::internal("this is no event that could be appended"));
@@ -150,61 +217,146 @@ impl EventColumns {
 }
 
 impl Store {
-    /// The entries of one timeline, in the order of `rows`.
-    pub(super) async fn entries(&self, epoch: i64, rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
-        let user_nos: HashSet<i64> =
-            rows.iter().flat_map(|row| [row.conversation, row.sender]).flatten().collect();
-        let known = self.known_users(&user_nos).await?;
-        let cipher = self.message_id_cipher().await?;
-        let user = |user_no: i64| {
-            let found = known.get(&user_no).cloned();
-            found.ok_or_else(|| Error::internal(format!("no user has number {user_no}")))
-        };
-        let conversation = |row: &EntryRow| {
-            let ConversationNo(peer) = row.conversation()?;
-            Ok::<_, Error>(ConversationId::User(user(peer)?.user_id))
+    /// The entries of one timeline, in the order of `rows`. What stands in groups' timelines is read from
+    /// there, in a statement of its own.
+    pub(super) async fn entries(&self, epoch: i64, mut rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
+        self.resolve(&mut rows).await?;
+        let user_nos: HashSet<i64> = rows.iter().flat_map(EntryRow::users).collect();
+        let group_nos: HashSet<i64> = rows
+            .iter()
+            .filter_map(|row| ConversationNo(row.conversation?).group())
+            .map(|no| no.0)
+            .collect();
+        let names = Names {
+            users: self.known_users(&user_nos).await?,
+            groups: self.group_ids(&group_nos).await?,
+            cipher: self.message_id_cipher().await?,
         };
         let entry = |row: EntryRow| {
             let cursor = Cursor { epoch, seq: row.seq };
             let appended_at = row.appended_at;
-            let kind = match row.kind {
-                KIND_MESSAGE => {
-                    let sender = user(row.require("sender", row.sender)?)?;
-                    EntryKind::Message(Message {
-                        message_id: cipher.seal(row.message_id()?)?,
-                        conversation_id: conversation(&row)?,
-                        sender: sender.user_id,
-                        sender_deleted: sender.deleted,
-                        client_message_id: row.client_message_id,
-                        body: row.body()?,
-                    })
-                }
-                KIND_SESSION_CHANGED => {
-                    EntryKind::SessionChanged(from_json::<SessionChanged>(&row.body)?)
-                }
-                KIND_READ_MARK => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)?),
-                KIND_READ_RECEIPT => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)?),
-                KIND_MESSAGE_RECALLED => {
-                    EntryKind::MessageRecalled(row.message_gone(conversation(&row)?, &cipher)?)
-                }
-                KIND_MESSAGE_DELETED => {
-                    EntryKind::MessageDeleted(row.message_gone(conversation(&row)?, &cipher)?)
-                }
-                KIND_MESSAGES_ERASED => {
-                    EntryKind::MessagesErased { conversation_id: conversation(&row)? }
-                }
-                KIND_BLOCK_CHANGED => EntryKind::BlockChanged {
-                    user_id: user(row.conversation()?.0)?.user_id,
-                    blocked: from_json(&row.body)?,
-                },
-                _ => EntryKind::Unknown,
-            };
-            Ok(Entry { cursor, appended_at, kind })
+            Ok(Entry { cursor, appended_at, kind: names.kind(row)? })
         };
         rows.into_iter().map(entry).collect()
     }
+
+    /// Fills in what references refer to. One whose home was purged meanwhile, with the rows in front of
+    /// it, becomes an entry of no known kind.
+    async fn resolve(&self, rows: &mut [EntryRow]) -> Result<()> {
+        let homes: BTreeSet<(i64, i64)> = rows.iter().filter_map(EntryRow::home).collect();
+        if homes.is_empty() {
+            return Ok(());
+        }
+        let (owners, seqs): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT e.owner, e.seq, e.tombstone, e.content_type, e.mentions, e.flags, e.body
+                 FROM unnest($1::bigint[], $2::bigint[]) h (owner, seq)
+                 JOIN entries e ON e.owner = h.owner AND e.seq = h.seq",
+            )
+            .await?;
+        let found = client.query(&statement, &[&owners, &seqs]).await?;
+        drop(client);
+        let homes: HashMap<(i64, i64), &Row> =
+            found.iter().map(|home| ((home.get("owner"), home.get("seq")), home)).collect();
+        for row in rows {
+            match row.home().map(|home| homes.get(&home)) {
+                None => {}
+                Some(Some(home)) => row.resolve(home)?,
+                Some(None) => row.kind = KIND_UNKNOWN,
+            }
+        }
+        Ok(())
+    }
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+/// What the numbers in rows stand for.
+struct Names {
+    users: HashMap<i64, KnownUser>,
+    groups: HashMap<i64, GroupId>,
+    cipher: Arc<MessageIdCipher>,
+}
+
+impl Names {
+    fn user(&self, user_no: i64) -> Result<&KnownUser> {
+        let found = self.users.get(&user_no);
+        found.ok_or_else(|| Error::internal(format!("no user has number {user_no}")))
+    }
+
+    fn group(&self, group_no: GroupNo) -> Result<GroupId> {
+        let found = self.groups.get(&group_no.0).cloned();
+        found.ok_or_else(|| Error::internal(format!("no group has number {}", group_no.0)))
+    }
+
+    fn conversation(&self, row: &EntryRow) -> Result<ConversationId> {
+        let conversation = row.conversation()?;
+        Ok(match conversation.group() {
+            Some(group_no) => ConversationId::Group(self.group(group_no)?),
+            None => ConversationId::User(self.user(conversation.0)?.user_id.clone()),
+        })
+    }
+
+    fn in_group<T: DeserializeOwned>(&self, row: &EntryRow) -> Result<InGroup<T>> {
+        let group_no = row.require("conversation", row.conversation()?.group())?;
+        Ok(InGroup { group_id: self.group(group_no)?, change: from_json(&row.body)? })
+    }
+
+    fn message(&self, row: EntryRow) -> Result<Message> {
+        let sender = self.user(row.require("sender", row.sender)?)?;
+        let mentioned = row.mentions.iter().flatten();
+        let mentions = mentioned.map(|no| Ok(self.user(*no)?.user_id.clone()));
+        Ok(Message {
+            message_id: self.cipher.seal(row.message_id()?)?,
+            conversation_id: self.conversation(&row)?,
+            sender: sender.user_id.clone(),
+            sender_deleted: sender.deleted,
+            client_message_id: row.client_message_id,
+            mentions: mentions.collect::<Result<_>>()?,
+            mention_all: row.has(EVERYBODY),
+            mentioned: row.has(MENTIONED),
+            body: row.body()?,
+        })
+    }
+
+    /// What a row is, once it is resolved.
+    fn kind(&self, row: EntryRow) -> Result<EntryKind> {
+        let conversation = |row| self.conversation(row);
+        Ok(match row.kind {
+            KIND_MESSAGE => EntryKind::Message(self.message(row)?),
+            KIND_SESSION_CHANGED => EntryKind::SessionChanged(from_json(&row.body)?),
+            KIND_READ_MARK => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)?),
+            KIND_READ_RECEIPT => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)?),
+            KIND_MESSAGE_RECALLED => {
+                EntryKind::MessageRecalled(row.message_gone(conversation(&row)?, &self.cipher)?)
+            }
+            KIND_MESSAGE_DELETED => {
+                EntryKind::MessageDeleted(row.message_gone(conversation(&row)?, &self.cipher)?)
+            }
+            KIND_MESSAGES_ERASED => {
+                // Between two users there is no doubt whose they were.
+                let sender = row.require("sender", row.sender.or(row.conversation))?;
+                EntryKind::MessagesErased {
+                    conversation_id: conversation(&row)?,
+                    sender: self.user(sender)?.user_id.clone(),
+                }
+            }
+            KIND_BLOCK_CHANGED => EntryKind::BlockChanged {
+                user_id: self.user(row.conversation()?.0)?.user_id.clone(),
+                blocked: from_json(&row.body)?,
+            },
+            KIND_GROUP_CHANGED => EntryKind::GroupChanged(self.in_group(&row)?),
+            KIND_MEMBER_CHANGED => EntryKind::MemberChanged(self.in_group(&row)?),
+            KIND_GROUP_REQUEST => EntryKind::GroupRequest(from_json(&row.body)?),
+            _ => EntryKind::Unknown,
+        })
+    }
+}
+
+fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(Error::internal)
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(Error::internal)
 }

@@ -7,7 +7,9 @@ use super::{
     timelines::{About, Place},
     transaction,
 };
-use crate::model::{ConversationId, Entry, EntryKind, Result, Tombstone, UserId, UserNo};
+use crate::model::{
+    ConversationId, Entry, EntryKind, Result, TimelineNo, Tombstone, UserId, UserNo,
+};
 
 /// What one batch did.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub enum Erased {
     Some,
     /// The last copies of one peer, with the entry that tells the peer's terminals. None when the peer
     /// has no terminals to be told, or nothing was erased.
-    LastOf(UserNo, Option<Box<Entry>>),
+    LastOf(TimelineNo, Option<Box<Entry>>),
     /// There are no peers left.
     Nothing,
 }
@@ -34,8 +36,11 @@ impl Store {
             )
             .await?;
         let Some(next) = next else { return Ok(Erased::Nothing) };
-        let (peer, user_id) = (UserNo(next.get("peer")), UserId::from_stored(next.get("user_id")));
+        let user_id = UserId::from_stored(next.get("user_id"));
+        let peer = TimelineNo(next.get("peer"));
         drop(client);
+        let group_id = self.group_ids(&peer.group().map(|no| no.0).into_iter().collect()).await?;
+        let group_id = group_id.into_values().next();
         transaction!(self, async |tx| {
             // First of all, as everybody who changes a timeline takes it; a closed one has no terminals.
             let place = Place::take_if_open(&tx, peer).await?;
@@ -50,9 +55,17 @@ impl Store {
             let last = erase(&tx, user_no, peer, erased_to.get(0), limit).await?;
             let entry = match (last, place) {
                 (None, Some(place)) if erased_to.get::<_, i64>(0) > 0 => {
-                    let conversation_id = ConversationId::User(user_id.clone());
-                    let event = EntryKind::MessagesErased { conversation_id };
-                    Some(Box::new(place.fill(&tx, About::conversation(user_no), event).await?))
+                    let about = match peer.group() {
+                        Some(group_no) => About::group(group_no, Some(user_no), place.seq()),
+                        None => About::conversation(user_no),
+                    };
+                    let conversation_id = match &group_id {
+                        Some(group_id) => ConversationId::Group(group_id.clone()),
+                        None => ConversationId::User(user_id.clone()),
+                    };
+                    let event =
+                        EntryKind::MessagesErased { conversation_id, sender: user_id.clone() };
+                    Some(Box::new(place.fill(&tx, about, event).await?))
                 }
                 (_, Some(place)) => {
                     place.give_back(&tx).await?;
@@ -72,7 +85,7 @@ impl Store {
 async fn erase(
     tx: &Transaction<'_>,
     user_no: UserNo,
-    peer: UserNo,
+    peer: TimelineNo,
     after: i64,
     limit: i64,
 ) -> Result<Option<i64>> {
@@ -81,7 +94,7 @@ async fn erase(
             &format!(
                 "WITH next AS (
                      SELECT seq, sender, tombstone FROM entries
-                     WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND seq > $3
+                     WHERE owner = $1 AND conversation = $6 AND {IN_CONVERSATION} AND seq > $3
                      ORDER BY seq LIMIT $4
                  ), erased AS (
                      UPDATE entries e SET tombstone = $5, content_type = NULL, body = ''
@@ -91,7 +104,15 @@ async fn erase(
                  )
                  SELECT max(seq) FROM next"
             ),
-            &[&peer.0, &user_no.0, &after, &limit, &(Tombstone::Erased as i16)],
+            &[
+                &peer.0,
+                &user_no.0,
+                &after,
+                &limit,
+                &(Tombstone::Erased as i16),
+                // A group has one conversation: its own.
+                &peer.group().map_or(user_no.0, |_| peer.0),
+            ],
         )
         .await?;
     Ok(row.get(0))
@@ -100,7 +121,7 @@ async fn erase(
 async fn note(
     tx: &Transaction<'_>,
     user_no: UserNo,
-    peer: UserNo,
+    peer: TimelineNo,
     erased_to: Option<i64>,
 ) -> Result<()> {
     match erased_to {

@@ -19,6 +19,7 @@ mod epochs;
 mod erasure;
 mod export;
 mod fault;
+mod groups;
 mod health;
 mod import;
 mod keys;
@@ -52,6 +53,10 @@ pub use cursors::SessionCursor;
 pub use deletion::{Deletion, Remains};
 pub use erasure::Erased;
 pub use export::{ExportStart, ExportedMessage};
+pub use groups::{
+    Actor, ChangeGroup, FannedOut, JoinOutcome, MemberSettings, NewGroup, Readers, RecallInGroup,
+    Reference, Removal, RequestAnswer,
+};
 pub use import::{ImportMessage, ImportedBatch};
 pub use keys::{AccessKey, Key};
 pub use login_points::{LoginPoint, OtherNodes};

@@ -13,7 +13,8 @@ use super::{
     transaction,
 };
 use crate::model::{
-    ConversationId, Entry, EntryKind, Error, ReadUpTo, Result, SessionId, UserId, UserNo,
+    ConversationId, ConversationNo, Entry, EntryKind, Error, GroupNo, ReadUpTo, Result, SessionId,
+    UserId, UserNo,
 };
 
 /// A reader's word that it has read a conversation up to a place.
@@ -25,10 +26,10 @@ pub struct MarkRead {
     pub reader_id: UserId,
     /// The session that says so, which must be live.
     pub session_id: SessionId,
-    /// With whom the conversation is; the reader for notes to itself.
-    pub peer: UserNo,
+    /// Which conversation.
+    pub conversation: ConversationNo,
     /// The same, by id.
-    pub peer_id: UserId,
+    pub conversation_id: ConversationId,
     /// A place in the reader's timeline.
     pub seq: i64,
     /// Whether the peer is told.
@@ -64,21 +65,21 @@ impl Store {
                 // Nothing is committed: the places are given back.
                 return Ok(MarkedRead { read_seq: before, entries: Vec::new() });
             };
-            let conversation_id = ConversationId::User(mark.peer_id.clone());
+            let conversation_id = mark.conversation_id.clone();
             let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
             let ((), entry) = try_join!(
-                advance(&tx, mark.reader, mark.peer, read_seq),
-                own.fill(&tx, About::conversation(mark.peer), event)
+                advance(&tx, mark.reader, mark.conversation, read_seq),
+                own.fill(&tx, About::conversation(mark.conversation), event)
             )?;
             let mut entries = vec![(mark.reader, entry)];
-            if let Some(place) = places.remove(&mark.peer) {
-                let receipt = if either_blocks(&tx, mark.reader, mark.peer).await? {
-                    place.give_back(&tx).await?;
-                    None
-                } else {
-                    mark.receipt(&tx, place, before, read_seq).await?
-                };
-                entries.extend(receipt.map(|entry| (mark.peer, entry)));
+            match (mark.conversation.group(), mark.conversation.peer()) {
+                (Some(group_no), _) => mark.note_in_group(&tx, group_no, read_seq).await?,
+                (None, Some(peer)) => {
+                    let place = places.remove(&peer);
+                    let receipt = mark.tell(&tx, peer, place, before, read_seq).await?;
+                    entries.extend(receipt.map(|entry| (peer, entry)));
+                }
+                (None, None) => {}
             }
             tx.commit().await?;
             Ok(MarkedRead { read_seq, entries })
@@ -89,7 +90,7 @@ impl Store {
 impl MarkRead {
     /// Whose timelines it may go to.
     fn timelines(&self) -> BTreeSet<UserNo> {
-        let told = self.with_receipt.then_some(self.peer);
+        let told = self.conversation.peer().filter(|_| self.with_receipt);
         std::iter::once(self.reader).chain(told).collect()
     }
 
@@ -109,8 +110,44 @@ impl MarkRead {
                  ) newest ON true"
             ))
             .await?;
-        let row = tx.query_one(&statement, &[&self.reader.0, &self.peer.0, &self.seq]).await?;
+        let row =
+            tx.query_one(&statement, &[&self.reader.0, &self.conversation.0, &self.seq]).await?;
         Ok((row.get(0), row.get(1)))
+    }
+
+    /// Notes which of the group's messages the reader has read, for those who ask.
+    async fn note_in_group(
+        &self,
+        tx: &Transaction<'_>,
+        group_no: GroupNo,
+        read_seq: i64,
+    ) -> Result<()> {
+        let statement = tx
+            .prepare_cached(
+                "UPDATE group_members m SET read_seq = greatest(m.read_seq, e.home_seq)
+                 FROM entries e
+                 WHERE m.group_no = $1 AND m.user_no = $2 AND e.owner = $2 AND e.seq = $3",
+            )
+            .await?;
+        tx.execute(&statement, &[&group_no.0, &self.reader.0, &read_seq]).await?;
+        Ok(())
+    }
+
+    /// Tells the peer, at `place` if there is one, unless one of the two blocks the other.
+    async fn tell(
+        &self,
+        tx: &Transaction<'_>,
+        peer: UserNo,
+        place: Option<Place>,
+        before: i64,
+        read_seq: i64,
+    ) -> Result<Option<Entry>> {
+        let Some(place) = place else { return Ok(None) };
+        if either_blocks(tx, self.reader, peer).await? {
+            place.give_back(tx).await?;
+            return Ok(None);
+        }
+        self.receipt(tx, place, before, read_seq).await
     }
 
     /// Tells the peer, at `place`, which of its messages was the last between the marks `before` and
@@ -136,8 +173,9 @@ impl MarkRead {
                  RETURNING peer_read_seq"
             ))
             .await?;
-        let last =
-            tx.query_opt(&statement, &[&self.reader.0, &self.peer.0, &before, &read_seq]).await?;
+        let last = tx
+            .query_opt(&statement, &[&self.reader.0, &self.conversation.0, &before, &read_seq])
+            .await?;
         let Some(row) = last else {
             place.give_back(tx).await?;
             return Ok(None);
@@ -152,7 +190,7 @@ impl MarkRead {
 pub(super) async fn advance(
     tx: &Transaction<'_>,
     owner: UserNo,
-    conversation: UserNo,
+    conversation: ConversationNo,
     seq: i64,
 ) -> Result<()> {
     let statement = tx

@@ -13,8 +13,8 @@ use super::{
     tiers::read_retention,
 };
 use crate::model::{
-    ConversationNo, Cursor, Entry, EntryKind, Error, MessageId, Result, SessionId, Start, Stretch,
-    TimelineNo, TimelineState, Truncated, UserId, UserNo,
+    ConversationNo, Cursor, Entry, EntryKind, Error, GroupNo, MessageId, Result, SessionId, Start,
+    Stretch, TimelineNo, TimelineState, Truncated, UserId, UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -235,6 +235,11 @@ impl About {
         Self { conversation: Some(conversation.into()), ..Self::default() }
     }
 
+    /// A change of a group by a user, at `seq` of the group's timeline.
+    pub(super) fn group(group_no: GroupNo, by: Option<UserNo>, seq: i64) -> Self {
+        Self { sender: by, home_seq: Some(seq), ..Self::conversation(group_no) }
+    }
+
     /// A message of a conversation.
     pub(super) fn message(
         conversation: ConversationNo,
@@ -252,7 +257,7 @@ impl About {
 /// The next place of a timeline, whose row stays locked until the transaction ends: what is read
 /// after this is what held when the place was given. A rollback gives the place back.
 pub(super) struct Place {
-    owner: UserNo,
+    owner: TimelineNo,
     cursor: Cursor,
     /// How many messages the timeline holds before it.
     message_no: i64,
@@ -286,7 +291,11 @@ impl Place {
     }
 
     /// Takes the next place of `owner`'s timeline, if it is open. To come first in its transaction.
-    pub(super) async fn take_if_open(tx: &Transaction<'_>, owner: UserNo) -> Result<Option<Self>> {
+    pub(super) async fn take_if_open(
+        tx: &Transaction<'_>,
+        owner: impl Into<TimelineNo>,
+    ) -> Result<Option<Self>> {
+        let owner = owner.into();
         let statement = tx
             .prepare_cached(
                 "UPDATE timelines

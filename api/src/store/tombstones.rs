@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::{
     ConversationId, ConversationNo, Entry, EntryKind, Error, MessageGone, MessageId, Result,
-    SessionId, Tombstone, UserId, UserNo,
+    SessionId, TimelineNo, Tombstone, UserId, UserNo,
 };
 
 /// A message to recall. The caller is its sender.
@@ -39,10 +39,10 @@ pub struct Delete {
     pub owner: UserNo,
     /// The session that deletes it, which must be live.
     pub session_id: SessionId,
-    /// With whom the conversation is in which it stands.
-    pub peer: UserNo,
+    /// The conversation in which it stands.
+    pub conversation: ConversationNo,
     /// The same, by id.
-    pub peer_id: UserId,
+    pub conversation_id: ConversationId,
     /// Its place in the owner's timeline.
     pub seq: i64,
 }
@@ -113,7 +113,7 @@ impl Store {
     ///
     /// Errors: [`Error::MessageNotFound`]; [`Error::SessionEnded`], [`Error::InvalidToken`].
     pub async fn delete_message(&self, delete: &Delete) -> Result<Option<Entry>> {
-        let Delete { owner, session_id, peer, seq, .. } = *delete;
+        let Delete { owner, session_id, conversation, seq, .. } = *delete;
         transaction!(self, async |tx| {
             let place = Place::take_if_open(&tx, owner).await?;
             require_live(&tx, owner, session_id).await?;
@@ -124,7 +124,8 @@ impl Store {
                  WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4",
                 )
                 .await?;
-            let row = tx.query_opt(&find, &[&owner.0, &seq, &peer.0, &KIND_MESSAGE]).await?;
+            let row =
+                tx.query_opt(&find, &[&owner.0, &seq, &conversation.0, &KIND_MESSAGE]).await?;
             let row = row.ok_or(Error::MessageNotFound)?;
             let tombstone: Option<i16> = row.get("tombstone");
             if tombstone == Some(Tombstone::Deleted as i16) {
@@ -138,13 +139,14 @@ impl Store {
                 .await?;
             tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
             let sender = UserNo(row.get("sender"));
-            let message_id = MessageId { home: sender.into(), seq: row.get("home_seq") };
+            let home = conversation.group().map_or(sender.into(), TimelineNo::from);
+            let message_id = MessageId { home, seq: row.get("home_seq") };
             if sender == owner {
                 // What stands before an own message counts as read. That holds when it is gone, too.
-                advance(&tx, owner, peer, seq).await?;
+                advance(&tx, owner, conversation, seq).await?;
             }
-            let conversation_id = ConversationId::User(delete.peer_id.clone());
-            let about = About::message(peer.into(), sender, message_id);
+            let conversation_id = delete.conversation_id.clone();
+            let about = About::message(conversation, sender, message_id);
             let message_id = self.message_id_cipher().await?.seal(message_id)?;
             let gone = MessageGone { message_id, conversation_id, seq };
             let entry = place.fill(&tx, about, EntryKind::MessageDeleted(gone)).await?;

@@ -45,6 +45,9 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         client_message_id: client_message_id.map(str::to_owned),
         content: Some(Content::Text(text.to_owned())),
         tombstone: None,
+        mentions: Vec::new(),
+        mention_all: false,
+        mentioned: false,
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

@@ -4,9 +4,9 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    BlockChanged, Content, Device, Entry, Event, HistoryTruncated, Kind, Message, MessageGone,
-    MessagesErased, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, TimelineState,
-    Tokens,
+    BlockChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated,
+    Kind, MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo, Retention, Session,
+    SessionChanged, SessionEnd, TimelineState, Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -95,9 +95,29 @@ impl From<v1::Entry> for Entry {
             Some(v1::entry::Kind::BlockChanged(v1::BlockChanged { user_id, blocked })) => {
                 Kind::BlockChanged(BlockChanged { user_id, blocked })
             }
-            Some(v1::entry::Kind::MessagesErased(v1::MessagesErased { conversation_id })) => {
-                Kind::MessagesErased(MessagesErased { conversation_id })
+            Some(v1::entry::Kind::MessagesErased(erased)) => {
+                let v1::MessagesErased { conversation_id, sender_id } = erased;
+                Kind::MessagesErased(MessagesErased { conversation_id, sender_id })
             }
+            Some(v1::entry::Kind::GroupChanged(changed)) => Kind::GroupChanged(GroupChanged {
+                group_id: changed.group_id,
+                by: changed.by,
+                name: changed.name,
+                version: changed.version,
+                dissolved: changed.dissolved,
+            }),
+            Some(v1::entry::Kind::MemberChanged(changed)) => Kind::MemberChanged(MemberChanged {
+                change: name(changed.change().as_str_name(), "MEMBER_CHANGE_"),
+                group_id: changed.group_id,
+                by: changed.by,
+                user_ids: changed.user_ids,
+            }),
+            Some(v1::entry::Kind::GroupRequest(request)) => Kind::GroupRequest(GroupRequest {
+                state: name(request.state().as_str_name(), "GROUP_REQUEST_STATE_"),
+                group_id: request.group_id,
+                user_id: request.user_id,
+                invited_by: request.invited_by,
+            }),
             None => Kind::Unknown,
         };
         Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }
@@ -126,6 +146,9 @@ impl From<v1::Message> for Message {
             client_message_id: non_empty(message.client_message_id),
             content,
             tombstone,
+            mentions: message.mentions,
+            mention_all: message.mention_all,
+            mentioned: message.mentioned,
         }
     }
 }

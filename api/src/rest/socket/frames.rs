@@ -46,9 +46,9 @@ pub(crate) enum SocketRequest {
     },
     Send(SendRequest),
     MarkRead {
-        /// `user:<peer id>`.
+        /// `user:<peer id>` or `group:<group id>`.
         #[serde(default)]
-        #[schema(required = true, pattern = "^user:[A-Za-z0-9._@+=-]{1,64}$")]
+        #[schema(required = true, pattern = "^(user|group):[A-Za-z0-9._@+=-]{1,64}$")]
         conversation_id: String,
         /// A place in the caller's timeline, usually that of the last message shown.
         #[serde(default)]

@@ -39,6 +39,9 @@ struct Conversation {
     /// recalled ones left out; 100 stands for 100 or more.
     #[schema(minimum = 0, maximum = 100)]
     unread_count: i64,
+    /// How many of the unread messages mention the caller; 100 stands for 100 or more.
+    #[schema(minimum = 0, maximum = 100)]
+    unread_mentions: i64,
     /// Up to where the peer has read what the caller sent, a place in the caller's timeline, as far as
     /// receipts have told; 0 when they have not, or where the deployment has none.
     #[schema(minimum = 0)]
@@ -87,6 +90,7 @@ impl From<Page<model::Conversation>> for ConversationList {
             last_message: (&conversation.last_message).into(),
             read_seq: conversation.read_seq,
             unread_count: conversation.unread_count,
+            unread_mentions: conversation.unread_mentions,
             peer_read_seq: conversation.peer_read_seq,
         };
         Self {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     content::Content,
     event::{BlockChanged, MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
+    group::{GroupChanged, GroupRequestChanged, MemberChanged},
     id::{ConversationId, Cursor, UserId},
     session::Session,
 };
@@ -50,6 +51,15 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     block_changed: Option<BlockChanged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group_changed: Option<GroupChanged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    member_changed: Option<MemberChanged>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group_request: Option<GroupRequestChanged>,
 }
 
 /// What an entry is. The set is open: a client that meets a kind it does not know moves its cursor on
@@ -60,7 +70,9 @@ pub(crate) struct Entry {
 /// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
 /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
 /// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
-/// terminal. `unknown`: something that the answering node does not know, written by a newer one.
+/// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
+/// members of it came, went or changed. `group_request`: somebody asks to join a group, is invited to one,
+/// or is answered. `unknown`: something that the answering node does not know, written by a newer one.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum EntryKind {
@@ -72,6 +84,9 @@ enum EntryKind {
     MessageDeleted,
     MessagesErased,
     BlockChanged,
+    GroupChanged,
+    MemberChanged,
+    GroupRequest,
     Unknown,
 }
 
@@ -91,6 +106,18 @@ struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     client_message_id: Option<Uuid>,
+    /// The members whom it mentions; only in groups. Absent for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    mentions: Vec<UserId>,
+    /// Whether it mentions everybody; only in groups. Absent for false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    mention_all: bool,
+    /// Whether the timeline's owner is among those whom it mentions. Absent for false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    mentioned: bool,
     #[serde(flatten)]
     body: Body,
 }
@@ -175,13 +202,25 @@ impl Entry {
                 self.message_deleted = Some(deleted.into());
                 EntryKind::MessageDeleted
             }
-            model::EntryKind::MessagesErased { conversation_id } => {
-                self.messages_erased = Some(MessagesErased::new(conversation_id));
+            model::EntryKind::MessagesErased { conversation_id, sender } => {
+                self.messages_erased = Some(MessagesErased::new(conversation_id, sender));
                 EntryKind::MessagesErased
             }
             model::EntryKind::BlockChanged { user_id, blocked } => {
                 self.block_changed = Some(BlockChanged::new(user_id, *blocked));
                 EntryKind::BlockChanged
+            }
+            model::EntryKind::GroupChanged(change) => {
+                self.group_changed = Some(change.into());
+                EntryKind::GroupChanged
+            }
+            model::EntryKind::MemberChanged(change) => {
+                self.member_changed = Some(change.into());
+                EntryKind::MemberChanged
+            }
+            model::EntryKind::GroupRequest(request) => {
+                self.group_request = Some(request.into());
+                EntryKind::GroupRequest
             }
             model::EntryKind::Unknown => EntryKind::Unknown,
         };
@@ -203,6 +242,9 @@ impl From<&model::Entry> for Entry {
             message_deleted: None,
             messages_erased: None,
             block_changed: None,
+            group_changed: None,
+            member_changed: None,
+            group_request: None,
         };
         shown.set(&entry.kind);
         shown
@@ -217,6 +259,9 @@ impl From<&model::Message> for Message {
             sender_id: (&message.sender).into(),
             sender_deleted: message.sender_deleted,
             client_message_id: message.client_message_id,
+            mentions: message.mentions.iter().map(Into::into).collect(),
+            mention_all: message.mention_all,
+            mentioned: message.mentioned,
             body: (&message.body).into(),
         }
     }

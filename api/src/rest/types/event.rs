@@ -32,8 +32,8 @@ pub(super) struct MessageRecalled {
     /// Which message.
     message_id: String,
     conversation_id: ConversationId,
-    /// The message's place in this timeline.
-    #[schema(minimum = 1)]
+    /// The message's place in this timeline; 0 where it has none, as for who joined a group later.
+    #[schema(minimum = 0)]
     seq: i64,
 }
 
@@ -48,11 +48,13 @@ pub(super) struct MessageDeleted {
     seq: i64,
 }
 
-/// The account of the peer was deleted, and every message that it had sent in the conversation erased:
-/// those before this entry are tombstones from now on.
+/// An account was deleted, and every message that it had sent in the conversation erased: those before this
+/// entry are tombstones from now on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessagesErased {
     conversation_id: ConversationId,
+    /// Whose messages: the peer's, or a member's of the group.
+    sender_id: UserId,
 }
 
 /// The timeline's owner blocks a user, or blocks it no longer.
@@ -70,8 +72,8 @@ impl BlockChanged {
 }
 
 impl MessagesErased {
-    pub(super) fn new(conversation_id: &model::ConversationId) -> Self {
-        Self { conversation_id: conversation_id.into() }
+    pub(super) fn new(conversation_id: &model::ConversationId, sender: &model::UserId) -> Self {
+        Self { conversation_id: conversation_id.into(), sender_id: sender.into() }
     }
 }
 

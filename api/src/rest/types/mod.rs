@@ -6,6 +6,7 @@ mod content;
 mod conversation;
 mod entry;
 mod event;
+mod group;
 mod id;
 mod info;
 mod login;
@@ -17,6 +18,10 @@ mod timeline;
 pub(super) use block::BlockedUserList;
 pub(super) use conversation::{ConversationList, HistoryPage};
 pub(super) use entry::Entry;
+pub(super) use group::{
+    AnswerGroupRequest, CreateGroupRequest, Group, GroupList, GroupMemberList, GroupRequestList,
+    JoinGroupRequest, Membership, ReaderList, UpdateGroupMemberRequest, UpdateGroupRequest,
+};
 pub(super) use info::{Health, Info};
 pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
 pub(super) use read::{MarkReadRequest, MarkReadResponse};

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     content::ContentMembers,
-    id::{ConversationId, Cursor, UserId},
+    id::{ConversationId, Cursor, GroupId, UserId},
 };
 use crate::{
     model::Error,
@@ -36,6 +36,12 @@ pub(crate) struct SendRequest {
     client_message_id: String,
     #[serde(flatten)]
     content: ContentMembers,
+    /// Members whom it mentions; only in groups.
+    #[schema(required = false, max_items = 50)]
+    mentions: Vec<UserId>,
+    /// Whether it mentions everybody; only in groups, by their owner and admins.
+    #[schema(required = false)]
+    mention_all: bool,
 }
 
 /// The members of a [`SendRequest`]. Not nested: serde cannot name a wrong member that it flattens.
@@ -48,15 +54,22 @@ struct Members {
     text: Option<String>,
     content_type: Option<String>,
     data: Option<String>,
+    #[serde(default)]
+    mentions: Vec<UserId>,
+    #[serde(default)]
+    mention_all: bool,
 }
 
 /// The recipient.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(expecting = "an object with the member user_id")]
+#[serde(expecting = "an object with the member user_id or group_id")]
 struct To {
     /// A user; one's own id is a note to oneself.
-    #[schema(required = true, nullable = false)]
+    #[schema(nullable = false)]
     user_id: Option<UserId>,
+    /// A group that the caller is a member of.
+    #[schema(nullable = false)]
+    group_id: Option<GroupId>,
 }
 
 /// A message that has been stored.
@@ -94,8 +107,10 @@ impl SendRequest {
 
 impl From<Members> for SendRequest {
     fn from(members: Members) -> Self {
-        let Members { to, client_message_id, text, content_type, data } = members;
-        Self { to, client_message_id, content: ContentMembers { text, content_type, data } }
+        let Members { to, client_message_id, text, content_type, data, mentions, mention_all } =
+            members;
+        let content = ContentMembers { text, content_type, data };
+        Self { to, client_message_id, content, mentions, mention_all }
     }
 }
 
@@ -103,10 +118,17 @@ impl TryFrom<SendRequest> for Send {
     type Error = Error;
 
     fn try_from(request: SendRequest) -> Result<Self, Error> {
+        let to = match (request.to.user_id, request.to.group_id) {
+            (Some(_), Some(_)) => return Err(Error::invalid("to", "must be a user or a group")),
+            (Some(id), None) => Some(Recipient::User(id.0)),
+            (None, id) => id.map(|id| Recipient::Group(id.0)),
+        };
         Ok(Self {
-            to: request.to.user_id.map(|id| Recipient::User(id.0)),
+            to,
             client_message_id: request.client_message_id,
             content: request.content.into_content()?,
+            mentions: request.mentions.into_iter().map(|id| id.0).collect(),
+            mention_all: request.mention_all,
         })
     }
 }
@@ -132,7 +154,7 @@ mod tests {
     fn a_recipient_of_another_shape_is_told_the_right_one() {
         let error = serde_json::from_str::<SendRequest>(r#"{"to": "bob"}"#).expect_err("a string");
         assert!(
-            error.to_string().contains("expected an object with the member user_id"),
+            error.to_string().contains("expected an object with the member user_id or group_id"),
             "{error}"
         );
     }

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     model::{
-        Content, ContentHash, Cursor, Entry, Error, IfBlocked, MessageIdCipher, Result,
-        SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
+        Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, IfBlocked,
+        Mentions, MessageIdCipher, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
     },
     telemetry,
 };
@@ -56,16 +56,19 @@ pub struct Append {
     pub sender_id: UserId,
     /// The session it is sent from, which must be live.
     pub session_id: SessionId,
-    /// To whom; the sender for a note to oneself.
-    pub recipient: UserNo,
+    /// The conversation as the sender sees it: the recipient, a group, or the sender for a note to
+    /// oneself.
+    pub conversation: ConversationNo,
     /// The same, by id.
-    pub recipient_id: UserId,
+    pub conversation_id: ConversationId,
     /// The id that its sender gave it.
     pub client_message_id: Uuid,
     /// What it says.
     pub content: Content,
     /// [`Content::hash`] of it.
     pub content_hash: ContentHash,
+    /// Whom it mentions; only in groups.
+    pub mentions: Mentions,
     /// What becomes of it when the recipient blocks the sender.
     pub if_blocked: IfBlocked,
 }
@@ -91,9 +94,14 @@ pub struct Appended {
 }
 
 impl Append {
-    /// The timeline of the other copy; `None` for a note to oneself.
+    /// The timelines that it is appended to: the sender's, and the recipient's or the group's.
+    pub fn timelines(&self) -> impl Iterator<Item = TimelineNo> + use<> {
+        std::iter::once(self.sender.into()).chain(self.other())
+    }
+
+    /// The timeline of the other row: the recipient's or the group's; `None` for a note to oneself.
     fn other(&self) -> Option<TimelineNo> {
-        (self.recipient != self.sender).then_some(self.recipient.into())
+        (self.conversation != self.sender.into()).then_some(TimelineNo(self.conversation.0))
     }
 }
 
@@ -131,9 +139,13 @@ impl AppendConnection {
     /// refused leave no trace and no gap. Ordered: an item's places come after those of the items before
     /// it. A batch must not hold one (sender, `client_message_id`) twice.
     ///
+    /// A batch must not hold messages of two senders to one group: each sender's timeline is brought up
+    /// to the group's first, which would miss the other's message.
+    ///
     /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
     /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`],
-    /// [`Error::RecipientBlocked`], [`Error::Blocked`];
+    /// [`Error::RecipientBlocked`], [`Error::Blocked`]; in groups [`Error::GroupNotFound`],
+    /// [`Error::NotAMember`], [`Error::Muted`], [`Error::GroupRoleNeeded`];
     /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
         let all = |error: Error| batch.iter().map(|_| Err(error.clone())).collect();

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::{Append, Appended, verdicts::Held};
 use crate::model::{
     Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, MessageIdCipher, Result,
-    TimelineNo, UserId,
+    TimelineNo,
 };
 
 /// What a batch takes in the timelines concerned, before it is known how far these are filled.
@@ -81,6 +81,13 @@ impl<'a> Places<'a> {
         Self { counters, unfilled: BTreeMap::new(), cipher }
     }
 
+    /// Notes that a reference was put in front of the batch's places in a member's timeline.
+    pub(super) fn push_back(&mut self, member: TimelineNo) {
+        if let Some(counter) = self.counters.get_mut(&member.0) {
+            counter.seq += 1;
+        }
+    }
+
     /// Notes that the places of an item were given back: both, or the recipient's alone.
     pub(super) fn give_back(&mut self, append: &Append, held: Held) {
         let sent = (held == Held::Refused).then_some(TimelineNo::from(append.sender));
@@ -92,26 +99,37 @@ impl<'a> Places<'a> {
     /// The message in its places. To be called item by item, in the order of the batch, after
     /// [`Places::give_back`] for those in front of it.
     pub(super) fn fill(&self, append: &Append, behind: Behind, withheld: bool) -> Result<Appended> {
-        let sender = append.sender.into();
+        let sender = TimelineNo::from(append.sender);
         let (cursor, appended_at) = self.place(sender, behind.sent);
-        let message_id = MessageId { home: sender, seq: cursor.seq };
-        let sealed = self.cipher.seal(message_id)?;
-        let message = |peer: &UserId, client_message_id| Message {
+        let other = append.other().zip(behind.received).filter(|_| !withheld);
+        let other = other.map(|(owner, behind)| (owner, self.place(owner, behind)));
+        let home = match other {
+            Some((group, (home, _))) if group.group().is_some() => (group, home.seq),
+            _ => (sender, cursor.seq),
+        };
+        let sealed = self.cipher.seal(MessageId { home: home.0, seq: home.1 })?;
+        let message = |conversation_id, client_message_id| Message {
             message_id: sealed,
-            conversation_id: ConversationId::User(peer.clone()),
+            conversation_id,
             sender: append.sender_id.clone(),
             sender_deleted: false,
             client_message_id,
+            mentions: append.mentions.user_ids(),
+            mention_all: append.mentions.all,
+            mentioned: false,
             body: Body::Content(append.content.clone()),
         };
         let entry = |(cursor, appended_at), message| {
             Arc::new(Entry { cursor, appended_at, kind: EntryKind::Message(message) })
         };
-        let own = message(&append.recipient_id, Some(append.client_message_id));
+        let own = message(append.conversation_id.clone(), Some(append.client_message_id));
         let mut entries = vec![(sender, entry((cursor, appended_at), own))];
-        if let (Some(behind), Some(owner), false) = (behind.received, append.other(), withheld) {
-            let theirs = message(&append.sender_id, None);
-            entries.push((owner, entry(self.place(owner, behind), theirs)));
+        if let Some((owner, place)) = other {
+            let theirs = match &append.conversation_id {
+                ConversationId::User(_) => ConversationId::User(append.sender_id.clone()),
+                group @ ConversationId::Group(_) => group.clone(),
+            };
+            entries.push((owner, entry(place, message(theirs, None))));
         }
         let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
         Ok(Appended {

@@ -1,8 +1,12 @@
 //! A connection that appends: one attempt at a batch is one transaction of one round trip.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::future::{join, try_join3, try_join4};
+use futures::future::{join, try_join4, try_join5};
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
@@ -11,10 +15,11 @@ use super::{
     verdicts::{Held, held, verdict},
 };
 use crate::{
-    model::{Error, IfBlocked, MessageIdCipher, Result},
+    model::{Error, IfBlocked, MessageIdCipher, Result, TimelineNo},
     store::{
         Store,
         connection::{Driver, Link},
+        entries::EVERYBODY,
         fault::Fault,
         login_points::{OTHER_NODES, OtherNodes, read_other_nodes},
         sessions::{SessionCheck, session_end},
@@ -31,6 +36,7 @@ pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off 
 // `imctl bench` runs the same statements, to see what PostgreSQL does with them alone.
 const COUNT: &str = include_str!("count.sql");
 const APPEND: &str = include_str!("append.sql");
+const REFERENCES: &str = include_str!("references.sql");
 
 /// An open connection.
 pub(super) struct LaneConnection {
@@ -41,6 +47,7 @@ pub(super) struct LaneConnection {
     begin: &'static str,
     count: Statement,
     append: Statement,
+    references: Statement,
     other_nodes: Statement,
 }
 
@@ -48,6 +55,8 @@ pub(super) struct LaneConnection {
 struct Outcome {
     /// The timelines as they are with the whole batch.
     counters: Vec<Row>,
+    /// The references that were put in front of the batch's places in their senders' timelines.
+    references: Vec<Row>,
     /// The items that were not appended as they came.
     held: Vec<Row>,
     other_nodes: Option<Arc<OtherNodes>>,
@@ -65,10 +74,14 @@ impl LaneConnection {
             LANE_SETTINGS.split("-c ").filter_map(|setting| setting.trim().split_once('='));
         let settings: Vec<_> = settings.collect();
         let Link { client, driver, .. } = store.0.connector.open(&settings).await?;
-        let (count, append, other_nodes) =
-            try_join3(client.prepare(COUNT), client.prepare(APPEND), client.prepare(OTHER_NODES))
-                .await?;
-        Ok(Self { client, driver, cipher, node_no, begin, count, append, other_nodes })
+        let (count, append, references, other_nodes) = try_join4(
+            client.prepare(COUNT),
+            client.prepare(APPEND),
+            client.prepare(REFERENCES),
+            client.prepare(OTHER_NODES),
+        )
+        .await?;
+        Ok(Self { client, driver, cipher, node_no, begin, count, append, references, other_nodes })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -101,10 +114,14 @@ impl LaneConnection {
         in_doubt: bool,
     ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
         let layout = Layout::of(batch);
-        let Outcome { counters, held: rows, other_nodes } = self.append(batch, &layout).await?;
+        let Outcome { counters, references, held: rows, other_nodes } =
+            self.append(batch, &layout).await?;
         // Items are counted from 1.
         let held_rows: HashMap<i64, &Row> = rows.iter().map(|row| (row.get("item"), row)).collect();
         let mut places = Places::new(&counters, &self.cipher);
+        for reference in &references {
+            places.push_back(TimelineNo(reference.get("member")));
+        }
         let mut results = Vec::with_capacity(batch.len());
         for ((item, append), behind) in (1..).zip(batch).zip(&layout.behind) {
             let row = held_rows.get(&item);
@@ -156,13 +173,15 @@ impl LaneConnection {
                         &column(batch, |append| append.sender.0),
                         &column(batch, |append| append.session_id.0),
                         &sent,
-                        &column(batch, |append| append.recipient.0),
+                        &column(batch, |append| append.conversation.0),
                         &received,
                         &column(batch, |append| matches!(append.if_blocked, IfBlocked::Drop)),
                         &column(batch, |append| append.client_message_id),
                         &column(batch, |append| append.content_hash.as_slice()),
                         &column(batch, |append| append.content.content_type()),
                         &column(batch, |append| append.content.body().as_ref()),
+                        &column(batch, |append| append.mentions.array()),
+                        &column(batch, |append| append.mentions.all.then_some(EVERYBODY)),
                     ],
                 )
                 .await
@@ -171,18 +190,46 @@ impl LaneConnection {
         // error: all must succeed. But where the nodes concerned are not told, the batch stands all the
         // same.
         let (transaction, other_nodes) = join(
-            try_join4(
+            try_join5(
                 self.client.batch_execute(self.begin),
                 self.client.query(&self.count, &[owners, entries]),
+                self.catch_up(batch, layout),
                 appending,
                 self.client.batch_execute("COMMIT"),
             ),
             self.client.query(&self.other_nodes, &[owners, &self.node_no]),
         )
         .await;
-        let ((), counters, held, ()) = transaction?;
+        let ((), counters, references, held, ()) = transaction?;
         let other_nodes = other_nodes.ok().map(|rows| Arc::new(read_other_nodes(&rows)));
-        Ok(Outcome { counters, held, other_nodes })
+        Ok(Outcome { counters, references, held, other_nodes })
+    }
+
+    /// Brings the timelines of those who write to groups up to these, so that they see their own
+    /// messages in the group's order, too (I13). Nothing at all where the batch has none to a group.
+    async fn catch_up(
+        &self,
+        batch: &[Append],
+        layout: &Layout,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let pairs: BTreeSet<(i64, i64)> = batch
+            .iter()
+            .filter(|append| append.conversation.group().is_some())
+            .map(|append| (append.conversation.0, append.sender.0))
+            .collect();
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (groups, members): (Vec<i64>, Vec<i64>) = pairs.into_iter().unzip();
+        let taken = |owners: &[i64]| -> Vec<i64> {
+            let taken = |owner| layout.owners.binary_search(owner).map(|at| layout.entries[at]);
+            owners.iter().map(|owner| taken(owner).unwrap_or_default()).collect()
+        };
+        let (group_taken, member_taken) = (taken(&groups), taken(&members));
+        let upto: Vec<Option<i64>> = vec![None; groups.len()];
+        let values: [&(dyn ToSql + Sync); 5] =
+            [&groups, &members, &group_taken, &member_taken, &upto];
+        self.client.query(&self.references, &values).await
     }
 }
 

@@ -5,7 +5,10 @@ use uuid::Uuid;
 
 use super::{Append, Appended};
 use crate::{
-    model::{Cursor, Error, IfBlocked, MessageId, MessageIdCipher, Result, TimelineNo},
+    model::{
+        ConversationId, Cursor, Error, GroupRole, IfBlocked, MessageId, MessageIdCipher, Result,
+        TimelineNo,
+    },
     store::{sessions::read_end, timelines::Closed},
 };
 
@@ -46,7 +49,7 @@ pub(super) fn verdict(
     if row.get::<_, Option<i64>>("seq").is_some() {
         return earlier(item, row, cipher)?.ok_or(Error::ClientMessageIdConflict);
     }
-    Err(closed(item, row).unwrap_or_else(|| blocked(item, row)))
+    Err(closed(item, row).or_else(|| kept_out(row)).unwrap_or_else(|| blocked(item, row)))
 }
 
 /// Why nothing can be appended to one of the timelines.
@@ -55,41 +58,62 @@ fn closed(item: &Append, row: &Row) -> Option<Error> {
         Some(state) => Closed::read(state),
         None => Some(Closed::Deleted),
     };
-    Some(match (closed("sender_state"), closed("recipient_state")) {
-        (Some(_), _) => Error::InvalidToken(UNKNOWN),
-        (None, Some(Closed::Deleted)) => Error::UserNotFound(item.recipient_id.clone()),
-        (None, Some(Closed::Importing)) => Error::ImportUnfinished(item.recipient_id.clone()),
-        (None, None) => return None,
+    if closed("sender_state").is_some() {
+        return Some(Error::InvalidToken(UNKNOWN));
+    }
+    let closed = closed("other_state")?;
+    Some(match (&item.conversation_id, closed) {
+        (ConversationId::Group(group_id), _) => Error::GroupNotFound(group_id.clone()),
+        (ConversationId::User(user_id), Closed::Deleted) => Error::UserNotFound(user_id.clone()),
+        (ConversationId::User(user_id), Closed::Importing) => {
+            Error::ImportUnfinished(user_id.clone())
+        }
+    })
+}
+
+/// Why the group does not take it.
+fn kept_out(row: &Row) -> Option<Error> {
+    Some(match row.get::<_, Option<i32>>("group_refusal")? {
+        1 => Error::NotAMember,
+        2 => Error::Muted { until: row.get("muted_until") },
+        3 => Error::Muted { until: None },
+        _ => Error::GroupRoleNeeded(GroupRole::Admin),
     })
 }
 
 /// Which block stands in the way.
 fn blocked(item: &Append, row: &Row) -> Error {
+    let ConversationId::User(recipient) = &item.conversation_id else {
+        return Error::internal("a message to a group was refused without a reason");
+    };
     if row.get("recipient_blocked") {
-        return Error::RecipientBlocked(item.recipient_id.clone());
+        return Error::RecipientBlocked(recipient.clone());
     }
     debug_assert!(matches!(item.if_blocked, IfBlocked::Refuse), "nothing else is in the way");
-    Error::Blocked(item.recipient_id.clone())
+    Error::Blocked(recipient.clone())
 }
 
 /// The same message, where it stands already.
 fn earlier(item: &Append, row: &Row, cipher: &MessageIdCipher) -> Result<Option<Appended>> {
-    let same_recipient = row.get::<_, Option<i64>>("conversation") == Some(item.recipient.0);
+    let same_conversation = row.get::<_, Option<i64>>("conversation") == Some(item.conversation.0);
     let same_content = row.get::<_, Option<&[u8]>>("earlier_hash") == Some(&item.content_hash);
-    if !(same_recipient && same_content) {
+    if !(same_conversation && same_content) {
         return Ok(None);
     }
     let cursor = Cursor { epoch: row.get("epoch"), seq: row.get("seq") };
-    let sender = TimelineNo::from(item.sender);
+    let sender = (TimelineNo::from(item.sender), cursor.seq);
     let copies: Option<Vec<i64>> = row.get("copies");
     let others = copies.unwrap_or_default();
-    let others = others.chunks_exact(2).map(|copy| (TimelineNo(copy[0]), copy[1]));
+    let others: Vec<(TimelineNo, i64)> =
+        others.chunks_exact(2).map(|copy| (TimelineNo(copy[0]), copy[1])).collect();
+    let in_group = others.iter().find(|(owner, _)| owner.group().is_some());
+    let (home, seq) = *in_group.unwrap_or(&sender);
     Ok(Some(Appended {
-        message_id: cipher.seal(MessageId { home: sender, seq: cursor.seq })?,
+        message_id: cipher.seal(MessageId { home, seq })?,
         cursor,
         appended_at: row.get("appended_at"),
         duplicate: true,
-        places: std::iter::once((sender, cursor.seq)).chain(others).collect(),
+        places: std::iter::once(sender).chain(others).collect(),
         entries: Vec::new(),
         other_nodes: None,
     }))

@@ -15,6 +15,7 @@ fn message(client_message_id: &str) -> proto::SendRequest {
         to: Some(proto::send_request::To::UserId("bob".to_owned())),
         client_message_id: client_message_id.to_owned(),
         content: Some(proto::send_request::Content::Text("hello".to_owned())),
+        ..proto::SendRequest::default()
     }
 }
 

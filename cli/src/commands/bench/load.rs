@@ -137,6 +137,7 @@ impl<'a> Load<'a> {
             to: Some(To::UserId(self.fleet.users[recipient].clone())),
             client_message_id: Uuid::new_v4().to_string(),
             content: Some(Content::Text(body)),
+            ..SendRequest::default()
         };
         let terminals = self.fleet.terminal_types.len();
         let terminal = sender * terminals + self.pairs.terminal(terminals);

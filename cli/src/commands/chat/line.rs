@@ -81,6 +81,7 @@ impl Line {
             to: Some(To::UserId(self.peer.clone())),
             client_message_id: client_message_id.clone(),
             content: Some(Content::Text(text.to_owned())),
+            ..SendRequest::default()
         };
         // The task lives as long as this does.
         let _ = self.outgoing.send(request);

@@ -81,6 +81,9 @@ struct Entry {
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
+    group_changed: Option<GroupChanged>,
+    member_changed: Option<MemberChanged>,
+    group_request: Option<GroupRequestChanged>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +100,12 @@ struct Message {
     data: Option<String>,
     #[serde(default)]
     tombstone: String,
+    #[serde(default)]
+    mentions: Vec<String>,
+    #[serde(default)]
+    mention_all: bool,
+    #[serde(default)]
+    mentioned: bool,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +124,48 @@ struct MessageGone {
 #[derive(Deserialize)]
 struct MessagesErased {
     conversation_id: String,
+    sender_id: String,
+}
+
+#[derive(Deserialize)]
+struct GroupChanged {
+    group_id: String,
+    #[serde(default)]
+    by: String,
+    name: String,
+    announcement: String,
+    join: String,
+    history: i32,
+    muted: bool,
+    attributes: serde_json::Value,
+    version: i64,
+    dissolved: bool,
+}
+
+#[derive(Deserialize)]
+struct MemberChanged {
+    group_id: String,
+    #[serde(default)]
+    by: String,
+    change: String,
+    user_ids: Vec<String>,
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    muted_until: String,
+    #[serde(default)]
+    nickname: String,
+}
+
+#[derive(Deserialize)]
+struct GroupRequestChanged {
+    group_id: String,
+    group_name: String,
+    user_id: String,
+    #[serde(default)]
+    invited_by: String,
+    note: String,
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -327,11 +378,68 @@ impl Entry {
             let deleted = v1::MessageDeleted { message_id, conversation_id, seq };
             return Some(Kind::MessageDeleted(deleted));
         }
-        if let Some(MessagesErased { conversation_id }) = self.messages_erased {
-            return Some(Kind::MessagesErased(v1::MessagesErased { conversation_id }));
+        if let Some(MessagesErased { conversation_id, sender_id }) = self.messages_erased {
+            let erased = v1::MessagesErased { conversation_id, sender_id };
+            return Some(Kind::MessagesErased(erased));
         }
-        let BlockChanged { user_id, blocked } = self.block_changed?;
-        Some(Kind::BlockChanged(v1::BlockChanged { user_id, blocked }))
+        if let Some(BlockChanged { user_id, blocked }) = self.block_changed {
+            return Some(Kind::BlockChanged(v1::BlockChanged { user_id, blocked }));
+        }
+        if let Some(changed) = self.group_changed {
+            return Some(Kind::GroupChanged(changed.into()));
+        }
+        if let Some(changed) = self.member_changed {
+            return Some(Kind::MemberChanged(changed.into()));
+        }
+        Some(Kind::GroupRequest(self.group_request?.into()))
+    }
+}
+
+impl From<GroupChanged> for v1::GroupChanged {
+    fn from(changed: GroupChanged) -> Self {
+        let join = v1::JoinRule::from_str_name(&format!("JOIN_RULE_{}", changed.join));
+        Self {
+            group_id: changed.group_id,
+            by: changed.by,
+            name: changed.name,
+            announcement: changed.announcement,
+            join: join.unwrap_or_default().into(),
+            history: changed.history,
+            muted: changed.muted,
+            attributes: changed.attributes.to_string(),
+            version: changed.version,
+            dissolved: changed.dissolved,
+        }
+    }
+}
+
+impl From<MemberChanged> for v1::MemberChanged {
+    fn from(changed: MemberChanged) -> Self {
+        let change = v1::MemberChange::from_str_name(&format!("MEMBER_CHANGE_{}", changed.change));
+        let role = v1::GroupRole::from_str_name(&format!("GROUP_ROLE_{}", changed.role));
+        Self {
+            group_id: changed.group_id,
+            by: changed.by,
+            change: change.unwrap_or_default().into(),
+            user_ids: changed.user_ids,
+            role: role.unwrap_or_default().into(),
+            muted_until: timestamp(&changed.muted_until),
+            nickname: changed.nickname,
+        }
+    }
+}
+
+impl From<GroupRequestChanged> for v1::GroupRequestChanged {
+    fn from(request: GroupRequestChanged) -> Self {
+        let state = format!("GROUP_REQUEST_STATE_{}", request.state);
+        Self {
+            group_id: request.group_id,
+            group_name: request.group_name,
+            user_id: request.user_id,
+            invited_by: request.invited_by,
+            note: request.note,
+            state: v1::GroupRequestState::from_str_name(&state).unwrap_or_default().into(),
+        }
     }
 }
 
@@ -350,6 +458,9 @@ impl From<Message> for v1::Message {
             client_message_id: message.client_message_id,
             content: message.text.map(Content::Text).or(typed),
             tombstone: tombstone(&message.tombstone).into(),
+            mentions: message.mentions,
+            mention_all: message.mention_all,
+            mentioned: message.mentioned,
         }
     }
 }

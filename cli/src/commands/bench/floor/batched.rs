@@ -51,8 +51,9 @@ impl Lane {
         let hashes: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
         let content_types: Vec<Option<&str>> = vec![None; batch.len()];
         let bodies = vec![body; batch.len()];
+        let no_flags: Vec<Option<i16>> = vec![None; batch.len()];
         let drop_if_blocked = vec![false; batch.len()];
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
             &senders,
             &sessions,
             &sent,
@@ -63,6 +64,8 @@ impl Lane {
             &hashes,
             &content_types,
             &bodies,
+            &content_types,
+            &no_flags,
         ];
         let ((), _, refused, ()) = try_join4(
             self.client.batch_execute("BEGIN"),

@@ -105,6 +105,7 @@ pub(super) async fn say(
             to: Some(To::UserId(peer_id.clone())),
             client_message_id: client_message_id.clone(),
             content: Some(SentContent::Text(text.to_owned())),
+            ..SendRequest::default()
         };
         let answer = calls.send(request).await;
         answer.map_err(|status| Error::Server(Box::new(status)))
@@ -122,10 +123,9 @@ pub(super) async fn say(
             message_id: ack.message_id.clone(),
             conversation_id: format!("user:{other}"),
             sender_id: sender_id.clone(),
-            sender_deleted: false,
             client_message_id: if own { client_message_id.clone() } else { String::new() },
             content: Some(Content::Text(text.to_owned())),
-            tombstone: 0,
+            ..Message::default()
         });
         if entry.kind.as_ref() != Some(&due) || own && entry.seq != ack.seq {
             return Err(terminal.fault(&format!("sees {entry:?}, not {due:?} as in {ack:?}")));

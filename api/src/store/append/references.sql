@@ -1,0 +1,65 @@
+-- Brings members' timelines up to their group's: appends references to the entries of the group's
+-- timeline that they do not have yet, in its order (I13). A pair is a group's timeline and a member.
+-- `group_taken` and `member_taken` are places at the ends of the two that the batch of this transaction
+-- has taken already and still fills; `upto` may end it sooner.
+--
+-- The timelines of all members are locked. Who changes `fanned_to` holds the lock of the member's
+-- timeline, so what is read here holds until the commit, and each reference is made once.
+WITH pair AS MATERIALIZED (
+    SELECT p.timeline, p.member, m.fanned_to,
+        least(g.last_seq - p.group_taken, p.upto) AS upto, t.epoch,
+        t.last_seq - p.member_taken AS last_seq,
+        t.last_message_no - p.member_taken AS last_message_no,
+        greatest(t.last_at, now()) AS at
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+        p (timeline, member, group_taken, member_taken, upto)
+    JOIN timelines g ON g.owner = p.timeline
+    JOIN timelines t ON t.owner = p.member AND t.state = 1
+    JOIN group_members m ON m.group_no = -p.timeline AND m.user_no = p.member AND m.left_seq IS NULL
+), due AS MATERIALIZED (
+    -- One row for each reference. Those of one pair are dense, as the entries that they refer to.
+    SELECT p.timeline, p.member, p.epoch, p.at, p.fanned_to, p.last_seq + row_number() OVER entries AS seq,
+        p.last_message_no + count(*) FILTER (WHERE e.kind = 1) OVER entries AS message_no,
+        e.seq AS group_seq, e.kind, e.sender, e.tombstone, e.target_seq AS target_home,
+        -- A recall names the message and not itself.
+        CASE WHEN e.kind = 5 THEN e.home_seq ELSE e.seq END AS home_seq,
+        CASE WHEN e.kind = 1 AND (p.member = ANY(e.mentions) OR e.flags & 2 <> 0)
+            THEN 1::smallint END AS flags
+    FROM pair p
+    JOIN entries e ON e.owner = p.timeline AND e.seq > p.fanned_to AND e.seq <= p.upto
+    WINDOW entries AS (PARTITION BY p.member ORDER BY p.timeline, e.seq ROWS UNBOUNDED PRECEDING)
+), placed AS MATERIALIZED (
+    -- Where the message stands that an event is about: among these references, or by its own.
+    SELECT d.*, CASE
+        WHEN d.target_home IS NULL THEN NULL
+        WHEN d.target_home > d.fanned_to THEN d.seq - (d.group_seq - d.target_home)
+        ELSE (SELECT r.seq FROM entries r
+              WHERE r.owner = d.member AND r.conversation = d.timeline AND r.kind = 1
+                  AND r.tombstone IS DISTINCT FROM 2 AND r.home_seq = d.target_home
+              ORDER BY r.seq DESC LIMIT 1)
+    END AS target_seq
+    FROM due d
+), recalled AS (
+    -- So that it counts as unread no longer.
+    UPDATE entries r SET tombstone = 1
+    FROM placed p
+    WHERE p.kind = 5 AND p.target_home <= p.fanned_to
+        AND r.owner = p.member AND r.seq = p.target_seq AND r.tombstone IS NULL
+), counted AS (
+    UPDATE timelines t
+    SET last_seq = t.last_seq + d.places, last_message_no = t.last_message_no + d.messages,
+        last_at = d.at
+    FROM (SELECT member, max(at) AS at, count(*) AS places, count(*) FILTER (WHERE kind = 1) AS messages
+          FROM due GROUP BY member) d
+    WHERE t.owner = d.member
+), moved AS (
+    UPDATE group_members m SET fanned_to = p.upto
+    FROM pair p
+    WHERE m.group_no = -p.timeline AND m.user_no = p.member AND p.upto > p.fanned_to
+), filled AS (
+    INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
+        tombstone, target_seq, flags, body)
+    SELECT member, seq, timeline, sender, home_seq, message_no, at, kind, tombstone, target_seq, flags, ''
+    FROM placed
+)
+SELECT member, epoch, seq, group_seq, at, target_seq, flags FROM placed ORDER BY member, seq

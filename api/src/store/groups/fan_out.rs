@@ -1,0 +1,242 @@
+//! Fan-out: bringing members' timelines up to their group's. The group's timeline is the queue, and
+//! `group_members.fanned_to` says how far each member's has been brought: so a fan-out that is broken off
+//! goes on from there, on any node, and two that meet do nothing twice.
+
+use std::collections::{BTreeMap, HashSet};
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::ToSql};
+
+use super::lock_timelines;
+use crate::{
+    model::{Cursor, EntryKind, GroupNo, Result, TimelineNo, UserNo},
+    store::{
+        OtherNodes, Store, Transaction,
+        entries::ENTRY_COLUMNS,
+        login_points::{OTHER_NODES, read_other_nodes},
+        transaction,
+    },
+};
+
+const REFERENCES: &str = include_str!("../append/references.sql");
+
+/// How many references one transaction makes at most: it holds the locks of its members' timelines.
+const BATCH: i64 = 2000;
+
+/// How many members one transaction brings up at most.
+const MEMBERS: i64 = 250;
+
+/// What one transaction of a fan-out made.
+#[derive(Debug, Default)]
+pub struct FannedOut {
+    /// What the entries of the group's timeline say, by their places there.
+    pub kinds: BTreeMap<i64, EntryKind>,
+    /// The references to them, by member and seq.
+    pub references: Vec<Reference>,
+    /// Where members had streams, beside this node, after the commit.
+    pub other_nodes: OtherNodes,
+    /// Whether members may be left that are behind.
+    pub more: bool,
+}
+
+/// An entry of a member's timeline that refers to one of the group's.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The member's timeline.
+    pub owner: TimelineNo,
+    /// The place in it.
+    pub cursor: Cursor,
+    /// When it was appended.
+    pub appended_at: OffsetDateTime,
+    /// The place in the group's timeline.
+    pub group_seq: i64,
+    /// The place in the member's timeline of the message that it is about, if it is about one.
+    pub target_seq: Option<i64>,
+    /// Whether it mentions the member.
+    pub mentioned: bool,
+}
+
+impl Store {
+    /// Brings some of the members who are behind up to the group's timeline.
+    pub async fn fan_out(&self, group_no: GroupNo, node_no: i64) -> Result<FannedOut> {
+        let made = transaction!(self, async |tx| {
+            let Some((members, upto)) = behind(&tx, group_no).await? else {
+                tx.commit().await?;
+                return Ok(None);
+            };
+            lock_timelines(&tx, &members).await?;
+            let rows = refer(&tx, group_no, &members, upto).await?;
+            tx.commit().await?;
+            Ok(Some((members, rows)))
+        })?;
+        let Some((members, rows)) = made else { return Ok(FannedOut::default()) };
+        let client = self.client().await?;
+        let statement = client.prepare_cached(OTHER_NODES).await?;
+        let other_nodes = client.query(&statement, &[&members, &node_no]).await?;
+        drop(client);
+        Ok(FannedOut {
+            kinds: self.said_in(group_no, &rows).await?,
+            references: rows.iter().map(read_reference).collect(),
+            other_nodes: read_other_nodes(&other_nodes),
+            more: true,
+        })
+    }
+
+    /// What the entries of a group's timeline say that the references are to.
+    async fn said_in(
+        &self,
+        group_no: GroupNo,
+        references: &[Row],
+    ) -> Result<BTreeMap<i64, EntryKind>> {
+        let homes: HashSet<i64> = references.iter().map(|row| row.get("group_seq")).collect();
+        let homes: Vec<i64> = homes.into_iter().collect();
+        if homes.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT {ENTRY_COLUMNS} FROM entries e WHERE e.owner = $1 AND e.seq = ANY($2)"
+            ))
+            .await?;
+        let timeline = TimelineNo::from(group_no);
+        let rows = client.query(&statement, &[&timeline.0, &homes]).await?;
+        drop(client);
+        let entries = self.entries_of(0, &rows).await?;
+        Ok(entries.into_iter().map(|entry| (entry.seq(), entry.kind)).collect())
+    }
+
+    /// The groups with members who are behind, by number: at most `limit`, all after `after`.
+    pub async fn groups_behind(&self, after: GroupNo, limit: i64) -> Result<Vec<GroupNo>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT g.group_no FROM groups g JOIN timelines t ON t.owner = -g.group_no
+                 WHERE g.group_no > $1 AND g.fanned_to < t.last_seq ORDER BY g.group_no LIMIT $2",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&after.0, &limit]).await?;
+        Ok(rows.iter().map(|row| GroupNo(row.get(0))).collect())
+    }
+}
+
+/// Some of the members who are behind, and up to which place of the group's timeline they are to be
+/// brought; `None` when there are none, which is noted.
+async fn behind(tx: &Transaction<'_>, group_no: GroupNo) -> Result<Option<(Vec<i64>, i64)>> {
+    let timeline = TimelineNo::from(group_no);
+    let statement = tx
+        .prepare_cached(
+            "SELECT m.user_no, m.fanned_to, t.last_seq
+             FROM timelines t
+             LEFT JOIN LATERAL (
+                 SELECT m.user_no, m.fanned_to FROM group_members m
+                 JOIN timelines own ON own.owner = m.user_no AND own.state = 1
+                 WHERE m.group_no = $1 AND m.left_seq IS NULL AND m.fanned_to < t.last_seq
+                 ORDER BY m.user_no LIMIT $3
+             ) m ON true
+             WHERE t.owner = $2",
+        )
+        .await?;
+    let rows = tx.query(&statement, &[&group_no.0, &timeline.0, &MEMBERS]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let last_seq: i64 = first.get("last_seq");
+    let members: Vec<i64> = rows.iter().filter_map(|row| row.get("user_no")).collect();
+    if members.is_empty() {
+        let done = tx
+            .prepare_cached(
+                "UPDATE groups SET fanned_to = $2 WHERE group_no = $1 AND fanned_to < $2
+                     AND NOT EXISTS (
+                         SELECT FROM group_members
+                         WHERE group_no = $1 AND left_seq IS NULL AND fanned_to < $2)",
+            )
+            .await?;
+        tx.execute(&done, &[&group_no.0, &last_seq]).await?;
+        return Ok(None);
+    }
+    let fanned_to = rows.iter().filter_map(|row| row.get::<_, Option<i64>>("fanned_to"));
+    let from = fanned_to.min().unwrap_or(last_seq);
+    let each = (BATCH / i64::try_from(members.len()).unwrap_or(BATCH)).max(1);
+    Ok(Some((members, last_seq.min(from + each))))
+}
+
+/// Makes the references that the members, whose timelines are locked, do not have up to `upto`.
+async fn refer(
+    tx: &Transaction<'_>,
+    group_no: GroupNo,
+    members: &[i64],
+    upto: i64,
+) -> Result<Vec<Row>> {
+    let timeline = TimelineNo::from(group_no);
+    let groups = vec![timeline.0; members.len()];
+    let none = vec![0_i64; members.len()];
+    let upto = vec![Some(upto); members.len()];
+    let statement = tx.prepare_cached(REFERENCES).await?;
+    let values: [&(dyn ToSql + Sync); 5] = [&groups, &members, &none, &none, &upto];
+    Ok(tx.query(&statement, &values).await?)
+}
+
+/// Brings one member, whose timeline is locked, up to the place `upto` of the group's.
+pub(super) async fn bring_up(
+    tx: &Transaction<'_>,
+    group_no: GroupNo,
+    user_no: UserNo,
+    upto: i64,
+) -> Result<()> {
+    refer(tx, group_no, &[user_no.0], upto).await.map(drop)
+}
+
+/// Gives users, who are about to become members and whose timelines are locked, references to the newest
+/// `most` messages of the group.
+pub(super) async fn show_history(
+    tx: &Transaction<'_>,
+    group_no: GroupNo,
+    users: &[i64],
+    most: i64,
+) -> Result<()> {
+    if most == 0 {
+        return Ok(());
+    }
+    // Who was a member before has some of them already.
+    tx.execute(
+        "WITH shown AS MATERIALIZED (
+             SELECT m.user_no, e.seq AS home_seq, e.sender,
+                 t.last_seq + row_number() OVER member AS seq,
+                 t.last_message_no + row_number() OVER member AS message_no,
+                 greatest(t.last_at, now()) AS at,
+                 CASE WHEN m.user_no = ANY(e.mentions) OR e.flags & 2 <> 0 THEN 1::smallint END AS flags
+             FROM unnest($2::bigint[]) m (user_no)
+             JOIN timelines t ON t.owner = m.user_no AND t.state = 1
+             LEFT JOIN group_members before ON before.group_no = -$1::bigint AND before.user_no = m.user_no
+             CROSS JOIN LATERAL (
+                 SELECT seq, sender, mentions, flags FROM entries
+                 WHERE owner = $1 AND conversation = $1 AND kind = 1 AND tombstone IS DISTINCT FROM 2
+                     AND tombstone IS NULL AND seq > coalesce(before.left_seq, 0)
+                 ORDER BY seq DESC LIMIT $3
+             ) e
+             WINDOW member AS (PARTITION BY m.user_no ORDER BY e.seq)
+         ), counted AS (
+             UPDATE timelines t
+             SET last_seq = t.last_seq + s.places, last_message_no = t.last_message_no + s.places,
+                 last_at = s.at
+             FROM (SELECT user_no, count(*) AS places, max(at) AS at FROM shown GROUP BY user_no) s
+             WHERE t.owner = s.user_no
+         )
+         INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
+             flags, body)
+         SELECT user_no, seq, $1, sender, home_seq, message_no, at, 1, flags, '' FROM shown",
+        &[&TimelineNo::from(group_no).0, &users, &most],
+    )
+    .await?;
+    Ok(())
+}
+
+fn read_reference(row: &Row) -> Reference {
+    Reference {
+        owner: TimelineNo(row.get("member")),
+        cursor: Cursor { epoch: row.get("epoch"), seq: row.get("seq") },
+        appended_at: row.get("at"),
+        group_seq: row.get("group_seq"),
+        target_seq: row.get("target_seq"),
+        mentioned: row.get::<_, Option<i16>>("flags").is_some(),
+    }
+}

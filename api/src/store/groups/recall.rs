@@ -1,0 +1,91 @@
+//! Recalling a message of a group: its home becomes a tombstone at once, and so does every reference.
+
+use std::time::Duration;
+
+use super::{Actor, LockedGroup};
+use crate::{
+    model::{
+        ConversationId, EntryKind, Error, GroupNo, GroupRole, MessageGone, MessageId, Result,
+        Tombstone, UserNo,
+    },
+    store::{
+        Store,
+        entries::KIND_MESSAGE,
+        timelines::{About, Place},
+        transaction,
+    },
+};
+
+/// A message of a group to recall.
+#[derive(Debug)]
+pub struct RecallInGroup {
+    /// Which message.
+    pub message_id: MessageId,
+    /// How old it may be, where its sender recalls it. Owner and admins may at any time.
+    pub window: Duration,
+}
+
+impl Store {
+    /// Leaves a tombstone of the message, and tells the group: in which; `None` when it was recalled
+    /// before.
+    ///
+    /// Errors: [`Error::MessageNotFound`] for what is no message of a group that the actor is a member
+    /// of, or neither its own nor, for an admin, of the group; [`Error::RecallWindowOver`];
+    /// [`Error::SessionEnded`], [`Error::InvalidToken`].
+    pub async fn recall_in_group(
+        &self,
+        recall: &RecallInGroup,
+        actor: &Actor,
+    ) -> Result<Option<GroupNo>> {
+        let MessageId { home, seq } = recall.message_id;
+        let group_no = home.group().ok_or(Error::MessageNotFound)?;
+        transaction!(self, async |tx| {
+            let group = match LockedGroup::lock(&tx, group_no, actor, &[]).await {
+                // What stands in a dissolved group stays, and who never was a member learns nothing.
+                Err(Error::GroupNotFound(_) | Error::NotAMember) => {
+                    return Err(Error::MessageNotFound);
+                }
+                locked => locked?,
+            };
+            let role = group.role().map_err(|_| Error::MessageNotFound)?;
+            let statement = tx
+                .prepare_cached(
+                    "SELECT sender, tombstone, now() - appended_at < make_interval(secs => $4) AS in_time
+                     FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3",
+                )
+                .await?;
+            let window = recall.window.as_secs_f64();
+            let row = tx.query_opt(&statement, &[&home.0, &seq, &KIND_MESSAGE, &window]).await?;
+            let row = row.ok_or(Error::MessageNotFound)?;
+            let sender = UserNo(row.get("sender"));
+            let may_any = role >= GroupRole::Admin;
+            if !may_any && actor.user_no() != Some(sender) {
+                return Err(Error::MessageNotFound);
+            }
+            if row.get::<_, Option<i16>>("tombstone").is_some() {
+                return Ok(None);
+            }
+            if !may_any && !row.get::<_, bool>("in_time") {
+                return Err(Error::RecallWindowOver);
+            }
+            let blank = tx
+                .prepare_cached(
+                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', mentions = NULL
+                     WHERE owner = $1 AND seq = $2",
+                )
+                .await?;
+            tx.execute(&blank, &[&home.0, &seq, &(Tombstone::Recalled as i16)]).await?;
+            let place = Place::take_if_open(&tx, group_no).await?.ok_or(Error::MessageNotFound)?;
+            let gone = MessageGone {
+                message_id: self.message_id_cipher().await?.seal(recall.message_id)?,
+                conversation_id: ConversationId::Group(group.group_id.clone()),
+                seq,
+            };
+            // The row names the message and not its own place: in members' timelines, too.
+            let about = About::message(group_no.into(), sender, recall.message_id);
+            place.fill(&tx, about, EntryKind::MessageRecalled(gone)).await?;
+            tx.commit().await?;
+            Ok(Some(group_no))
+        })
+    }
+}
