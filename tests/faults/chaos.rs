@@ -105,16 +105,6 @@ async fn stop_a_node(stage: &mut Stage, rng: &mut Rng) {
     node.signal(Signal::SIGCONT);
 }
 
-/// It can neither accept connections nor open any to the database.
-async fn use_up_descriptors(stage: &mut Stage, rng: &mut Rng) {
-    let node = stage.any_node(rng);
-    node.limit_files(true);
-    node.front.cut();
-    sleep(OUTAGE).await;
-    node.says("cannot accept connections").await;
-    node.limit_files(false);
-}
-
 async fn drain_a_node(stage: &mut Stage, rng: &mut Rng) {
     let node = stage.any_node(rng);
     node.drain().await;
@@ -171,11 +161,6 @@ async fn nodes_are_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_stand_still() {
     Stage::start().await.endure(0x5709, stop_a_node).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_run_out_of_file_descriptors() {
-    Stage::start().await.endure(0xfd, use_up_descriptors).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,8 +71,17 @@ impl Cast {
                 }),
                 ..LoginRequest::default()
             };
-            let connection = Connection::new(&servers).expect("servers");
-            Terminal::login(connection, request).await.expect("a session")
+            loop {
+                let connection = Connection::new(&servers).expect("servers");
+                match Terminal::login(connection, request.clone()).await {
+                    Ok(terminal) => return terminal,
+                    // Many log in at once: as told, a moment later.
+                    Err(imd_client::Error::Answer(answer)) if answer.code == "overloaded" => {
+                        sleep(answer.retry_after.unwrap_or_default()).await;
+                    }
+                    Err(error) => panic!("a session: {error:?}"),
+                }
+            }
         };
         [terminal(0).await, terminal(1).await]
     }

@@ -3,7 +3,6 @@
 use std::{fs, net::SocketAddr, time::Duration};
 
 use nix::sys::signal::{Signal, kill};
-use rlimit::{Resource, prlimit};
 use tokio::time::Instant;
 
 use super::proxy::{Proxy, Target};
@@ -67,22 +66,6 @@ impl ProcessNode {
 
     pub(super) fn signal(&self, signal: Signal) {
         kill(self.imd.pid(), signal).expect("it runs");
-    }
-
-    /// Lets it open no more files, or as many as it may.
-    pub(super) fn limit_files(&self, limited: bool) {
-        let pid = self.imd.pid().as_raw();
-        let (mut now, mut most) = (0, 0);
-        let limits = Some((&mut now, &mut most));
-        prlimit(pid, Resource::NOFILE, None, limits).expect("it runs");
-        // Those that it has are not concerned, and the first three are never free.
-        let now = if limited { 3 } else { most };
-        prlimit(pid, Resource::NOFILE, Some((now, most)), None).expect("it runs");
-    }
-
-    /// Waits until its log holds `text`.
-    pub(super) async fn says(&self, text: &str) {
-        self.imd.says(text).await;
     }
 
     pub(super) async fn kill(&mut self) {
