@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
-from im.v1 import block_pb2, block_pb2_grpc, info_pb2, info_pb2_grpc
+from im.v1 import block_pb2, block_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
 
 
 def check(holds, what):
@@ -100,6 +100,41 @@ def blocks(caller, peer):
     check(not blocked(), "and unblocked")
 
 
+def groups(caller, user, peer):
+    def call(method, **members):
+        request = getattr(group_pb2, f"{method}Request")(**members)
+        return caller.call("GroupService", method, request)
+
+    def refused(method, **members):
+        try:
+            call(method, **members)
+        except grpc.RpcError as error:
+            return error.code()
+        return None
+
+    made = call("CreateGroup", name="Trip", member_ids=[peer]).group
+    of = {"group_id": made.group_id}
+    check(call("GetGroup", **of).group.member_count == 2, "a group can be made")
+    check([group.group_id for group in call("ListGroups").groups] == [made.group_id], "and is listed")
+    changed = call("UpdateGroup", name="Trip to Oslo", **of).group
+    check((changed.name, changed.version) == ("Trip to Oslo", 2), "and changed")
+    request = message_pb2.SendRequest(group_id=made.group_id, text="hello", client_message_id=str(uuid.uuid4()))
+    sent = caller.call("MessageService", "Send", request)
+    check(call("ListReaders", message_id=sent.message_id).unread_count == 1, "nobody has read a message yet")
+    check(call("AddGroupMember", user_id=peer, **of).is_member, "a member stays one")
+    call("UpdateGroupMember", user_id=peer, nickname="B", **of)
+    members = call("ListGroupMembers", **of).members
+    check({member.user_id: member.nickname for member in members} == {user: "", peer: "B"}, "members are listed")
+    call("RemoveGroupMember", user_id=peer, **of)
+    check(not call("ListGroupRequests", **of).requests, "nobody asks to join")
+    unknown = refused("AnswerGroupRequest", user_id=peer, approve=True, **of)
+    check(unknown == grpc.StatusCode.NOT_FOUND, "so that nobody is let in")
+    check(call("JoinGroup", **of).is_member, "who is in need not join")
+    check(refused("LeaveGroup", **of) == grpc.StatusCode.FAILED_PRECONDITION, "and its owner does not leave")
+    call("DissolveGroup", **of)
+    check(refused("GetGroup", **of) == grpc.StatusCode.NOT_FOUND, "but can dissolve it")
+
+
 def around(caller, channel):
     info = caller.call("InfoService", "GetInfo", info_pb2.GetInfoRequest())
     check("phone" in {kind.name for kind in info.terminal_types}, "the server tells its terminal types")
@@ -121,6 +156,7 @@ def main(server, user, peer):
     modules = [
         (auth_pb2, auth_pb2_grpc),
         (message_pb2, message_pb2_grpc),
+        (group_pb2, group_pb2_grpc),
         (block_pb2, block_pb2_grpc),
         (info_pb2, info_pb2_grpc),
     ]
@@ -128,6 +164,7 @@ def main(server, user, peer):
     sessions(caller, user, os.environ["ALICE_PASSWORD"])
     messages(caller, user)
     blocks(caller, peer)
+    groups(caller, user, peer)
     around(caller, channel)
     caller.call("AuthService", "Logout", auth_pb2.LogoutRequest())
     left = caller.not_made()
