@@ -61,7 +61,7 @@ pub(crate) struct CreateGroupRequest {
     history: i32,
     /// Of the customer's own, up to 4,096 bytes.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(value_type = Option<Object>)]
     attributes: Option<Map<String, Value>>,
 }
 
@@ -70,24 +70,19 @@ pub(crate) struct CreateGroupRequest {
 #[schema(examples(json!({ "name": "Oslo in May", "version": 1 })))]
 pub(crate) struct UpdateGroupRequest {
     /// 1–64 characters, on one line.
-    #[schema(nullable = false)]
     name: Option<String>,
     /// Up to 2,000 characters; empty for none.
-    #[schema(nullable = false)]
     announcement: Option<String>,
-    #[schema(nullable = false)]
     join: Option<JoinRule>,
     /// How many of the newest messages who joins gets to see.
-    #[schema(nullable = false, minimum = 0, maximum = 1000)]
+    #[schema(minimum = 0, maximum = 1000)]
     history: Option<i32>,
     /// Whether only owner and admins may write.
-    #[schema(nullable = false)]
     muted: Option<bool>,
     /// Of the customer's own, up to 4,096 bytes.
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(value_type = Option<Object>)]
     attributes: Option<Map<String, Value>>,
     /// The version that the caller has read; absent where it does not matter what that was.
-    #[schema(nullable = false)]
     version: Option<i64>,
 }
 
@@ -165,10 +160,8 @@ pub(crate) struct GroupMemberList {
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(examples(json!({ "role": "ADMIN" }), json!({ "muted_until": "2026-12-24T00:00:00Z" })))]
 pub(crate) struct UpdateGroupMemberRequest {
-    #[schema(nullable = false)]
     role: Option<GroupRole>,
     /// What it is called in the group; empty for its own name.
-    #[schema(nullable = false)]
     nickname: Option<String>,
     /// Until when it may not write; null lets it write again.
     #[serde(default, deserialize_with = "given")]

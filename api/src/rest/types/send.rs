@@ -1,6 +1,6 @@
 //! Sending.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -51,8 +51,11 @@ struct Members {
     to: To,
     #[serde(default)]
     client_message_id: String,
+    #[serde(default, deserialize_with = "given")]
     text: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     content_type: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     data: Option<String>,
     #[serde(default)]
     mentions: Vec<UserId>,
@@ -60,15 +63,18 @@ struct Members {
     mention_all: bool,
 }
 
+/// A text where the member was given: null is none.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 /// The recipient.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(expecting = "an object with the member user_id or group_id")]
 struct To {
     /// A user; one's own id is a note to oneself.
-    #[schema(nullable = false)]
     user_id: Option<UserId>,
     /// A group that the caller is a member of.
-    #[schema(nullable = false)]
     group_id: Option<GroupId>,
 }
 
