@@ -101,6 +101,10 @@ async fn a_preview_says_what_a_change_would_do_and_does_nothing() {
         admin.set_tier(user, "free").await.expect("the user's tier");
     }
     admin.set_limits("dave", None, None).await.expect("limits of his own");
+    // A user who is deleted keeps the tier, and has no timeline that a limit could hide.
+    imd.user("erin").await;
+    admin.set_tier("erin", "free").await.expect("the user's tier");
+    admin.delete("erin", false).await.expect("deleted");
     let before: Vec<_> = admin.users(0, "").await.expect("the users").users;
 
     let effect = |users_losing, entries_hidden, entries_shown| {

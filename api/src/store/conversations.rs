@@ -2,11 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::{
-    Store,
-    entries::ENTRY_COLUMNS,
-    timelines::{TIMELINE, read_state},
-};
+use super::{Store, entries::ENTRY_COLUMNS, retention::timeline, timelines::read_state};
 use crate::model::{
     Conversation, ConversationNo, Entry, EntryKind, MOST_UNREAD, Result, TimelineState, UserNo,
 };
@@ -58,7 +54,7 @@ impl Store {
                              AND conversation < newest.conversation
                          ORDER BY conversation DESC, seq DESC LIMIT 1
                      ) next
-                 ), timeline AS MATERIALIZED ({TIMELINE})
+                 ), {timeline}
                  SELECT timeline.epoch, {ENTRY_COLUMNS}, coalesce(m.read_seq, 0) AS read_seq,
                      coalesce(m.peer_read_seq, 0) AS peer_read_seq,
                      CASE WHEN latest.own IS NULL THEN latest.count ELSE (
@@ -96,7 +92,8 @@ impl Store {
                          ORDER BY seq DESC LIMIT {MOST_UNREAD}
                      ) latest
                  ) latest
-                 ORDER BY e.seq DESC"
+                 ORDER BY e.seq DESC",
+                timeline = timeline(),
             ))
             .await?;
         let rows = client.query(&statement, &[&owner.0, &before, &limit]).await?;
@@ -151,7 +148,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "WITH timeline AS MATERIALIZED ({TIMELINE})
+                "WITH RECURSIVE {timeline}
                  SELECT timeline.*, e.*
                  FROM timeline LEFT JOIN LATERAL (
                      SELECT {ENTRY_COLUMNS} FROM entries e
@@ -159,7 +156,8 @@ impl Store {
                          AND e.seq >= timeline.floor AND e.seq < $3
                      ORDER BY e.seq DESC LIMIT $4
                  ) e ON true
-                 ORDER BY e.seq DESC"
+                 ORDER BY e.seq DESC",
+                timeline = timeline(),
             ))
             .await?;
         let rows = client.query(&statement, &[&owner.0, &conversation.0, &before, &limit]).await?;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Audit, Store,
     entries::KIND_MESSAGE,
+    retention::floor_search,
     timelines::{Closed, why_closed},
     transaction,
 };
@@ -55,11 +56,18 @@ impl Store {
         transaction!(self, async |tx| {
             let row = tx
             .query_opt(
-                "SELECT first - 1 AS after, t.last_message_no - coalesce(
-                     (SELECT message_no FROM entries WHERE owner = t.owner AND seq = first), 1
-                 ) + 1 AS messages
-                 FROM timelines t, first_within(t.owner, t.purged_to + 1, t.last_seq + 1, $2, NULL) first
-                 WHERE t.owner = $1 AND t.state <> $3",
+                &format!(
+                    "WITH RECURSIVE exported AS MATERIALIZED (
+                         SELECT owner, last_message_no, purged_to + 1 AS low, last_seq + 1 AS high,
+                             $2::timestamptz AS oldest, NULL::bigint AS beyond
+                         FROM timelines WHERE owner = $1 AND state <> $3
+                     ), {first}
+                     SELECT first.floor - 1 AS after, x.last_message_no - coalesce(
+                         (SELECT message_no FROM entries WHERE owner = $1 AND seq = first.floor), 1
+                     ) + 1 AS messages
+                     FROM exported x CROSS JOIN first",
+                    first = floor_search("first", "exported")
+                ),
                 &[&owner.0, &since, &(Closed::Deleted as i16)],
             )
             .await?;

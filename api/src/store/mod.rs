@@ -29,6 +29,7 @@ mod nodes;
 mod notify;
 mod purge;
 mod read_marks;
+mod retention;
 mod server;
 mod sessions;
 mod status;

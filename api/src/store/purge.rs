@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Store, connection::Link, conversations::IN_CONVERSATION, transaction};
+use super::{
+    Store, connection::Link, conversations::IN_CONVERSATION, retention::purge_floor, transaction,
+};
 use crate::model::{Result, UserNo};
 
 /// Held by the one node that purges. Any fixed number.
 const PURGE_LOCK: i64 = 0x696d_6402;
+
+/// The time before which an entry must have been hidden to go; `$2` is for how long, in seconds.
+const HIDDEN_BEFORE: &str = "(now() - make_interval(secs => $2))";
 
 /// What one batch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,14 +63,11 @@ impl Store {
     ) -> Result<PurgeLook> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached(
-                "SELECT page.owner,
-                     purge_floor_of(page.owner, now() - make_interval(secs => $2))
-                         > page.purged_to + 1 AS purgeable
-                 FROM (SELECT owner, purged_to FROM timelines
-                       WHERE owner > $1 ORDER BY owner LIMIT $3) page
-                 ORDER BY page.owner",
-            )
+            .prepare_cached(&format!(
+                "WITH RECURSIVE {}
+                 SELECT owner, floor > purged_to + 1 AS purgeable FROM purge_floor ORDER BY owner",
+                purge_floor("WHERE owner > $1 ORDER BY owner LIMIT $3", HIDDEN_BEFORE)
+            ))
             .await?;
         let rows = client.query(&statement, &[&after.0, &hidden_for.as_secs_f64(), &limit]).await?;
         let owner = |row: &tokio_postgres::Row| UserNo(row.get("owner"));
@@ -101,7 +103,10 @@ impl Store {
         .await?;
             let floor: i64 = tx
                 .query_one(
-                    "SELECT purge_floor_of($1, now() - make_interval(secs => $2))",
+                    &format!(
+                        "WITH RECURSIVE {} SELECT floor FROM purge_floor",
+                        purge_floor("WHERE owner = $1", HIDDEN_BEFORE)
+                    ),
                     &[&owner.0, &hidden_for.as_secs_f64()],
                 )
                 .await?

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    Audit, Store, Transaction, transaction,
+    Audit, Store, Transaction,
+    retention::{LIMITED_USERS, LIMITS, floor_search},
+    transaction,
     users::{DELETED, require_user},
 };
 use crate::model::{Error, Expect, Result, Retention, RetentionLimits, Tier, UserNo};
@@ -149,15 +151,10 @@ impl Store {
         check_expected(&names(&tx).await?, tiers, expect)?;
         tx.commit().await?;
         let statement = client
-            .prepare_cached(
-                "SELECT page.user_no, (SELECT floor_under(page.user_no, l.max_age, l.max_messages)
-                      FROM limits_of(page.user_no) l) AS old,
-                     floor_under(page.user_no, $2, $3) AS new
-                 FROM (SELECT user_no FROM users
-                       WHERE tier = $1 AND NOT override AND user_no > $4
-                       ORDER BY user_no LIMIT $5) page
-                 ORDER BY page.user_no",
-            )
+            .prepare_cached(&preview(
+                "WHERE u.tier = $1 AND NOT u.override AND u.user_no > $4
+                 ORDER BY u.user_no LIMIT $5",
+            ))
             .await?;
         let mut effects = Vec::with_capacity(tiers.len());
         for tier in tiers {
@@ -171,7 +168,7 @@ impl Store {
                 let Some(last) = rows.last() else { break };
                 after = last.get("user_no");
                 for row in &rows {
-                    effect.add(row.get("old"), row.get("new"));
+                    effect.add(row);
                 }
             }
             effects.push((tier.name.clone(), effect));
@@ -199,16 +196,12 @@ impl Store {
                 read_limits(&row)
             }
         };
+        let statement = client.prepare_cached(&preview("WHERE u.user_no = $1")).await?;
         let row = client
-            .query_one(
-                "SELECT (SELECT floor_under($1, l.max_age, l.max_messages)
-                     FROM limits_of($1) l) AS old,
-                    floor_under($1, $2, $3) AS new",
-                &[&user_no.0, &seconds(limits.max_age), &limits.max_messages],
-            )
+            .query_one(&statement, &[&user_no.0, &seconds(limits.max_age), &limits.max_messages])
             .await?;
         let mut effect = Effect::default();
-        effect.add(row.get("old"), row.get("new"));
+        effect.add(&row);
         Ok(effect)
     }
 
@@ -253,12 +246,39 @@ impl Store {
 }
 
 impl Effect {
-    /// Counts one user, whose floor would move.
-    fn add(&mut self, old: i64, new: i64) {
+    /// Counts the user of a row of [`preview`]. A deleted one has no timeline any more.
+    fn add(&mut self, row: &Row) {
+        let (Some(old), Some(new)) = (row.get::<_, Option<i64>>("old"), row.get("new")) else {
+            return;
+        };
         self.users_losing += i64::from(new > old);
         self.entries_hidden += (new - old).max(0);
         self.entries_shown += (old - new).max(0);
     }
+}
+
+/// Selects the retention floors of the users `u` that `page` names: `old`, as it is, and `new`, under a
+/// `max_age` of `$2` seconds and `max_messages` of `$3`.
+fn preview(page: &str) -> String {
+    format!(
+        "WITH RECURSIVE page AS MATERIALIZED (
+             SELECT u.user_no AS owner, {LIMITS} FROM {LIMITED_USERS} {page}
+         ), under_old AS MATERIALIZED (
+             SELECT owner, c.purged_to + 1 AS low, c.last_seq + 1 AS high,
+                 now() - make_interval(secs => page.max_age) AS oldest,
+                 c.last_message_no - page.max_messages AS beyond, c.last_message_no
+             FROM page JOIN timelines c USING (owner)
+         ), under_new AS MATERIALIZED (
+             SELECT owner, low, high, now() - make_interval(secs => $2::bigint) AS oldest,
+                 last_message_no - $3::bigint AS beyond
+             FROM under_old
+         ), {old}, {new}
+         SELECT page.owner AS user_no, old.floor AS old, new.floor AS new
+         FROM page LEFT JOIN old USING (owner) LEFT JOIN new USING (owner)
+         ORDER BY page.owner",
+        old = floor_search("old", "under_old"),
+        new = floor_search("new", "under_new"),
+    )
 }
 
 /// Errors: [`Error::TierNotFound`]. Keeps the tier from going until the transaction ends.

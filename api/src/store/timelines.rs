@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Store, Transaction,
     entries::{ENTRY_COLUMNS, EntryRow, EventColumns},
+    retention::timeline,
     sessions::SessionCheck,
     tiers::read_retention,
 };
@@ -31,12 +32,6 @@ pub struct TimelinePage {
     /// Set when the cursor was of another numbering.
     pub reset: bool,
 }
-
-/// Selects how far the timeline of `$1` reaches. To be materialized: the floor is a search.
-pub(super) const TIMELINE: &str =
-    "SELECT t.epoch, t.last_seq, l.tier, l.override, l.max_age, l.max_messages,
-         floor_under(t.owner, l.max_age, l.max_messages) AS floor
-     FROM timelines t CROSS JOIN limits_of(t.owner) l WHERE t.owner = $1";
 
 /// `timelines.state` of one that entries are appended to.
 pub(super) const OPEN: i16 = 1;
@@ -73,7 +68,7 @@ impl Store {
         // One statement, so that state and entries are of one snapshot.
         let statement = client
             .prepare_cached(&format!(
-                "WITH timeline AS MATERIALIZED ({TIMELINE}), start AS (
+                "WITH RECURSIVE {timeline}, start AS (
                      SELECT CASE
                          WHEN $2::bigint IS NOT NULL THEN greatest(last_seq - $2, floor - 1)
                          WHEN $3 = epoch AND $4 <= last_seq THEN greatest($4, floor - 1)
@@ -87,7 +82,8 @@ impl Store {
                      WHERE e.owner = $1 AND e.seq > start.after
                      ORDER BY e.seq LIMIT $5
                  ) e ON true
-                 ORDER BY e.seq"
+                 ORDER BY e.seq",
+                timeline = timeline(),
             ))
             .await?;
         let (last, cursor) = match start {
@@ -189,7 +185,7 @@ impl Store {
     }
 }
 
-/// Reads the columns of [`TIMELINE`].
+/// Reads the columns of [`timeline`].
 pub(super) fn read_state(row: &Row) -> TimelineState {
     TimelineState {
         epoch: row.get("epoch"),

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
     nodes::ALIVE,
+    retention::{LIMITED_USERS, LIMITS},
     sessions::end_named,
     tiers::{check_tier, read_retention},
     timelines::Place,
@@ -219,13 +220,12 @@ impl Store {
         let statement = client
             .prepare_cached(&format!(
                 "SELECT u.user_id, u.state, coalesce(u.name, '') AS name, u.created_at, u.deleted_at,
-                     coalesce(t.last_seq, 0) AS last_seq, t.last_at, u.tier, u.override,
-                     l.max_age, l.max_messages,
+                     coalesce(c.last_seq, 0) AS last_seq, c.last_at, {LIMITS},
                      (SELECT count(*) FROM sessions s
                       WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
                      (SELECT count(DISTINCT p.session_id) FROM login_points p JOIN nodes n USING (node_no)
                       WHERE p.user_no = u.user_no AND {ALIVE}) AS online_sessions
-                 FROM users u LEFT JOIN timelines t ON t.owner = u.user_no CROSS JOIN limits_of(u.user_no) l
+                 FROM {LIMITED_USERS} LEFT JOIN timelines c ON c.owner = u.user_no
                  WHERE {condition} ORDER BY u.user_id LIMIT $2"
             ))
             .await?;
