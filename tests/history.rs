@@ -210,17 +210,17 @@ async fn conversations_are_listed_by_their_newest_message(imd: Cluster) {
     ]
     .map(|(peer, text)| (peer.to_owned(), text.to_owned()));
     for size in [0, 1, 2, 5, 6] {
-        let listed = whole_listing(&ann, size).await;
+        let listed = ann.conversations(size).await;
         assert_eq!(listed.iter().map(shown).collect::<Vec<_>>(), expected, "pages of {size}");
     }
-    for conversation in whole_listing(&ann, 0).await {
+    for conversation in ann.conversations(0).await {
         assert_eq!(
             conversation.last_message.message().conversation_id,
             conversation.conversation_id
         );
     }
     let of_bob = imd.log_in("bob", "phone", "p").await;
-    let listed = whole_listing(&of_bob, 0).await;
+    let listed = of_bob.conversations(0).await;
     assert_eq!(
         listed.iter().map(shown).collect::<Vec<_>>(),
         [("ann".to_owned(), "once more".to_owned())]
@@ -233,19 +233,5 @@ async fn a_conversation_with_nobody_is_not_found(imd: Cluster) {
     for bad in ["bob", "team:bob", "user:", "user:b b"] {
         let refused = ann.api.history(&ann.token, bad, 0, "").await.expect_err(bad);
         assert_eq!(refused.field(), "conversation_id", "{bad:?}");
-    }
-}
-
-/// All pages of the conversations.
-async fn whole_listing(terminal: &Terminal, page_size: i32) -> Vec<Conversation> {
-    let (mut all, mut token) = (Vec::new(), String::new());
-    loop {
-        let listed = terminal.api.conversations(&terminal.token, page_size, &token).await;
-        let listed = listed.expect("a page");
-        all.extend(listed.conversations);
-        if listed.next_page_token.is_empty() {
-            return all;
-        }
-        token = listed.next_page_token;
     }
 }

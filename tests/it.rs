@@ -10,6 +10,7 @@ mod append;
 mod attacks;
 mod authorization;
 mod blocks;
+mod conversations;
 mod database;
 mod deletion;
 mod dependencies;

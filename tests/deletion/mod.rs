@@ -32,6 +32,8 @@ async fn rows_about(imd: &Cluster, user_id: &str) -> i64 {
             UNION ALL SELECT count(*) FROM sessions WHERE user_no = u.user_no
             UNION ALL SELECT count(*) FROM read_marks WHERE owner = u.user_no
             UNION ALL SELECT count(*) FROM purged_conversations WHERE owner = u.user_no
+            UNION ALL SELECT count(*) FROM conversations WHERE owner = u.user_no
+            UNION ALL SELECT count(*) FROM conversation_lists WHERE owner = u.user_no
             UNION ALL SELECT count(*) FROM deletions WHERE user_no = u.user_no
             UNION ALL SELECT count(*) FROM deletion_peers WHERE user_no = u.user_no
         ) rows (n) WHERE u.user_id = $1";

@@ -17,11 +17,11 @@ use crate::support::{
 };
 
 /// The group that most tests are about.
-const OSLO: &str = "oslo";
-const IN_OSLO: &str = "group:oslo";
+pub(crate) const OSLO: &str = "oslo";
+pub(crate) const IN_OSLO: &str = "group:oslo";
 
 /// Users with a phone each, of whom the first owns a group of them all.
-async fn group_of<const N: usize>(imd: &Cluster, names: [&str; N]) -> [Terminal; N] {
+pub(crate) async fn group_of<const N: usize>(imd: &Cluster, names: [&str; N]) -> [Terminal; N] {
     let mut phones = Vec::with_capacity(N);
     for name in names {
         phones.push(imd.user_with_phone(name).await);
@@ -86,6 +86,6 @@ fn words(entries: &[Entry]) -> Vec<String> {
 }
 
 /// A text to the group.
-fn text(text: &str) -> Outgoing {
+pub(crate) fn text(text: &str) -> Outgoing {
     Outgoing::text(IN_OSLO, text)
 }

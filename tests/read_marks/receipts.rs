@@ -36,6 +36,7 @@ on_both_transports! {
     by_default_nobody_is_told,
     the_peer_is_told_by_the_places_of_its_own_timeline,
     a_mark_that_reads_nothing_of_the_peers_tells_it_nothing,
+    an_answer_that_is_gone_takes_no_receipt_away,
     nobody_sends_receipts_to_oneself,
     a_peer_that_is_disabled_or_gone_keeps_nobody_from_reading,
     what_receipts_have_said_is_not_shown_without_them,
@@ -98,6 +99,25 @@ async fn a_mark_that_reads_nothing_of_the_peers_tells_it_nothing(imd: Cluster) {
     assert_eq!(bob.timeline().await, of_bob);
     assert_eq!(carol.timeline().await, of_carol, "another conversation is another's");
     assert_dense(&imd.database).await;
+}
+
+async fn an_answer_that_is_gone_takes_no_receipt_away(imd: Cluster) {
+    let (_node, api) = with_receipts(&imd).await;
+    let ann = imd.user_with_phone("ann").await.through(api.clone());
+    let bob = imd.user_with_phone("bob").await.through(api);
+    for recall in [true, false] {
+        bob.say("ann", "are you there?").await;
+        let answer = ann.say("bob", "yes").await;
+        if recall {
+            ann.recall(&answer.message_id).await.expect("recalled");
+        } else {
+            ann.delete("bob", answer.seq).await.expect("deleted");
+        }
+        assert_eq!(ann.conversation("bob").await.unread_count, 0, "what has been answered is read");
+        let before = bob.conversation("ann").await.peer_read_seq;
+        ann.mark_read("bob", answer.seq).await.expect("marked");
+        assert!(bob.conversation("ann").await.peer_read_seq > before, "and the peer is told");
+    }
 }
 
 async fn nobody_sends_receipts_to_oneself(imd: Cluster) {

@@ -1,5 +1,7 @@
 //! How many messages are unread.
 
+use futures::future::join_all;
+
 use crate::support::{cluster::Cluster, on_both_transports, terminal::Terminal};
 
 async fn unread(terminal: &Terminal, peer: &str) -> i64 {
@@ -12,6 +14,7 @@ on_both_transports! {
     an_answer_that_is_deleted_leaves_read_what_was,
     what_is_gone_is_not_unread,
     a_hundred_stands_for_more,
+    any_number_of_recalled_messages_hides_none,
     each_conversation_counts_by_itself,
     what_can_no_longer_be_had_is_not_unread,
 }
@@ -97,6 +100,25 @@ async fn a_hundred_stands_for_more(imd: Cluster) {
     assert_eq!(unread(&ann, "bob").await, 100, "those behind the recalled ones count");
     let newest = ann.history("bob", 1, "").await.expect("a page").entries.remove(0);
     ann.mark_read("bob", newest.seq).await.expect("marked");
+    assert_eq!(unread(&ann, "bob").await, 0);
+}
+
+async fn any_number_of_recalled_messages_hides_none(imd: Cluster) {
+    let ann = imd.user_with_phone("ann").await;
+    let bob = imd.user_with_phone("bob").await;
+    let texts = |count: i32| (0..count).map(|n| n.to_string());
+    bob.say_at_once("ann", texts(5)).await;
+    let recalled = bob.say_at_once("ann", texts(200)).await;
+    for some in recalled.chunks(10) {
+        for sent in join_all(some.iter().map(|sent| bob.recall(&sent.message_id))).await {
+            sent.expect("recalled");
+        }
+    }
+    assert_eq!(unread(&ann, "bob").await, 5);
+    let last = ann.conversation("bob").await.last_message;
+    assert!(last.message().tombstone.is_some(), "what was recalled stands in the conversation");
+    assert_eq!(ann.history("bob", 200, "").await.expect("a page").entries.len(), 200);
+    ann.say("bob", "an answer").await;
     assert_eq!(unread(&ann, "bob").await, 0);
 }
 

@@ -77,7 +77,6 @@ impl Terminal {
         stretch.entries
     }
 
-    /// Marks the conversation with `peer` as read up to `seq`; where the mark stands now.
     /// The texts of all messages in the timeline.
     pub(crate) async fn texts(&self) -> Vec<String> {
         let entries = self.timeline().await;
@@ -85,6 +84,7 @@ impl Terminal {
         messages.map(|entry| entry.text().to_owned()).collect()
     }
 
+    /// Marks the conversation with `peer` as read up to `seq`; where the mark stands now.
     pub(crate) async fn mark_read(&self, peer: &str, seq: i64) -> Result<i64> {
         self.api.mark_read(&self.token, &conversation_id(peer), seq).await
     }
@@ -119,6 +119,20 @@ impl Terminal {
         let id = conversation_id(peer);
         let found = listed.conversations.into_iter().find(|c| c.conversation_id == id);
         found.unwrap_or_else(|| panic!("{} has no conversation with {peer}", self.user_id))
+    }
+
+    /// All pages of the conversations.
+    pub(crate) async fn conversations(&self, page_size: i32) -> Vec<Conversation> {
+        let (mut all, mut token) = (Vec::new(), String::new());
+        loop {
+            let listed = self.api.conversations(&self.token, page_size, &token).await;
+            let listed = listed.expect("a page");
+            all.extend(listed.conversations);
+            if listed.next_page_token.is_empty() {
+                return all;
+            }
+            token = listed.next_page_token;
+        }
     }
 
     /// A call about groups.

@@ -39,7 +39,7 @@ pub use ids::{
 pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;
 pub use naming::{Expect, nearest};
-pub use paging::{HistoryEnd, Page, PageSize};
+pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,

@@ -26,7 +26,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 
 /// List one's conversations.
 ///
-/// The one with the newest message first. Paged.
+/// The one with the newest message first. Paged. Those that get a message while the pages are read move
+/// to the front; they follow behind the others, so that each is met at least once. A page can hold fewer
+/// than asked, or none, and not be the last.
 #[utoipa::path(
     get, path = "/v1/conversations", tag = "History", security(("access_token" = [])),
     params(PageQuery),

@@ -3,10 +3,10 @@
 use super::Service;
 use crate::{
     model::{
-        Conversation, ConversationId, ConversationNo, Entry, Error, HistoryEnd, Page, PageSize,
-        Result, TimelineState, UserNo,
+        Conversation, ConversationId, ConversationNo, Entry, Error, HistoryEnd, ListPlace, Page,
+        PageSize, Result, TimelineState, UserNo,
     },
-    store::HistoryPage,
+    store::{ConversationPage, HistoryPage},
 };
 
 /// A page of a conversation's messages.
@@ -21,7 +21,9 @@ pub struct History {
 }
 
 impl Service {
-    /// The caller's conversations, the one with the newest message first.
+    /// The caller's conversations, the one with the newest message first, and behind the last one those
+    /// that have moved since the listing began: so each is met at least once. A page may hold fewer than
+    /// asked, or none, and not be the last.
     pub async fn list_conversations(
         &self,
         token: Option<&str>,
@@ -31,13 +33,11 @@ impl Service {
         let caller = self.authenticate(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
         let scope = format!("conversations/{}", caller.user_no.0);
-        let before = self.read_place(&scope, page_token)?;
-        let mut items = self.store.conversations(caller.user_no, before, size.get() + 1).await?;
-        let more = size.cut(&mut items);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|conversation| self.place_token(&scope, conversation.last_message.seq()));
+        let read = |carried: Vec<u8>| ListPlace::from_bytes(&carried);
+        let place = self.read_page_token(&scope, page_token, read)?.unwrap_or(ListPlace::Start);
+        let ConversationPage { mut items, next } =
+            self.store.conversations(caller.user_no, place, size.get()).await?;
+        let next = next.map(|place| self.opaque_tokens.seal(&scope, &place.to_bytes()));
         if !self.limits.read_receipts {
             // What receipts said while there were any.
             for conversation in &mut items {

@@ -201,6 +201,10 @@ macro_rules! exchanges {
         {
             self.answered(|| self.inner().execute(statement, values)).await
         }
+
+        pub(super) async fn batch_execute(&self, statements: &str) -> Sql<()> {
+            self.exchange().answer(self.inner().batch_execute(statements)).await
+        }
     };
 }
 
@@ -268,10 +272,6 @@ impl Transaction<'_> {
             self.exchange.watch.again.store(false, Ordering::Relaxed);
         }
         committed
-    }
-
-    pub(super) async fn batch_execute(&self, statements: &str) -> Sql<()> {
-        self.exchange.answer(self.inner.batch_execute(statements)).await
     }
 
     async fn answered<T, F>(&self, run: impl Fn() -> F) -> Sql<T>

@@ -1,18 +1,32 @@
-//! Reading conversations backward: the list of them, and the messages of one.
-
-use tokio_postgres::Row;
+//! Reading the messages of a conversation, backward.
 
 use super::{Store, entries::ENTRY_COLUMNS, retention::timeline, timelines::read_state};
-use crate::model::{
-    Conversation, ConversationNo, Entry, EntryKind, MOST_UNREAD, Result, TimelineState, UserNo,
-};
+use crate::model::{ConversationNo, Entry, Result, TimelineState, UserNo};
 
-/// Which entries stand in conversations: the predicate of the index that they are found with.
+/// Which entries stand in conversations: messages, but for those that the owner has deleted.
 pub(super) const IN_CONVERSATION: &str = "kind = 1 AND tombstone IS DISTINCT FROM 2";
 
-/// How many messages of a conversation are looked at to count the unread ones: more than
-/// [`MOST_UNREAD`], since recalled ones do not count; not all, however many of those there are.
-const LOOKED_AT: i64 = 2 * MOST_UNREAD;
+/// Messages that still say something: the predicate of the index `entries_said`.
+pub(super) const SAID: &str = "kind = 1 AND tombstone IS NULL";
+
+/// Messages that were recalled or erased, which conversations show as such: the predicate of the index
+/// `entries_gone`. Apart from the others, so that any number of them delays no count of unread messages.
+const GONE: &str = "kind = 1 AND tombstone <> 2";
+
+/// Messages of groups that mention the owner of the timeline, and the owner's own, behind which it has
+/// read them: the predicate of the index `entries_marked_in_group`. So that any number of others delays
+/// no count of unread mentions.
+pub(super) const MARKED_IN_GROUP: &str = "kind = 1 AND tombstone IS NULL AND conversation < 0
+     AND (sender = owner OR flags & 1 <> 0)";
+
+/// A subquery for the entries of conversations that satisfy `condition`: the first ones in `order`, which
+/// ends in a limit, of each of the two indexes that hold them. To be put in order, and cut, once more.
+pub(super) fn in_conversations(columns: &str, condition: &str, order: &str) -> String {
+    let first = |kind| {
+        format!("(SELECT {columns} FROM entries e WHERE {condition} AND {kind} ORDER BY {order})")
+    };
+    format!("({} UNION ALL {})", first(SAID), first(GONE))
+}
 
 /// Messages of one conversation.
 #[derive(Debug)]
@@ -24,99 +38,6 @@ pub struct HistoryPage {
 }
 
 impl Store {
-    /// The owner's conversations, the one with the newest message first: at most `limit`, with their
-    /// newest messages all below the place `before`.
-    ///
-    /// Unread are the messages of others after the owner's read mark and after its own newest message,
-    /// recalled ones left out: counted here and not kept, so that a message costs no write for it.
-    pub async fn conversations(
-        &self,
-        owner: UserNo,
-        before: i64,
-        limit: i64,
-    ) -> Result<Vec<Conversation>> {
-        let client = self.client().await?;
-        // Hops from conversation to conversation on the index, one probe each: the cost is that of
-        // the conversations and not of their messages. Unread messages are counted for the page alone,
-        // backward from the newest, and not at all where that is the owner's; the index has all that
-        // it takes. Those after an own message are counted on their own, since most often there is no
-        // such message and a window over all of them would cost as much again.
-        let statement = client
-            .prepare_cached(&format!(
-                "WITH RECURSIVE newest AS (
-                     (SELECT conversation, seq FROM entries
-                      WHERE owner = $1 AND {IN_CONVERSATION}
-                      ORDER BY conversation DESC, seq DESC LIMIT 1)
-                     UNION ALL
-                     SELECT next.* FROM newest CROSS JOIN LATERAL (
-                         SELECT conversation, seq FROM entries
-                         WHERE owner = $1 AND {IN_CONVERSATION}
-                             AND conversation < newest.conversation
-                         ORDER BY conversation DESC, seq DESC LIMIT 1
-                     ) next
-                 ), {timeline}
-                 SELECT timeline.epoch, {ENTRY_COLUMNS}, coalesce(m.read_seq, 0) AS read_seq,
-                     coalesce(m.peer_read_seq, 0) AS peer_read_seq,
-                     CASE WHEN latest.own IS NULL THEN latest.count ELSE (
-                         SELECT count(*) FROM entries
-                         WHERE owner = $1 AND conversation = page.conversation
-                             AND {IN_CONVERSATION} AND seq > latest.own AND tombstone IS NULL
-                     ) END AS unread_count,
-                     CASE WHEN page.conversation < 0 THEN (
-                         SELECT count(*) FROM (
-                             SELECT flags FROM entries
-                             WHERE owner = $1 AND conversation = page.conversation
-                                 AND {IN_CONVERSATION} AND tombstone IS NULL
-                                 AND seq > greatest(m.read_seq, latest.own, timeline.floor - 1)
-                             ORDER BY seq DESC LIMIT {LOOKED_AT}
-                         ) unread WHERE flags & 1 <> 0
-                     ) ELSE 0 END AS unread_mentions
-                 FROM timeline
-                 CROSS JOIN LATERAL (
-                     SELECT conversation, seq FROM newest
-                     WHERE seq >= timeline.floor AND seq < $2
-                     ORDER BY seq DESC LIMIT $3
-                 ) page
-                 JOIN entries e ON e.owner = $1 AND e.seq = page.seq
-                 LEFT JOIN read_marks m ON m.owner = $1 AND m.conversation = page.conversation
-                 CROSS JOIN LATERAL (
-                     SELECT count(*) AS count, max(seq) FILTER (WHERE sender = $1) AS own FROM (
-                         SELECT seq, sender FROM (
-                             SELECT seq, sender, tombstone FROM entries
-                             WHERE owner = $1 AND conversation = page.conversation
-                                 AND {IN_CONVERSATION} AND seq > coalesce(m.read_seq, 0)
-                                 AND seq >= timeline.floor AND e.sender <> $1
-                             ORDER BY seq DESC LIMIT {LOOKED_AT}
-                         ) looked_at
-                         WHERE tombstone IS NULL OR sender = $1
-                         ORDER BY seq DESC LIMIT {MOST_UNREAD}
-                     ) latest
-                 ) latest
-                 ORDER BY e.seq DESC",
-                timeline = timeline(),
-            ))
-            .await?;
-        let rows = client.query(&statement, &[&owner.0, &before, &limit]).await?;
-        drop(client);
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
-        let last_messages = self.entries_of(first.get("epoch"), &rows).await?;
-        let peers =
-            self.known_users(&rows.iter().map(|row| row.get("conversation")).collect()).await?;
-        let conversation = |(last_message, row): (Entry, &Row)| {
-            let EntryKind::Message(message) = &last_message.kind else { return None };
-            Some(Conversation {
-                conversation_id: message.conversation_id.clone(),
-                peer_deleted: peers.get(&row.get("conversation")).is_some_and(|peer| peer.deleted),
-                last_message,
-                read_seq: row.get("read_seq"),
-                unread_count: row.get("unread_count"),
-                unread_mentions: row.get("unread_mentions"),
-                peer_read_seq: row.get("peer_read_seq"),
-            })
-        };
-        Ok(last_messages.into_iter().zip(&rows).filter_map(conversation).collect())
-    }
-
     /// Whether the conversation had messages that are now below `floor` or purged.
     pub async fn has_hidden_history(
         &self,
@@ -129,8 +50,12 @@ impl Store {
             .prepare_cached(&format!(
                 "SELECT EXISTS (SELECT FROM purged_conversations
                                 WHERE owner = $1 AND conversation = $2)
-                     OR EXISTS (SELECT FROM entries
-                                WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND seq < $3)"
+                     OR EXISTS (SELECT FROM {hidden} hidden)",
+                hidden = in_conversations(
+                    "seq",
+                    "owner = $1 AND conversation = $2 AND seq < $3",
+                    "seq DESC LIMIT 1"
+                ),
             ))
             .await?;
         Ok(client.query_one(&statement, &[&owner.0, &conversation.0, &floor]).await?.get(0))
@@ -151,13 +76,15 @@ impl Store {
                 "WITH RECURSIVE {timeline}
                  SELECT timeline.*, e.*
                  FROM timeline LEFT JOIN LATERAL (
-                     SELECT {ENTRY_COLUMNS} FROM entries e
-                     WHERE e.owner = $1 AND e.conversation = $2 AND {IN_CONVERSATION}
-                         AND e.seq >= timeline.floor AND e.seq < $3
-                     ORDER BY e.seq DESC LIMIT $4
+                     SELECT * FROM {messages} e ORDER BY e.seq DESC LIMIT $4
                  ) e ON true
                  ORDER BY e.seq DESC",
                 timeline = timeline(),
+                messages = in_conversations(
+                    ENTRY_COLUMNS,
+                    "owner = $1 AND conversation = $2 AND seq >= timeline.floor AND seq < $3",
+                    "seq DESC LIMIT $4"
+                ),
             ))
             .await?;
         let rows = client.query(&statement, &[&owner.0, &conversation.0, &before, &limit]).await?;

@@ -216,6 +216,13 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
     let batches = [
         delete_keeping_peers("purged_conversations"),
         delete_keeping_peers("read_marks"),
+        // Each of them is of a conversation that still has entries or had some that were purged.
+        "DELETE FROM conversations WHERE owner = $1 AND conversation IN (
+             SELECT conversation FROM conversations WHERE owner = $1 LIMIT $2
+         ) RETURNING owner"
+            .to_owned(),
+        "DELETE FROM conversation_lists WHERE owner = $1 AND $2::bigint > 0 RETURNING owner"
+            .to_owned(),
         "DELETE FROM blocks WHERE owner = $1 AND blocked IN (
              SELECT blocked FROM blocks WHERE owner = $1 LIMIT $2
          ) RETURNING owner"

@@ -3,7 +3,7 @@
 
 use super::{
     Store, Transaction,
-    conversations::IN_CONVERSATION,
+    conversations::SAID,
     timelines::{About, Place},
     transaction,
 };
@@ -93,14 +93,14 @@ async fn erase(
         .query_one(
             &format!(
                 "WITH next AS (
-                     SELECT seq, sender, tombstone FROM entries
-                     WHERE owner = $1 AND conversation = $6 AND {IN_CONVERSATION} AND seq > $3
+                     SELECT seq, sender FROM entries
+                     WHERE owner = $1 AND conversation = $6 AND {SAID} AND seq > $3
                      ORDER BY seq LIMIT $4
                  ), erased AS (
                      UPDATE entries e SET tombstone = $5, content_type = NULL, body = ''
                      FROM next
                      WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
-                         AND next.tombstone IS NULL
+                         AND e.tombstone IS NULL
                  )
                  SELECT max(seq) FROM next"
             ),

@@ -55,9 +55,9 @@ impl Store {
     ) -> Result<ExportStart> {
         transaction!(self, async |tx| {
             let row = tx
-            .query_opt(
-                &format!(
-                    "WITH RECURSIVE exported AS MATERIALIZED (
+                .query_opt(
+                    &format!(
+                        "WITH RECURSIVE exported AS MATERIALIZED (
                          SELECT owner, last_message_no, purged_to + 1 AS low, last_seq + 1 AS high,
                              $2::timestamptz AS oldest, NULL::bigint AS beyond
                          FROM timelines WHERE owner = $1 AND state <> $3
@@ -66,11 +66,11 @@ impl Store {
                          (SELECT message_no FROM entries WHERE owner = $1 AND seq = first.floor), 1
                      ) + 1 AS messages
                      FROM exported x CROSS JOIN first",
-                    first = floor_search("first", "exported")
-                ),
-                &[&owner.0, &since, &(Closed::Deleted as i16)],
-            )
-            .await?;
+                        first = floor_search("first", "exported")
+                    ),
+                    &[&owner.0, &since, &(Closed::Deleted as i16)],
+                )
+                .await?;
             let Some(row) = row else { return Err(why_closed(&tx, owner).await?) };
             audit.record(&tx, Some(owner)).await?;
             tx.commit().await?;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Store, connection::Link, conversations::IN_CONVERSATION, retention::purge_floor, transaction,
+    Store, connection::Link, conversation_list::forget_purged, conversations::IN_CONVERSATION,
+    retention::purge_floor, transaction,
 };
 use crate::model::{Result, UserNo};
 
@@ -97,10 +98,11 @@ impl Store {
             // Whoever changes the limits waits for the end of this batch.
             tx.execute("SELECT FROM users WHERE user_no = $1 FOR SHARE", &[&owner.0]).await?;
             tx.execute(
-            "SELECT FROM tiers WHERE name = (SELECT tier FROM users WHERE user_no = $1) FOR SHARE",
-            &[&owner.0],
-        )
-        .await?;
+                "SELECT FROM tiers
+                 WHERE name = (SELECT tier FROM users WHERE user_no = $1) FOR SHARE",
+                &[&owner.0],
+            )
+            .await?;
             let floor: i64 = tx
                 .query_one(
                     &format!(
@@ -119,16 +121,17 @@ impl Store {
             tx.execute(
                 &format!(
                     "WITH gone AS (
-                     DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
-                     RETURNING conversation, kind, tombstone
-                 )
-                 INSERT INTO purged_conversations (owner, conversation)
-                 SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}
-                 ON CONFLICT DO NOTHING"
+                         DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
+                         RETURNING conversation, kind, tombstone
+                     )
+                     INSERT INTO purged_conversations (owner, conversation)
+                     SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}
+                     ON CONFLICT DO NOTHING"
                 ),
                 &[&owner.0, &purged_to, &to],
             )
             .await?;
+            forget_purged(&tx, owner, to).await?;
             tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&owner.0, &to])
                 .await?;
             tx.commit().await?;

@@ -7,7 +7,7 @@ use futures::try_join;
 use super::{
     Store, Transaction,
     blocks::either_blocks,
-    conversations::IN_CONVERSATION,
+    conversations::in_conversations,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
     transaction,
@@ -103,11 +103,13 @@ impl MarkRead {
                      (SELECT read_seq FROM read_marks WHERE owner = $1 AND conversation = $2), 0
                  ) AS read_seq) mark
                  LEFT JOIN LATERAL (
-                     SELECT seq FROM entries
-                     WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION}
-                         AND seq > mark.read_seq AND seq <= $3
-                     ORDER BY seq DESC LIMIT 1
-                 ) newest ON true"
+                     SELECT seq FROM {messages} messages ORDER BY seq DESC LIMIT 1
+                 ) newest ON true",
+                messages = in_conversations(
+                    "seq",
+                    "owner = $1 AND conversation = $2 AND seq > mark.read_seq AND seq <= $3",
+                    "seq DESC LIMIT 1"
+                ),
             ))
             .await?;
         let row =
@@ -163,14 +165,16 @@ impl MarkRead {
         let statement = tx
             .prepare_cached(&format!(
                 "INSERT INTO read_marks (owner, conversation, peer_read_seq)
-                 (SELECT $2, $1, home_seq FROM entries
-                  WHERE owner = $1 AND conversation = $2 AND {IN_CONVERSATION} AND sender = $2
-                      AND seq > $3 AND seq <= $4
-                  ORDER BY seq DESC LIMIT 1)
+                 (SELECT $2, $1, home_seq FROM {messages} messages ORDER BY seq DESC LIMIT 1)
                  ON CONFLICT (owner, conversation)
                      DO UPDATE SET peer_read_seq = excluded.peer_read_seq
                      WHERE read_marks.peer_read_seq < excluded.peer_read_seq
-                 RETURNING peer_read_seq"
+                 RETURNING peer_read_seq",
+                messages = in_conversations(
+                    "seq, home_seq",
+                    "owner = $1 AND conversation = $2 AND sender = $2 AND seq > $3 AND seq <= $4",
+                    "seq DESC LIMIT 1"
+                ),
             ))
             .await?;
         let last = tx
@@ -198,6 +202,25 @@ pub(super) async fn advance(
             "INSERT INTO read_marks (owner, conversation, read_seq) VALUES ($1, $2, $3)
              ON CONFLICT (owner, conversation)
                  DO UPDATE SET read_seq = greatest(read_marks.read_seq, excluded.read_seq)",
+        )
+        .await?;
+    tx.execute(&statement, &[&owner.0, &conversation.0, &seq]).await?;
+    Ok(())
+}
+
+/// Notes that an own message of the conversation is gone that stood at `seq`: what stands before it
+/// counts as read all the same, and the mark, which the peer is told of, stays.
+pub(super) async fn note_answer(
+    tx: &Transaction<'_>,
+    owner: UserNo,
+    conversation: ConversationNo,
+    seq: i64,
+) -> Result<()> {
+    let statement = tx
+        .prepare_cached(
+            "INSERT INTO read_marks (owner, conversation, answered_seq) VALUES ($1, $2, $3)
+             ON CONFLICT (owner, conversation) DO UPDATE
+             SET answered_seq = greatest(read_marks.answered_seq, excluded.answered_seq)",
         )
         .await?;
     tx.execute(&statement, &[&owner.0, &conversation.0, &seq]).await?;

@@ -248,7 +248,8 @@ impl Store {
 impl Effect {
     /// Counts the user of a row of [`preview`]. A deleted one has no timeline any more.
     fn add(&mut self, row: &Row) {
-        let (Some(old), Some(new)) = (row.get::<_, Option<i64>>("old"), row.get("new")) else {
+        let floor = |name| row.get::<_, Option<i64>>(name);
+        let (Some(old), Some(new)) = (floor("old"), floor("new")) else {
             return;
         };
         self.users_losing += i64::from(new > old);

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{
     Store, Transaction,
     entries::KIND_MESSAGE,
-    read_marks::advance,
+    read_marks::note_answer,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
     transaction,
@@ -95,6 +95,9 @@ impl Store {
             for copy in blanked {
                 let Some(place) = places.remove(&copy.owner) else { continue };
                 let Blanked { owner, seq, conversation, conversation_id } = copy;
+                if owner == caller {
+                    note_answer(&tx, owner, conversation, seq).await?;
+                }
                 let gone = MessageGone { message_id: sealed, conversation_id, seq };
                 let about = About::message(conversation, caller, message_id);
                 let entry = place.fill(&tx, about, EntryKind::MessageRecalled(gone)).await?;
@@ -142,8 +145,7 @@ impl Store {
             let home = conversation.group().map_or(sender.into(), TimelineNo::from);
             let message_id = MessageId { home, seq: row.get("home_seq") };
             if sender == owner {
-                // What stands before an own message counts as read. That holds when it is gone, too.
-                advance(&tx, owner, conversation, seq).await?;
+                note_answer(&tx, owner, conversation, seq).await?;
             }
             let conversation_id = delete.conversation_id.clone();
             let about = About::message(conversation, sender, message_id);

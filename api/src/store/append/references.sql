@@ -33,10 +33,16 @@ WITH pair AS MATERIALIZED (
     SELECT d.*, CASE
         WHEN d.target_home IS NULL THEN NULL
         WHEN d.target_home > d.fanned_to THEN d.seq - (d.group_seq - d.target_home)
-        ELSE (SELECT r.seq FROM entries r
-              WHERE r.owner = d.member AND r.conversation = d.timeline AND r.kind = 1
-                  AND r.tombstone IS DISTINCT FROM 2 AND r.home_seq = d.target_home
-              ORDER BY r.seq DESC LIMIT 1)
+        -- One that the member has deleted does not stand there any more.
+        ELSE coalesce(
+            (SELECT r.seq FROM entries r
+             WHERE r.owner = d.member AND r.conversation = d.timeline AND r.kind = 1
+                 AND r.tombstone IS NULL AND r.home_seq = d.target_home
+             ORDER BY r.seq DESC LIMIT 1),
+            (SELECT r.seq FROM entries r
+             WHERE r.owner = d.member AND r.conversation = d.timeline AND r.kind = 1
+                 AND r.tombstone <> 2 AND r.home_seq = d.target_home
+             ORDER BY r.seq DESC LIMIT 1))
     END AS target_seq
     FROM due d
 ), recalled AS (
@@ -45,6 +51,14 @@ WITH pair AS MATERIALIZED (
     FROM placed p
     WHERE p.kind = 5 AND p.target_home <= p.fanned_to
         AND r.owner = p.member AND r.seq = p.target_seq AND r.tombstone IS NULL
+), answered AS (
+    -- What stands before an own message counts as read, also when that message is gone.
+    INSERT INTO read_marks (owner, conversation, answered_seq)
+    SELECT p.member, p.timeline, max(p.target_seq) FROM placed p
+    WHERE p.kind = 5 AND p.sender = p.member AND p.target_seq IS NOT NULL
+    GROUP BY p.member, p.timeline
+    ON CONFLICT (owner, conversation) DO UPDATE
+    SET answered_seq = greatest(read_marks.answered_seq, excluded.answered_seq)
 ), counted AS (
     UPDATE timelines t
     SET last_seq = t.last_seq + d.places, last_message_no = t.last_message_no + d.messages,
