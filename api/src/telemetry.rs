@@ -46,6 +46,14 @@ pub const LOG_LINES_DROPPED: &str = "imd_log_lines_dropped_total";
 pub const ACCEPT_ERRORS: &str = "imd_accept_errors_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
+/// The generation of the database: how often acknowledged messages may have been lost.
+pub const DATABASE_GENERATION: &str = "imd_database_generation";
+/// Whether commits wait for a standby of the database.
+pub const DATABASE_SYNCHRONOUS: &str = "imd_database_synchronous";
+/// Standbys that follow the database's primary.
+pub const DATABASE_STANDBYS: &str = "imd_database_standbys";
+/// How far the standby that is furthest behind is behind, in bytes of the log.
+pub const DATABASE_LAG: &str = "imd_database_lag_bytes";
 /// How far this node's clock is ahead of the database's, in seconds.
 pub const CLOCK_SKEW: &str = "imd_clock_skew_seconds";
 
@@ -121,6 +129,10 @@ fn describe() {
     describe_counter!(PANICS, Unit::Count, "Panics, whether of a task or of a call");
     describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Lines of the log that were not written");
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted");
+    describe_gauge!(DATABASE_GENERATION, Unit::Count, "The generation of the database");
+    describe_gauge!(DATABASE_SYNCHRONOUS, Unit::Count, "Whether commits wait for a standby");
+    describe_gauge!(DATABASE_STANDBYS, Unit::Count, "Standbys that follow the primary");
+    describe_gauge!(DATABASE_LAG, Unit::Bytes, "How far the last standby is behind");
     describe_gauge!(CLOCK_SKEW, Unit::Seconds, "How far the clock is ahead of the database's");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

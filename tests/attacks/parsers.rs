@@ -75,9 +75,14 @@ proptest! {
     }
 
     #[test]
-    fn a_message_id_reads_back_as_it_was_written(key: [u8; 16], home: i64, seq: i64) {
+    fn a_message_id_reads_back_as_it_was_written(
+        key: [u8; 16],
+        home: i64,
+        generation: i16,
+        seq in 0..1_i64 << 48,
+    ) {
         let cipher = MessageIdCipher::new(&key).expect("a key");
-        let id = MessageId { home: TimelineNo(home), seq };
+        let id = MessageId { home: TimelineNo(home), seq, generation };
         let shown = cipher.seal(id).expect("a sealed id").to_string();
         let read = SealedMessageId::parse(&shown).expect("an id");
         prop_assert_eq!(cipher.open(read).expect("an opened id"), id);

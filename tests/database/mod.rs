@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod defaults;
+mod generations;
 mod hosts;
 mod outages;
 mod start;

@@ -132,7 +132,7 @@ async fn a_synchronous_failover_loses_nothing() {
         })
         .await;
     // The old primary wakes up, with all that was said to it meanwhile.
-    stage.patroni.thaw(frozen);
+    stage.patroni.thaw(frozen).await;
     stage.patroni.replicated().await;
     stage.load.go_on_for(CALM).await;
 

@@ -7,6 +7,7 @@
 
 mod balancer;
 mod failover;
+mod lossy;
 mod patroni;
 mod pooler;
 mod pulse;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::service::{folder, free_ports, give, program, start};
+use super::service::{folder, free_ports, give, postgres_programs, program, start};
 use crate::{faults::until, support::process::processes_of};
 
 /// How long Patroni may take to have a primary, from nothing or after a fault.
@@ -164,9 +164,14 @@ impl Patroni {
         self.members[member].signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on.
-    pub(super) fn thaw(&self, member: usize) {
-        self.members[member].signal(Signal::SIGCONT);
+    /// Lets its PostgreSQL go on, with a Patroni that starts anew, as behind a watchdog. One that wakes up
+    /// may believe its cache, write the leader's key once more, and take the primary's place back.
+    pub(super) async fn thaw(&mut self, member: usize) {
+        self.members[member].patroni.kill().await.expect("it runs");
+        for process in self.members[member].postgres() {
+            let _ = kill(process, Signal::SIGCONT);
+        }
+        self.start_again(member);
     }
 
     /// Has etcd stand still.
@@ -277,7 +282,7 @@ fn settings(
             "listen": listen(port),
             "connect_address": listen(port),
             "data_dir": folder.join(format!("data-{member}")),
-            "bin_dir": bin(),
+            "bin_dir": postgres_programs(),
             "pgpass": folder.join(format!("pgpass-{member}")),
             "authentication": {
                 "superuser": account("postgres"),
@@ -288,15 +293,4 @@ fn settings(
             "parameters": { "unix_socket_directories": "" },
         },
     })
-}
-
-/// The folder of PostgreSQL's programs, of the newest version there is.
-fn bin() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let found = versions.filter_map(|version| {
-        let number: u32 = version.file_name().to_str()?.parse().ok()?;
-        Some((number, version.path().join("bin")))
-    });
-    let newest = found.max().map(|(_, bin)| bin);
-    newest.expect("PostgreSQL's Debian packages: `apt-get install postgresql`")
 }

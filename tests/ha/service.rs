@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     net::TcpListener,
     os::unix::fs::chown,
     path::{Path, PathBuf},
@@ -26,6 +26,17 @@ pub(super) fn program(name: &str, package: &str) -> PathBuf {
     let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
     found
         .unwrap_or_else(|| panic!("{name} is missing: install it with `apt-get install {package}`"))
+}
+
+/// The folder of PostgreSQL's programs, of the newest version there is.
+pub(super) fn postgres_programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let found = versions.filter_map(|version| {
+        let number: u32 = version.file_name().to_str()?.parse().ok()?;
+        Some((number, version.path().join("bin")))
+    });
+    let newest = found.max().map(|(_, bin)| bin);
+    newest.expect("PostgreSQL's Debian packages: `apt-get install postgresql`")
 }
 
 /// A folder that belongs to the account that programs run as.

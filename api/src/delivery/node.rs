@@ -123,11 +123,14 @@ impl Node {
     async fn beat(self: Arc<Self>) {
         let mut ticks = interval(HEARTBEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut generation = self.store.generation();
         loop {
             ticks.tick().await;
-            match self.beat_once().await {
-                Ok(true) => self.sweep_wanted.notify_one(),
-                Ok(false) => {}
+            let beat = self.beat_once().await;
+            let last = std::mem::replace(&mut generation, self.store.generation());
+            match beat {
+                Ok(wanted) if wanted || generation != last => self.sweep_wanted.notify_one(),
+                Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "a heartbeat failed"),
             }
         }

@@ -215,8 +215,11 @@ impl From<GroupNo> for ConversationNo {
 pub struct MessageId {
     /// The timeline of the home.
     pub home: TimelineNo,
-    /// The place in that timeline.
+    /// The place in that timeline: less than 2⁴⁸.
     pub seq: i64,
+    /// The generation of the database in which it was written: another message may stand in a place that
+    /// was lost with the one before.
+    pub generation: i16,
 }
 
 impl MessageId {
@@ -230,11 +233,12 @@ impl MessageId {
         uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
-    /// The two numbers in one block of the cipher.
+    /// The numbers in one block of the cipher: eight bytes, two, and six.
     fn block(self) -> [u8; 16] {
         let mut block = [0; 16];
         block[..8].copy_from_slice(&self.home.0.to_be_bytes());
-        block[8..].copy_from_slice(&self.seq.to_be_bytes());
+        block[8..10].copy_from_slice(&self.generation.to_be_bytes());
+        block[10..].copy_from_slice(&self.seq.to_be_bytes()[2..]);
         block
     }
 }
@@ -296,6 +300,9 @@ impl MessageIdCipher {
 
     /// What clients see of an id.
     pub fn seal(&self, id: MessageId) -> Result<SealedMessageId> {
+        if id.seq >> 48 != 0 {
+            return Err(Error::internal("a timeline has more entries than a message id can name"));
+        }
         let mut block = id.block();
         match self.encrypting.encrypt(&mut block) {
             Ok(_) => Ok(SealedMessageId(block)),
@@ -308,8 +315,13 @@ impl MessageIdCipher {
     pub fn open(&self, SealedMessageId(mut block): SealedMessageId) -> Result<MessageId> {
         let opened = self.decrypting.decrypt(&mut block, DecryptionContext::None);
         opened.map_err(|_| Error::internal("a message id cannot be decrypted"))?;
-        let number = |from: usize| i64::from_be_bytes(std::array::from_fn(|i| block[from + i]));
-        Ok(MessageId { home: TimelineNo(number(0)), seq: number(8) })
+        let [home @ .., _, _, _, _, _, _, _, _] = block;
+        let [_, _, _, _, _, _, _, _, high, low, seq @ ..] = block;
+        Ok(MessageId {
+            home: TimelineNo(i64::from_be_bytes(home)),
+            seq: seq.iter().fold(0, |seq, byte| seq << 8 | i64::from(*byte)),
+            generation: i16::from_be_bytes([high, low]),
+        })
     }
 }
 
@@ -350,14 +362,15 @@ mod tests {
     use super::*;
 
     fn id(home: i64, seq: i64) -> MessageId {
-        MessageId { home: TimelineNo(home), seq }
+        MessageId { home: TimelineNo(home), seq, generation: 0 }
     }
 
     #[test]
     fn a_sealed_id_opens_to_what_was_sealed_and_shows_nothing_of_it() {
         let cipher = MessageIdCipher::new(&[7; MessageIdCipher::KEY_LENGTH]).unwrap();
         let other = MessageIdCipher::new(&[8; MessageIdCipher::KEY_LENGTH]).unwrap();
-        for id in [id(7, 1), id(7, 2), id(-7, i64::MAX)] {
+        let later = MessageId { generation: 3, ..id(7, 1) };
+        for id in [id(7, 1), id(7, 2), id(-7, (1 << 48) - 1), later] {
             let sealed = cipher.seal(id).unwrap();
             let read = SealedMessageId::parse(&sealed.to_string()).unwrap();
             assert_eq!(cipher.open(read).unwrap(), id);

@@ -63,8 +63,8 @@ pub use crate::{
     delivery::{Event, Subscription},
     store::{
         AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
-        ExportedMessage, MemberSettings, Node, SessionState, TerminalTypeChange, TierUse,
-        TimelinePage, User,
+        ExportedMessage, MemberSettings, Node, Replication, SessionState, Standby,
+        TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
 

@@ -21,7 +21,7 @@ use tokio_postgres::{Row, Statement, ToStatement, error::SqlState, types::ToSql}
 
 use super::{
     Store,
-    connection::{ConnectError, Connector, Driver, Link},
+    connection::{ConnectError, Connector, Driver, Link, generation},
     fault,
 };
 use crate::model::{Error, Result};
@@ -242,6 +242,15 @@ impl Client {
                 _ => return answer,
             }
         }
+    }
+
+    /// Notes how the server does, for the day that another one takes over.
+    pub(super) async fn note_server(&self) -> Sql<()> {
+        let Some(known) = &self.pooled().link.known else { return Ok(()) };
+        let statement = self.prepare_cached(generation::NOTE).await?;
+        let row = self.query_one(&statement, &[]).await?;
+        self.connector.generations.note(known, &row);
+        Ok(())
     }
 
     fn pooled(&self) -> &Pooled {

@@ -68,7 +68,7 @@ impl Store {
             };
             audit.ended(ended).record(&tx, Some(user_no)).await?;
             tx.commit().await?;
-            self.0.directory.forget(user_no);
+            self.directory().forget(user_no);
             Ok(deletion)
         })
     }

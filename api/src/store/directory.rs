@@ -1,7 +1,9 @@
-//! `user_id` ↔ `user_no`. The mapping never changes, so a cached answer is always right.
+//! `user_id` ↔ `user_no`. The mapping never changes within a generation of the database, so a cached
+//! answer is always right.
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::atomic::{AtomicI16, Ordering},
     time::Duration,
 };
 
@@ -20,8 +22,9 @@ const REMEMBERED: u64 = 200_000;
 /// so.
 const FRESH: Duration = Duration::from_secs(5);
 
-#[derive(Clone)]
 pub(super) struct Directory {
+    /// The generation that it is of.
+    generation: AtomicI16,
     by_id: Cache<UserId, UserNo>,
     by_no: Cache<i64, KnownUser>,
     groups_by_id: Cache<GroupId, GroupNo>,
@@ -39,6 +42,7 @@ pub(super) struct KnownUser {
 impl Default for Directory {
     fn default() -> Self {
         Self {
+            generation: AtomicI16::default(),
             by_id: Cache::new(REMEMBERED),
             by_no: Cache::builder().max_capacity(REMEMBERED).time_to_live(FRESH).build(),
             groups_by_id: Cache::new(REMEMBERED),
@@ -48,6 +52,17 @@ impl Default for Directory {
 }
 
 impl Directory {
+    /// The directory of this generation. What was known in another may be gone, and its number another's.
+    fn of(&self, generation: i16) -> &Self {
+        if self.generation.swap(generation, Ordering::Relaxed) != generation {
+            self.by_id.invalidate_all();
+            self.by_no.invalidate_all();
+            self.groups_by_id.invalidate_all();
+            self.groups_by_no.invalidate_all();
+        }
+        self
+    }
+
     /// Reads the columns `user_no`, `user_id` and `state`.
     fn remember(&self, row: &Row) -> (i64, KnownUser) {
         let user_no = row.get("user_no");
@@ -72,9 +87,13 @@ impl Directory {
 }
 
 impl Store {
+    pub(super) fn directory(&self) -> &Directory {
+        self.0.directory.of(self.generation())
+    }
+
     /// The number of a user that exists or existed. Errors: [`Error::UserNotFound`].
     pub async fn user_no(&self, user_id: &UserId) -> Result<UserNo> {
-        if let Some(user_no) = self.0.directory.by_id.get(user_id) {
+        if let Some(user_no) = self.directory().by_id.get(user_id) {
             return Ok(user_no);
         }
         let client = self.client().await?;
@@ -83,7 +102,7 @@ impl Store {
             .await?;
         let row = client.query_opt(&statement, &[&user_id.as_str()]).await?;
         let row = row.ok_or_else(|| Error::UserNotFound(user_id.clone()))?;
-        let (user_no, _) = self.0.directory.remember(&row);
+        let (user_no, _) = self.directory().remember(&row);
         Ok(UserNo(user_no))
     }
 
@@ -98,7 +117,7 @@ impl Store {
 
     /// The number of a group that exists or existed. Errors: [`Error::GroupNotFound`].
     pub async fn group_no(&self, group_id: &GroupId) -> Result<GroupNo> {
-        if let Some(group_no) = self.0.directory.groups_by_id.get(group_id) {
+        if let Some(group_no) = self.directory().groups_by_id.get(group_id) {
             return Ok(group_no);
         }
         let client = self.client().await?;
@@ -107,7 +126,7 @@ impl Store {
             .await?;
         let row = client.query_opt(&statement, &[&group_id.as_str()]).await?;
         let row = row.ok_or_else(|| Error::GroupNotFound(group_id.clone()))?;
-        Ok(GroupNo(self.0.directory.remember_group(&row).0))
+        Ok(GroupNo(self.directory().remember_group(&row).0))
     }
 
     /// The ids of groups that exist or existed, by number.
@@ -118,7 +137,7 @@ impl Store {
         let mut known = HashMap::with_capacity(group_nos.len());
         let mut missing = Vec::new();
         for &group_no in group_nos {
-            match self.0.directory.groups_by_no.get(&group_no) {
+            match self.directory().groups_by_no.get(&group_no) {
                 Some(group_id) => drop(known.insert(group_no, group_id)),
                 None => missing.push(group_no),
             }
@@ -131,7 +150,7 @@ impl Store {
             .prepare_cached("SELECT group_no, group_id FROM groups WHERE group_no = ANY($1)")
             .await?;
         let found = client.query(&statement, &[&missing]).await?;
-        known.extend(found.iter().map(|row| self.0.directory.remember_group(row)));
+        known.extend(found.iter().map(|row| self.directory().remember_group(row)));
         Ok(known)
     }
 
@@ -152,7 +171,7 @@ impl Store {
         let mut known = HashMap::with_capacity(user_nos.len());
         let mut missing = Vec::new();
         for &user_no in user_nos {
-            match self.0.directory.by_no.get(&user_no) {
+            match self.directory().by_no.get(&user_no) {
                 Some(user) => drop(known.insert(user_no, user)),
                 None => missing.push(user_no),
             }
@@ -165,7 +184,7 @@ impl Store {
             .prepare_cached("SELECT user_no, user_id, state FROM users WHERE user_no = ANY($1)")
             .await?;
         let found = client.query(&statement, &[&missing]).await?;
-        known.extend(found.iter().map(|row| self.0.directory.remember(row)));
+        known.extend(found.iter().map(|row| self.directory().remember(row)));
         Ok(known)
     }
 }

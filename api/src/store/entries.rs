@@ -45,7 +45,7 @@ const MENTIONED: i16 = 1;
 pub(super) const EVERYBODY: i16 = 2;
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
-pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, \
+pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
      e.mentions, e.flags, e.body";
 
@@ -55,6 +55,7 @@ pub(super) struct EntryRow {
     conversation: Option<i64>,
     sender: Option<i64>,
     home_seq: Option<i64>,
+    generation: Option<i16>,
     appended_at: OffsetDateTime,
     kind: i16,
     tombstone: Option<i16>,
@@ -75,6 +76,7 @@ impl EntryRow {
             conversation: row.try_get("conversation")?,
             sender: row.try_get("sender")?,
             home_seq: row.try_get("home_seq")?,
+            generation: row.try_get("generation")?,
             appended_at: row.try_get("appended_at")?,
             kind: row.try_get("kind")?,
             tombstone: row.try_get("tombstone")?,
@@ -138,7 +140,8 @@ impl EntryRow {
     fn message_id(&self) -> Result<MessageId> {
         let sender = UserNo(self.require("sender", self.sender)?);
         let home = self.conversation()?.group().map_or(sender.into(), TimelineNo::from);
-        Ok(MessageId { home, seq: self.require("home_seq", self.home_seq)? })
+        let seq = self.require("home_seq", self.home_seq)?;
+        Ok(MessageId { home, seq, generation: self.generation.unwrap_or_default() })
     }
 
     fn read_up_to(&self, conversation_id: ConversationId) -> Result<ReadUpTo> {

@@ -88,7 +88,8 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT e.seq, e.conversation, e.sender, e.home_seq, e.appended_at, e.content_type,
+                "SELECT e.seq, e.conversation, e.sender, e.home_seq,
+                     coalesce(e.generation, 0::smallint) AS generation, e.appended_at, e.content_type,
                      e.body, coalesce(e.client_message_id, s.client_message_id) AS client_message_id
                  FROM entries e
                  LEFT JOIN entries s ON s.owner = e.sender AND s.seq = e.home_seq AND e.sender <> e.owner
@@ -112,7 +113,11 @@ impl Store {
             let recipient_id =
                 if sender == owner { user_id(row.get("conversation"))? } else { owner_id.clone() };
             let sender_id = user_id(sender.0)?;
-            let message_id = MessageId { home: sender.into(), seq: row.get("home_seq") };
+            let message_id = MessageId {
+                home: sender.into(),
+                seq: row.get("home_seq"),
+                generation: row.get("generation"),
+            };
             let own: Option<Uuid> = row.get("client_message_id");
             let body: Vec<u8> = row.get("body");
             Ok(ExportedMessage {

@@ -1,8 +1,9 @@
 -- Fills the places: two rows a message; one for a note to oneself, or where the recipient gets none.
 INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
-    client_message_id, content_hash, copies, content_type, body)
+    client_message_id, content_hash, copies, content_type, body, generation)
 SELECT c.owner, c.seq, c.conversation, i.sender, i.sender_seq, c.message_no, c.appended_at, 1,
-    c.client_message_id, c.content_hash, c.copies, i.content_type, i.body
+    c.client_message_id, c.content_hash, c.copies, i.content_type, i.body,
+    nullif(current_generation(), 0)
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[],
             $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[],
             $9::uuid[], $10::bytea[], $11::text[], $12::bytea[])

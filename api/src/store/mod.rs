@@ -72,7 +72,7 @@ pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionCheck, SessionFilter,
     SessionState, SessionsEnded, UNKNOWN_TIER, Which,
 };
-pub use status::Status;
+pub use status::{Replication, Standby, Status};
 pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};
 pub use timelines::TimelinePage;
@@ -118,6 +118,12 @@ impl Store {
     /// Another pool of connections to the same database, which neither can use up for the other.
     pub fn beside(&self, pool_size: usize) -> Result<Self> {
         Self::over(self.0.connector.clone(), pool_size)
+    }
+
+    /// The generation of the database that this process last worked in.
+    #[must_use]
+    pub fn generation(&self) -> i16 {
+        self.0.connector.generations.current()
     }
 
     fn over(connector: Arc<Connector>, pool_size: usize) -> Result<Self> {

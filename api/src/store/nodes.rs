@@ -93,6 +93,7 @@ impl Store {
         let asked = SystemTime::now();
         let reading = client.query_one(&question, &[]).await?.get(0);
         self.0.connector.clock.set(asked, reading);
+        client.note_server().await?;
         let peer = |row: &Row| PeerHeartbeat {
             node_no: row.get("node_no"),
             alive: row.get("alive"),

@@ -55,7 +55,7 @@ pub(super) fn timeline() -> String {
         "limits AS MATERIALIZED (
              SELECT {LIMITS} FROM {LIMITED_USERS} WHERE u.user_no = $1
          ), reach AS MATERIALIZED (
-             SELECT c.owner, c.epoch, c.last_seq, c.last_message_no, c.purged_to, c.purged_to + 1 AS low,
+             SELECT c.owner, stamp(c.epoch) AS epoch, c.last_seq, c.last_message_no, c.purged_to, c.purged_to + 1 AS low,
                  c.last_seq + 1 AS high, now() - make_interval(secs => l.max_age) AS oldest,
                  c.last_message_no - l.max_messages AS beyond
              FROM timelines c CROSS JOIN limits l WHERE c.owner = $1

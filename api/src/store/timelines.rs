@@ -125,7 +125,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT t.owner, t.epoch, e.*
+                "SELECT t.owner, stamp(t.epoch) AS epoch, e.*
                  FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) s (owner, first, last)
                  JOIN timelines t USING (owner) CROSS JOIN LATERAL (
                      SELECT {ENTRY_COLUMNS} FROM entries e
@@ -153,7 +153,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT owner, epoch, last_seq
+                "SELECT owner, stamp(epoch) AS epoch, last_seq
                  FROM unnest($1::bigint[]) o (owner) LEFT JOIN timelines USING (owner)",
             )
             .await?;
@@ -223,6 +223,7 @@ pub(super) struct About {
     /// Of the message.
     sender: Option<UserNo>,
     home_seq: Option<i64>,
+    generation: i16,
 }
 
 impl About {
@@ -245,6 +246,7 @@ impl About {
         Self {
             sender: Some(sender),
             home_seq: Some(message_id.seq),
+            generation: message_id.generation,
             ..Self::conversation(conversation)
         }
     }
@@ -297,7 +299,7 @@ impl Place {
                 "UPDATE timelines
                  SET last_seq = last_seq + 1, last_at = greatest(last_at, now())
                  WHERE owner = $1 AND state = $2
-                 RETURNING epoch, last_seq, last_message_no, last_at",
+                 RETURNING stamp(epoch) AS epoch, last_seq, last_message_no, last_at",
             )
             .await?;
         let row = tx.query_opt(&statement, &[&owner.0, &OPEN]).await?;
@@ -330,8 +332,8 @@ impl Place {
         let statement = tx
             .prepare_cached(
                 "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
-                     home_seq, target_seq, body)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                     home_seq, generation, target_seq, body)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::smallint, 0), $10, $11)",
             )
             .await?;
         tx.execute(
@@ -345,6 +347,7 @@ impl Place {
                 &about.conversation.map(|no| no.0),
                 &about.sender.map(|no| no.0),
                 &about.home_seq,
+                &about.generation,
                 &columns.target_seq,
                 &columns.body,
             ],

@@ -123,7 +123,7 @@ impl Store {
             let place = place.ok_or_else(|| no_timeline(owner))?;
             let find = tx
                 .prepare_cached(
-                    "SELECT sender, home_seq, tombstone FROM entries
+                    "SELECT sender, home_seq, coalesce(generation, 0::smallint) AS generation, tombstone FROM entries
                  WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4",
                 )
                 .await?;
@@ -143,7 +143,8 @@ impl Store {
             tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
             let sender = UserNo(row.get("sender"));
             let home = conversation.group().map_or(sender.into(), TimelineNo::from);
-            let message_id = MessageId { home, seq: row.get("home_seq") };
+            let message_id =
+                MessageId { home, seq: row.get("home_seq"), generation: row.get("generation") };
             if sender == owner {
                 note_answer(&tx, owner, conversation, seq).await?;
             }
@@ -161,15 +162,15 @@ impl Store {
 impl Original {
     /// Finds a message by the sender's copy.
     async fn find(tx: &Transaction<'_>, message_id: MessageId) -> Result<Option<Self>> {
-        let MessageId { home, seq } = message_id;
+        let MessageId { home, seq, generation } = message_id;
         let Some(sender) = home.user() else { return Ok(None) };
         let statement = tx
             .prepare_cached(
                 "SELECT appended_at, copies FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3
-                     AND sender = $1",
+                     AND sender = $1 AND coalesce(generation, 0::smallint) = $4",
             )
             .await?;
-        let row = tx.query_opt(&statement, &[&sender.0, &seq, &KIND_MESSAGE]).await?;
+        let row = tx.query_opt(&statement, &[&sender.0, &seq, &KIND_MESSAGE, &generation]).await?;
         Ok(row.map(|row| {
             let others: Option<Vec<i64>> = row.get("copies");
             let others = others.unwrap_or_default();

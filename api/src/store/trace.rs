@@ -75,13 +75,14 @@ impl Store {
                     sent(&tx, *sender, *client_message_id).await?
                 }
             };
-            let MessageId { home, seq } = message_id;
+            let MessageId { home, seq, generation } = message_id;
             let sender = home.user().ok_or(Error::MessageNotFound)?;
             let own = tx
                 .query_opt(
                     "SELECT client_message_id, copies FROM entries
-                 WHERE owner = $1 AND seq = $2 AND kind = $3 AND sender = owner",
-                    &[&sender.0, &seq, &KIND_MESSAGE],
+                 WHERE owner = $1 AND seq = $2 AND kind = $3 AND sender = owner
+                     AND coalesce(generation, 0::smallint) = $4",
+                    &[&sender.0, &seq, &KIND_MESSAGE, &generation],
                 )
                 .await?;
             let others: Option<Vec<i64>> = own.as_ref().and_then(|row| row.get("copies"));
@@ -103,11 +104,13 @@ impl Store {
 async fn sent(tx: &Transaction<'_>, sender: UserNo, id: Uuid) -> Result<MessageId> {
     let row = tx
         .query_opt(
-            "SELECT seq FROM entries WHERE owner = $1 AND client_message_id = $2",
+            "SELECT seq, coalesce(generation, 0::smallint) FROM entries
+             WHERE owner = $1 AND client_message_id = $2",
             &[&sender.0, &id],
         )
         .await?;
-    row.map(|row| MessageId { home: sender.into(), seq: row.get(0) }).ok_or(Error::MessageNotFound)
+    let id = |row: Row| MessageId { home: sender.into(), seq: row.get(0), generation: row.get(1) };
+    row.map(id).ok_or(Error::MessageNotFound)
 }
 
 /// Whether what stood at the place is gone. It was a message, or else nobody would know of the id.
@@ -128,7 +131,7 @@ async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>
         places.chunks_exact(2).map(|place| (place[0], place[1])).unzip();
     let rows = tx
         .query(
-            "SELECT p.owner, t.epoch, p.seq, e.tombstone, e.appended_at,
+            "SELECT p.owner, stamp(t.epoch) AS epoch, p.seq, e.tombstone, e.appended_at,
                  coalesce(t.state = $3, true) AS owner_deleted
              FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (owner, seq, place)
              LEFT JOIN timelines t ON t.owner = p.owner

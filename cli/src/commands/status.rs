@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::{Cell, Color};
-use imd_proto::v1::{GetStatusRequest, GetStatusResponse, Node};
+use imd_proto::v1::{GetStatusRequest, GetStatusResponse, Node, Replication, Standby};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -31,7 +31,26 @@ struct StatusView {
     entries: i64,
     database_bytes: i64,
     postgres_version: String,
+    replication: ReplicationView,
     nodes: Vec<NodeView>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct ReplicationView {
+    primary: String,
+    synchronous: bool,
+    standbys: Vec<StandbyView>,
+    generation: i32,
+    #[serde(with = "time::serde::rfc3339::option")]
+    generation_started_at: Option<OffsetDateTime>,
+    generation_reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct StandbyView {
+    name: String,
+    synchronous: Option<bool>,
+    lag_bytes: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +86,8 @@ impl StatusView {
              users      {}\n\
              sessions   {} live, {} online\n\
              entries    {}\n\
-             database   {}\n",
+             database   {}\n\
+             primary    {}\n",
             self.version,
             self.node_id,
             self.postgres_version,
@@ -76,6 +96,7 @@ impl StatusView {
             count(self.online_sessions),
             count(self.entries),
             HumanBytes(u64::try_from(self.database_bytes).unwrap_or(0)),
+            self.replication.summary(),
         )
     }
 }
@@ -91,7 +112,50 @@ impl From<GetStatusResponse> for StatusView {
             entries: status.entries,
             database_bytes: status.database_bytes,
             postgres_version: status.postgres_version,
+            replication: status.replication.map(ReplicationView::from).unwrap_or_default(),
             nodes: status.nodes.into_iter().map(NodeView::from).collect(),
+        }
+    }
+}
+
+impl ReplicationView {
+    fn summary(&self) -> String {
+        let standby = |standby: &StandbyView| {
+            let name = if standby.name.is_empty() { "a standby" } else { &standby.name };
+            let lag = standby.lag_bytes.and_then(|lag| u64::try_from(lag).ok());
+            match lag {
+                Some(lag) => format!("{name}, {} behind", HumanBytes(lag)),
+                None => name.to_owned(),
+            }
+        };
+        let standbys: Vec<String> = self.standbys.iter().map(standby).collect();
+        let safety = match (standbys.is_empty(), self.synchronous) {
+            (true, _) => "no standby".to_owned(),
+            (false, true) => format!("commits wait for a standby: {}", standbys.join("; ")),
+            (false, false) => format!("commits do not wait for a standby: {}", standbys.join("; ")),
+        };
+        let generation = match self.generation {
+            0 => String::new(),
+            number => format!("\ngeneration {number}: {}", self.generation_reason),
+        };
+        format!("{}; {safety}{generation}", self.primary)
+    }
+}
+
+impl From<Replication> for ReplicationView {
+    fn from(replication: Replication) -> Self {
+        let standby = |standby: Standby| StandbyView {
+            name: standby.name,
+            synchronous: standby.synchronous,
+            lag_bytes: standby.lag_bytes,
+        };
+        Self {
+            primary: replication.primary,
+            synchronous: replication.synchronous,
+            standbys: replication.standbys.into_iter().map(standby).collect(),
+            generation: replication.generation,
+            generation_started_at: clock::time(replication.generation_started_at),
+            generation_reason: replication.generation_reason,
         }
     }
 }
@@ -145,6 +209,18 @@ mod tests {
             entries: 12_345_678,
             database_bytes: 5 << 30,
             postgres_version: "17.2".to_owned(),
+            replication: ReplicationView {
+                primary: "10.0.0.7:5432".to_owned(),
+                synchronous: true,
+                standbys: vec![StandbyView {
+                    name: "db2".to_owned(),
+                    synchronous: Some(true),
+                    lag_bytes: Some(2048),
+                }],
+                generation: 1,
+                generation_reason: "the server has gone back to an earlier state".to_owned(),
+                ..ReplicationView::default()
+            },
             nodes: Vec::new(),
         };
         insta::assert_snapshot!(status.summary(), @r#"
@@ -154,6 +230,8 @@ mod tests {
         sessions   3,000 live, 2,100 online
         entries    12,345,678
         database   5.00 GiB
+        primary    10.0.0.7:5432; commits wait for a standby: db2, 2.00 KiB behind
+        generation 1: the server has gone back to an earlier state
         "#);
     }
 }

@@ -27,6 +27,7 @@ async fn status_shows_every_node_and_what_it_holds() {
     sessions  1 live, 0 online
     entries  1
     database  [size]
+    primary  [node]; no standby
 
     NODE  STATE  STREAMS  VERSION  STARTED  HEARTBEAT
     [node]  alive  0  0.1.0  [ago]  [ago]
@@ -42,6 +43,14 @@ async fn status_shows_every_node_and_what_it_holds() {
       "entries": 1,
       "database_bytes": [size],
       "postgres_version": "[version]",
+      "replication": {
+        "primary": "[node]",
+        "synchronous": false,
+        "standbys": [],
+        "generation": 0,
+        "generation_started_at": "[time]",
+        "generation_reason": "the first"
+      },
       "nodes": [
         {
           "node_id": "[node]",

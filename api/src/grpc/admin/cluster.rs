@@ -4,7 +4,7 @@ use imd_proto::v1;
 
 use crate::{
     grpc::convert::timestamp,
-    service::{ClusterStatus, Node},
+    service::{ClusterStatus, Node, Replication, Standby},
 };
 
 pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
@@ -18,6 +18,23 @@ pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
         entries: cluster.status.entries,
         database_bytes: cluster.status.database_bytes,
         postgres_version: cluster.status.postgres_version,
+        replication: Some(replication(cluster.status.replication)),
+    }
+}
+
+fn replication(replication: Replication) -> v1::Replication {
+    let standby = |standby: Standby| v1::Standby {
+        name: standby.name.unwrap_or_default(),
+        synchronous: standby.synchronous,
+        lag_bytes: standby.lag_bytes,
+    };
+    v1::Replication {
+        primary: replication.primary,
+        synchronous: replication.synchronous,
+        standbys: replication.standbys.into_iter().map(standby).collect(),
+        generation: i32::from(replication.generation),
+        generation_started_at: Some(timestamp(replication.generation_started_at)),
+        generation_reason: replication.generation_reason,
     }
 }
 

@@ -12,13 +12,13 @@
 WITH item AS MATERIALIZED (
     SELECT i.*, s.session_id AS session, s.ended_at, s.end_reason, s.ended_by_type,
         s.ended_by_device_name, s.end_note,
-        sent.state AS sender_state, received.state AS other_state, sent.epoch,
+        sent.state AS sender_state, received.state AS other_state, stamp(sent.epoch) AS epoch,
         sent.last_seq - i.sender_behind AS sender_seq,
         sent.last_message_no - i.sender_behind AS sender_message_no, sent.last_at AS sender_at,
         received.last_seq - i.other_behind AS other_seq,
         received.last_message_no - i.other_behind AS other_message_no,
         received.last_at AS other_at,
-        e.seq, e.conversation, e.content_hash AS earlier_hash, e.appended_at, e.copies,
+        e.seq, e.conversation, e.content_hash AS earlier_hash, e.appended_at, e.copies, e.generation,
         theirs.owner IS NOT NULL AS blocked, own.owner IS NOT NULL AS recipient_blocked,
         -- Why a group does not take it; null between users.
         CASE WHEN i.other > 0 THEN NULL
@@ -79,12 +79,13 @@ WITH item AS MATERIALIZED (
     WHERE m.group_no = -p.other AND m.user_no = p.sender
 ), filled AS (
     INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
-        client_message_id, content_hash, copies, content_type, body, mentions, flags)
+        client_message_id, content_hash, copies, content_type, body, mentions, flags, generation)
     SELECT c.owner, c.seq, c.conversation, p.sender,
         CASE WHEN p.other < 0 THEN p.copy_seq ELSE p.own_seq END, c.message_no, c.appended_at, 1,
         c.client_message_id, c.content_hash, c.copies,
         CASE WHEN c.is_home THEN p.content_type END, CASE WHEN c.is_home THEN p.body ELSE '' END,
-        CASE WHEN c.is_home THEN p.mentions::bigint[] END, CASE WHEN c.is_home THEN p.flags END
+        CASE WHEN c.is_home THEN p.mentions::bigint[] END, CASE WHEN c.is_home THEN p.flags END,
+        nullif(current_generation(), 0)
     FROM placed p
     CROSS JOIN LATERAL (VALUES
         (p.sender, p.own_seq, p.other, p.own_message_no, p.sender_at, p.client_message_id,
@@ -98,5 +99,5 @@ WITH item AS MATERIALIZED (
 )
 SELECT item, refused, session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,
     sender_state, other_state, epoch, seq, conversation, earlier_hash, appended_at, copies,
-    blocked, recipient_blocked, group_refusal, muted_until
+    generation, blocked, recipient_blocked, group_refusal, muted_until
 FROM held

@@ -63,12 +63,13 @@ pub(super) struct Places<'a> {
     counters: BTreeMap<i64, Counter>,
     /// The places that were given back so far, item by item, for those in front of them.
     unfilled: BTreeMap<i64, i64>,
+    generation: i16,
     cipher: &'a MessageIdCipher,
 }
 
 impl<'a> Places<'a> {
-    /// `counters` are the rows of the statement that counts.
-    pub(super) fn new(counters: &[Row], cipher: &'a MessageIdCipher) -> Self {
+    /// `counters` are the rows of the statement that counts; `generation` is that of the database.
+    pub(super) fn new(counters: &[Row], generation: i16, cipher: &'a MessageIdCipher) -> Self {
         let counter = |row: &Row| {
             let counter = Counter {
                 epoch: row.get("epoch"),
@@ -78,7 +79,7 @@ impl<'a> Places<'a> {
             (row.get("owner"), counter)
         };
         let counters = counters.iter().map(counter).collect();
-        Self { counters, unfilled: BTreeMap::new(), cipher }
+        Self { counters, unfilled: BTreeMap::new(), generation, cipher }
     }
 
     /// Notes that a reference was put in front of the batch's places in a member's timeline.
@@ -107,7 +108,9 @@ impl<'a> Places<'a> {
             Some((group, (home, _))) if group.group().is_some() => (group, home.seq),
             _ => (sender, cursor.seq),
         };
-        let sealed = self.cipher.seal(MessageId { home: home.0, seq: home.1 })?;
+        let (home, seq) = home;
+        let id = MessageId { home, seq, generation: self.generation };
+        let sealed = self.cipher.seal(id)?;
         let message = |conversation_id, client_message_id| Message {
             message_id: sealed,
             conversation_id,

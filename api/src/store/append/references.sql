@@ -7,7 +7,7 @@
 -- timeline, so what is read here holds until the commit, and each reference is made once.
 WITH pair AS MATERIALIZED (
     SELECT p.timeline, p.member, m.fanned_to,
-        least(g.last_seq - p.group_taken, p.upto) AS upto, t.epoch,
+        least(g.last_seq - p.group_taken, p.upto) AS upto, stamp(t.epoch) AS epoch,
         t.last_seq - p.member_taken AS last_seq,
         t.last_message_no - p.member_taken AS last_message_no,
         greatest(t.last_at, now()) AS at
@@ -20,7 +20,7 @@ WITH pair AS MATERIALIZED (
     -- One row for each reference. Those of one pair are dense, as the entries that they refer to.
     SELECT p.timeline, p.member, p.epoch, p.at, p.fanned_to, p.last_seq + row_number() OVER entries AS seq,
         p.last_message_no + count(*) FILTER (WHERE e.kind = 1) OVER entries AS message_no,
-        e.seq AS group_seq, e.kind, e.sender, e.tombstone, e.target_seq AS target_home,
+        e.seq AS group_seq, e.kind, e.sender, e.tombstone, e.target_seq AS target_home, e.generation,
         -- A recall names the message and not itself.
         CASE WHEN e.kind = 5 THEN e.home_seq ELSE e.seq END AS home_seq,
         CASE WHEN e.kind = 1 AND (p.member = ANY(e.mentions) OR e.flags & 2 <> 0)
@@ -72,8 +72,9 @@ WITH pair AS MATERIALIZED (
     WHERE m.group_no = -p.timeline AND m.user_no = p.member AND p.upto > p.fanned_to
 ), filled AS (
     INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
-        tombstone, target_seq, flags, body)
-    SELECT member, seq, timeline, sender, home_seq, message_no, at, kind, tombstone, target_seq, flags, ''
+        tombstone, target_seq, flags, generation, body)
+    SELECT member, seq, timeline, sender, home_seq, message_no, at, kind, tombstone, target_seq, flags,
+        generation, ''
     FROM placed
 )
 SELECT member, epoch, seq, group_seq, at, target_seq, flags FROM placed ORDER BY member, seq

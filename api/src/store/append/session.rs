@@ -43,6 +43,8 @@ pub(super) struct LaneConnection {
     client: Client,
     driver: Driver,
     cipher: Arc<MessageIdCipher>,
+    /// Of the database.
+    generation: i16,
     node_no: i64,
     begin: &'static str,
     count: Statement,
@@ -73,7 +75,9 @@ impl LaneConnection {
         let settings =
             LANE_SETTINGS.split("-c ").filter_map(|setting| setting.trim().split_once('='));
         let settings: Vec<_> = settings.collect();
-        let Link { client, driver, .. } = store.0.connector.open(&settings).await?;
+        let link = store.0.connector.open(&settings).await?;
+        let generation = link.generation();
+        let Link { client, driver, .. } = link;
         let (count, append, references, other_nodes) = try_join4(
             client.prepare(COUNT),
             client.prepare(APPEND),
@@ -81,7 +85,18 @@ impl LaneConnection {
             client.prepare(OTHER_NODES),
         )
         .await?;
-        Ok(Self { client, driver, cipher, node_no, begin, count, append, references, other_nodes })
+        Ok(Self {
+            client,
+            driver,
+            cipher,
+            generation,
+            node_no,
+            begin,
+            count,
+            append,
+            references,
+            other_nodes,
+        })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -118,7 +133,7 @@ impl LaneConnection {
             self.append(batch, &layout).await?;
         // Items are counted from 1.
         let held_rows: HashMap<i64, &Row> = rows.iter().map(|row| (row.get("item"), row)).collect();
-        let mut places = Places::new(&counters, &self.cipher);
+        let mut places = Places::new(&counters, self.generation, &self.cipher);
         for reference in &references {
             places.push_back(TimelineNo(reference.get("member")));
         }

@@ -108,8 +108,9 @@ fn earlier(item: &Append, row: &Row, cipher: &MessageIdCipher) -> Result<Option<
         others.chunks_exact(2).map(|copy| (TimelineNo(copy[0]), copy[1])).collect();
     let in_group = others.iter().find(|(owner, _)| owner.group().is_some());
     let (home, seq) = *in_group.unwrap_or(&sender);
+    let generation = row.get::<_, Option<i16>>("generation").unwrap_or_default();
     Ok(Some(Appended {
-        message_id: cipher.seal(MessageId { home, seq })?,
+        message_id: cipher.seal(MessageId { home, seq, generation })?,
         cursor,
         appended_at: row.get("appended_at"),
         duplicate: true,

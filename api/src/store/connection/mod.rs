@@ -3,6 +3,7 @@
 //! not answered in time.
 
 mod error;
+pub(super) mod generation;
 mod hosts;
 mod settings;
 
@@ -26,7 +27,12 @@ use tokio_postgres::{AsyncMessage, Client, Notification, error::SqlState};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(super) use self::error::ConnectError;
-use self::{error::Refusal, hosts::Host, settings::prepare};
+use self::{
+    error::Refusal,
+    generation::{Generations, Known},
+    hosts::Host,
+    settings::prepare,
+};
 use super::{
     address::{Address, Tls},
     clock::Clock,
@@ -59,12 +65,15 @@ pub(super) struct Connector {
     /// When the server last had no room for a write, or no memory.
     full: Mutex<Option<Instant>>,
     pub(super) clock: Clock,
+    pub(super) generations: Generations,
 }
 
 /// An open connection.
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) driver: Driver,
+    /// Where it leads; `None` before there are tables.
+    pub(super) known: Option<Known>,
     opened_at: Instant,
 }
 
@@ -85,6 +94,7 @@ impl Connector {
             suspected: Mutex::default(),
             full: Mutex::default(),
             clock: Clock::default(),
+            generations: Generations::default(),
         }
     }
 
@@ -148,8 +158,9 @@ impl Connector {
         notifications: Option<mpsc::UnboundedSender<Notification>>,
     ) -> Result<Link, Refusal> {
         let opening = async {
-            let link = Link::open(host, self.tls.clone(), notifications).await?;
+            let mut link = Link::open(host, self.tls.clone(), notifications).await?;
             prepare(&link.client, self.schema.get().map(String::as_str), extra).await?;
+            link.known = self.generations.enter(&link.client).await?;
             Ok(link)
         };
         timeout(PER_HOST, opening).await.unwrap_or(Err(Refusal::Silent(PER_HOST)))
@@ -210,7 +221,12 @@ impl Link {
             broken: AtomicBool::default(),
             _gone: gone.drop_guard(),
         };
-        Ok(Self { client, driver, opened_at: Instant::now() })
+        Ok(Self { client, driver, known: None, opened_at: Instant::now() })
+    }
+
+    /// The generation of the database that it works in.
+    pub(super) fn generation(&self) -> i16 {
+        self.known.as_ref().map_or(0, Known::generation)
     }
 
     pub(super) fn is_closed(&self) -> bool {

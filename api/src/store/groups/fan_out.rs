@@ -199,7 +199,7 @@ pub(super) async fn show_history(
     // Who was a member before has some of them already.
     tx.execute(
         "WITH shown AS MATERIALIZED (
-             SELECT m.user_no, e.seq AS home_seq, e.sender,
+             SELECT m.user_no, e.seq AS home_seq, e.sender, e.generation,
                  t.last_seq + row_number() OVER member AS seq,
                  t.last_message_no + row_number() OVER member AS message_no,
                  greatest(t.last_at, now()) AS at,
@@ -208,7 +208,7 @@ pub(super) async fn show_history(
              JOIN timelines t ON t.owner = m.user_no AND t.state = 1
              LEFT JOIN group_members before ON before.group_no = -$1::bigint AND before.user_no = m.user_no
              CROSS JOIN LATERAL (
-                 SELECT seq, sender, mentions, flags FROM entries
+                 SELECT seq, sender, generation, mentions, flags FROM entries
                  WHERE owner = $1 AND conversation = $1 AND kind = 1 AND tombstone IS DISTINCT FROM 2
                      AND tombstone IS NULL AND seq > coalesce(before.left_seq, 0)
                  ORDER BY seq DESC LIMIT $3
@@ -222,8 +222,8 @@ pub(super) async fn show_history(
              WHERE t.owner = s.user_no
          )
          INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
-             flags, body)
-         SELECT user_no, seq, $1, sender, home_seq, message_no, at, 1, flags, '' FROM shown",
+             flags, generation, body)
+         SELECT user_no, seq, $1, sender, home_seq, message_no, at, 1, flags, generation, '' FROM shown",
         &[&TimelineNo::from(group_no).0, &users, &most],
     )
     .await?;

@@ -1,7 +1,7 @@
 //! Who has read a message of a group.
 
 use crate::{
-    model::{Error, GroupNo, MessageId, Result, UserId, UserNo},
+    model::{Error, GroupNo, MessageId, Result, TimelineNo, UserId, UserNo},
     store::{Store, entries::KIND_MESSAGE},
 };
 
@@ -43,12 +43,16 @@ impl Store {
                      AND own.left_seq IS NULL AND own.joined_seq < e.seq
                  LEFT JOIN group_members m ON {AUDIENCE}
                  WHERE e.owner = $3 AND e.seq = $4 AND e.kind = $5
+                     AND coalesce(e.generation, 0::smallint) = $6
                  GROUP BY e.seq"
             ))
             .await?;
-        let (owner, seq) = (message_id.home.0, message_id.seq);
+        let MessageId { home: TimelineNo(owner), seq, generation } = message_id;
         let counted = client
-            .query_opt(&statement, &[&group_no.0, &caller.0, &owner, &seq, &KIND_MESSAGE])
+            .query_opt(
+                &statement,
+                &[&group_no.0, &caller.0, &owner, &seq, &KIND_MESSAGE, &generation],
+            )
             .await?;
         let counted = counted.ok_or(Error::MessageNotFound)?;
         let statement = client

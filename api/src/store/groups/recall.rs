@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_postgres::types::ToSql;
+
 use super::{Actor, LockedGroup};
 use crate::{
     model::{
@@ -37,7 +39,7 @@ impl Store {
         recall: &RecallInGroup,
         actor: &Actor,
     ) -> Result<Option<GroupNo>> {
-        let MessageId { home, seq } = recall.message_id;
+        let MessageId { home, seq, generation } = recall.message_id;
         let group_no = home.group().ok_or(Error::MessageNotFound)?;
         transaction!(self, async |tx| {
             let group = match LockedGroup::lock(&tx, group_no, actor, &[]).await {
@@ -51,11 +53,14 @@ impl Store {
             let statement = tx
                 .prepare_cached(
                     "SELECT sender, tombstone, now() - appended_at < make_interval(secs => $4) AS in_time
-                     FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3",
+                     FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3
+                         AND coalesce(generation, 0::smallint) = $5",
                 )
                 .await?;
             let window = recall.window.as_secs_f64();
-            let row = tx.query_opt(&statement, &[&home.0, &seq, &KIND_MESSAGE, &window]).await?;
+            let values: [&(dyn ToSql + Sync); 5] =
+                [&home.0, &seq, &KIND_MESSAGE, &window, &generation];
+            let row = tx.query_opt(&statement, &values).await?;
             let row = row.ok_or(Error::MessageNotFound)?;
             let sender = UserNo(row.get("sender"));
             let may_any = role >= GroupRole::Admin;

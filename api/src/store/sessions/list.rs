@@ -95,7 +95,7 @@ impl Store {
                            WHERE p.user_no = s.user_no AND p.session_id = s.session_id AND {ALIVE}
                            ORDER BY 1) AS nodes,
                      s.cursor_epoch, s.cursor_seq,
-                     CASE WHEN s.ended_at IS NULL AND s.cursor_epoch = t.epoch
+                     CASE WHEN s.ended_at IS NULL AND s.cursor_epoch = stamp(t.epoch)
                          THEN greatest(t.last_seq - s.cursor_seq, 0) END AS lag
                  FROM (SELECT s.*, {online} AS online FROM sessions s) s
                  JOIN users u USING (user_no)

@@ -1,0 +1,288 @@
+//! Failovers to standbys that lack what was acknowledged: asynchronous replication, and a primary that
+//! dies while its standby is behind. Messages are lost then, as nobody could help; but no terminal takes
+//! what comes in their places for what it has seen, and no id comes to name another message (I8).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio_postgres::{Client, NoTls};
+
+use super::service::{folder, free_ports, postgres_programs, start};
+use crate::{
+    faults::until,
+    support::{
+        api::{Outgoing, Transport},
+        feed::Feed,
+        process::{DataFolder, processes_of},
+        terminal::Terminal,
+        types::{Entry, Event},
+    },
+};
+
+/// How many primaries are lost.
+const FAILOVERS: usize = 20;
+
+/// How long a step of a failover may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A primary and a standby that take turns on two ports.
+struct Pair {
+    ports: [u16; 2],
+    /// The place of the primary.
+    primary: usize,
+    servers: [Option<Child>; 2],
+    folder: TempDir,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let mut pair =
+            Self { ports: free_ports(), primary: 0, servers: [None, None], folder: folder() };
+        let data = pair.data(0);
+        let mut initdb = Command::new(postgres_programs().join("initdb"));
+        initdb.arg("-D").arg(&data).args(["-U", "imd", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        initdb.arg("--locale=C.UTF-8");
+        pair.run("initdb", initdb).await;
+        pair.start_server(0);
+        let sql = pair.sql(0, "postgres").await;
+        sql.batch_execute("CREATE DATABASE imd").await.expect("a superuser may");
+        pair
+    }
+
+    fn data(&self, server: usize) -> PathBuf {
+        self.folder.path().join(format!("data-{server}"))
+    }
+
+    /// Runs a program to its end.
+    async fn run(&self, name: &str, command: Command) {
+        let status = start(name, command, self.folder.path()).wait().await.expect("it ends");
+        let log = fs::read_to_string(self.folder.path().join(format!("{name}.log")));
+        assert!(status.success(), "{name}: {}", log.unwrap_or_default());
+    }
+
+    fn start_server(&mut self, server: usize) {
+        let mut postgres = Command::new(postgres_programs().join("postgres"));
+        postgres.arg("-D").arg(self.data(server)).args(["-p", &self.ports[server].to_string()]);
+        // What is tested survives the death of processes, not that of the machine.
+        for setting in ["unix_socket_directories=", "fsync=off", "max_connections=60"] {
+            postgres.args(["-c", setting]);
+        }
+        let name = format!("server-{server}");
+        self.servers[server] = Some(start(&name, postgres, self.folder.path()));
+    }
+
+    /// A connection, as soon as the server takes any.
+    async fn sql(&self, server: usize, database: &str) -> Client {
+        let url = format!("host=127.0.0.1 port={} user=imd dbname={database}", self.ports[server]);
+        until("the server takes connections", PATIENCE, async || {
+            let (sql, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
+            tokio::spawn(connection);
+            Some(sql)
+        })
+        .await
+    }
+
+    fn url(&self) -> String {
+        let [one, other] = self.ports;
+        format!("postgresql://imd@127.0.0.1:{one},127.0.0.1:{other}/imd")
+    }
+
+    /// Makes a standby of a copy of the primary, and waits until it has everything.
+    async fn add_standby(&mut self) {
+        let standby = 1 - self.primary;
+        let _ = fs::remove_dir_all(self.data(standby));
+        let mut copy = Command::new(postgres_programs().join("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-U", "imd", "-p", &self.ports[self.primary].to_string()]);
+        copy.arg("-D").arg(self.data(standby)).args(["-R", "-c", "fast", "--no-sync"]);
+        self.run("pg_basebackup", copy).await;
+        self.start_server(standby);
+        let sql = self.sql(self.primary, "imd").await;
+        until("the standby has everything", PATIENCE, async || {
+            let has = "SELECT FROM pg_stat_replication
+                       WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
+            sql.query_opt(has, &[]).await.ok().flatten().map(drop)
+        })
+        .await;
+    }
+
+    /// Has the standby get nothing any more.
+    async fn hold(&self) {
+        let sql = self.sql(self.primary, "imd").await;
+        let row = sql.query_one("SELECT pid FROM pg_stat_replication", &[]).await;
+        let sender = Pid::from_raw(row.expect("one standby").get(0));
+        kill(sender, Signal::SIGSTOP).expect("it runs");
+    }
+
+    /// Kills the primary with all its processes, and has the standby take over.
+    async fn fail_over(&mut self) {
+        let mut dead = self.servers[self.primary].take().expect("a primary");
+        kill_all(&dead);
+        dead.wait().await.expect("it ends");
+        self.primary = 1 - self.primary;
+        let sql = self.sql(self.primary, "imd").await;
+        sql.batch_execute("SELECT pg_promote()").await.expect("a superuser may");
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        // One of them stands still and would not notice that its parent is gone.
+        self.servers.iter().flatten().for_each(kill_all);
+    }
+}
+
+/// Kills a server with all its processes.
+fn kill_all(server: &Child) {
+    let Some(postmaster) = server.id().and_then(|id| i32::try_from(id).ok()) else { return };
+    for process in processes_of(Pid::from_raw(postmaster)) {
+        let _ = kill(process, Signal::SIGKILL);
+    }
+}
+
+/// What a client keeps of its timeline, by the rules of the contract.
+struct Replica {
+    feed: Feed,
+    entries: Vec<Entry>,
+    resets: usize,
+}
+
+impl Replica {
+    async fn of(terminal: &Terminal) -> Self {
+        Self { feed: terminal.follow("").await, entries: Vec::new(), resets: 0 }
+    }
+
+    /// Reads on to this message.
+    async fn read_to(&mut self, message_id: &str) {
+        let reached = |entry: &Entry| {
+            entry.as_message().is_some_and(|message| message.message_id == message_id)
+        };
+        while !self.entries.last().is_some_and(reached) {
+            match self.feed.event().await {
+                Event::Entry(entry) => {
+                    let last = self.entries.last().map_or(0, |last| last.seq);
+                    assert_eq!(entry.seq, last + 1, "an entry was passed over");
+                    self.entries.push(entry);
+                }
+                Event::TimelineReset { .. } => {
+                    self.entries.clear();
+                    self.resets += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// What each id has ever named.
+#[derive(Default)]
+struct Ids(BTreeMap<String, String>);
+
+impl Ids {
+    fn note(&mut self, message_id: &str, text: &str) {
+        let known = self.0.entry(message_id.to_owned()).or_insert_with(|| text.to_owned());
+        assert_eq!(known, text, "{message_id} names two messages");
+    }
+
+    fn note_all(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            if let Some(message) = entry.as_message() {
+                self.note(&message.message_id, entry.text());
+            }
+        }
+    }
+}
+
+/// Sends until it is acknowledged; its id and seq.
+async fn send(terminal: &Terminal, to: &str, text: &str) -> (String, i64) {
+    let message = Outgoing::text(to, text);
+    until("a message is acknowledged", PATIENCE, async || {
+        terminal.send(&message).await.ok().map(|sent| (sent.message_id, sent.seq))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i8_a_failover_that_loses_messages_is_never_passed_over() {
+    let mut pair = Pair::start().await;
+    let folders = [DataFolder::new(), DataFolder::new()];
+    let nodes =
+        [folders[0].start_node(&pair.url()).await, folders[1].start_node(&pair.url()).await];
+    nodes[0].create_users(&["ann", "bob"]).await;
+    let ann = nodes[0].log_in(Transport::Grpc, "ann", "phone").await;
+    let bob = nodes[1].log_in(Transport::Rest, "bob", "phone").await;
+    let mut replicas = [Replica::of(&ann).await, Replica::of(&bob).await];
+    let mut ids = Ids::default();
+    let (mut lost, mut reused) = (0, 0);
+
+    for round in 0..FAILOVERS {
+        pair.add_standby().await;
+        let (kept, _) = send(&ann, "bob", &format!("kept {round}")).await;
+        until("the standby has it", PATIENCE, async || {
+            let sql = pair.sql(pair.primary, "imd").await;
+            let has = "SELECT FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()";
+            sql.query_opt(has, &[]).await.ok().flatten().map(drop)
+        })
+        .await;
+        pair.hold().await;
+        let mut held = BTreeMap::new();
+        for no in 0..3 {
+            let text = format!("held {round}.{no}");
+            let (id, seq) = send(&ann, "bob", &text).await;
+            ids.note(&id, &text);
+            held.insert(seq, id);
+        }
+        let newest = held.last_key_value().expect("three").1.clone();
+        for replica in &mut replicas {
+            replica.read_to(&newest).await;
+            ids.note_all(&replica.entries);
+        }
+        let away = ann.pull("last=1").await.expect("the timeline");
+        let cursor = away.entries[0].cursor.clone();
+
+        pair.fail_over().await;
+        // Not more than were lost: what comes next stands where they stood.
+        let text = format!("new {round}");
+        let (new, _) = send(&ann, "bob", &text).await;
+        ids.note(&new, &text);
+        for (replica, terminal) in replicas.iter_mut().zip([&ann, &bob]) {
+            replica.read_to(&new).await;
+            ids.note_all(&replica.entries);
+            let all = terminal.timeline().await;
+            assert_eq!(replica.entries, all, "round {round}");
+            ids.note_all(&all);
+        }
+        let standing: BTreeSet<_> = replicas[0]
+            .entries
+            .iter()
+            .filter_map(Entry::as_message)
+            .map(|m| &m.message_id)
+            .collect();
+        assert!(standing.contains(&kept), "round {round}: what the standby had is there");
+        lost += held.values().filter(|id| !standing.contains(id)).count();
+        let places: BTreeSet<i64> = replicas[0].entries.iter().map(|entry| entry.seq).collect();
+        reused +=
+            held.iter().filter(|(seq, id)| places.contains(seq) && !standing.contains(id)).count();
+        let back = ann.pull(&cursor).await.expect("the timeline");
+        assert!(back.timeline_reset.is_some(), "round {round}: one that was away is told");
+        for id in held.values().filter(|id| !standing.contains(id)) {
+            let error = ann.recall(id).await.expect_err("it is gone");
+            assert_eq!(error.code, "message_not_found");
+        }
+    }
+    let resets = replicas.map(|replica| replica.resets);
+    println!(
+        "{FAILOVERS} failovers: {lost} messages lost, {reused} places reused, {resets:?} resets"
+    );
+    assert_eq!(resets, [FAILOVERS; 2], "each is said once");
+    assert!(lost >= FAILOVERS && reused >= FAILOVERS, "messages are lost: {lost}, {reused}");
+}
