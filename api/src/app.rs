@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::HeaderMap, response::Response};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -130,6 +130,11 @@ impl App {
         let control = store.beside(CONTROL_CONNECTIONS)?;
         store.check_server().await.context("database")?;
         store.migrate().await.context("bring the database up to date")?;
+        let store = match &settings.database.read_url {
+            Some(url) => store.reading_from(ca, url.expose_secret(), pool_size),
+            None => Ok(store),
+        };
+        let store = store.context("database.read_url")?;
         store.seed_terminal_types(&terminal_types(settings)).await?;
         store.seed_tiers(&tiers(settings)).await?;
         check_default_tier(&store, &settings.default_tier).await?;

@@ -163,6 +163,8 @@ pub struct Database {
     pub url: Option<SecretString>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+    #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
+    pub read_url: Option<SecretString>,
     pub pool_size: u32,
 }
 

@@ -46,6 +46,8 @@ pub const LOG_LINES_DROPPED: &str = "imd_log_lines_dropped_total";
 pub const ACCEPT_ERRORS: &str = "imd_accept_errors_total";
 /// Requests answered with an error, by its `code`.
 pub const ERRORS: &str = "imd_errors_total";
+/// Pages read where `database.read_url` is set, by the `server` that was read: `standby` or `primary`.
+pub const READS: &str = "imd_reads_total";
 /// The generation of the database: how often acknowledged messages may have been lost.
 pub const DATABASE_GENERATION: &str = "imd_database_generation";
 /// Whether commits wait for a standby of the database.
@@ -129,6 +131,7 @@ fn describe() {
     describe_counter!(PANICS, Unit::Count, "Panics, whether of a task or of a call");
     describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Lines of the log that were not written");
     describe_counter!(ACCEPT_ERRORS, Unit::Count, "Connections that could not be accepted");
+    describe_counter!(READS, Unit::Count, "Pages read, by server");
     describe_gauge!(DATABASE_GENERATION, Unit::Count, "The generation of the database");
     describe_gauge!(DATABASE_SYNCHRONOUS, Unit::Count, "Whether commits wait for a standby");
     describe_gauge!(DATABASE_STANDBYS, Unit::Count, "Standbys that follow the primary");

@@ -8,7 +8,9 @@
 mod balancer;
 mod failover;
 mod lossy;
+mod pair;
 mod patroni;
 mod pooler;
 mod pulse;
+mod reads;
 mod service;

@@ -141,6 +141,9 @@ impl Settings {
             if self.database.ca.is_some() {
                 return Err(invalid("database.ca", "needs a database.url"));
             }
+            if self.database.read_url.is_some() {
+                return Err(invalid("database.read_url", "needs a database.url"));
+            }
             return within("database.pool_size", pool_size, 1..=LARGEST_POOL_EMBEDDED);
         };
         let address: Address =
@@ -148,6 +151,10 @@ impl Settings {
         if self.database.ca.is_some() && !address.requires_tls() {
             let reason = "needs sslmode=verify-full, or require, in database.url";
             return Err(invalid("database.ca", reason));
+        }
+        if let Some(url) = &self.database.read_url {
+            let address: Result<Address, _> = url.expose_secret().parse();
+            address.map_err(|error| invalid("database.read_url", error))?;
         }
         within("database.pool_size", pool_size, 1..=1000)
     }

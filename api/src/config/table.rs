@@ -75,6 +75,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "file of the authorities, PEM, one of which must have signed the database's certificate, with `sslmode=verify-full` for its host; unset: those of the system with `verify-full`, else any certificate is taken",
     },
     Setting {
+        key: "database.read_url",
+        default: None,
+        meaning: "PostgreSQL servers that follow the one of database.url, to read pages of timelines, histories and exports from: each page from one that has everything the primary has at that moment, else from the primary; unset: the primary is read",
+    },
+    Setting {
         key: "database.pool_size",
         default: Some("16"),
         meaning: "connections to the database for requests, 1 to 1000; at most 80 on the private database",

@@ -99,10 +99,11 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "terminals.exclusive" => "phone+pad",
         _ => "17",
     };
-    // Certificate and key only come together, and authorities with what they vouch for.
+    // Certificate and key only come together, and what belongs to a database or bus of one's own.
     for setting in SETTINGS.iter().filter(|setting| {
         !setting.key.contains("tls.")
-            && !["database.ca", "bus.ca", "bus.cert", "bus.key"].contains(&setting.key)
+            && !["database.ca", "database.read_url", "bus.ca", "bus.cert", "bus.key"]
+                .contains(&setting.key)
     }) {
         let value = other(setting.key);
         let by_variable = load(&Flags::default(), &[(&setting.variable(), value)]).unwrap();
@@ -237,6 +238,7 @@ fn a_value_out_of_its_limits_is_refused_by_name() {
         ("log.level", "imd=loud"),
         ("admin.listen", "127.0.0.1:8080"),
         ("database.url", "mysql://db/imd"),
+        ("database.read_url", "postgresql://standby/imd"),
     ] {
         let message = refusal(&set(&[(key, value)]), &[]);
         assert!(message.starts_with(&format!("invalid {key}: ")), "{message}");

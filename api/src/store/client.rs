@@ -211,6 +211,11 @@ macro_rules! exchanges {
 impl Client {
     exchanges!();
 
+    /// Closes the connection, which is of no use any more.
+    pub(super) fn close(self) {
+        self.pooled().link.driver.cut();
+    }
+
     /// Whether the transaction that has failed is worth another try.
     pub(super) fn begin_again(&mut self) -> bool {
         *self.watch.again.get_mut()

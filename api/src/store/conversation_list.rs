@@ -18,6 +18,7 @@ use super::{
     client::Client,
     conversations::{IN_CONVERSATION, MARKED_IN_GROUP, SAID, in_conversations},
     entries::ENTRY_COLUMNS,
+    reading,
     retention::timeline,
     transaction,
 };
@@ -84,26 +85,27 @@ impl Store {
     async fn find_page(&self, owner: UserNo, place: ListPlace, limit: i64) -> Result<Found> {
         // One more than fits, to learn whether there are more.
         let wanted = limit + 1;
-        let client = self.client().await?;
-        let rows = match place {
-            ListPlace::Start | ListPlace::Before { .. } => {
-                let (began_at, before) = match place {
-                    ListPlace::Before { began_at, before } => (Some(began_at), before),
-                    ListPlace::Start | ListPlace::Moved { .. } => (None, i64::MAX),
-                };
-                let statement = client.prepare_cached(&newest_first()).await?;
-                query_as_prepared(&client, &statement, &[&owner.0, &before, &wanted, &began_at])
-                    .await?
+        let rows = reading!(self, async |client| {
+            match place {
+                ListPlace::Start | ListPlace::Before { .. } => {
+                    let (began_at, before) = match place {
+                        ListPlace::Before { began_at, before } => (Some(began_at), before),
+                        ListPlace::Start | ListPlace::Moved { .. } => (None, i64::MAX),
+                    };
+                    let statement = client.prepare_cached(&newest_first()).await?;
+                    let parameters: [&(dyn ToSql + Sync); 4] =
+                        [&owner.0, &before, &wanted, &began_at];
+                    query_as_prepared(&client, &statement, &parameters).await
+                }
+                ListPlace::Moved { began_at, after, until } => {
+                    let statement = client.prepare_cached(&moved_since()).await?;
+                    let looked_at = wanted.max(LOOKED_AT);
+                    let parameters: [&(dyn ToSql + Sync); 6] =
+                        [&owner.0, &after, &wanted, &began_at, &until, &looked_at];
+                    query_as_prepared(&client, &statement, &parameters).await
+                }
             }
-            ListPlace::Moved { began_at, after, until } => {
-                let statement = client.prepare_cached(&moved_since()).await?;
-                let looked_at = wanted.max(LOOKED_AT);
-                let parameters: [&(dyn ToSql + Sync); 6] =
-                    [&owner.0, &after, &wanted, &began_at, &until, &looked_at];
-                query_as_prepared(&client, &statement, &parameters).await?
-            }
-        };
-        drop(client);
+        })?;
         let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
         if first.get("behind") {
             return Ok(Found::Behind);

@@ -1,6 +1,8 @@
 //! Reading the messages of a conversation, backward.
 
-use super::{Store, entries::ENTRY_COLUMNS, retention::timeline, timelines::read_state};
+use tokio_postgres::types::ToSql;
+
+use super::{Store, entries::ENTRY_COLUMNS, reading, retention::timeline, timelines::read_state};
 use crate::model::{ConversationNo, Entry, Result, TimelineState, UserNo};
 
 /// Which entries stand in conversations: messages, but for those that the owner has deleted.
@@ -45,20 +47,20 @@ impl Store {
         conversation: ConversationNo,
         floor: i64,
     ) -> Result<bool> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(&format!(
-                "SELECT EXISTS (SELECT FROM purged_conversations
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM purged_conversations
                                 WHERE owner = $1 AND conversation = $2)
                      OR EXISTS (SELECT FROM {hidden} hidden)",
-                hidden = in_conversations(
-                    "seq",
-                    "owner = $1 AND conversation = $2 AND seq < $3",
-                    "seq DESC LIMIT 1"
-                ),
-            ))
-            .await?;
-        Ok(client.query_one(&statement, &[&owner.0, &conversation.0, &floor]).await?.get(0))
+            hidden = in_conversations(
+                "seq",
+                "owner = $1 AND conversation = $2 AND seq < $3",
+                "seq DESC LIMIT 1"
+            ),
+        );
+        reading!(self, async |client| {
+            let statement = client.prepare_cached(&sql).await?;
+            Ok(client.query_one(&statement, &[&owner.0, &conversation.0, &floor]).await?.get(0))
+        })
     }
 
     /// The messages of one of the owner's conversations, newest first: at most `limit`, all below the
@@ -70,25 +72,25 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<HistoryPage> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(&format!(
-                "WITH RECURSIVE {timeline}
+        let sql = format!(
+            "WITH RECURSIVE {timeline}
                  SELECT timeline.*, e.*
                  FROM timeline LEFT JOIN LATERAL (
                      SELECT * FROM {messages} e ORDER BY e.seq DESC LIMIT $4
                  ) e ON true
                  ORDER BY e.seq DESC",
-                timeline = timeline(),
-                messages = in_conversations(
-                    ENTRY_COLUMNS,
-                    "owner = $1 AND conversation = $2 AND seq >= timeline.floor AND seq < $3",
-                    "seq DESC LIMIT $4"
-                ),
-            ))
-            .await?;
-        let rows = client.query(&statement, &[&owner.0, &conversation.0, &before, &limit]).await?;
-        drop(client);
+            timeline = timeline(),
+            messages = in_conversations(
+                ENTRY_COLUMNS,
+                "owner = $1 AND conversation = $2 AND seq >= timeline.floor AND seq < $3",
+                "seq DESC LIMIT $4"
+            ),
+        );
+        let values: [&(dyn ToSql + Sync); 4] = [&owner.0, &conversation.0, &before, &limit];
+        let rows = reading!(self, async |client| {
+            let statement = client.prepare_cached(&sql).await?;
+            Ok(client.query(&statement, &values).await?)
+        })?;
         let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
         let state = read_state(first);
         let entries = self.entries_of(state.epoch, &rows).await?;

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, directory::KnownUser};
+use super::{Store, directory::KnownUser, reading};
 use crate::model::{
     Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error, GroupId,
     GroupNo, InGroup, Message, MessageGone, MessageId, MessageIdCipher, ReadUpTo, Result,
@@ -251,16 +251,16 @@ impl Store {
             return Ok(());
         }
         let (owners, seqs): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT e.owner, e.seq, e.tombstone, e.content_type, e.mentions, e.flags, e.body
-                 FROM unnest($1::bigint[], $2::bigint[]) h (owner, seq)
-                 JOIN entries e ON e.owner = h.owner AND e.seq = h.seq",
-            )
-            .await?;
-        let found = client.query(&statement, &[&owners, &seqs]).await?;
-        drop(client);
+        let found = reading!(self, async |client| {
+            let statement = client
+                .prepare_cached(
+                    "SELECT e.owner, e.seq, e.tombstone, e.content_type, e.mentions, e.flags, e.body
+                     FROM unnest($1::bigint[], $2::bigint[]) h (owner, seq)
+                     JOIN entries e ON e.owner = h.owner AND e.seq = h.seq",
+                )
+                .await?;
+            Ok(client.query(&statement, &[&owners, &seqs]).await?)
+        })?;
         let homes: HashMap<(i64, i64), &Row> =
             found.iter().map(|home| ((home.get("owner"), home.get("seq")), home)).collect();
         for row in rows {

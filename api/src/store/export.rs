@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Audit, Store,
     entries::KIND_MESSAGE,
+    reading,
     retention::floor_search,
     timelines::{Closed, why_closed},
     transaction,
@@ -85,8 +86,8 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<ExportedMessage>> {
-        let client = self.client().await?;
-        let statement = client
+        let rows = reading!(self, async |client| {
+            let statement = client
             .prepare_cached(
                 "SELECT e.seq, e.conversation, e.sender, e.home_seq,
                      coalesce(e.generation, 0::smallint) AS generation, e.appended_at, e.content_type,
@@ -97,8 +98,8 @@ impl Store {
                  ORDER BY e.seq LIMIT $4",
             )
             .await?;
-        let rows = client.query(&statement, &[&owner.0, &after, &KIND_MESSAGE, &limit]).await?;
-        drop(client);
+            Ok(client.query(&statement, &[&owner.0, &after, &KIND_MESSAGE, &limit]).await?)
+        })?;
         let user_nos: HashSet<i64> =
             rows.iter().flat_map(|row| [row.get("conversation"), row.get("sender")]).collect();
         let known = self.known_users(&user_nos).await?;

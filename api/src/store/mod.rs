@@ -20,6 +20,7 @@ mod epochs;
 mod erasure;
 mod export;
 mod fault;
+mod followers;
 mod groups;
 mod health;
 mod import;
@@ -82,8 +83,9 @@ pub use users::{Credentials, User};
 
 use self::{
     client::{Client, Manager, Pool, Transaction, transaction},
-    connection::Connector,
+    connection::{Connector, Role},
     directory::Directory,
+    followers::{Followers, reading},
     health::Health,
 };
 use crate::model::{Error, MessageIdCipher, Result};
@@ -96,6 +98,7 @@ pub struct Store(Arc<Database>);
 struct Database {
     pool: Pool,
     connector: Arc<Connector>,
+    followers: Option<Followers>,
     directory: Directory,
     message_ids: OnceCell<Arc<MessageIdCipher>>,
     health: Health,
@@ -112,12 +115,25 @@ impl Store {
     pub fn trusting(ca: Option<&Path>, url: &str, pool_size: usize) -> Result<Self> {
         let address: Address = url.parse()?;
         let tls = address.tls(ca)?;
-        Self::over(Arc::new(Connector::new(address, tls)), pool_size)
+        Self::over(Arc::new(Connector::new(Role::Primary, address, tls)), None, pool_size)
+    }
+
+    /// As this one, but reads are made on the servers at `url`, which follow the primary, where they have
+    /// everything. To be called when [`Store::check_server`] has found the schema.
+    pub fn reading_from(self, ca: Option<&Path>, url: &str, pool_size: usize) -> Result<Self> {
+        let address: Address = url.parse()?;
+        let tls = address.tls(ca)?;
+        let connector = Connector::new(Role::Follower, address, tls);
+        if let Some(schema) = self.0.connector.schema() {
+            connector.use_schema(schema.clone());
+        }
+        let followers = Followers::new(Self::over(Arc::new(connector), None, pool_size)?);
+        Self::over(self.0.connector.clone(), Some(followers), pool_size)
     }
 
     /// Another pool of connections to the same database, which neither can use up for the other.
     pub fn beside(&self, pool_size: usize) -> Result<Self> {
-        Self::over(self.0.connector.clone(), pool_size)
+        Self::over(self.0.connector.clone(), None, pool_size)
     }
 
     /// The generation of the database that this process last worked in.
@@ -126,12 +142,17 @@ impl Store {
         self.0.connector.generations.current()
     }
 
-    fn over(connector: Arc<Connector>, pool_size: usize) -> Result<Self> {
+    fn over(
+        connector: Arc<Connector>,
+        followers: Option<Followers>,
+        pool_size: usize,
+    ) -> Result<Self> {
         let pool = Pool::builder(Manager(connector.clone())).max_size(pool_size).build();
         let pool = pool.map_err(Error::internal)?;
         Ok(Self(Arc::new(Database {
             pool,
             connector,
+            followers,
             directory: Directory::default(),
             message_ids: OnceCell::new(),
             health: Health::default(),

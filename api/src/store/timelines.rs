@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
     Store, Transaction,
     entries::{ENTRY_COLUMNS, EntryRow, EventColumns},
+    reading,
     retention::timeline,
     sessions::SessionCheck,
     tiers::read_retention,
@@ -64,11 +65,9 @@ impl Store {
         start: Start,
         limit: i64,
     ) -> Result<TimelinePage> {
-        let client = self.client().await?;
         // One statement, so that state and entries are of one snapshot.
-        let statement = client
-            .prepare_cached(&format!(
-                "WITH RECURSIVE {timeline}, start AS (
+        let sql = format!(
+            "WITH RECURSIVE {timeline}, start AS (
                      SELECT CASE
                          WHEN $2::bigint IS NOT NULL THEN greatest(last_seq - $2, floor - 1)
                          WHEN $3 = epoch AND $4 <= last_seq THEN greatest($4, floor - 1)
@@ -83,21 +82,19 @@ impl Store {
                      ORDER BY e.seq LIMIT $5
                  ) e ON true
                  ORDER BY e.seq",
-                timeline = timeline(),
-            ))
-            .await?;
+            timeline = timeline(),
+        );
         let (last, cursor) = match start {
             Start::After(cursor) => (None, Some(cursor)),
             Start::Last(count) => (Some(count), None),
             Start::Floor => (None, None),
         };
-        let rows = client
-            .query(
-                &statement,
-                &[&owner.0, &last, &cursor.map(|c| c.epoch), &cursor.map(|c| c.seq), &limit],
-            )
-            .await?;
-        drop(client);
+        let (epoch, seq) = (cursor.map(|c| c.epoch), cursor.map(|c| c.seq));
+        let values: [&(dyn ToSql + Sync); 5] = [&owner.0, &last, &epoch, &seq, &limit];
+        let rows = reading!(self, async |client| {
+            let statement = client.prepare_cached(&sql).await?;
+            Ok(client.query(&statement, &values).await?)
+        })?;
         let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
         let state = read_state(first);
         let after = Cursor { epoch: state.epoch, seq: first.get("after") };

@@ -37,6 +37,14 @@ pub(in crate::store) const NOTE: &str =
           FROM pg_stat_replication) AS lag
      FROM server";
 
+/// Has a new connection to a standby work in the generation that it holds.
+pub(super) async fn follow(client: &Client) -> Result<(), Refusal> {
+    let follow =
+        "SELECT set_config('imd.generation', max(generation)::text, false) FROM generations";
+    client.query_one(follow, &[]).await?;
+    Ok(())
+}
+
 /// Held by whoever decides; what is read behind it is what others have decided.
 const LOCK: &str = "BEGIN; LOCK TABLE generations IN SHARE ROW EXCLUSIVE MODE";
 

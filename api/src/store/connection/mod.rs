@@ -52,8 +52,18 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What a connection is opened for, beyond what every connection needs: settings as `name=value`.
 pub(super) type Extra<'a> = &'a [(&'a str, &'a str)];
 
+/// Which servers a connector connects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The one that takes writes.
+    Primary,
+    /// Any; standbys are what it is for.
+    Follower,
+}
+
 /// Opens connections to one database.
 pub(super) struct Connector {
+    role: Role,
     address: Address,
     tls: Tls,
     /// The place, among the hosts, of the one that took the last connection.
@@ -85,8 +95,9 @@ pub(super) struct Driver {
 }
 
 impl Connector {
-    pub(super) fn new(address: Address, tls: Tls) -> Self {
+    pub(super) fn new(role: Role, address: Address, tls: Tls) -> Self {
         Self {
+            role,
             address,
             tls,
             preferred: AtomicUsize::default(),
@@ -103,7 +114,12 @@ impl Connector {
         let _ = self.schema.set(schema);
     }
 
-    /// Opens a connection to the first host that takes writes.
+    /// The schema, once it is known.
+    pub(super) fn schema(&self) -> Option<&String> {
+        self.schema.get()
+    }
+
+    /// Opens a connection to the first host of the role.
     pub(super) async fn open(&self, extra: Extra<'_>) -> Result<Link, ConnectError> {
         // Boxed: it is large, and nearly every future of the server could come to hold one.
         Box::pin(self.race(extra, None)).await
@@ -159,8 +175,12 @@ impl Connector {
     ) -> Result<Link, Refusal> {
         let opening = async {
             let mut link = Link::open(host, self.tls.clone(), notifications).await?;
-            prepare(&link.client, self.schema.get().map(String::as_str), extra).await?;
-            link.known = self.generations.enter(&link.client).await?;
+            let schema = self.schema.get().map(String::as_str);
+            prepare(&link.client, self.role, schema, extra).await?;
+            match self.role {
+                Role::Primary => link.known = self.generations.enter(&link.client).await?,
+                Role::Follower => generation::follow(&link.client).await?,
+            }
             Ok(link)
         };
         timeout(PER_HOST, opening).await.unwrap_or(Err(Refusal::Silent(PER_HOST)))

@@ -7,7 +7,7 @@
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::{Extra, error::Refusal};
+use super::{Extra, Role, error::Refusal};
 
 /// Name and value.
 const SETTINGS: &[(&str, &str)] = &[
@@ -53,6 +53,7 @@ const WHERE_KNOWN: [&str; 2] = [
 /// Sets up a connection, in `schema` when it is known.
 pub(super) async fn prepare(
     client: &Client,
+    role: Role,
     schema: Option<&str>,
     extra: Extra<'_>,
 ) -> Result<(), Refusal> {
@@ -86,6 +87,7 @@ pub(super) async fn prepare(
     );
     let (set, read) = (row(set?)?, row(read?)?);
     match (read[0].as_str(), read[1].as_str()) {
+        _ if role == Role::Follower => {}
         ("t", _) => return Err(Refusal::ReadOnly { standby: true }),
         (_, "on") => return Err(Refusal::ReadOnly { standby: false }),
         _ => {}
