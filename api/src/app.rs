@@ -159,6 +159,7 @@ impl App {
         )
         .await?;
         let limits = Limits {
+            dedupe_for: settings.messages.dedupe_for,
             access_ttl: settings.tokens.access_ttl,
             refresh_ttl: settings.tokens.refresh_ttl,
             max_body_bytes: settings.messages.max_body_bytes,

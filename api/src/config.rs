@@ -212,6 +212,8 @@ pub struct Messages {
     pub max_body_bytes: usize,
     #[serde(with = "humantime_serde")]
     pub recall_window: Duration,
+    #[serde(with = "humantime_serde")]
+    pub dedupe_for: Duration,
     pub read_receipts: bool,
     pub if_blocked: IfBlocked,
 }

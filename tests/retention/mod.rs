@@ -4,6 +4,7 @@ mod changes;
 mod properties;
 mod purge;
 mod reads;
+mod retries;
 mod tiers;
 
 use crate::support::{cluster::Cluster, types::Entry};

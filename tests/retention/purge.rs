@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join;
+use imd::config::Settings;
 use imd_proto::v1::PurgeResponse;
 
 use super::{DAY, age, age_limits, seqs};
@@ -34,10 +35,12 @@ async fn user_with_messages(imd: &Cluster, user_id: &str, messages: usize) -> Te
     terminal
 }
 
-/// How many rows each timeline holds, by user.
-async fn rows(imd: &Cluster, user_id: &str) -> i64 {
+/// How many entries of a user's timeline have not been purged.
+pub(super) async fn rows(imd: &Cluster, user_id: &str) -> i64 {
     let sql = imd.database.sql().await;
-    let count = "SELECT count(*) FROM entries JOIN users ON user_no = owner WHERE user_id = $1";
+    let count =
+        "SELECT count(*) FROM entries JOIN timelines USING (owner) JOIN users ON user_no = owner
+                 WHERE user_id = $1 AND seq > purged_to";
     sql.query_one(count, &[&user_id]).await.expect("a number").get(0)
 }
 
@@ -202,12 +205,14 @@ async fn i8_what_its_owner_had_deleted_is_no_history_lost(imd: Cluster) {
 }
 
 /// The cluster with a node that purges at once in the place of its own.
-async fn restarted_impatient(imd: Cluster) -> Cluster {
+pub(super) async fn restarted_impatient(imd: Cluster) -> Cluster {
+    restarted(imd, |settings| settings.retention.purge_after = Duration::ZERO).await
+}
+
+/// The cluster with a node of other settings in the place of its own.
+pub(super) async fn restarted(imd: Cluster, change: impl FnOnce(&mut Settings)) -> Cluster {
     let Cluster { transport, node, database, .. } = imd;
     node.stop().await;
-    let node = Node::start_with(&database, |settings| {
-        settings.retention.purge_after = Duration::ZERO;
-    })
-    .await;
+    let node = Node::start_with(&database, change).await;
     Cluster::of(transport, database, node)
 }

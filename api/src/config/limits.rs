@@ -54,6 +54,11 @@ impl Settings {
             self.messages.recall_window,
             Duration::ZERO..=YEAR,
         )?;
+        duration_within(
+            "messages.dedupe_for",
+            self.messages.dedupe_for,
+            Duration::ZERO..=YEAR * 10,
+        )?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;

@@ -150,6 +150,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how long after sending a message can be recalled, at most 1 year; 0s for never",
     },
     Setting {
+        key: "messages.dedupe_for",
+        default: Some("90d"),
+        meaning: "for how long after sending, at least, a message that is sent again with the same `client_message_id` is answered with its first result, though it was purged meanwhile; 0s to 10 years",
+    },
+    Setting {
         key: "messages.read_receipts",
         default: Some("false"),
         meaning: "whether the peer is told how far a conversation has been read",

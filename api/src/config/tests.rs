@@ -44,6 +44,7 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.tokens.refresh_ttl, Duration::from_hours(30 * 24));
     assert_eq!(settings.messages.max_body_bytes, 16384);
     assert_eq!(settings.messages.recall_window, Duration::from_mins(2));
+    assert_eq!(settings.messages.dedupe_for, Duration::from_hours(90 * 24));
     assert!(!settings.messages.read_receipts);
     assert_eq!(settings.messages.if_blocked, IfBlocked::Refuse);
     assert!(settings.page);
@@ -91,9 +92,11 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
         "data_dir" => "/srv/imd",
         "tokens.refresh_ttl" => "40days",
-        "retention.purge_after" | "tokens.access_ttl" | "streams.heartbeat" | "shutdown.grace" => {
-            "7m"
-        }
+        "retention.purge_after"
+        | "messages.dedupe_for"
+        | "tokens.access_ttl"
+        | "streams.heartbeat"
+        | "shutdown.grace" => "7m",
         "messages.recall_window" => "0s",
         "messages.if_blocked" => "drop",
         "terminals.exclusive" => "phone+pad",

@@ -88,6 +88,9 @@ pub struct Limits {
     pub read_receipts: bool,
     /// What becomes of a message whose recipient blocks its sender.
     pub if_blocked: IfBlocked,
+    /// How long after sending a retry returns the first result, at least; it does for as long as the
+    /// message stands.
+    pub dedupe_for: Duration,
     /// How many members a group may have.
     pub max_members: i64,
     /// How often a quiet stream sends a heartbeat.

@@ -105,10 +105,13 @@ impl Purge {
 
     /// Deletes the next batch, or looks for the next timelines; whether there were any.
     async fn step(&mut self) -> Result<bool> {
-        let hidden_for = self.service.limits.purge_after;
+        let limits = &self.service.limits;
+        let hidden_for = limits.purge_after;
+        // What may still be recalled is found by the same rows.
+        let dedupe_for = limits.dedupe_for.max(limits.recall_window);
         let store = &self.service.store;
         if let Some(owner) = self.purging {
-            let batch = paced(store.purge_batch(owner, hidden_for, BATCH)).await?;
+            let batch = paced(store.purge_batch(owner, hidden_for, dedupe_for, BATCH)).await?;
             self.progress.entries += batch.entries;
             counter!(telemetry::PURGED).increment(batch.entries.unsigned_abs());
             if !batch.more {
@@ -119,6 +122,9 @@ impl Purge {
         }
         let look = paced(store.purgeable(self.looked_to, hidden_for, LOOK)).await?;
         let Some(last) = look.last else { return Ok(false) };
+        while paced(store.forget_purged_ids(self.looked_to, last, dedupe_for, BATCH)).await?
+            == BATCH
+        {}
         self.progress.timelines_seen += look.timelines;
         self.looked_to = last;
         self.purgeable = look.purgeable.into();

@@ -214,6 +214,11 @@ async fn delete_entries(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Re
 /// are purged is not lost: who deletes an own message marks the conversation as read.
 async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Result<bool> {
     let batches = [
+        // All entries are gone but what is kept of purged messages.
+        "DELETE FROM entries WHERE owner = $1 AND seq IN (
+             SELECT seq FROM entries WHERE owner = $1 LIMIT $2
+         ) RETURNING owner"
+            .to_owned(),
         delete_keeping_peers("purged_conversations"),
         delete_keeping_peers("read_marks"),
         // Each of them is of a conversation that still has entries or had some that were purged.

@@ -13,6 +13,7 @@ mod connection;
 mod conversation_list;
 mod conversations;
 mod cursors;
+mod dedupe;
 mod deletion;
 mod directory;
 mod entries;

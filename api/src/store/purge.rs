@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Store, connection::Link, conversation_list::forget_purged, conversations::IN_CONVERSATION,
+    Store, connection::Link, conversation_list::forget_purged, dedupe::purge_entries,
     retention::purge_floor, transaction,
 };
 use crate::model::{Result, UserNo};
@@ -78,11 +78,13 @@ impl Store {
     }
 
     /// Deletes up to `limit` of a timeline's entries that were hidden for `hidden_for`, the oldest
-    /// first. What it may delete is found under the lock, so a change of limits is never missed.
+    /// first, and keeps what tells a retry of those that were sent less than `dedupe_for` ago. What it
+    /// may delete is found under the lock, so a change of limits is never missed.
     pub async fn purge_batch(
         &self,
         owner: UserNo,
         hidden_for: Duration,
+        dedupe_for: Duration,
         limit: i64,
     ) -> Result<PurgedBatch> {
         transaction!(self, async |tx| {
@@ -117,20 +119,7 @@ impl Store {
             if to <= purged_to {
                 return Ok(PurgedBatch::default());
             }
-            // A conversation loses nothing by an event about it, nor by what its owner had deleted.
-            tx.execute(
-                &format!(
-                    "WITH gone AS (
-                         DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
-                         RETURNING conversation, kind, tombstone
-                     )
-                     INSERT INTO purged_conversations (owner, conversation)
-                     SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}
-                     ON CONFLICT DO NOTHING"
-                ),
-                &[&owner.0, &purged_to, &to],
-            )
-            .await?;
+            purge_entries(&tx, owner, purged_to, to, dedupe_for).await?;
             forget_purged(&tx, owner, to).await?;
             tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&owner.0, &to])
                 .await?;

@@ -123,8 +123,10 @@ impl Store {
             let place = place.ok_or_else(|| no_timeline(owner))?;
             let find = tx
                 .prepare_cached(
-                    "SELECT sender, home_seq, coalesce(generation, 0::smallint) AS generation, tombstone FROM entries
-                 WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4",
+                    "SELECT sender, home_seq, coalesce(generation, 0::smallint) AS generation, tombstone
+                 FROM entries
+                 WHERE owner = $1 AND seq = $2 AND conversation = $3 AND kind = $4
+                     AND seq > (SELECT purged_to FROM timelines WHERE owner = $1)",
                 )
                 .await?;
             let row =

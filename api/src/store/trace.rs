@@ -31,9 +31,10 @@ pub struct Trace {
     pub message_id: SealedMessageId,
     /// Who sent it.
     pub sender: UserNo,
-    /// The id that its sender gave it; `None` when the sender's copy is gone.
+    /// The id that its sender gave it; `None` when nothing is kept of the sender's copy.
     pub client_message_id: Option<Uuid>,
-    /// The sender's copy, then the others; the sender's alone when it is gone, for it knows the others.
+    /// The sender's copy, then the others; the sender's alone when nothing is kept of it, for it knows
+    /// the others.
     pub copies: Vec<MessageCopy>,
 }
 
@@ -135,7 +136,7 @@ async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>
                  coalesce(t.state = $3, true) AS owner_deleted
              FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY p (owner, seq, place)
              LEFT JOIN timelines t ON t.owner = p.owner
-             LEFT JOIN entries e ON e.owner = p.owner AND e.seq = p.seq
+             LEFT JOIN entries e ON e.owner = p.owner AND e.seq = p.seq AND e.seq > t.purged_to
              ORDER BY p.place",
             &[&owners, &seqs, &(Closed::Deleted as i16)],
         )

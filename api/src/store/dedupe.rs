@@ -1,0 +1,84 @@
+//! What is kept of purged messages. A sender may send a message again long after its copies are gone
+//! (I7), so of its own copy the purge leaves the row, with its ids, the hash of the content and the
+//! places of the other copies, and without a body. Such a row lies at or below `timelines.purged_to`,
+//! where no read of a timeline begins, and is marked as deleted, so that it stands in no conversation.
+
+use std::time::Duration;
+
+use super::{Store, Transaction, conversations::IN_CONVERSATION, entries::KIND_MESSAGE};
+use crate::model::{Result, Tombstone, UserNo};
+
+/// Purges the entries of a timeline after `after` and up to `to`, and keeps what tells a retry of those
+/// that the owner sent less than `dedupe_for` ago. Behind the lock of the timeline.
+pub(super) async fn purge_entries(
+    tx: &Transaction<'_>,
+    owner: UserNo,
+    after: i64,
+    to: i64,
+    dedupe_for: Duration,
+) -> Result<()> {
+    // A conversation loses nothing by an event about it, nor by what its owner had deleted.
+    let statement = tx
+        .prepare_cached(&format!(
+            "WITH due AS MATERIALIZED (
+                 SELECT seq, conversation, kind, tombstone,
+                     kind = $5 AND client_message_id IS NOT NULL
+                         AND appended_at > now() - make_interval(secs => $4) AS kept
+                 FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
+             ), gone AS (
+                 DELETE FROM entries e USING due d
+                 WHERE e.owner = $1 AND e.seq = d.seq AND NOT d.kept
+             ), blanked AS (
+                 UPDATE entries e SET tombstone = $6, content_type = NULL, body = ''
+                 FROM due d
+                 WHERE e.owner = $1 AND e.seq = d.seq AND d.kept AND d.tombstone IS DISTINCT FROM $6
+             )
+             INSERT INTO purged_conversations (owner, conversation)
+             SELECT DISTINCT $1::bigint, conversation FROM due WHERE {IN_CONVERSATION}
+             ON CONFLICT DO NOTHING"
+        ))
+        .await?;
+    let deleted = Tombstone::Deleted as i16;
+    let dedupe_for = dedupe_for.as_secs_f64();
+    tx.execute(&statement, &[&owner.0, &after, &to, &dedupe_for, &KIND_MESSAGE, &deleted]).await?;
+    Ok(())
+}
+
+impl Store {
+    /// Deletes what was kept of purged messages that were sent `dedupe_for` ago or earlier, in the
+    /// timelines of the owners after `after` and up to `to`: at most `limit` rows, and how many. The
+    /// oldest of each timeline tells whether there are any, so a call costs a probe for each timeline.
+    pub async fn forget_purged_ids(
+        &self,
+        after: UserNo,
+        to: UserNo,
+        dedupe_for: Duration,
+        limit: i64,
+    ) -> Result<i64> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "WITH due AS MATERIALIZED (
+                     SELECT t.owner, kept.seq
+                     FROM (SELECT owner, purged_to, now() - make_interval(secs => $3) AS sent_until
+                           FROM timelines WHERE owner > $1 AND owner <= $2 AND purged_to > 0) t
+                     CROSS JOIN LATERAL (
+                         SELECT appended_at FROM entries
+                         WHERE owner = t.owner AND seq <= t.purged_to ORDER BY seq LIMIT 1
+                     ) oldest
+                     CROSS JOIN LATERAL (
+                         SELECT seq, appended_at FROM entries
+                         WHERE owner = t.owner AND seq <= t.purged_to ORDER BY seq LIMIT $4
+                     ) kept
+                     WHERE oldest.appended_at <= t.sent_until AND kept.appended_at <= t.sent_until
+                     LIMIT $4
+                 )
+                 DELETE FROM entries e USING due d WHERE e.owner = d.owner AND e.seq = d.seq",
+            )
+            .await?;
+        let deleted = client
+            .execute(&statement, &[&after.0, &to.0, &dedupe_for.as_secs_f64(), &limit])
+            .await?;
+        Ok(i64::try_from(deleted).unwrap_or(limit))
+    }
+}
