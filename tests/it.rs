@@ -31,6 +31,7 @@ mod read_marks;
 mod retention;
 mod send;
 mod sessions;
+mod send_stream;
 mod socket;
 mod subscribe;
 mod support;

@@ -97,6 +97,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         content: Some(send_request::Content::Text("a note".to_owned())),
         ..Default::default()
     };
+    let stream = v1::SendStreamRequest { send: Some(send.clone()) };
     let terminal = v1::Terminal {
         r#type: "pad".to_owned(),
         device_id: "pad".to_owned(),
@@ -142,6 +143,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AuthService/Login", Anyone, login),
         Call::new("/im.v1.AuthService/Refresh", Anyone, refresh),
         Call::new("/im.v1.AuthService/ListMySessions", User, v1::ListMySessionsRequest {}),
+        Call::new("/im.v1.MessageService/SendStream", User, stream),
         Call::new("/im.v1.MessageService/Send", User, send),
         Call::new("/im.v1.MessageService/Subscribe", User, v1::SubscribeRequest::default()),
         Call::new("/im.v1.MessageService/PullTimeline", User, v1::PullTimelineRequest::default()),

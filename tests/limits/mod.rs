@@ -13,7 +13,10 @@ use crate::support::{
 };
 
 /// A cluster of one node with other limits than those of the tests.
-async fn limited_to(transport: Transport, change: impl FnOnce(&mut Settings)) -> Cluster {
+pub(crate) async fn limited_to(
+    transport: Transport,
+    change: impl FnOnce(&mut Settings),
+) -> Cluster {
     let database = Database::create().await;
     let node = Node::start_with(&database, change).await;
     Cluster::of(transport, database, node)

@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use self::{
     cursors::Cursors,
@@ -59,6 +60,8 @@ pub struct Delivery {
     tasks: Tasks,
     node_no: i64,
     heartbeat: Duration,
+    /// Cancelled when clients are to go elsewhere.
+    draining: CancellationToken,
 }
 
 /// What delivery is to be like.
@@ -139,6 +142,7 @@ impl Delivery {
             heartbeat: settings.heartbeat,
         })
     }
+            draining: CancellationToken::new(),
 
     /// Queues a message to be appended to every participant's timeline. Entries reach the streams by
     /// themselves. Messages of one sender are appended in the order of the calls.
@@ -223,9 +227,15 @@ impl Delivery {
     pub fn drain(&self) {
         self.hub.close();
     }
+        self.draining.cancel();
 
     /// Finishes what is under way and takes the node off the list.
     pub async fn stop(&self) {
+    /// Until [`Delivery::drain`].
+    pub async fn draining(&self) {
+        self.draining.cancelled().await;
+    }
+
         self.hub.close();
         self.tasks.stop().await;
         if let Err(error) = self.store.remove_node(self.node_no).await {

@@ -4,10 +4,10 @@ use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use imd_proto::v1;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::{bearer, convert, status::status};
-use crate::service::{Recipient, Send as SendMessage, SendContent, Service};
+use super::{bearer, convert, send_stream, status::status};
+use crate::service::{Recipient, Send as SendMessage, SendContent, Sent, Service};
 
 pub(super) struct Messages(pub(super) Arc<Service>);
 
@@ -19,14 +19,21 @@ impl v1::message_service_server::MessageService for Messages {
     ) -> Result<Response<v1::SendResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let sent = self.0.send(bearer(&metadata), decode_send(request)).await.map_err(status)?;
-        Ok(Response::new(v1::SendResponse {
-            message_id: sent.message_id.to_string(),
-            seq: sent.cursor.seq,
-            cursor: sent.cursor.to_string(),
-            conversation_id: sent.conversation_id.to_string(),
-            sent_at: Some(convert::timestamp(sent.sent_at)),
-            duplicate: sent.duplicate,
-        }))
+        Ok(Response::new(encode_sent(&sent)))
+    }
+
+    type SendStreamStream =
+        Pin<Box<dyn Stream<Item = Result<v1::SendStreamResponse, Status>> + Send>>;
+
+    async fn send_stream(
+        &self,
+        request: Request<Streaming<v1::SendStreamRequest>>,
+    ) -> Result<Response<Self::SendStreamStream>, Status> {
+        let (metadata, _, requests) = request.into_parts();
+        let token = bearer(&metadata);
+        self.0.session_of(token).await.map_err(status)?;
+        let answers = send_stream::answers(self.0.clone(), token.map(str::to_owned), requests);
+        Ok(Response::new(Box::pin(answers)))
     }
 
     type SubscribeStream =
@@ -132,7 +139,18 @@ impl v1::message_service_server::MessageService for Messages {
     }
 }
 
-fn decode_send(request: v1::SendRequest) -> SendMessage {
+pub(super) fn encode_sent(sent: &Sent) -> v1::SendResponse {
+    v1::SendResponse {
+        message_id: sent.message_id.to_string(),
+        seq: sent.cursor.seq,
+        cursor: sent.cursor.to_string(),
+        conversation_id: sent.conversation_id.to_string(),
+        sent_at: Some(convert::timestamp(sent.sent_at)),
+        duplicate: sent.duplicate,
+    }
+}
+
+pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
     let to = request.to.map(|to| match to {
         v1::send_request::To::UserId(id) => Recipient::User(id),
         v1::send_request::To::GroupId(id) => Recipient::Group(id),

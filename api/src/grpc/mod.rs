@@ -9,6 +9,7 @@ mod group;
 mod info;
 mod message;
 mod status;
+mod send_stream;
 mod terminals;
 
 use std::sync::Arc;

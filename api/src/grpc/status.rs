@@ -29,6 +29,6 @@ pub(super) fn status(error: Error) -> Status {
     Status::with_error_details(code(error.class()), error.to_string(), details)
 }
 
-fn code(class: Class) -> Code {
+pub(super) fn code(class: Class) -> Code {
     Code::from_i32(class.grpc_code())
 }

@@ -175,6 +175,17 @@ impl Service {
         self.limits.call_timeout
     }
 
+    /// How often a quiet stream sends a heartbeat.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.limits.heartbeat
+    }
+
+    /// Until the node stops: then clients are to go to another.
+    pub async fn draining(&self) {
+        self.delivery.draining().await;
+    }
+
     /// Hands entries on that were committed.
     fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
         for (owner, entry) in entries {

@@ -39,6 +39,7 @@ mod backoff;
 mod connection;
 mod error;
 pub mod history;
+mod send_stream;
 mod session;
 mod terminal;
 mod timeline;
@@ -50,6 +51,7 @@ pub use imd_proto::v1 as proto;
 pub use self::{
     connection::Connection,
     error::Error,
+    send_stream::{SendAnswers, SendRequests},
     terminal::{AuthorizedChannel, Bearer, SendError, Sent, Terminal},
     timeline::{Event, FLOOR, NOW, Timeline},
 };

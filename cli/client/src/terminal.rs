@@ -2,8 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use imd_proto::v1::{LoginRequest, LoginResponse, SendRequest, SendResponse};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use imd_proto::v1::{
+    LoginRequest, LoginResponse, SendRequest, SendResponse,
+    message_service_client::MessageServiceClient,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -12,7 +19,12 @@ use tonic::{
 };
 
 use crate::{
-    backoff::Backoff, connection::Connection, error::Error, session::Session, timeline::Timeline,
+    backoff::Backoff,
+    connection::Connection,
+    error::Error,
+    send_stream::{QUEUE, SendAnswers, SendRequests},
+    session::Session,
+    timeline::Timeline,
     wire::Wire,
 };
 
@@ -137,6 +149,22 @@ impl Terminal {
                 Ok(response) => return Ok(response),
             }
         }
+    }
+
+    /// Opens a stream of messages: they are stored in the order in which they are handed over, without
+    /// waiting for each other's answers, and each is answered in that order. Nothing is sent again by
+    /// itself. It lasts as long as the access token at most, and ends with an error then; it is to be
+    /// opened anew, and what was not answered sent again.
+    ///
+    /// # Errors
+    /// [`Error::SessionEnded`]; those of a refresh, when the token had to be renewed; [`Error::Servers`]
+    /// when the connection is not one for gRPC; no connection.
+    pub async fn send_stream(&self) -> Result<(SendRequests, SendAnswers), Error> {
+        let (requests, taken) = mpsc::channel(QUEUE);
+        let mut messages = MessageServiceClient::new(self.channel().await?);
+        let answers = messages.send_stream(ReceiverStream::new(taken)).await;
+        let answers = answers.map_err(|status| self.session.note(status.into()))?.into_inner();
+        Ok((SendRequests(requests), SendAnswers { session: self.session.clone(), answers }))
     }
 
     /// For every other call of the contract: a channel with an access token that is good for a while.

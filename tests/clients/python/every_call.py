@@ -69,6 +69,14 @@ def messages(caller, user):
 
     request = message_pb2.SendRequest(user_id=user, text="a note", client_message_id=str(uuid.uuid4()))
     sent = call("Send", request)
+    notes = [
+        message_pb2.SendRequest(user_id=user, text=f"note {n}", client_message_id=str(uuid.uuid4())) for n in range(20)
+    ]
+    answers = list(call("SendStream", iter([message_pb2.SendStreamRequest(send=note) for note in notes])))
+    check([answer.client_message_id for answer in answers] == [note.client_message_id for note in notes],
+          "a stream of messages is answered in its order")
+    sent = answers[-1].sent
+    check(sent.seq - answers[0].sent.seq == 19, "and stored so")
     events = call("Subscribe", message_pb2.SubscribeRequest())
     for event in events:
         if event.WhichOneof("event") == "entry" and event.entry.cursor == sent.cursor:
