@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["auth", "message", "group", "block", "info", "admin"]
+    let files = ["auth", "message", "group", "contact", "block", "info", "admin"]
         .map(|name| format!("im/v1/{name}.proto"));
     for file in &files {
         println!("cargo:rerun-if-changed={file}");

@@ -19,7 +19,7 @@ use crate::{
     cors,
     delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings},
     grpc,
-    model::{Error, RetentionLimits, TerminalType, Tier},
+    model::{Error, RetentionLimits, TerminalType, Tier, UserSettings},
     planted_bugs::PlantedBugs,
     rest::{self, Sockets},
     serve::{Listening, Tls, serve},
@@ -148,11 +148,7 @@ impl App {
             DeliverySettings {
                 node_id: node_id.clone(),
                 heartbeat: settings.streams.heartbeat,
-                lanes: LaneSettings {
-                    lanes: settings.append.lanes,
-                    batch: settings.append.batch,
-                    queue: settings.append.queue,
-                },
+                lanes: lanes(settings),
                 bus: bus(&settings.bus),
                 bugs,
             },
@@ -166,6 +162,10 @@ impl App {
             recall_window: settings.messages.recall_window,
             read_receipts: settings.messages.read_receipts,
             if_blocked: settings.messages.if_blocked,
+            settings: UserSettings {
+                messages_from: settings.messages.from,
+                groups_invite_from: settings.groups.invite_from,
+            },
             max_members: settings.groups.max_members.into(),
             heartbeat: settings.streams.heartbeat,
             purge_after: settings.retention.purge_after,
@@ -298,6 +298,16 @@ impl App {
             // No loss: what was not acknowledged is sent again, and a dead node is noticed.
             tracing::warn!("the database does not answer; stopping without deregistering");
         }
+    }
+}
+
+/// How appends are gathered, and what they go by.
+fn lanes(settings: &Settings) -> LaneSettings {
+    LaneSettings {
+        lanes: settings.append.lanes,
+        batch: settings.append.batch,
+        queue: settings.append.queue,
+        messages_from: settings.messages.from,
     }
 }
 

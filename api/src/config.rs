@@ -34,7 +34,7 @@ use self::sources::{defaults, imd_variables, read_file, settings_file, with_orig
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
 pub use self::terminals::{ExclusiveGroups, Terminals};
-use crate::model::IfBlocked;
+use crate::model::{IfBlocked, WhoMay};
 
 /// Names the settings file, as `--config` does.
 const FILE_VARIABLE: &str = "IMD_CONFIG";
@@ -216,6 +216,7 @@ pub struct Messages {
     pub dedupe_for: Duration,
     pub read_receipts: bool,
     pub if_blocked: IfBlocked,
+    pub from: WhoMay,
 }
 
 /// `groups.*`
@@ -224,6 +225,7 @@ pub struct Messages {
 #[expect(missing_docs, reason = "SETTINGS documents them")]
 pub struct Groups {
     pub max_members: u32,
+    pub invite_from: WhoMay,
 }
 
 /// `cors.*`

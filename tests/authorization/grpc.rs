@@ -257,6 +257,25 @@ fn block_calls() -> [Call; 3] {
     ]
 }
 
+/// Those of contacts and settings; they end nothing.
+fn contact_calls() -> [Call; 5] {
+    let user_id = || "zoe".to_owned();
+    let set = v1::SetContactRequest { user_id: user_id(), ..Default::default() };
+    let remove = v1::RemoveContactRequest { user_id: user_id() };
+    let list = v1::ListContactsRequest::default();
+    let update = v1::UpdateSettingsRequest {
+        messages_from: v1::WhoMay::Contacts.into(),
+        ..Default::default()
+    };
+    [
+        Call::new("/im.v1.ContactService/SetContact", User, set),
+        Call::new("/im.v1.ContactService/RemoveContact", User, remove),
+        Call::new("/im.v1.ContactService/ListContacts", User, list),
+        Call::new("/im.v1.ContactService/GetSettings", User, v1::GetSettingsRequest {}),
+        Call::new("/im.v1.ContactService/UpdateSettings", User, update),
+    ]
+}
+
 /// Those of groups; they end nothing but one.
 fn group_calls(message: &str) -> Vec<Call> {
     let (own, zoe) = (|| "own".to_owned(), || "zoe".to_owned());
@@ -311,7 +330,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let note = phone.say("ann", "a note").await;
     let rest = calls(&phone, &pc, &note);
     let groups = group_calls(&super::groups(&imd, &phone).await);
-    let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(groups);
+    let first =
+        calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls()).chain(groups);
     let calls = first.chain(rest).collect();
     (imd, phone, calls)
 }

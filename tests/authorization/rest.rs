@@ -109,6 +109,14 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
         Operation::new(Method::GET, "/v1/blocks", User),
         Operation::new(Method::PUT, "/v1/blocks/{user_id}", User).with("{user_id}", "zoe"),
         Operation::new(Method::DELETE, "/v1/blocks/{user_id}", User).with("{user_id}", "zoe"),
+        Operation::new(Method::GET, "/v1/contacts", User),
+        Operation::new(Method::PUT, "/v1/contacts/{user_id}", User)
+            .with("{user_id}", "zoe")
+            .body(json!({})),
+        Operation::new(Method::DELETE, "/v1/contacts/{user_id}", User).with("{user_id}", "zoe"),
+        Operation::new(Method::GET, "/v1/settings", User),
+        Operation::new(Method::PATCH, "/v1/settings", User)
+            .body(json!({ "messages_from": "CONTACTS" })),
         Operation::new(Method::DELETE, "/v1/sessions/{session_id}", User)
             .with("{session_id}", pc.session_id()),
         Operation::new(Method::POST, "/v1/logout", User),

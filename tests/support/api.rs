@@ -157,6 +157,19 @@ pub(crate) trait Api: Send + Sync {
     ) -> Result<BlockedUserPage>;
     /// A call about groups, answered in the JSON of REST.
     async fn group(&self, token: &str, call: &GroupCall) -> Result<Value>;
+    /// A call about contacts, answered in the JSON of REST.
+    async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value>;
+}
+
+/// A call about contacts and settings. What is JSON is the body of the request over REST.
+#[derive(Debug, Clone)]
+pub(crate) enum ContactCall {
+    /// With what stands behind the path, from `?` on; may be empty.
+    List(String),
+    Set(String, Value),
+    Remove(String),
+    Settings,
+    UpdateSettings(Value),
 }
 
 /// A call about groups. What is JSON is the body of the request over REST.

@@ -25,6 +25,8 @@ const CODES: &[(&str, Code, u16)] = &[
     ("terminal_type_exists", Code::AlreadyExists, 409),
     ("terminal_type_in_use", Code::FailedPrecondition, 409),
     ("message_not_found", Code::NotFound, 404),
+    ("not_accepted", Code::PermissionDenied, 403),
+    ("too_many_contacts", Code::FailedPrecondition, 409),
     ("recall_window_over", Code::FailedPrecondition, 409),
     ("blocked", Code::PermissionDenied, 403),
     ("recipient_blocked", Code::FailedPrecondition, 409),

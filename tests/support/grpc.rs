@@ -1,5 +1,6 @@
 //! The client over gRPC.
 
+mod contacts;
 mod convert;
 mod groups;
 
@@ -20,7 +21,7 @@ use tonic::{
 pub(crate) use self::convert::at;
 use self::convert::{all, name};
 use super::{
-    api::{Api, Credential, Events, GroupCall, Login, Outgoing, Result},
+    api::{Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, Result},
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, Event, HistoryPage,
@@ -305,6 +306,10 @@ impl Api for Grpc {
             blocked_users: listed.blocked_users.into_iter().map(blocked_user).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value> {
+        contacts::call(&self.channel, token, call).await
     }
 
     async fn group(&self, token: &str, call: &GroupCall) -> Result<Value> {

@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
 
 use super::{
-    api::{Api, Credential, Events, GroupCall, Login, Outgoing, Result},
+    api::{Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, Result},
     failure::Failure,
     types::{
-        BlockChanged, BlockedUserPage, Content, Conversation, ConversationPage, Entry,
-        GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
+        BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationPage,
+        Entry, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
         MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo, Sent, Session,
-        SessionChanged, Stretch, TimelineState, Tokens,
+        SessionChanged, Settings, Stretch, TimelineState, Tokens,
     },
 };
 
@@ -261,6 +261,24 @@ impl Api for Rest {
         json_of(self.get(token, "/v1/blocks").query(&page(page_size, page_token))).await
     }
 
+    async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value> {
+        let request = match call {
+            ContactCall::List(query) => self.request(Method::GET, &format!("/v1/contacts{query}")),
+            ContactCall::Set(user, body) => {
+                self.request(Method::PUT, &format!("/v1/contacts/{user}")).json(body)
+            }
+            ContactCall::Remove(user) => {
+                self.request(Method::DELETE, &format!("/v1/contacts/{user}"))
+            }
+            ContactCall::Settings => self.request(Method::GET, "/v1/settings"),
+            ContactCall::UpdateSettings(body) => {
+                self.request(Method::PATCH, "/v1/settings").json(body)
+            }
+        };
+        let body = answer(request.bearer_auth(token)).await?.text().await.map_err(Failure::lost)?;
+        Ok(if body.is_empty() { Value::Null } else { read(&body) })
+    }
+
     async fn group(&self, token: &str, call: &GroupCall) -> Result<Value> {
         let request = match call {
             GroupCall::Create(body) => self.request(Method::POST, "/v1/groups").json(body),
@@ -375,6 +393,8 @@ struct WireEntry {
     group_changed: Option<GroupChanged>,
     member_changed: Option<MemberChanged>,
     group_request: Option<GroupRequest>,
+    contact_changed: Option<ContactChanged>,
+    settings_changed: Option<Settings>,
 }
 
 #[derive(Deserialize)]
@@ -415,6 +435,8 @@ impl From<WireEntry> for Entry {
             ("group_changed", wire.group_changed.map(Kind::GroupChanged)),
             ("member_changed", wire.member_changed.map(Kind::MemberChanged)),
             ("group_request", wire.group_request.map(Kind::GroupRequest)),
+            ("contact_changed", wire.contact_changed.map(Kind::ContactChanged)),
+            ("settings_changed", wire.settings_changed.map(Kind::SettingsChanged)),
         ];
         let mut given = members.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
         let (name, kind) = given.next().unwrap_or(("unknown", Kind::Unknown));

@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    api::{Api, Events, GroupCall, Login, Outgoing, Result},
+    api::{Api, ContactCall, Events, GroupCall, Login, Outgoing, Result},
     failure::Failure,
     rest::{Rest, entry_of, send_request},
     types::{
@@ -331,6 +331,10 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<BlockedUserPage> {
         self.rest.blocked_users(token, page_size, page_token).await
+    }
+
+    async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value> {
+        self.rest.contact(token, call).await
     }
 
     async fn group(&self, token: &str, call: &GroupCall) -> Result<Value> {

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::{
-    api::{Api, GroupCall, Outgoing, Result},
+    api::{Api, ContactCall, GroupCall, Outgoing, Result},
     feed::Feed,
     types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch},
 };
@@ -138,6 +138,11 @@ impl Terminal {
     /// A call about groups.
     pub(crate) async fn group(&self, call: GroupCall) -> Result<Value> {
         self.api.group(&self.token, &call).await
+    }
+
+    /// A call about contacts.
+    pub(crate) async fn contact(&self, call: ContactCall) -> Result<Value> {
+        self.api.contact(&self.token, &call).await
     }
 
     pub(crate) async fn sessions(&self) -> Result<Vec<Session>> {

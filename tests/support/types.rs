@@ -160,6 +160,25 @@ pub(crate) struct GroupRequest {
     pub(crate) invited_by: String,
     /// `PENDING` …
     pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) approved: bool,
+}
+
+/// A contact was asked, made, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct ContactChanged {
+    pub(crate) user_id: String,
+    /// `SENT` …
+    pub(crate) change: String,
+    pub(crate) remark: String,
+    pub(crate) note: String,
+}
+
+/// What a user takes from whom: `ANYONE` …
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) messages_from: String,
+    pub(crate) groups_invite_from: String,
 }
 
 /// A user was blocked, or is so no longer.
@@ -188,6 +207,8 @@ pub(crate) enum Kind {
     GroupChanged(GroupChanged),
     MemberChanged(MemberChanged),
     GroupRequest(GroupRequest),
+    ContactChanged(ContactChanged),
+    SettingsChanged(Settings),
     Unknown,
 }
 

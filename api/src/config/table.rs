@@ -165,6 +165,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "what becomes of a message whose recipient blocks its sender: `refuse` says so; `drop` stores it for the sender alone, who is not told",
     },
     Setting {
+        key: "messages.from",
+        default: Some("anyone"),
+        meaning: "from whom users take messages who have not said: `anyone`, `contacts` or `nobody`; blocks hold besides",
+    },
+    Setting {
+        key: "groups.invite_from",
+        default: Some("anyone"),
+        meaning: "who adds users to groups at once, where these have not said: `anyone`, `contacts` or `nobody`; what others wish becomes an invitation",
+    },
+    Setting {
         key: "groups.max_members",
         default: Some("500"),
         meaning: "how many members a group may have, 2 to 2000",

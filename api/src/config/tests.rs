@@ -99,6 +99,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         | "shutdown.grace" => "7m",
         "messages.recall_window" => "0s",
         "messages.if_blocked" => "drop",
+        "messages.from" | "groups.invite_from" => "contacts",
         "terminals.exclusive" => "phone+pad",
         _ => "17",
     };

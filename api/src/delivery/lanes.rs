@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{RENUMBERED, fan_out::FanOut, hint_queue::HintQueue, hub::Hub};
 use crate::{
-    model::{Error, GroupNo, Result, TimelineNo, UserNo},
+    model::{Error, GroupNo, Result, TimelineNo, UserNo, WhoMay},
     planted_bugs::PlantedBugs,
     store::{Append, AppendConnection, Appended},
     tasks::{Run, Task, Tasks},
@@ -46,6 +46,8 @@ pub struct LaneSettings {
     pub batch: usize,
     /// The most messages that wait in a lane; more are refused with [`Error::Overloaded`].
     pub queue: usize,
+    /// From whom users take messages who have not said.
+    pub messages_from: WhoMay,
 }
 
 /// The lanes of one node.

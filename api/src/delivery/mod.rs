@@ -110,6 +110,7 @@ impl Delivery {
             Lanes::start(&hub, &hint_queue, &fan_out, &settings.lanes, &tasks, &planted, || {
                 let connection = store.append_connection(node_no);
                 #[cfg(feature = "planted-bugs")]
+                let connection = connection.messages_from(settings.lanes.messages_from);
                 if planted.count_outside_transaction {
                     return connection.without_transactions();
                 }
@@ -229,14 +230,14 @@ impl Delivery {
     }
         self.draining.cancel();
 
-    /// Finishes what is under way and takes the node off the list.
-    pub async fn stop(&self) {
     /// Until [`Delivery::drain`].
     pub async fn draining(&self) {
         self.draining.cancelled().await;
     }
 
         self.hub.close();
+    /// Finishes what is under way and takes the node off the list.
+    pub async fn stop(&self) {
         self.tasks.stop().await;
         if let Err(error) = self.store.remove_node(self.node_no).await {
             tracing::warn!(%error, "the node stays on the list until its heartbeat is too old");

@@ -10,7 +10,7 @@ use crate::{
     model::{
         Body, Content, Conversation, Entry, EntryKind, Expect, GroupChanged, HistoryEnd,
         IfOccupied, InGroup, MemberChanged, Message, Retention, Session, SessionEnd, SessionId,
-        TimelineState, Tombstone, Truncated, UserId,
+        TimelineState, Tombstone, Truncated, UserId, UserSettings,
     },
     service::{Event, Tokens},
 };
@@ -104,15 +104,14 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             conversation_id: deleted.conversation_id.to_string(),
             seq: deleted.seq,
         }),
-        EntryKind::MessagesErased { conversation_id, sender } => {
-            Kind::MessagesErased(v1::MessagesErased {
-                conversation_id: conversation_id.to_string(),
-                sender_id: sender.to_string(),
-            })
-        }
-        EntryKind::BlockChanged { user_id, blocked } => {
-            Kind::BlockChanged(v1::BlockChanged { user_id: user_id.to_string(), blocked: *blocked })
-        }
+        EntryKind::MessagesErased(erased) => Kind::MessagesErased(v1::MessagesErased {
+            conversation_id: erased.conversation_id.to_string(),
+            sender_id: erased.sender.to_string(),
+        }),
+        EntryKind::BlockChanged(change) => Kind::BlockChanged(v1::BlockChanged {
+            user_id: change.user_id.to_string(),
+            blocked: change.blocked,
+        }),
         EntryKind::GroupChanged(in_group) => Kind::GroupChanged(group_changed(in_group)),
         EntryKind::MemberChanged(in_group) => Kind::MemberChanged(member_changed(in_group)),
         EntryKind::GroupRequest(request) => Kind::GroupRequest(v1::GroupRequestChanged {
@@ -122,9 +121,27 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             invited_by: optional(request.invited_by.as_ref()),
             note: request.note.clone(),
             state: request.state as i32,
+            approved: request.approved,
         }),
+        EntryKind::ContactChanged(changed) => Kind::ContactChanged(v1::ContactChanged {
+            user_id: changed.user_id.to_string(),
+            change: changed.change as i32,
+            remark: changed.remark.clone(),
+            note: changed.note.clone(),
+        }),
+        EntryKind::SettingsChanged(settings) => {
+            Kind::SettingsChanged(v1::SettingsChanged { settings: Some(self::settings(*settings)) })
+        }
         EntryKind::Unknown => return None,
     })
+}
+
+pub(super) fn settings(settings: UserSettings) -> v1::Settings {
+    // The numbers are the contract's.
+    v1::Settings {
+        messages_from: settings.messages_from as i32,
+        groups_invite_from: settings.groups_invite_from as i32,
+    }
 }
 
 /// An id that may be absent: empty then.

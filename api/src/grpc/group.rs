@@ -258,6 +258,7 @@ fn group_request(request: GroupRequest) -> v1::GroupRequest {
         user_id: request.user_id.to_string(),
         invited_by: request.invited_by.map(|by| by.to_string()).unwrap_or_default(),
         note: request.note,
+        approved: request.approved,
         created_at: Some(convert::timestamp(request.created_at)),
     }
 }

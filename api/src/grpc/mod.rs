@@ -3,12 +3,12 @@
 mod admin;
 mod auth;
 mod block;
+mod contact;
 mod convert;
 mod deadline;
 mod group;
 mod info;
 mod message;
-mod status;
 mod send_stream;
 mod terminals;
 
@@ -36,12 +36,13 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 6] = [
+const PUBLIC_SERVICES: [&str; 7] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
     v1::group_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
+    v1::contact_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
 
@@ -62,6 +63,9 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let block = v1::block_service_server::BlockServiceServer::new(block::Blocks(service.clone()))
         .max_decoding_message_size(OVERHEAD);
     let call_timeout = service.call_timeout();
+    let contact =
+        v1::contact_service_server::ContactServiceServer::new(contact::Contacts(service.clone()))
+            .max_decoding_message_size(OVERHEAD);
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -73,6 +77,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(group)
         .add_service(block)
         .add_service(info);
+        .add_service(contact)
     routes.add_service(health_service);
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()

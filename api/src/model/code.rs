@@ -91,6 +91,10 @@ codes! {
         "The recipient takes no messages from the caller.";
     RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,
         "The caller blocks the recipient.";
+    NotAccepted, "not_accepted", PermissionDenied, Clients,
+        "The recipient takes messages from its contacts alone, or from nobody; `from` says which.";
+    TooManyContacts, "too_many_contacts", FailedPrecondition, Clients,
+        "The caller, or the other user, has as many contacts and requests as one may.";
     TooManyBlocks, "too_many_blocks", FailedPrecondition, Clients,
         "The caller blocks as many users as one may.";
     ImportUnfinished, "import_unfinished", Unavailable, Clients,

@@ -5,8 +5,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Content, ConversationId, Cursor, GroupChanged, GroupId, GroupRequestChanged, MemberChanged,
-    Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo,
+    ContactChanged, Content, ConversationId, Cursor, GroupChanged, GroupId, GroupRequestChanged,
+    MemberChanged, Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo,
+    UserSettings,
 };
 
 /// One row of a timeline.
@@ -29,44 +30,93 @@ impl Entry {
     }
 }
 
-/// What an entry is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum EntryKind {
+/// Defines the kinds of entries, one a row: its number in `entries.kind`, which is never given to another
+/// kind, its name, and what such an entry says.
+macro_rules! entry_kinds {
+    ($($(#[doc = $doc:literal])+ $number:literal => $kind:ident($content:ty),)+) => {
+        /// What an entry is.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        pub enum EntryKind {
+            $($(#[doc = $doc])+ $kind($content),)+
+            /// Something that a newer node has written.
+            Unknown,
+        }
+
+        /// The kinds of entries by themselves. Numbered as in the database.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kind {
+            $($(#[doc = $doc])+ $kind = $number,)+
+        }
+
+        impl Kind {
+            /// The kind with this number; `None` for one that a newer node has written.
+            #[must_use]
+            pub fn from_number(number: i16) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$kind),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl EntryKind {
+            /// Its kind; `None` for something that a newer node has written.
+            #[must_use]
+            pub fn kind(&self) -> Option<Kind> {
+                match self {
+                    $(Self::$kind(_) => Some(Kind::$kind),)+
+                    Self::Unknown => None,
+                }
+            }
+        }
+    };
+}
+
+entry_kinds! {
     /// A message, sent or received.
-    Message(Message),
+    1 => Message(Message),
     /// Sessions of the owner began or ended.
-    SessionChanged(SessionChanged),
+    2 => SessionChanged(SessionChanged),
     /// The owner has read a conversation up to a place.
-    ReadMark(ReadUpTo),
+    3 => ReadMark(ReadUpTo),
     /// The peer has.
-    ReadReceipt(ReadUpTo),
+    4 => ReadReceipt(ReadUpTo),
     /// The sender of a message has recalled it.
-    MessageRecalled(MessageGone),
+    5 => MessageRecalled(MessageGone),
     /// The owner has deleted a message for itself.
-    MessageDeleted(MessageGone),
-    /// An account was deleted, and every message that it sent to the conversation before this entry
-    /// erased.
-    MessagesErased {
-        /// In which conversation.
-        conversation_id: ConversationId,
-        /// Whose messages: the peer's, or a member's of the group.
-        sender: UserId,
-    },
+    6 => MessageDeleted(MessageGone),
+    /// An account was deleted, and every message that it sent to the conversation before this entry erased.
+    7 => MessagesErased(MessagesErased),
     /// The owner blocks a user, or blocks it no longer.
-    BlockChanged {
-        /// Which user.
-        user_id: UserId,
-        /// Whether it is blocked from now on.
-        blocked: bool,
-    },
+    8 => BlockChanged(BlockChanged),
     /// A group was made or changed.
-    GroupChanged(InGroup<GroupChanged>),
+    9 => GroupChanged(InGroup<GroupChanged>),
     /// Members of a group came, went or changed.
-    MemberChanged(InGroup<MemberChanged>),
+    10 => MemberChanged(InGroup<MemberChanged>),
     /// Somebody asks to join a group, is invited to one, or is answered.
-    GroupRequest(GroupRequestChanged),
-    /// Something that a newer node has written.
-    Unknown,
+    11 => GroupRequest(GroupRequestChanged),
+    /// A contact of the owner was made, changed or removed.
+    12 => ContactChanged(ContactChanged),
+    /// The owner takes something from others than before.
+    13 => SettingsChanged(UserSettings),
+}
+
+/// An account was deleted, and its messages erased.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessagesErased {
+    /// In which conversation.
+    pub conversation_id: ConversationId,
+    /// Whose messages: the peer's, or a member's of the group.
+    pub sender: UserId,
+}
+
+/// A change of a block.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BlockChanged {
+    /// Which user.
+    pub user_id: UserId,
+    /// Whether it is blocked from now on.
+    pub blocked: bool,
 }
 
 /// A change of a group, as its members see it.

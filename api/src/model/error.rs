@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, Occupant, Role, SessionEnd, UserId, nearest,
+    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, MOST_CONTACTS, Occupant, Role, SessionEnd,
+    UserId, WhoMay, nearest,
 };
 
 /// A result of imd.
@@ -67,6 +68,17 @@ pub enum Error {
     /// The sender itself blocks the recipient.
     #[error("you block {0}")]
     RecipientBlocked(UserId),
+    /// The recipient takes no messages from the caller: only from these.
+    #[error("{user_id} takes messages from {} alone", from.name().to_lowercase())]
+    NotAccepted {
+        /// Who.
+        user_id: UserId,
+        /// Whom the recipient takes messages from.
+        from: WhoMay,
+    },
+    /// The user has as many contacts and requests as one may.
+    #[error("{0} has as many contacts and requests as one may: {MOST_CONTACTS}")]
+    TooManyContacts(UserId),
     /// The caller blocks as many users as one may.
     #[error("you block {MOST_BLOCKS} users already")]
     TooManyBlocks,
@@ -324,6 +336,8 @@ impl Error {
             Self::RecallWindowOver => Code::RecallWindowOver,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,
+            Self::NotAccepted { .. } => Code::NotAccepted,
+            Self::TooManyContacts(_) => Code::TooManyContacts,
             Self::TooManyBlocks => Code::TooManyBlocks,
             Self::ImportUnfinished(_) => Code::ImportUnfinished,
             Self::TimelineNotEmpty(_) => Code::TimelineNotEmpty,
@@ -383,6 +397,7 @@ impl Error {
             ],
             Self::RateLimited { limit, .. } => vec![("limit", limit.name().to_owned())],
             Self::PermissionDenied(role) => vec![("role", role.to_string())],
+            Self::NotAccepted { from, .. } => vec![("from", from.name().to_owned())],
             Self::GroupRoleNeeded(role) => vec![("role", role.name().to_owned())],
             Self::TerminalOccupied(occupant) => vec![
                 ("terminal_type", occupant.terminal_type.clone()),

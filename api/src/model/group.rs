@@ -202,6 +202,8 @@ pub struct GroupRequest {
     pub invited_by: Option<UserId>,
     /// In the words of whoever asks; may be empty.
     pub note: String,
+    /// Whether an admin has agreed, so that only the user is to follow.
+    pub approved: bool,
     /// Since when.
     pub created_at: OffsetDateTime,
 }
@@ -300,6 +302,9 @@ pub struct GroupRequestChanged {
     /// In the words of whoever asks; may be empty.
     #[serde(default)]
     pub note: String,
+    /// Whether an admin has agreed, so that only the user is to follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approved: bool,
     /// What became of it.
     pub state: RequestState,
 }

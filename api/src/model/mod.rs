@@ -4,6 +4,7 @@ mod address;
 mod admin;
 mod block;
 mod code;
+mod contact;
 mod content;
 mod cursor;
 mod entry;
@@ -20,11 +21,16 @@ pub use address::{AddressPrefix, ClientAddress};
 pub use admin::Role;
 pub use block::{BlockedUser, IfBlocked, MOST_BLOCKS};
 pub use code::{Audience, Code};
+pub use contact::{
+    ChangeSettings, Contact, ContactChange, ContactChanged, ContactState, MOST_CONTACTS,
+    SettingChange, UserSettings, WhoMay, check_contact_lines,
+};
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
-    Body, Conversation, Entry, EntryKind, InGroup, MOST_UNREAD, Mentions, Message, MessageGone,
-    ReadUpTo, SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
+    BlockChanged, Body, Conversation, Entry, EntryKind, InGroup, Kind, MOST_UNREAD, Mentions,
+    Message, MessageGone, MessagesErased, ReadUpTo, SessionChanged, Stretch, TimelineState,
+    Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub use group::{

@@ -62,7 +62,8 @@ struct MessagePath {
 
 /// Make a group.
 ///
-/// The caller owns it. Its members are told (`group_changed`, `member_changed`).
+/// The caller owns it. Its members are told (`group_changed`, `member_changed`); who does not let the caller add
+/// it is invited instead (`group_request`).
 ///
 /// Errors: `user_not_found` or `blocked` for a member who does not exist or blocks the caller;
 /// `group_exists`; `group_full`.
@@ -197,8 +198,8 @@ async fn list_group_members(
 
 /// Add a member to a group.
 ///
-/// Owner and admins add the user at once; another member asks them to (`group_request`). Safe to repeat: a
-/// member stays one.
+/// Owner and admins add at once who lets them (`groups_invite_from` of the user's settings), and invite who does
+/// not; another member asks them to (`group_request`). Safe to repeat: a member stays one.
 ///
 /// Errors: `group_not_found`; `user_not_found`; `not_a_member`; `blocked` for a user who blocks the caller;
 /// `group_full`.
@@ -343,7 +344,8 @@ async fn list_group_requests(
 
 /// Answer a request to join a group.
 ///
-/// Or an invitation by a member. For owner and admins. Those concerned are told (`group_request`).
+/// Or an invitation by a member. For owner and admins, and for the user itself, who may decline. A user who does
+/// not let whoever invites add it is asked next (`approved`). Those concerned are told (`group_request`).
 ///
 /// Errors: `group_not_found`; `user_not_found`; `request_not_found`; `not_a_member`, `group_role_needed`;
 /// `group_full`.

@@ -3,6 +3,7 @@
 mod auth;
 mod blocks;
 mod codes;
+mod contacts;
 mod deadline;
 mod docs;
 mod document;
@@ -107,6 +108,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(history::routes())
         .merge(groups::routes())
         .merge(blocks::routes())
+        .merge(contacts::routes())
         .merge(info::routes())
 }
 

@@ -94,6 +94,8 @@ struct Deletion {
 enum Stage {
     /// The groups that the user was a member of.
     Groups,
+    /// Who has the user for a contact.
+    Contacts,
     /// What is the user's own.
     Own,
     /// What others have from the user.
@@ -115,6 +117,10 @@ impl Deletion {
         match self.stage {
             Stage::Groups => match store.leave_next_group(self.user_no).await? {
                 Some(group_no) => self.service.fan_out([group_no]),
+                None => self.stage = Stage::Contacts,
+            },
+            Stage::Contacts => match store.leave_next_contact(self.user_no).await? {
+                Some(told) => self.service.announce(told),
                 None => self.stage = Stage::Own,
             },
             Stage::Own => {

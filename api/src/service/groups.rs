@@ -36,7 +36,7 @@ pub struct CreateGroup {
 pub enum Joined {
     /// The user is a member.
     Member,
-    /// An admin is to answer.
+    /// An admin, or the user, is to answer.
     Requested,
 }
 
@@ -52,7 +52,7 @@ pub struct GroupReaders {
 }
 
 impl Service {
-    /// Makes a group that the caller owns.
+    /// Makes a group that the caller owns. Members who do not let the caller add them are invited.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::UserNotFound`], [`Error::Blocked`] for a member;
     /// [`Error::GroupExists`], [`Error::GroupFull`].
@@ -60,7 +60,10 @@ impl Service {
         let caller = self.authenticate(token).await?;
         let owner = (caller.user_no, caller.user_id.clone());
         let new = self.new_group(owner, create).await?;
-        let (group_no, group) = self.store.create_group(&new, &caller.actor(), None).await?;
+        let invite_from = self.limits.settings.groups_invite_from;
+        let made = self.store.create_group(&new, &caller.actor(), invite_from, None).await?;
+        let (group_no, group, entries) = made;
+        self.announce(entries);
         self.fan_out([group_no]);
         Ok(group)
     }
@@ -105,10 +108,10 @@ impl Service {
             if user_id == *owner_id {
                 return Err(Error::invalid("member_ids", "must not name the owner"));
             }
-            if members.iter().any(|(_, known)| *known == user_id) {
+            if !known.insert(user_id.clone()) {
                 return Err(Error::invalid("member_ids", format!("names {user_id} twice")));
             }
-            members.push((self.store.user_no(&user_id).await?, user_id));
+            members.push(user_id);
         }
         Ok(members)
     }
@@ -205,7 +208,8 @@ impl Service {
         Ok(Page { items, next_page_token: next })
     }
 
-    /// Has a user be in a group: an admin adds it at once, another member asks the admins to.
+    /// Has a user be in a group: an admin adds one who lets it at once and invites another; a member who is
+    /// none asks the admins to.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::UserNotFound`], [`Error::Blocked`];
     /// [`Error::GroupFull`]; [`Error::NotAMember`]; [`Error::GroupNotFound`].
@@ -222,9 +226,10 @@ impl Service {
         let role = self.store.group_role(group_no, caller.user_no).await?;
         if role.is_none_or(|role| role >= GroupRole::Admin) {
             let most = self.limits.max_members;
-            self.store.add_members(group_no, &[user], most, &actor, None).await?;
-            self.fan_out([group_no]);
-            return Ok(Joined::Member);
+            let invite_from = self.limits.settings.groups_invite_from;
+            let outcome =
+                self.store.add_members(group_no, &[user], most, &actor, invite_from, None).await?;
+            return Ok(self.joined(group_no, outcome));
         }
         let outcome = self.store.invite_to_group(group_no, &user, &actor).await?;
         Ok(self.joined(group_no, outcome))
@@ -331,7 +336,7 @@ impl Service {
         Ok(Page { items, next_page_token: next })
     }
 
-    /// Answers a request to join or an invitation.
+    /// Answers a request to join or an invitation: as an admin, or as the user whom it is about.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::RequestNotFound`]; [`Error::GroupFull`];
     /// [`Error::NotAMember`], [`Error::GroupRoleNeeded`]; [`Error::GroupNotFound`].
@@ -347,8 +352,11 @@ impl Service {
         let user = self.member(&caller, user_id).await?;
         let answer = if approve { RequestAnswer::Approve } else { RequestAnswer::Decline };
         let most = self.limits.max_members;
-        let entries =
-            self.store.answer_request(group_no, &user, answer, most, &caller.actor()).await?;
+        let invite_from = self.limits.settings.groups_invite_from;
+        let entries = self
+            .store
+            .answer_request(group_no, &user, answer, most, &caller.actor(), invite_from)
+            .await?;
         self.announce(entries);
         self.fan_out([group_no]);
         Ok(())
@@ -439,7 +447,7 @@ impl Service {
     }
 
     /// The number behind which a listing in rising order goes on; 0 for the first page.
-    fn read_after(&self, scope: &str, page_token: &str) -> Result<i64> {
+    pub(super) fn read_after(&self, scope: &str, page_token: &str) -> Result<i64> {
         let place = |payload: Vec<u8>| payload.try_into().ok().map(i64::from_be_bytes);
         Ok(self.read_page_token(scope, page_token, place)?.unwrap_or_default())
     }

@@ -9,6 +9,7 @@ mod access_tokens;
 pub mod admin;
 mod assertions;
 mod blocks;
+mod contacts;
 mod conversations;
 mod delete_message;
 mod deletion;
@@ -36,7 +37,10 @@ use secrecy::SecretString;
 
 use crate::{
     delivery::Delivery,
-    model::{Entry, Error, GroupNo, IfBlocked, MessageId, Result, SealedMessageId, TimelineNo},
+    model::{
+        Entry, Error, GroupNo, IfBlocked, MessageId, Result, SealedMessageId, TimelineNo,
+        UserSettings,
+    },
     store::Store,
 };
 
@@ -169,12 +173,6 @@ impl Service {
         self.limits.max_body_bytes
     }
 
-    /// How long a call may take, the part of a stream that follows its head left out.
-    #[must_use]
-    pub fn call_timeout(&self) -> Duration {
-        self.limits.call_timeout
-    }
-
     /// How often a quiet stream sends a heartbeat.
     #[must_use]
     pub fn heartbeat(&self) -> Duration {
@@ -188,6 +186,12 @@ impl Service {
 
     /// Hands entries on that were committed.
     fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
+    /// How long a call may take, the part of a stream that follows its head left out.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        self.limits.call_timeout
+    }
+
         for (owner, entry) in entries {
             self.delivery.announce(owner.into(), entry);
         }

@@ -9,7 +9,8 @@ use super::{
     transaction,
 };
 use crate::model::{
-    BlockedUser, Entry, EntryKind, Error, MOST_BLOCKS, Result, SessionId, UserId, UserNo,
+    BlockChanged, BlockedUser, Entry, EntryKind, Error, MOST_BLOCKS, Result, SessionId, UserId,
+    UserNo,
 };
 
 /// A user's wish to block another, or to do so no longer.
@@ -47,10 +48,10 @@ impl Store {
                 // Nothing is committed: the place is given back.
                 return Ok(None);
             }
-            let event = EntryKind::BlockChanged {
+            let event = EntryKind::BlockChanged(BlockChanged {
                 user_id: change.user_id.clone(),
                 blocked: change.blocked,
-            };
+            });
             let entry = place.fill(&tx, About::conversation(change.user_no), event).await?;
             tx.commit().await?;
             Ok(Some(entry))
@@ -117,6 +118,14 @@ impl ChangeBlock {
             tx.prepare_cached("DELETE FROM blocks WHERE owner = $1 AND blocked = $2").await?;
         Ok(tx.execute(&statement, &[&self.owner.0, &self.user_no.0]).await? > 0)
     }
+}
+
+/// Whether `owner` blocks `user`. Behind the lock of the owner's timeline.
+pub(super) async fn blocks(tx: &Transaction<'_>, owner: UserNo, user: UserNo) -> Result<bool> {
+    let statement = tx
+        .prepare_cached("SELECT EXISTS (SELECT FROM blocks WHERE owner = $1 AND blocked = $2)")
+        .await?;
+    Ok(tx.query_one(&statement, &[&owner.0, &user.0]).await?.get(0))
 }
 
 /// Whether one of the two blocks the other. Behind the locks of both timelines, where the answer holds

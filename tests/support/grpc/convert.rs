@@ -4,9 +4,9 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    BlockChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated,
-    Kind, MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo, Retention, Session,
-    SessionChanged, SessionEnd, TimelineState, Tokens,
+    BlockChanged, ContactChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest,
+    HistoryTruncated, Kind, MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo,
+    Retention, Session, SessionChanged, SessionEnd, Settings, TimelineState, Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -117,7 +117,26 @@ impl From<v1::Entry> for Entry {
                 group_id: request.group_id,
                 user_id: request.user_id,
                 invited_by: request.invited_by,
+                approved: request.approved,
             }),
+            Some(v1::entry::Kind::ContactChanged(changed)) => {
+                Kind::ContactChanged(ContactChanged {
+                    change: name(changed.change().as_str_name(), "CONTACT_CHANGE_"),
+                    user_id: changed.user_id,
+                    remark: changed.remark,
+                    note: changed.note,
+                })
+            }
+            Some(v1::entry::Kind::SettingsChanged(changed)) => {
+                let settings = changed.settings.expect("settings");
+                Kind::SettingsChanged(Settings {
+                    messages_from: name(settings.messages_from().as_str_name(), "WHO_MAY_"),
+                    groups_invite_from: name(
+                        settings.groups_invite_from().as_str_name(),
+                        "WHO_MAY_",
+                    ),
+                })
+            }
             None => Kind::Unknown,
         };
         Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }

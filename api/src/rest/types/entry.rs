@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    contact::{ContactChanged, Settings},
     content::Content,
     event::{BlockChanged, MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
     group::{GroupChanged, GroupRequestChanged, MemberChanged},
@@ -15,79 +16,90 @@ use super::{
 };
 use crate::model;
 
-/// One row of a timeline. `kind` says which of the other members it has.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(examples(json!(Entry::example())))]
-pub(crate) struct Entry {
-    /// The place in the timeline: 1, 2, 3 … without gaps, in the order of commits.
-    #[schema(minimum = 1)]
-    seq: i64,
-    cursor: Cursor,
-    /// When it was appended, by the database's clock; never decreases with `seq`.
-    #[serde(with = "time::serde::rfc3339")]
-    appended_at: OffsetDateTime,
-    kind: EntryKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    message: Option<Message>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    session_changed: Option<SessionChanged>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    read_mark: Option<ReadMark>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    read_receipt: Option<ReadReceipt>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    message_recalled: Option<MessageRecalled>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    message_deleted: Option<MessageDeleted>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    messages_erased: Option<MessagesErased>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    block_changed: Option<BlockChanged>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    group_changed: Option<GroupChanged>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    member_changed: Option<MemberChanged>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    group_request: Option<GroupRequestChanged>,
+/// Defines what an entry shows, a row for each kind: the member that says it, and the type of that; both
+/// stand for the variant of the model.
+macro_rules! kinds {
+    ($($member:ident: $shown:ident as $kind:ident,)+) => {
+        /// One row of a timeline. `kind` says which of the other members it has.
+        #[derive(Debug, Serialize, ToSchema)]
+        #[schema(examples(json!(Entry::example())))]
+        pub(crate) struct Entry {
+            /// The place in the timeline: 1, 2, 3 … without gaps, in the order of commits.
+            #[schema(minimum = 1)]
+            seq: i64,
+            cursor: Cursor,
+            /// When it was appended, by the database's clock; never decreases with `seq`.
+            #[serde(with = "time::serde::rfc3339")]
+            appended_at: OffsetDateTime,
+            kind: EntryKind,
+            $(
+                #[serde(skip_serializing_if = "Option::is_none")]
+                #[schema(nullable = false)]
+                $member: Option<$shown>,
+            )+
+        }
+
+        /// What an entry is. The set is open: a client that meets a kind it does not know moves its cursor on
+        /// and ignores the entry.
+        ///
+        /// `message`: sent or received. `session_changed`: a terminal of the user logged in, or sessions ended.
+        /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
+        /// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
+        /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
+        /// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
+        /// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
+        /// members of it came, went or changed. `group_request`: somebody asks to join a group, is invited to one,
+        /// or is answered. `contact_changed`: a contact was asked, made, changed or removed. `settings_changed`: the
+        /// user takes messages or invitations from others than before. `unknown`: something that the answering
+        /// node does not know, written by a newer one.
+        #[derive(Debug, Serialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        enum EntryKind {
+            $($kind,)+
+            Unknown,
+        }
+
+        impl Entry {
+            /// One that says nothing.
+            fn bare(entry: &model::Entry) -> Self {
+                Self {
+                    seq: entry.seq(),
+                    cursor: entry.cursor.into(),
+                    appended_at: entry.appended_at,
+                    kind: EntryKind::Unknown,
+                    $($member: None,)+
+                }
+            }
+
+            fn set(&mut self, kind: &model::EntryKind) {
+                self.kind = match kind {
+                    $(
+                        model::EntryKind::$kind(said) => {
+                            self.$member = Some(said.into());
+                            EntryKind::$kind
+                        }
+                    )+
+                    model::EntryKind::Unknown => EntryKind::Unknown,
+                };
+            }
+        }
+    };
 }
 
-/// What an entry is. The set is open: a client that meets a kind it does not know moves its cursor on
-/// and ignores the entry.
-///
-/// `message`: sent or received. `session_changed`: a terminal of the user logged in, or sessions ended.
-/// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
-/// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
-/// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
-/// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
-/// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
-/// members of it came, went or changed. `group_request`: somebody asks to join a group, is invited to one,
-/// or is answered. `unknown`: something that the answering node does not know, written by a newer one.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum EntryKind {
-    Message,
-    SessionChanged,
-    ReadMark,
-    ReadReceipt,
-    MessageRecalled,
-    MessageDeleted,
-    MessagesErased,
-    BlockChanged,
-    GroupChanged,
-    MemberChanged,
-    GroupRequest,
-    Unknown,
+kinds! {
+    message: Message as Message,
+    session_changed: SessionChanged as SessionChanged,
+    read_mark: ReadMark as ReadMark,
+    read_receipt: ReadReceipt as ReadReceipt,
+    message_recalled: MessageRecalled as MessageRecalled,
+    message_deleted: MessageDeleted as MessageDeleted,
+    messages_erased: MessagesErased as MessagesErased,
+    block_changed: BlockChanged as BlockChanged,
+    group_changed: GroupChanged as GroupChanged,
+    member_changed: MemberChanged as MemberChanged,
+    group_request: GroupRequestChanged as GroupRequest,
+    contact_changed: ContactChanged as ContactChanged,
+    settings_changed: Settings as SettingsChanged,
 }
 
 /// A message as one participant sees it.
@@ -175,77 +187,11 @@ impl Entry {
     pub(super) fn list(entries: &[model::Entry]) -> Vec<Self> {
         entries.iter().map(Self::from).collect()
     }
-
-    fn set(&mut self, kind: &model::EntryKind) {
-        self.kind = match kind {
-            model::EntryKind::Message(message) => {
-                self.message = Some(message.into());
-                EntryKind::Message
-            }
-            model::EntryKind::SessionChanged(change) => {
-                self.session_changed = Some(change.into());
-                EntryKind::SessionChanged
-            }
-            model::EntryKind::ReadMark(mark) => {
-                self.read_mark = Some(mark.into());
-                EntryKind::ReadMark
-            }
-            model::EntryKind::ReadReceipt(receipt) => {
-                self.read_receipt = Some(receipt.into());
-                EntryKind::ReadReceipt
-            }
-            model::EntryKind::MessageRecalled(recalled) => {
-                self.message_recalled = Some(recalled.into());
-                EntryKind::MessageRecalled
-            }
-            model::EntryKind::MessageDeleted(deleted) => {
-                self.message_deleted = Some(deleted.into());
-                EntryKind::MessageDeleted
-            }
-            model::EntryKind::MessagesErased { conversation_id, sender } => {
-                self.messages_erased = Some(MessagesErased::new(conversation_id, sender));
-                EntryKind::MessagesErased
-            }
-            model::EntryKind::BlockChanged { user_id, blocked } => {
-                self.block_changed = Some(BlockChanged::new(user_id, *blocked));
-                EntryKind::BlockChanged
-            }
-            model::EntryKind::GroupChanged(change) => {
-                self.group_changed = Some(change.into());
-                EntryKind::GroupChanged
-            }
-            model::EntryKind::MemberChanged(change) => {
-                self.member_changed = Some(change.into());
-                EntryKind::MemberChanged
-            }
-            model::EntryKind::GroupRequest(request) => {
-                self.group_request = Some(request.into());
-                EntryKind::GroupRequest
-            }
-            model::EntryKind::Unknown => EntryKind::Unknown,
-        };
-    }
 }
 
 impl From<&model::Entry> for Entry {
     fn from(entry: &model::Entry) -> Self {
-        let mut shown = Self {
-            seq: entry.seq(),
-            cursor: entry.cursor.into(),
-            appended_at: entry.appended_at,
-            kind: EntryKind::Unknown,
-            message: None,
-            session_changed: None,
-            read_mark: None,
-            read_receipt: None,
-            message_recalled: None,
-            message_deleted: None,
-            messages_erased: None,
-            block_changed: None,
-            group_changed: None,
-            member_changed: None,
-            group_request: None,
-        };
+        let mut shown = Self::bare(entry);
         shown.set(&entry.kind);
         shown
     }

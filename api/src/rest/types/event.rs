@@ -65,15 +65,18 @@ pub(super) struct BlockChanged {
     blocked: bool,
 }
 
-impl BlockChanged {
-    pub(super) fn new(user_id: &model::UserId, blocked: bool) -> Self {
-        Self { user_id: user_id.into(), blocked }
+impl From<&model::BlockChanged> for BlockChanged {
+    fn from(change: &model::BlockChanged) -> Self {
+        Self { user_id: (&change.user_id).into(), blocked: change.blocked }
     }
 }
 
-impl MessagesErased {
-    pub(super) fn new(conversation_id: &model::ConversationId, sender: &model::UserId) -> Self {
-        Self { conversation_id: conversation_id.into(), sender_id: sender.into() }
+impl From<&model::MessagesErased> for MessagesErased {
+    fn from(erased: &model::MessagesErased) -> Self {
+        Self {
+            conversation_id: (&erased.conversation_id).into(),
+            sender_id: (&erased.sender).into(),
+        }
     }
 }
 

@@ -182,7 +182,8 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MutedUntil
 /// Whether somebody is a member.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Membership {
-    /// Whether the user is a member now; else owner and admins are asked.
+    /// Whether the user is a member now; else owner and admins are asked, or the user itself where these have
+    /// agreed.
     is_member: bool,
 }
 
@@ -204,6 +205,11 @@ struct GroupRequest {
     invited_by: Option<UserId>,
     /// In the words of whoever asks; may be empty.
     note: String,
+    /// Whether an admin has agreed, so that only the user is to follow, by joining, or to decline. Absent for
+    /// false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    approved: bool,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
 }
@@ -313,6 +319,11 @@ pub(super) struct GroupRequestChanged {
     invited_by: Option<UserId>,
     /// In the words of whoever asks; may be empty.
     note: String,
+    /// Whether an admin has agreed, so that only the user is to follow, by joining, or to decline. Absent for
+    /// false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    approved: bool,
     state: GroupRequestState,
 }
 
@@ -451,6 +462,7 @@ impl From<Page<model::GroupRequest>> for GroupRequestList {
             user_id: (&request.user_id).into(),
             invited_by: request.invited_by.as_ref().map(Into::into),
             note: request.note,
+            approved: request.approved,
             created_at: request.created_at,
         };
         Self {
@@ -524,6 +536,7 @@ impl From<&model::GroupRequestChanged> for GroupRequestChanged {
             user_id: (&request.user_id).into(),
             invited_by: request.invited_by.as_ref().map(Into::into),
             note: request.note.clone(),
+            approved: request.approved,
             state: match request.state {
                 model::RequestState::Pending => GroupRequestState::Pending,
                 model::RequestState::Approved => GroupRequestState::Approved,

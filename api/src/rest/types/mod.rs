@@ -2,6 +2,7 @@
 //! leaves out count as empty, as in proto3; the service says which must not be.
 
 mod block;
+mod contact;
 mod content;
 mod conversation;
 mod entry;
@@ -16,6 +17,9 @@ mod session;
 mod timeline;
 
 pub(super) use block::BlockedUserList;
+pub(super) use contact::{
+    Contact, ContactList, ContactState, SetContactRequest, Settings, UpdateSettingsRequest,
+};
 pub(super) use conversation::{ConversationList, HistoryPage};
 pub(super) use entry::Entry;
 pub(super) use group::{

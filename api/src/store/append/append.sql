@@ -7,6 +7,9 @@
 -- zero). Between users the home is the sender's row and the other one a copy; in a group the home is
 -- the group's row and the sender's a reference to it.
 --
+-- A recipient takes messages from whom its row of `timelines` says, or else from whom the connection's
+-- setting `imd.messages_from` says, numbered as there. Its contacts are looked at only where that matters.
+--
 -- A statement of its own behind the locks: one snapshot with them would not see what the holders of
 -- those locks have just committed.
 WITH item AS MATERIALIZED (
@@ -20,6 +23,19 @@ WITH item AS MATERIALIZED (
         received.last_at AS other_at,
         e.seq, e.conversation, e.content_hash AS earlier_hash, e.appended_at, e.copies, e.generation,
         theirs.owner IS NOT NULL AS blocked, own.owner IS NOT NULL AS recipient_blocked,
+        -- From whom the recipient takes messages, where that leaves the sender out; else null.
+        CASE WHEN i.other < 0 OR i.other = i.sender THEN NULL
+            ELSE CASE coalesce(received.messages_from,
+                    nullif(current_setting('imd.messages_from', true), '')::smallint, 1)
+                WHEN 1 THEN NULL
+                -- Not by EXISTS, which could be answered from a hash of all contacts.
+                WHEN 2 THEN CASE (
+                    SELECT c.state FROM contacts c
+                    WHERE c.owner = i.other AND c.contact = i.sender
+                ) WHEN 3 THEN NULL ELSE 2 END
+                ELSE 3
+            END
+        END AS accepts_from,
         -- Why a group does not take it; null between users.
         CASE WHEN i.other > 0 THEN NULL
             WHEN m.user_no IS NULL THEN 1
@@ -44,10 +60,12 @@ WITH item AS MATERIALIZED (
     -- What is not appended as it came; `refused` where not at all.
     SELECT *, session IS NULL OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked
         OR (sender_state = 1 AND other_state = 1) IS NOT TRUE OR group_refusal IS NOT NULL
+        OR accepts_from IS NOT NULL
         OR (blocked AND NOT drop_if_blocked) AS refused
     FROM item
     WHERE session IS NULL OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked OR blocked
         OR (sender_state = 1 AND other_state = 1) IS NOT TRUE OR group_refusal IS NOT NULL
+        OR accepts_from IS NOT NULL
 ), unfilled AS MATERIALIZED (
     SELECT item, sender AS owner FROM held WHERE refused
     UNION ALL
@@ -99,5 +117,5 @@ WITH item AS MATERIALIZED (
 )
 SELECT item, refused, session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,
     sender_state, other_state, epoch, seq, conversation, earlier_hash, appended_at, copies,
-    generation, blocked, recipient_blocked, group_refusal, muted_until
+    generation, blocked, recipient_blocked, accepts_from, group_refusal, muted_until
 FROM held

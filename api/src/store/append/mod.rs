@@ -26,6 +26,7 @@ use crate::{
     model::{
         Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, IfBlocked,
         Mentions, MessageIdCipher, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
+        WhoMay,
     },
     telemetry,
 };
@@ -111,6 +112,7 @@ pub struct AppendConnection {
     node_no: i64,
     connection: Option<LaneConnection>,
     begin: &'static str,
+    messages_from: WhoMay,
 }
 
 impl Store {
@@ -118,7 +120,13 @@ impl Store {
     /// connection is lost.
     #[must_use]
     pub fn append_connection(&self, node_no: i64) -> AppendConnection {
-        AppendConnection { store: self.clone(), node_no, connection: None, begin: "BEGIN" }
+        AppendConnection {
+            store: self.clone(),
+            node_no,
+            connection: None,
+            begin: "BEGIN",
+            messages_from: WhoMay::Anyone,
+        }
     }
 }
 
@@ -126,6 +134,12 @@ impl AppendConnection {
     /// Closes the connection, wherever it stands. The next batch opens another.
     pub fn close(&mut self) {
         self.connection = None;
+    }
+
+    /// As it is, for a deployment whose users take messages from these where they say nothing else.
+    #[must_use]
+    pub fn messages_from(self, messages_from: WhoMay) -> Self {
+        Self { messages_from, ..self }
     }
 
     /// Plants a bug, for tests: nothing holds the statements together, each commits by itself.
@@ -144,7 +158,7 @@ impl AppendConnection {
     ///
     /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
     /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`],
-    /// [`Error::RecipientBlocked`], [`Error::Blocked`]; in groups [`Error::GroupNotFound`],
+    /// [`Error::RecipientBlocked`], [`Error::NotAccepted`], [`Error::Blocked`]; in groups [`Error::GroupNotFound`],
     /// [`Error::NotAMember`], [`Error::Muted`], [`Error::GroupRoleNeeded`];
     /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {
@@ -191,8 +205,13 @@ impl AppendConnection {
         let connection = match &mut self.connection {
             Some(connection) if !connection.is_closed() => connection,
             none => {
-                let opening =
-                    LaneConnection::open(&self.store, cipher.clone(), self.node_no, self.begin);
+                let opening = LaneConnection::open(
+                    &self.store,
+                    cipher.clone(),
+                    self.node_no,
+                    self.begin,
+                    self.messages_from,
+                );
                 // Boxed: it is large, and seldom.
                 let opened = timeout(deadline, Box::pin(opening)).await;
                 none.insert(opened.map_err(|_| ConnectError::late(deadline))??)

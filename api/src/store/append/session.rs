@@ -15,7 +15,7 @@ use super::{
     verdicts::{Held, held, verdict},
 };
 use crate::{
-    model::{Error, IfBlocked, MessageIdCipher, Result, TimelineNo},
+    model::{Error, IfBlocked, MessageIdCipher, Result, TimelineNo, WhoMay},
     store::{
         Store,
         connection::{Driver, Link},
@@ -65,16 +65,20 @@ struct Outcome {
 }
 
 impl LaneConnection {
-    /// Connects and prepares the statements; `begin` opens each transaction.
+    /// Connects and prepares the statements; `begin` opens each transaction. Who has not said from whom it
+    /// takes messages takes them from `messages_from`.
     pub(super) async fn open(
         store: &Store,
         cipher: Arc<MessageIdCipher>,
         node_no: i64,
         begin: &'static str,
+        messages_from: WhoMay,
     ) -> Result<Self, Fault> {
+        let messages_from = (messages_from as i16).to_string();
         let settings =
             LANE_SETTINGS.split("-c ").filter_map(|setting| setting.trim().split_once('='));
-        let settings: Vec<_> = settings.collect();
+        let settings: Vec<_> =
+            settings.chain([("imd.messages_from", messages_from.as_str())]).collect();
         let link = store.0.connector.open(&settings).await?;
         let generation = link.generation();
         let Link { client, driver, .. } = link;

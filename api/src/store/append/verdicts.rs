@@ -7,7 +7,7 @@ use super::{Append, Appended};
 use crate::{
     model::{
         ConversationId, Cursor, Error, GroupRole, IfBlocked, MessageId, MessageIdCipher, Result,
-        TimelineNo,
+        TimelineNo, WhoMay,
     },
     store::{sessions::read_end, timelines::Closed},
 };
@@ -81,13 +81,19 @@ fn kept_out(row: &Row) -> Option<Error> {
     })
 }
 
-/// Which block stands in the way.
+/// Whether the recipient takes nothing from the sender, or which block stands in the way.
 fn blocked(item: &Append, row: &Row) -> Error {
     let ConversationId::User(recipient) = &item.conversation_id else {
         return Error::internal("a message to a group was refused without a reason");
     };
     if row.get("recipient_blocked") {
         return Error::RecipientBlocked(recipient.clone());
+    }
+    // Before what a block says: a user who is left out anyway does not learn of one.
+    if let Some(from) = row.get::<_, Option<i32>>("accepts_from") {
+        let from = i16::try_from(from).ok().and_then(WhoMay::from_number);
+        let user_id = recipient.clone();
+        return Error::NotAccepted { user_id, from: from.unwrap_or(WhoMay::Nobody) };
     }
     debug_assert!(matches!(item.if_blocked, IfBlocked::Refuse), "nothing else is in the way");
     Error::Blocked(recipient.clone())

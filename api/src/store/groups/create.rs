@@ -1,13 +1,16 @@
 //! Making groups.
 
-use super::{Actor, GROUP, lock_timelines, members, now, read_group};
+use super::{
+    Actor, GROUP, LockedGroup, lock_timelines, members, now, read_group, requests::GroupAsk,
+};
 use crate::{
     model::{
-        EntryKind, Error, Group, GroupChanged, GroupId, GroupNo, GroupProfile, GroupRole, InGroup,
-        MemberChange, MemberChanged, Result, TimelineNo, UserId, UserNo,
+        Entry, EntryKind, Error, Group, GroupChanged, GroupId, GroupNo, GroupProfile, GroupRole,
+        InGroup, MemberChange, MemberChanged, Result, TimelineNo, UserId, UserNo, WhoMay,
     },
     store::{
-        Audit, Store,
+        Audit, Store, Transaction,
+        contacts::who_lets_invite,
         sessions::require_live,
         timelines::{About, Place},
         transaction,
@@ -28,7 +31,8 @@ pub struct NewGroup {
 }
 
 impl Store {
-    /// Makes a group with its members.
+    /// Makes a group with its members: those who let the owner add them; the others are invited, as the
+    /// entries say.
     ///
     /// Errors: [`Error::GroupExists`]; [`Error::UserNotFound`] for a deleted user; [`Error::Blocked`] for
     /// a member who blocks the owner; [`Error::SessionEnded`], [`Error::InvalidToken`].
@@ -36,8 +40,9 @@ impl Store {
         &self,
         new: &NewGroup,
         actor: &Actor,
+        invite_from: WhoMay,
         audit: Option<Audit<'_>>,
-    ) -> Result<(GroupNo, Group)> {
+    ) -> Result<(GroupNo, Group, Vec<(TimelineNo, Entry)>)> {
         transaction!(self, async |tx| {
             let (owner, owner_id) = &new.owner;
             let members: Vec<i64> = new.members.iter().map(|(no, _)| no.0).collect();
@@ -49,25 +54,14 @@ impl Store {
             let everybody: Vec<_> = new.members.iter().chain([&new.owner]).cloned().collect();
             members::require_open(&tx, &everybody).await?;
             members::require_unblocked(&tx, *owner, &new.members).await?;
-            let profile = &new.profile;
-            let inserted = tx
-                .query_opt(
-                    "INSERT INTO groups (group_id, name, announcement, join_rule, history, muted, attributes)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7)
-                     ON CONFLICT (group_id) DO NOTHING RETURNING group_no",
-                    &[
-                        &new.group_id.as_str(),
-                        &profile.name,
-                        &profile.announcement,
-                        &(profile.join as i16),
-                        &profile.history,
-                        &profile.muted,
-                        &profile.attributes,
-                    ],
-                )
-                .await?;
-            let inserted = inserted.ok_or_else(|| Error::GroupExists(new.group_id.clone()))?;
-            let group_no = GroupNo(inserted.get(0));
+            let numbers: Vec<UserNo> = new.members.iter().map(|(no, _)| *no).collect();
+            let lets = match actor.user_no() {
+                Some(by) => who_lets_invite(&tx, by, &numbers, invite_from).await?,
+                None => numbers.into_iter().collect(),
+            };
+            let (everybody, invited): (Vec<_>, Vec<_>) =
+                everybody.into_iter().partition(|(no, _)| no == owner || lets.contains(no));
+            let group_no = insert(&tx, new).await?;
             tx.execute(
                 "INSERT INTO timelines (owner, epoch)
                  VALUES ($1, trunc(extract(epoch FROM now()))::bigint)",
@@ -77,7 +71,7 @@ impl Store {
             let by = actor.user_id().or_else(|| Some(owner_id.clone()));
             let made = GroupChanged {
                 by: by.clone(),
-                profile: profile.clone(),
+                profile: new.profile.clone(),
                 version: 1,
                 dissolved: false,
             };
@@ -110,6 +104,14 @@ impl Store {
                 &[&group_no.0, &numbers, &roles, &now(&tx).await?],
             )
             .await?;
+            let mut entries = Vec::new();
+            if !invited.is_empty() {
+                let group = LockedGroup::lock(&tx, group_no, actor, &[]).await?;
+                for user in &invited {
+                    let request = GroupAsk { invited_by: Some(*owner), note: "", approved: true };
+                    entries.extend(group.ask(user, request, &[*owner]).await?);
+                }
+            }
             let row = tx
                 .query_one(&format!("{GROUP} WHERE g.group_no = $2"), &[&owner.0, &group_no.0])
                 .await?;
@@ -118,7 +120,30 @@ impl Store {
                 audit.record(&tx, Some(*owner)).await?;
             }
             tx.commit().await?;
-            Ok((group_no, group))
+            Ok((group_no, group, entries))
         })
     }
+}
+
+/// Writes what is set of the group. Errors: [`Error::GroupExists`].
+async fn insert(tx: &Transaction<'_>, new: &NewGroup) -> Result<GroupNo> {
+    let profile = &new.profile;
+    let inserted = tx
+        .query_opt(
+            "INSERT INTO groups (group_id, name, announcement, join_rule, history, muted, attributes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (group_id) DO NOTHING RETURNING group_no",
+            &[
+                &new.group_id.as_str(),
+                &profile.name,
+                &profile.announcement,
+                &(profile.join as i16),
+                &profile.history,
+                &profile.muted,
+                &profile.attributes,
+            ],
+        )
+        .await?;
+    let inserted = inserted.ok_or_else(|| Error::GroupExists(new.group_id.clone()))?;
+    Ok(GroupNo(inserted.get(0)))
 }

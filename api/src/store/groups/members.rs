@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 use super::{
-    Actor, LockedGroup,
+    Actor, JoinOutcome, LockedGroup,
     fan_out::{bring_up, show_history},
     now,
+    requests::GroupAsk,
 };
 use crate::{
     model::{
         EntryKind, Error, GroupNo, GroupRole, InGroup, MemberChange, MemberChanged, Result, UserId,
-        UserNo,
+        UserNo, WhoMay,
     },
-    store::{Audit, Store, Transaction, timelines::Closed, transaction},
+    store::{Audit, Store, Transaction, contacts::who_lets_invite, timelines::Closed, transaction},
 };
 
 /// What is to change of a member; what is absent stays.
@@ -38,7 +39,8 @@ pub enum Removal {
 }
 
 impl Store {
-    /// Makes users members; those who are already stay as they are. Returns who became one.
+    /// Makes users members, those who let the actor add them, and invites the others; those who are
+    /// members already stay as they are. Who asked to join itself is not asked again.
     ///
     /// Errors: [`Error::GroupFull`]; [`Error::UserNotFound`] for a deleted user; [`Error::Blocked`] for
     /// one who blocks the actor; [`Error::NotAMember`], [`Error::GroupRoleNeeded`];
@@ -49,21 +51,35 @@ impl Store {
         users: &[(UserNo, UserId)],
         most: i64,
         actor: &Actor,
+        invite_from: WhoMay,
         audit: Option<Audit<'_>>,
-    ) -> Result<Vec<UserId>> {
+    ) -> Result<JoinOutcome> {
+        let admins = self.admins_of(group_no).await?;
         transaction!(self, async |tx| {
             let numbers: Vec<UserNo> = users.iter().map(|(no, _)| *no).collect();
-            let group = LockedGroup::lock(&tx, group_no, actor, &numbers).await?;
+            let concerned: Vec<UserNo> = numbers.iter().chain(&admins).copied().collect();
+            let group = LockedGroup::lock(&tx, group_no, actor, &concerned).await?;
             group.role()?.require(GroupRole::Admin)?;
             if let Some(by) = actor.user_no() {
                 require_unblocked(&tx, by, users).await?;
             }
-            let added = group.admit(users, most).await?;
+            let lets = group.who_lets_add(&numbers, invite_from).await?;
+            let (added, asked): (Vec<_>, Vec<_>) = users
+                .iter()
+                .cloned()
+                .partition(|(no, _)| group.members.contains_key(no) || lets.contains(no));
+            group.admit(&added, most).await?;
+            require_open(&tx, &asked).await?;
+            let mut entries = Vec::new();
+            for user in &asked {
+                let request = GroupAsk { invited_by: actor.user_no(), note: "", approved: true };
+                entries.extend(group.ask(user, request, &admins).await?);
+            }
             if let Some(audit) = &audit {
                 audit.record(&tx, None).await?;
             }
             tx.commit().await?;
-            Ok(added)
+            Ok(if asked.is_empty() { JoinOutcome::Joined } else { JoinOutcome::Requested(entries) })
         })
     }
 
@@ -243,6 +259,28 @@ impl LockedGroup<'_> {
         Ok(user_ids)
     }
 
+    /// Those of `users`, whose timelines are locked, whom the actor may add without asking them: who lets
+    /// it, and who has asked to join.
+    pub(super) async fn who_lets_add(
+        &self,
+        users: &[UserNo],
+        invite_from: WhoMay,
+    ) -> Result<BTreeSet<UserNo>> {
+        let Some(by) = self.actor.user_no() else { return Ok(users.iter().copied().collect()) };
+        let mut lets = who_lets_invite(self.tx, by, users, invite_from).await?;
+        let numbers: Vec<i64> = users.iter().map(|no| no.0).collect();
+        let statement = self
+            .tx
+            .prepare_cached(
+                "SELECT user_no FROM group_requests
+                 WHERE group_no = $1 AND user_no = ANY($2) AND invited_by IS NULL",
+            )
+            .await?;
+        let rows = self.tx.query(&statement, &[&self.group_no.0, &numbers]).await?;
+        lets.extend(rows.iter().map(|row| UserNo(row.get(0))));
+        Ok(lets)
+    }
+
     /// Ends a membership: tells the group, and gives the member all up to that entry and nothing after.
     async fn end(&self, user_no: &UserNo, user_id: &UserId, change: MemberChange) -> Result<()> {
         let change = MemberChanged::new(self.actor.user_id(), change, vec![user_id.clone()]);
@@ -272,14 +310,20 @@ impl LockedGroup<'_> {
     }
 
     async fn mute(&self, user: &(UserNo, UserId), until: Option<OffsetDateTime>) -> Result<()> {
-        self.tx
-            .execute(
-                "UPDATE group_members SET muted_until = $3 WHERE group_no = $1 AND user_no = $2",
+        // A time that has passed lets it write again, by the database's clock, which sends go by.
+        let row = self
+            .tx
+            .query_one(
+                "UPDATE group_members
+                 SET muted_until = CASE WHEN $3::timestamptz > now() THEN $3 END
+                 WHERE group_no = $1 AND user_no = $2 RETURNING muted_until",
                 &[&self.group_no.0, &user.0.0, &until],
             )
             .await?;
-        let change =
-            MemberChanged { muted_until: until, ..self.change_of(user, MemberChange::Muted) };
+        let change = MemberChanged {
+            muted_until: row.get("muted_until"),
+            ..self.change_of(user, MemberChange::Muted)
+        };
         self.tell(change).await.map(drop)
     }
 

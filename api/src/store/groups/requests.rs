@@ -8,10 +8,11 @@ use super::{Actor, LockedGroup, members::require_unblocked, now};
 use crate::{
     model::{
         Entry, EntryKind, Error, GroupNo, GroupRequest, GroupRequestChanged, GroupRole, JoinRule,
-        RequestState, Result, TimelineNo, UserId, UserNo,
+        RequestState, Result, TimelineNo, UserId, UserNo, WhoMay,
     },
     store::{
-        Store,
+        Store, Transaction,
+        contacts::who_lets_invite,
         timelines::{About, Place, no_timeline},
         transaction,
     },
@@ -33,6 +34,16 @@ pub enum RequestAnswer {
     Approve,
     /// It is forgotten.
     Decline,
+}
+
+/// A wish that a user become a member.
+pub(super) struct GroupAsk<'a> {
+    /// Who invites; `None` where the user itself asks.
+    pub(super) invited_by: Option<UserNo>,
+    /// In the words of whoever asks.
+    pub(super) note: &'a str,
+    /// Whether an admin has agreed, so that only the user is to be asked.
+    pub(super) approved: bool,
 }
 
 impl Store {
@@ -69,7 +80,8 @@ impl Store {
             if group.profile.join == JoinRule::Invite {
                 return Err(Error::InvitationNeeded);
             }
-            let entries = group.ask(user, None, note, &admins).await?;
+            let request = GroupAsk { invited_by: None, note, approved: false };
+            let entries = group.ask(user, request, &admins).await?;
             tx.commit().await?;
             Ok(JoinOutcome::Requested(entries))
         })
@@ -96,13 +108,16 @@ impl Store {
             if let Some(by) = actor.user_no() {
                 require_unblocked(&tx, by, std::slice::from_ref(user)).await?;
             }
-            let entries = group.ask(user, actor.user_no(), "", &admins).await?;
+            let request = GroupAsk { invited_by: actor.user_no(), note: "", approved: false };
+            let entries = group.ask(user, request, &admins).await?;
             tx.commit().await?;
             Ok(JoinOutcome::Requested(entries))
         })
     }
 
-    /// Answers a request or an invitation, and tells those concerned.
+    /// Answers a request or an invitation, and tells those concerned: an admin, or the user itself, who
+    /// may decline and, where an admin has agreed, follow. An invitation that an admin agrees to waits for
+    /// the user, unless this lets whoever invites add it.
     ///
     /// Errors: [`Error::RequestNotFound`]; [`Error::GroupFull`]; [`Error::NotAMember`],
     /// [`Error::GroupRoleNeeded`]; [`Error::GroupNotFound`]; [`Error::SessionEnded`],
@@ -114,31 +129,52 @@ impl Store {
         answer: RequestAnswer,
         most: i64,
         actor: &Actor,
+        invite_from: WhoMay,
     ) -> Result<Vec<(TimelineNo, Entry)>> {
         let admins = self.admins_of(group_no).await?;
         let concerned: Vec<UserNo> = admins.iter().copied().chain([user.0]).collect();
         transaction!(self, async |tx| {
             let group = LockedGroup::lock(&tx, group_no, actor, &concerned).await?;
-            group.role()?.require(GroupRole::Admin)?;
+            let own = actor.user_no() == Some(user.0);
+            if !own {
+                group.role()?.require(GroupRole::Admin)?;
+            }
             let request = tx
                 .query_opt(
-                    "DELETE FROM group_requests WHERE group_no = $1 AND user_no = $2
-                     RETURNING invited_by, note",
+                    "SELECT invited_by, note, approved FROM group_requests
+                     WHERE group_no = $1 AND user_no = $2",
                     &[&group_no.0, &user.0.0],
                 )
                 .await?;
             let request = request.ok_or_else(|| Error::RequestNotFound(user.1.clone()))?;
-            if answer == RequestAnswer::Approve {
-                group.admit(std::slice::from_ref(user), most).await?;
-            }
-            let invited_by: Option<i64> = request.get("invited_by");
-            let invited_by = match invited_by {
-                Some(user_no) => Some(self.user_id(UserNo(user_no)).await?),
-                None => None,
-            };
+            let invited_by = request.get::<_, Option<i64>>("invited_by").map(UserNo);
+            let mut approved: bool = request.get("approved");
             let state = match answer {
-                RequestAnswer::Approve => RequestState::Approved,
-                RequestAnswer::Decline => RequestState::Declined,
+                RequestAnswer::Approve if own && !approved => {
+                    return Err(Error::GroupRoleNeeded(GroupRole::Admin));
+                }
+                RequestAnswer::Approve
+                    if !own && !lets_add(&tx, user.0, invited_by, invite_from).await? =>
+                {
+                    if approved {
+                        return Ok(Vec::new());
+                    }
+                    approved = true;
+                    group.approve(user.0).await?;
+                    RequestState::Pending
+                }
+                RequestAnswer::Approve => {
+                    group.admit(std::slice::from_ref(user), most).await?;
+                    RequestState::Approved
+                }
+                RequestAnswer::Decline => {
+                    group.forget_request(user.0).await?;
+                    RequestState::Declined
+                }
+            };
+            let invited_by = match invited_by {
+                Some(user_no) => Some(self.user_id(user_no).await?),
+                None => None,
             };
             let change = GroupRequestChanged {
                 group_id: group.group_id.clone(),
@@ -146,6 +182,7 @@ impl Store {
                 user_id: user.1.clone(),
                 invited_by,
                 note: request.get("note"),
+                approved,
                 state,
             };
             let entries = group.tell_each(&concerned, &change).await?;
@@ -164,7 +201,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT user_no, invited_by, note, created_at FROM group_requests
+                "SELECT user_no, invited_by, note, approved, created_at FROM group_requests
                  WHERE group_no = $1 AND user_no > $2 ORDER BY user_no LIMIT $3",
             )
             .await?;
@@ -185,6 +222,7 @@ impl Store {
                 user_no: UserNo(row.get("user_no")),
                 invited_by: invited_by.map(user_id).transpose()?,
                 note: row.get("note"),
+                approved: row.get("approved"),
                 created_at: row.get("created_at"),
             })
         };
@@ -192,7 +230,7 @@ impl Store {
     }
 
     /// The owner and the admins of a group.
-    async fn admins_of(&self, group_no: GroupNo) -> Result<Vec<UserNo>> {
+    pub(super) async fn admins_of(&self, group_no: GroupNo) -> Result<Vec<UserNo>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
@@ -205,22 +243,35 @@ impl Store {
     }
 }
 
+/// Whether a user, whose timeline is locked, becomes a member as soon as an admin agrees: it asked itself, or
+/// lets whoever invites it add it.
+async fn lets_add(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    invited_by: Option<UserNo>,
+    invite_from: WhoMay,
+) -> Result<bool> {
+    let Some(by) = invited_by else { return Ok(true) };
+    Ok(who_lets_invite(tx, by, &[user_no], invite_from).await?.contains(&user_no))
+}
+
 impl LockedGroup<'_> {
     /// Notes that a user is to become a member, and tells the user and the admins.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         user: &(UserNo, UserId),
-        invited_by: Option<UserNo>,
-        note: &str,
+        GroupAsk { invited_by, note, approved }: GroupAsk<'_>,
         admins: &[UserNo],
     ) -> Result<Vec<(TimelineNo, Entry)>> {
         let asked = self
             .tx
             .query_opt(
-                "INSERT INTO group_requests (group_no, user_no, invited_by, note, created_at)
-                 VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (group_no, user_no) DO UPDATE SET note = excluded.note
+                "INSERT INTO group_requests (group_no, user_no, invited_by, note, approved, created_at)
+                 VALUES ($1, $2, $3, $4, $6, $5)
+                 ON CONFLICT (group_no, user_no) DO UPDATE SET note = excluded.note,
+                     approved = group_requests.approved OR excluded.approved
                      WHERE group_requests.note <> excluded.note
+                         OR (excluded.approved AND NOT group_requests.approved)
                  RETURNING user_no",
                 &[
                     &self.group_no.0,
@@ -228,6 +279,7 @@ impl LockedGroup<'_> {
                     &invited_by.map(|no| no.0),
                     &note,
                     &now(self.tx).await?,
+                    &approved,
                 ],
             )
             .await?;
@@ -240,10 +292,32 @@ impl LockedGroup<'_> {
             user_id: user.1.clone(),
             invited_by: invited_by.and_then(|_| self.actor.user_id()),
             note: note.to_owned(),
+            approved,
             state: RequestState::Pending,
         };
         let told: Vec<UserNo> = admins.iter().copied().chain([user.0]).collect();
         self.tell_each(&told, &change).await
+    }
+
+    /// Notes that an admin agrees, so that only the user is to be asked.
+    async fn approve(&self, user_no: UserNo) -> Result<()> {
+        self.tx
+            .execute(
+                "UPDATE group_requests SET approved = true WHERE group_no = $1 AND user_no = $2",
+                &[&self.group_no.0, &user_no.0],
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn forget_request(&self, user_no: UserNo) -> Result<()> {
+        self.tx
+            .execute(
+                "DELETE FROM group_requests WHERE group_no = $1 AND user_no = $2",
+                &[&self.group_no.0, &user_no.0],
+            )
+            .await?;
+        Ok(())
     }
 
     /// Appends an entry about a request to the timelines of users, which are locked.

@@ -84,6 +84,8 @@ struct Entry {
     group_changed: Option<GroupChanged>,
     member_changed: Option<MemberChanged>,
     group_request: Option<GroupRequestChanged>,
+    contact_changed: Option<ContactChanged>,
+    settings_changed: Option<Settings>,
 }
 
 #[derive(Deserialize)]
@@ -166,6 +168,22 @@ struct GroupRequestChanged {
     invited_by: String,
     note: String,
     state: String,
+    #[serde(default)]
+    approved: bool,
+}
+
+#[derive(Deserialize)]
+struct ContactChanged {
+    user_id: String,
+    change: String,
+    remark: String,
+    note: String,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    messages_from: String,
+    groups_invite_from: String,
 }
 
 #[derive(Deserialize)]
@@ -391,7 +409,13 @@ impl Entry {
         if let Some(changed) = self.member_changed {
             return Some(Kind::MemberChanged(changed.into()));
         }
-        Some(Kind::GroupRequest(self.group_request?.into()))
+        if let Some(request) = self.group_request {
+            return Some(Kind::GroupRequest(request.into()));
+        }
+        if let Some(changed) = self.contact_changed {
+            return Some(Kind::ContactChanged(changed.into()));
+        }
+        Some(Kind::SettingsChanged(self.settings_changed?.into()))
     }
 }
 
@@ -409,6 +433,31 @@ impl From<GroupChanged> for v1::GroupChanged {
             attributes: changed.attributes.to_string(),
             version: changed.version,
             dissolved: changed.dissolved,
+        }
+    }
+}
+
+impl From<ContactChanged> for v1::ContactChanged {
+    fn from(changed: ContactChanged) -> Self {
+        let change =
+            v1::ContactChange::from_str_name(&format!("CONTACT_CHANGE_{}", changed.change));
+        Self {
+            user_id: changed.user_id,
+            change: change.unwrap_or_default().into(),
+            remark: changed.remark,
+            note: changed.note,
+        }
+    }
+}
+
+impl From<Settings> for v1::SettingsChanged {
+    fn from(settings: Settings) -> Self {
+        let who = |name| v1::WhoMay::from_str_name(&format!("WHO_MAY_{name}")).unwrap_or_default();
+        Self {
+            settings: Some(v1::Settings {
+                messages_from: who(settings.messages_from).into(),
+                groups_invite_from: who(settings.groups_invite_from).into(),
+            }),
         }
     }
 }
@@ -438,6 +487,7 @@ impl From<GroupRequestChanged> for v1::GroupRequestChanged {
             user_id: request.user_id,
             invited_by: request.invited_by,
             note: request.note,
+            approved: request.approved,
             state: v1::GroupRequestState::from_str_name(&state).unwrap_or_default().into(),
         }
     }
