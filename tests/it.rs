@@ -32,6 +32,7 @@ mod read_marks;
 mod retention;
 mod send;
 mod send_stream;
+mod sessions;
 mod socket;
 mod subscribe;
 mod support;

@@ -155,11 +155,11 @@ impl App {
         )
         .await?;
         let limits = Limits {
-            dedupe_for: settings.messages.dedupe_for,
             access_ttl: settings.tokens.access_ttl,
             refresh_ttl: settings.tokens.refresh_ttl,
             max_body_bytes: settings.messages.max_body_bytes,
             recall_window: settings.messages.recall_window,
+            dedupe_for: settings.messages.dedupe_for,
             read_receipts: settings.messages.read_receipts,
             if_blocked: settings.messages.if_blocked,
             settings: UserSettings {

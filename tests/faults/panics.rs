@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use imd::planted_bugs::PlantedBugs;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     load::{Cast, Load},
     node::{Node, Plan},
     until,
 };
-use crate::support::{api::Outgoing, postgres::Database, process::DataFolder};
+use crate::support::{
+    api::{GroupCall, Outgoing},
+    feed::Feed,
+    postgres::Database,
+    process::DataFolder,
+};
 
 /// The tasks without which a node cannot do its work.
-const ESSENTIAL: [&str; 11] = [
+const ESSENTIAL: [&str; 14] = [
     "append_lane_0",
     "append_lane_1",
     "hand_over_0",
@@ -27,6 +32,9 @@ const ESSENTIAL: [&str; 11] = [
     "sweep",
     "login_point_remover",
     "cursors",
+    "fan_out_0",
+    "fan_out_1",
+    "fan_out_sweep",
 ];
 
 /// The tasks without which it works for a while.
@@ -210,6 +218,45 @@ async fn a_message_whose_hand_over_panics_is_acknowledged_and_delivered() {
     for feed in &mut feeds {
         for sent in [&first, &second] {
             assert_eq!(feed.entry().await.message().message_id, sent.message_id);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_fan_out_panics_reaches_every_member_once() {
+    const ROUNDS: usize = 5;
+    let stage = Stage::start().await;
+    stage.near.create_users(&["ann", "ben"]).await;
+    let ann = stage.near.log_in("ann", "phone").await;
+    let group = json!({ "group_id": "oslo", "name": "Oslo", "member_ids": ["ben"] });
+    ann.group(GroupCall::Create(group)).await.expect("a group");
+    let (near, far) =
+        (stage.near.log_in("ben", "phone").await, stage.far.log_in("ben", "pc").await);
+    let mut feeds = [near.follow("").await, far.follow("").await];
+    let mut sent = Vec::new();
+    for round in 0..ROUNDS {
+        stage.bugs.panics.plant("fan_out/committed", 1);
+        let message = ann.say("group:oslo", &format!("message {round}")).await;
+        // Of the two workers, whichever was at it.
+        stage.is_named("fan_out_").await;
+        for feed in &mut feeds {
+            assert_eq!(next_message(feed).await, message.message_id, "round {round}");
+        }
+        sent.push(message.message_id);
+        stage.is_ready().await;
+    }
+    assert_eq!(stage.bugs.panics.left(), 0, "panics that never came");
+    let page = near.history("group:oslo", 0, "").await.expect("a page");
+    let stored: Vec<_> =
+        page.entries.iter().rev().map(|e| e.message().message_id.clone()).collect();
+    assert_eq!(stored, sent, "each once");
+}
+
+/// The id of the next message that a feed brings.
+async fn next_message(feed: &mut Feed) -> String {
+    loop {
+        if let Some(message) = feed.entry().await.as_message() {
+            return message.message_id.clone();
         }
     }
 }

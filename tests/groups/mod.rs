@@ -4,6 +4,7 @@ mod changes;
 mod fence;
 mod joining;
 mod messages;
+mod races;
 mod refusals;
 
 use serde_json::{Value, json};

@@ -1,14 +1,18 @@
 //! Hints between nodes may get lost, repeat or be wrong: all the same everything arrives, in seconds
 //! (I9).
 
+use imd::store::Store;
+use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::support::{
+    api::{GroupCall, Transport},
     cluster::Cluster,
     eventually,
     listeners::{count_listeners, end_listeners},
     on_both_transports,
     types::Event,
+    within_deadline,
 };
 
 /// Waits until both nodes listen for hints, and cuts their connections for that.
@@ -105,4 +109,75 @@ async fn i9_wrong_hints_do_no_harm(imd: Cluster) {
         let entry = feed.entry().await;
         assert_eq!((entry.seq, entry.text()), (2 + n, n.to_string().as_str()));
     }
+}
+
+/// What a message to a group of many makes one node tell another: what it says is there once for as many
+/// members as a hint takes, and not at all where it is long.
+#[tokio::test]
+async fn a_message_to_a_group_is_told_to_another_node_once_for_many_members() {
+    const MEMBERS: usize = 500;
+    let imd = Cluster::start(Transport::Grpc).await;
+    let ann = imd.user_with_phone("ann").await;
+    let sql = imd.database.sql().await;
+    let (far, there) = imd.start_node().await;
+    let far_no = "SELECT max(node_no) FROM nodes";
+    let far_no: i64 = sql.query_one(far_no, &[]).await.expect("a number").get(0);
+    let ids: Vec<String> = (0..MEMBERS - 1).map(|n| format!("member{n}")).collect();
+    let make = "WITH made AS (
+                    INSERT INTO users (user_id) SELECT unnest($1::text[]) RETURNING user_no
+                ), counted AS (INSERT INTO timelines (owner, epoch) SELECT user_no, 1 FROM made)
+                INSERT INTO login_points (user_no, session_id, node_no, stream_no)
+                SELECT user_no, gen_random_uuid(), $2, user_no FROM made";
+    sql.execute(make, &[&ids, &far_no]).await.expect("members with streams on the far node");
+    imd.user("ben").await;
+    let ben = imd.log_in("ben", "phone", "p").await.through(there);
+    let members: Vec<&str> =
+        ids.iter().map(String::as_str).take(MEMBERS - 2).chain(["ben"]).collect();
+    let group = json!({ "group_id": "many", "name": "Many", "member_ids": members });
+    ann.group(GroupCall::Create(group)).await.expect("a group");
+    let mut feed = ben.follow("now").await;
+    let marked = "SELECT FROM fan_outs";
+    let done = async || sql.query(marked, &[]).await.expect("marks").is_empty().then_some(());
+    eventually("all have the group", done).await;
+    let store = Store::new(imd.database.url(), 1).expect("a store");
+    let mut heard = store.listen(&format!("imd_node_{far_no}")).await.expect("a listener");
+
+    for (length, at_most) in [(1_000, 120_000), (16_000, 60_000)] {
+        let text = "x".repeat(length);
+        let sent = ann.say("group:many", &text).await;
+        let entry = loop {
+            let entry = feed.entry().await;
+            if entry.as_message().is_some() {
+                break entry;
+            }
+        };
+        assert_eq!(
+            (entry.message().message_id.as_str(), entry.text()),
+            (&*sent.message_id, &*text)
+        );
+        let mut payloads = Vec::new();
+        let mut told = 0;
+        while told < MEMBERS - 1 {
+            let payload = within_deadline("a hint", heard.next()).await.expect("a payload");
+            told += places(&payload);
+            payloads.push(payload);
+        }
+        let bytes: usize = payloads.iter().map(String::len).sum();
+        let bodies: usize = payloads.iter().map(|payload| payload.matches(&text).count()).sum();
+        println!("{length} bytes to {MEMBERS} members: {} hints, {bytes} bytes", payloads.len());
+        assert!(bodies <= payloads.len(), "{bodies} times in {} hints", payloads.len());
+        assert!(bytes <= at_most, "{bytes} bytes in {} hints", payloads.len());
+    }
+    far.stop().await;
+}
+
+/// How many places of timelines a hint tells of.
+fn places(payload: &str) -> usize {
+    let hint: Value = serde_json::from_str(payload).expect("a hint");
+    let of = |member: &str| hint[member].as_array().cloned().unwrap_or_default();
+    let shared = of("shared")
+        .iter()
+        .map(|shared| shared["places"].as_array().map_or(0, Vec::len))
+        .sum::<usize>();
+    shared + of("entries").len() + of("timelines").len()
 }

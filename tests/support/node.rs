@@ -85,6 +85,11 @@ impl Node {
         Admin::new(self.admin_address(), ADMIN_KEY)
     }
 
+    /// How many messages wait for a batch.
+    pub(crate) fn queued(&self) -> usize {
+        self.app.queued()
+    }
+
     /// Stops as a node does that is asked to.
     pub(crate) async fn stop(self) {
         self.app.stop().await;

@@ -2,7 +2,7 @@
 //! set, so one that many write to is brought up once for many messages.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,11 +14,12 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{hint_queue::HintQueue, hub::Hub};
+use super::{RENUMBERED, hint::SharedPlace, hint_queue::HintQueue, hub::Hub};
 use crate::{
-    model::{Entry, EntryKind, GroupNo, Result},
-    store::{FannedOut, Reference, Store},
-    tasks::{Task, Tasks},
+    model::{GroupNo, Result, TimelineNo, UserNo},
+    planted_bugs::PlantedBugs,
+    store::{FannedOut, Store},
+    tasks::{Run, Task, Tasks},
     telemetry,
 };
 
@@ -31,6 +32,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often a node looks for groups that were left behind, such as by a node that has died.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// How many members are told in one go.
+const MEMBERS: i64 = 500;
+
 /// How many groups a look returns.
 const SWEEP_BATCH: i64 = 500;
 
@@ -42,6 +46,7 @@ pub(super) struct FanOut {
     hint_queue: HintQueue,
     node_no: i64,
     waiting: Arc<Waiting>,
+    bugs: PlantedBugs,
 }
 
 #[derive(Default)]
@@ -58,16 +63,21 @@ struct Groups {
 }
 
 impl FanOut {
-    pub(super) fn new(store: Store, hub: Arc<Hub>, hint_queue: HintQueue, node_no: i64) -> Self {
-        Self { store, hub, hint_queue, node_no, waiting: Arc::default() }
+    pub(super) fn new(
+        store: Store,
+        hub: Arc<Hub>,
+        hint_queue: HintQueue,
+        node_no: i64,
+        bugs: PlantedBugs,
+    ) -> Self {
+        Self { store, hub, hint_queue, node_no, waiting: Arc::default(), bugs }
     }
 
     /// Starts the workers, and the look for what others have left behind.
     pub(super) fn start(&self, tasks: &Tasks) {
         for number in 0..WORKERS {
-            let worker = self.clone();
-            let task = Task::new(format!("fan_out_{number}"));
-            tasks.start(task, move || worker.clone().work());
+            let worker = Worker { fan_out: self.clone(), at: None };
+            tasks.start(Task::new(format!("fan_out_{number}")), worker);
         }
         let sweeper = self.clone();
         tasks.start(Task::new("fan_out_sweep"), move || sweeper.clone().sweep());
@@ -77,25 +87,6 @@ impl FanOut {
     pub(super) fn want(&self, group_no: GroupNo) {
         self.waiting.groups.lock().waiting.insert(group_no);
         self.waiting.some.notify_one();
-    }
-
-    /// Brings up one group after the other. Runs for ever.
-    async fn work(self) {
-        loop {
-            let Some(group) = self.take() else {
-                self.waiting.some.notified().await;
-                continue;
-            };
-            let group_no = group.group_no;
-            // Another worker may take the next.
-            self.waiting.some.notify_one();
-            if let Err(error) = self.bring_up(group_no).await {
-                tracing::warn!(%error, group = group_no.0, "a fan-out failed; it goes on in a moment");
-                sleep(PAUSE).await;
-                self.want(group_no);
-            }
-            drop(group);
-        }
     }
 
     /// Looks for groups that were left behind. Runs for ever.
@@ -135,6 +126,7 @@ impl FanOut {
         let began = Instant::now();
         loop {
             let fanned_out = self.store.fan_out(group_no, self.node_no).await?;
+            self.bugs.pass("fan_out/committed");
             self.hand_over(&fanned_out);
             if !fanned_out.more {
                 histogram!(telemetry::FAN_OUT_SECONDS).record(began.elapsed());
@@ -143,11 +135,27 @@ impl FanOut {
         }
     }
 
+    /// Has the streams of all members, on every node, read the log.
+    async fn wake_members(&self, group_no: GroupNo) -> Result<()> {
+        let mut after = UserNo(0);
+        loop {
+            let members = self.store.group_members(group_no, after, MEMBERS).await?;
+            let Some(last) = members.last() else { return Ok(()) };
+            after = last.user_no;
+            let places = members.iter().map(|member| (member.user_no.into(), RENUMBERED));
+            let places: Vec<(TimelineNo, i64)> = places.collect();
+            for (owner, seq) in &places {
+                self.hub.wake(*owner, *seq);
+            }
+            self.hint_queue.announce_places(places);
+        }
+    }
+
     /// Hands references over to the streams of this node, and tells the others.
     fn hand_over(&self, fanned_out: &FannedOut) {
         counter!(telemetry::REFERENCES).increment(fanned_out.references.len() as u64);
         let other_nodes = Arc::new(fanned_out.other_nodes.clone());
-        let mut told = Vec::new();
+        let mut told: BTreeMap<i64, Vec<SharedPlace>> = BTreeMap::new();
         for reference in &fanned_out.references {
             let elsewhere = other_nodes.contains_key(&reference.owner);
             if !elsewhere && !self.hub.has_streams(reference.owner) {
@@ -158,13 +166,65 @@ impl FanOut {
                 self.hub.wake(reference.owner, reference.cursor.seq);
                 continue;
             };
-            let entry = Arc::new(entry(reference, kind));
-            self.hub.publish(reference.owner, &entry);
+            let place = SharedPlace::of(reference);
+            if self.hub.has_streams(reference.owner) {
+                self.hub.publish(reference.owner, &Arc::new(place.entry(kind)));
+            }
             if elsewhere {
-                told.push((reference.owner, entry));
+                told.entry(reference.group_seq).or_default().push(place);
             }
         }
-        self.hint_queue.announce(&told, Some(&other_nodes));
+        for (group_seq, places) in told {
+            if let Some(kind) = fanned_out.kinds.get(&group_seq) {
+                self.hint_queue.announce_shared(kind.clone(), places, &other_nodes);
+            }
+        }
+    }
+}
+
+/// Brings up one group after the other.
+struct Worker {
+    fan_out: FanOut,
+    /// The group that it is at.
+    at: Option<GroupNo>,
+}
+
+impl Run for Worker {
+    /// Runs for ever.
+    async fn run(&mut self) {
+        self.clear_up().await;
+        let waiting = self.fan_out.waiting.clone();
+        loop {
+            let Some(group) = self.fan_out.take() else {
+                waiting.some.notified().await;
+                continue;
+            };
+            let group_no = group.group_no;
+            self.at = Some(group_no);
+            // Another worker may take the next.
+            waiting.some.notify_one();
+            if let Err(error) = self.fan_out.bring_up(group_no).await {
+                tracing::warn!(%error, group = group_no.0, "a fan-out failed; it goes on in a moment");
+                sleep(PAUSE).await;
+                self.fan_out.want(group_no);
+            }
+            drop(group);
+            self.at = None;
+        }
+    }
+}
+
+impl Worker {
+    /// After a panic: the rest of the group is still to be brought up, and who has got references and was not
+    /// told of them is not known.
+    async fn clear_up(&mut self) {
+        let Some(group_no) = self.at else { return };
+        self.fan_out.want(group_no);
+        while let Err(error) = self.fan_out.wake_members(group_no).await {
+            tracing::warn!(%error, group = group_no.0, "the members of a group are told late");
+            sleep(PAUSE).await;
+        }
+        self.at = None;
     }
 }
 
@@ -180,15 +240,4 @@ impl Drop for UnderWay {
         // It may have been wanted again meanwhile.
         self.waiting.some.notify_one();
     }
-}
-
-/// What a member's terminals get of an entry of the group's timeline.
-fn entry(reference: &Reference, kind: &EntryKind) -> Entry {
-    let mut kind = kind.clone();
-    match &mut kind {
-        EntryKind::Message(message) => message.mentioned = reference.mentioned,
-        EntryKind::MessageRecalled(gone) => gone.seq = reference.target_seq.unwrap_or_default(),
-        _ => {}
-    }
-    Entry { cursor: reference.cursor, appended_at: reference.appended_at, kind }
 }

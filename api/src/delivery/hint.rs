@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::model::{Entry, Error, Result, Stretch, TimelineNo};
+use time::OffsetDateTime;
+
+use crate::{
+    model::{Cursor, Entry, EntryKind, Error, Result, Stretch, TimelineNo},
+    store::Reference,
+};
 
 /// What the entries and stretches of a hint may take, in bytes: the payload of a NOTIFY must stay
 /// below 8,000.
@@ -14,12 +19,18 @@ const ROOM: usize = 7800;
 /// The longest entry that is carried, in bytes as it is encoded. Longer ones are fetched.
 const LONGEST_ENTRY: usize = 2048;
 
+/// The most that one of the places of an entry takes that stands in many timelines, in bytes as it is encoded.
+const PLACE: usize = 170;
+
+/// What such an entry takes beside what it says and its places.
+const SHARED: usize = 30;
+
 /// The most that a stretch takes, in bytes as it is encoded.
 const STRETCH: usize = 90;
 
 /// Says what was appended to timelines: some entries themselves, of others only where they stand.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Hint<E> {
+pub(super) struct Hint<E, K> {
     /// The node that says so.
     pub(super) from: i64,
     /// 1, 2, 3 … from that node to this.
@@ -27,16 +38,78 @@ pub(super) struct Hint<E> {
     /// Entries, each with its owner.
     #[serde(default = "Vec::new")]
     pub(super) entries: Vec<E>,
+    /// What stands in many timelines, each said once.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub(super) shared: Vec<Shared<K>>,
     /// Where more stand.
     #[serde(default = "Vec::new")]
     pub(super) timelines: Vec<Stretch>,
 }
 
 /// A hint to be sent. Its entries are encoded once for all the nodes that they go to.
-pub(super) type Outgoing = Hint<Arc<RawValue>>;
+pub(super) type Outgoing = Hint<Arc<RawValue>, Arc<RawValue>>;
 
 /// A hint as it arrives.
-pub(super) type Incoming = Hint<(TimelineNo, Arc<Entry>)>;
+pub(super) type Incoming = Hint<(TimelineNo, Arc<Entry>), EntryKind>;
+
+/// An entry of a group's timeline, and the references to it in members' timelines.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Shared<K> {
+    /// What it says, as far as that is the same for all.
+    pub(super) kind: K,
+    /// Where it stands.
+    pub(super) places: Vec<SharedPlace>,
+}
+
+/// A reference in a member's timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SharedPlace {
+    /// The member's timeline.
+    #[serde(rename = "o")]
+    pub(super) owner: TimelineNo,
+    /// The place in it.
+    #[serde(rename = "c")]
+    pub(super) cursor: Cursor,
+    /// When it was appended, in nanoseconds since 1970.
+    #[serde(rename = "t")]
+    at: i64,
+    /// The place in the member's timeline of the message that it is about, if it is about one.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    target_seq: Option<i64>,
+    /// Whether it mentions the member.
+    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
+    mentioned: bool,
+}
+
+impl SharedPlace {
+    pub(super) fn of(reference: &Reference) -> Self {
+        let at = reference.appended_at.unix_timestamp_nanos();
+        Self {
+            owner: reference.owner,
+            cursor: reference.cursor,
+            at: i64::try_from(at).unwrap_or_default(),
+            target_seq: reference.target_seq,
+            mentioned: reference.mentioned,
+        }
+    }
+
+    /// What the member's terminals get.
+    pub(super) fn entry(&self, kind: &EntryKind) -> Entry {
+        let mut kind = kind.clone();
+        match &mut kind {
+            EntryKind::Message(message) => message.mentioned = self.mentioned,
+            EntryKind::MessageRecalled(gone) => gone.seq = self.target_seq.unwrap_or_default(),
+            _ => {}
+        }
+        let at = OffsetDateTime::from_unix_timestamp_nanos(self.at.into());
+        let appended_at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Entry { cursor: self.cursor, appended_at, kind }
+    }
+
+    fn stretch(&self) -> Stretch {
+        Stretch::at(self.owner, self.cursor.seq)
+    }
+}
 
 /// Fills hints for several nodes.
 #[derive(Default)]
@@ -74,6 +147,39 @@ impl Hints {
         Ok(())
     }
 
+    /// Adds what stands in many timelines for one node: what it says once, with as many of the places as a
+    /// hint takes, unless it is long.
+    pub(super) fn add_shared(
+        &mut self,
+        node: i64,
+        kind: &EntryKind,
+        places: &[SharedPlace],
+    ) -> Result<()> {
+        let encoded: Arc<RawValue> = to_raw_value(kind).map_err(Error::internal)?.into();
+        if encoded.get().len() > LONGEST_ENTRY {
+            for place in places {
+                self.add_stretch(&[node], place.stretch());
+            }
+            return Ok(());
+        }
+        let size = encoded.get().len() + SHARED;
+        let mut left = places.iter().peekable();
+        while left.peek().is_some() {
+            let (last, room) = self.with_room_left(node, size + PLACE);
+            let mut shared = Shared { kind: encoded.clone(), places: Vec::new() };
+            // The room for the first is taken already.
+            shared.places.extend(left.next());
+            while *room >= PLACE
+                && let Some(place) = left.next()
+            {
+                *room -= PLACE;
+                shared.places.push(*place);
+            }
+            last.shared.push(shared);
+        }
+        Ok(())
+    }
+
     /// Adds a stretch for these nodes.
     pub(super) fn add_stretch(&mut self, nodes: &[i64], stretch: Stretch) {
         for &node in nodes {
@@ -89,13 +195,24 @@ impl Hints {
     }
 
     fn with_room(&mut self, node: i64, size: usize) -> &mut Outgoing {
+        self.with_room_left(node, size).0
+    }
+
+    /// The hint that takes `size` bytes more, and how many it takes beside those.
+    fn with_room_left(&mut self, node: i64, size: usize) -> (&mut Outgoing, &mut usize) {
         let pile = self.0.entry(node).or_default();
         if pile.room < size {
-            pile.hints.push(Hint { from: 0, no: 0, entries: Vec::new(), timelines: Vec::new() });
+            pile.hints.push(Hint {
+                from: 0,
+                no: 0,
+                entries: Vec::new(),
+                shared: Vec::new(),
+                timelines: Vec::new(),
+            });
             pile.room = ROOM;
         }
         pile.room -= size;
         let last = pile.hints.len() - 1;
-        &mut pile.hints[last]
+        (&mut pile.hints[last], &mut pile.room)
     }
 }

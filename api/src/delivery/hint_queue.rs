@@ -2,7 +2,7 @@
 //! and after the commit, so that a stream that registered meanwhile is not missed.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     sync::Arc,
     time::Duration,
@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 use super::{
     bus::Bus,
     gathered::{Gathered, Stretches},
-    hint::{Hints, Outgoing},
+    hint::{Hints, Outgoing, SharedPlace},
 };
 use crate::{
-    model::{Entry, Result, Stretch, TimelineNo},
+    model::{Entry, EntryKind, Result, Stretch, TimelineNo},
     planted_bugs::PlantedBugs,
     store::{OtherNodes, Store},
     tasks::Run,
@@ -44,6 +44,19 @@ impl AppendedEntry {
     }
 }
 
+/// An entry of a group's timeline that members' timelines have grown by.
+struct SharedEntry {
+    kind: EntryKind,
+    places: Vec<SharedPlace>,
+    other_nodes: Arc<OtherNodes>,
+}
+
+impl SharedEntry {
+    fn places(&self) -> impl Iterator<Item = Stretch> {
+        self.places.iter().map(|place| Stretch::at(place.owner, place.cursor.seq))
+    }
+}
+
 /// Collects what has grown while the last hints go out. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct HintQueue {
@@ -55,6 +68,7 @@ pub(super) struct HintQueue {
 #[derive(Default)]
 struct PendingHints {
     entries: Vec<AppendedEntry>,
+    shared: Vec<SharedEntry>,
     stretches: Stretches,
 }
 
@@ -79,6 +93,23 @@ impl HintQueue {
                 } else {
                     pending.stretches.extend([by.place()]);
                 }
+            }
+        });
+    }
+
+    /// Says that an entry of a group's timeline stands in these members' timelines, to `other_nodes`.
+    pub(super) fn announce_shared(
+        &self,
+        kind: EntryKind,
+        places: Vec<SharedPlace>,
+        other_nodes: &Arc<OtherNodes>,
+    ) {
+        let entry = SharedEntry { kind, places, other_nodes: other_nodes.clone() };
+        self.pending.add(|pending| {
+            if pending.shared.len() < MOST_ENTRIES {
+                pending.shared.push(entry);
+            } else {
+                pending.stretches.extend(entry.places());
             }
         });
     }
@@ -113,6 +144,7 @@ pub(super) struct HintSender {
     bugs: PlantedBugs,
     /// What is being told.
     entries: Vec<AppendedEntry>,
+    shared: Vec<SharedEntry>,
     stretches: Vec<Stretch>,
 }
 
@@ -121,12 +153,13 @@ impl Run for HintSender {
         // What was being told at a panic is told again.
         self.put_back();
         loop {
-            let PendingHints { entries, stretches } = self.hint_queue.pending.take().await;
-            self.entries = entries;
+            let PendingHints { entries, shared, stretches } = self.hint_queue.pending.take().await;
+            (self.entries, self.shared) = (entries, shared);
             self.stretches = stretches.into_iter().collect();
-            match self.tell(&self.entries, &self.stretches).await {
+            match self.tell().await {
                 Ok(()) => {
                     self.entries.clear();
+                    self.shared.clear();
                     self.stretches.clear();
                 }
                 Err(error) => {
@@ -147,24 +180,27 @@ impl HintSender {
         node_no: i64,
         planted: PlantedBugs,
     ) -> Self {
-        let (entries, stretches) = (Vec::new(), Vec::new());
-        Self { hint_queue, store, bus, node_no, bugs: planted, entries, stretches }
+        let (entries, shared, stretches) = (Vec::new(), Vec::new(), Vec::new());
+        Self { hint_queue, store, bus, node_no, bugs: planted, entries, shared, stretches }
     }
 
     /// Has what could not be told told again. By then the entries may be many: nodes that want them
     /// fetch them.
     fn put_back(&mut self) {
         let (entries, stretches) = (mem::take(&mut self.entries), mem::take(&mut self.stretches));
-        if entries.is_empty() && stretches.is_empty() {
+        let shared = mem::take(&mut self.shared);
+        if entries.is_empty() && shared.is_empty() && stretches.is_empty() {
             return;
         }
         self.hint_queue.pending.add(|pending| {
             pending.stretches.extend(stretches);
             pending.stretches.extend(entries.iter().map(AppendedEntry::place));
+            pending.stretches.extend(shared.iter().flat_map(SharedEntry::places));
         });
     }
 
-    async fn tell(&self, entries: &[AppendedEntry], stretches: &[Stretch]) -> Result<()> {
+    async fn tell(&self) -> Result<()> {
+        let Self { entries, shared, stretches, .. } = self;
         self.bugs.pass("hint_sender/tell");
         let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
         let owners: BTreeSet<TimelineNo> =
@@ -178,6 +214,17 @@ impl HintSender {
         for AppendedEntry { owner, entry, other_nodes } in entries {
             let nodes = other_nodes.as_deref().unwrap_or(&asked).get(owner);
             hints.add_entry(nodes.map_or(&[], Vec::as_slice), *owner, entry)?;
+        }
+        for SharedEntry { kind, places, other_nodes } in shared {
+            let mut by_node: BTreeMap<i64, Vec<SharedPlace>> = BTreeMap::new();
+            for place in places {
+                for node in other_nodes.get(&place.owner).into_iter().flatten() {
+                    by_node.entry(*node).or_default().push(*place);
+                }
+            }
+            for (node, places) in by_node {
+                hints.add_shared(node, kind, &places)?;
+            }
         }
         for stretch in stretches {
             let nodes = asked.get(&stretch.owner);

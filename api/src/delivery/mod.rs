@@ -104,13 +104,14 @@ impl Delivery {
         tasks.start(Task::new("cursors").finishing(), move || {
             keeping.clone().keep(keeping_in.clone(), stop.clone())
         });
-        let fan_out = FanOut::new(store.clone(), hub.clone(), hint_queue.clone(), node_no);
+        let fan_out =
+            FanOut::new(store.clone(), hub.clone(), hint_queue.clone(), node_no, planted.clone());
         fan_out.start(&tasks);
         let lanes =
             Lanes::start(&hub, &hint_queue, &fan_out, &settings.lanes, &tasks, &planted, || {
                 let connection = store.append_connection(node_no);
-                #[cfg(feature = "planted-bugs")]
                 let connection = connection.messages_from(settings.lanes.messages_from);
+                #[cfg(feature = "planted-bugs")]
                 if planted.count_outside_transaction {
                     return connection.without_transactions();
                 }
@@ -141,9 +142,9 @@ impl Delivery {
             tasks,
             node_no,
             heartbeat: settings.heartbeat,
+            draining: CancellationToken::new(),
         })
     }
-            draining: CancellationToken::new(),
 
     /// Queues a message to be appended to every participant's timeline. Entries reach the streams by
     /// themselves. Messages of one sender are appended in the order of the calls.
@@ -226,18 +227,18 @@ impl Delivery {
 
     /// Asks every stream to go elsewhere, and refuses none: each ends with [`Event::Reconnect`].
     pub fn drain(&self) {
+        self.draining.cancel();
         self.hub.close();
     }
-        self.draining.cancel();
 
     /// Until [`Delivery::drain`].
     pub async fn draining(&self) {
         self.draining.cancelled().await;
     }
 
-        self.hub.close();
     /// Finishes what is under way and takes the node off the list.
     pub async fn stop(&self) {
+        self.hub.close();
         self.tasks.stop().await;
         if let Err(error) = self.store.remove_node(self.node_no).await {
             tracing::warn!(%error, "the node stays on the list until its heartbeat is too old");

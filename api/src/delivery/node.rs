@@ -114,6 +114,13 @@ impl Node {
         for (owner, entry) in &hint.entries {
             self.hub.publish(*owner, entry);
         }
+        for shared in &hint.shared {
+            for place in &shared.places {
+                if self.hub.has_streams(place.owner) {
+                    self.hub.publish(place.owner, &Arc::new(place.entry(&shared.kind)));
+                }
+            }
+        }
         self.fetcher.want(&hint.timelines);
         if self.peers.lock().entry(hint.from).or_default().receive(hint.no) {
             self.sweep_wanted.notify_one();

@@ -10,6 +10,7 @@ mod group;
 mod info;
 mod message;
 mod send_stream;
+mod status;
 mod terminals;
 
 use std::sync::Arc;
@@ -41,8 +42,8 @@ const PUBLIC_SERVICES: [&str; 7] = [
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
     v1::group_service_server::SERVICE_NAME,
-    v1::info_service_server::SERVICE_NAME,
     v1::contact_service_server::SERVICE_NAME,
+    v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
 
@@ -62,10 +63,10 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .send_compressed(CompressionEncoding::Gzip);
     let block = v1::block_service_server::BlockServiceServer::new(block::Blocks(service.clone()))
         .max_decoding_message_size(OVERHEAD);
-    let call_timeout = service.call_timeout();
     let contact =
         v1::contact_service_server::ContactServiceServer::new(contact::Contacts(service.clone()))
             .max_decoding_message_size(OVERHEAD);
+    let call_timeout = service.call_timeout();
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -76,8 +77,8 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(message)
         .add_service(group)
         .add_service(block)
-        .add_service(info);
         .add_service(contact)
+        .add_service(info);
     routes.add_service(health_service);
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()

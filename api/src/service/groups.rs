@@ -1,5 +1,7 @@
 //! Groups: making and changing them, who is in them, and how one gets in.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{Service, access::Identity};
@@ -102,7 +104,8 @@ impl Service {
         owner_id: &UserId,
         user_ids: &[String],
     ) -> Result<Vec<(UserNo, UserId)>> {
-        let mut members: Vec<(UserNo, UserId)> = Vec::with_capacity(user_ids.len());
+        let mut members: Vec<UserId> = Vec::with_capacity(user_ids.len());
+        let mut known = HashSet::new();
         for user_id in user_ids {
             let user_id = UserId::parse("member_ids", user_id)?;
             if user_id == *owner_id {
@@ -113,7 +116,7 @@ impl Service {
             }
             members.push(user_id);
         }
-        Ok(members)
+        Ok(self.store.user_nos(&members).await?.into_iter().zip(members).collect())
     }
 
     /// A group; the caller need not be a member to see what one sees before joining.

@@ -88,13 +88,15 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// How long after sending a message can be recalled; zero for never.
     pub recall_window: Duration,
+    /// How long after sending a retry returns the first result, at least; it does for as long as the
+    /// message stands.
+    pub dedupe_for: Duration,
     /// Whether a reader's peer is told how far it has read.
     pub read_receipts: bool,
     /// What becomes of a message whose recipient blocks its sender.
     pub if_blocked: IfBlocked,
-    /// How long after sending a retry returns the first result, at least; it does for as long as the
-    /// message stands.
-    pub dedupe_for: Duration,
+    /// What users take from whom who have not said.
+    pub settings: UserSettings,
     /// How many members a group may have.
     pub max_members: i64,
     /// How often a quiet stream sends a heartbeat.
@@ -184,14 +186,14 @@ impl Service {
         self.delivery.draining().await;
     }
 
-    /// Hands entries on that were committed.
-    fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
     /// How long a call may take, the part of a stream that follows its head left out.
     #[must_use]
     pub fn call_timeout(&self) -> Duration {
         self.limits.call_timeout
     }
 
+    /// Hands entries on that were committed.
+    fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
         for (owner, entry) in entries {
             self.delivery.announce(owner.into(), entry);
         }

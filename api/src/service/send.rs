@@ -168,20 +168,20 @@ impl Service {
             let reason = format!("must be at most {MOST_MENTIONS} users; mention_all is for all");
             return Err(Error::invalid("mentions", reason));
         }
-        let mut users = Vec::with_capacity(user_ids.len());
+        let mut ids: Vec<UserId> = Vec::with_capacity(user_ids.len());
         for user_id in user_ids {
             let user_id = UserId::parse("mentions", user_id)?;
-            let user_no = match self.store.user_no(&user_id).await {
-                Err(Error::UserNotFound(user_id)) => {
-                    return Err(Error::invalid("mentions", format!("there is no user {user_id}")));
-                }
-                found => found?,
-            };
-            if !users.iter().any(|(known, _)| *known == user_no) {
-                users.push((user_no, user_id));
+            if !ids.contains(&user_id) {
+                ids.push(user_id);
             }
         }
-        let numbers: Vec<UserNo> = users.iter().map(|(user_no, _)| *user_no).collect();
+        let numbers: Vec<UserNo> = match self.store.user_nos(&ids).await {
+            Err(Error::UserNotFound(user_id)) => {
+                return Err(Error::invalid("mentions", format!("there is no user {user_id}")));
+            }
+            found => found?,
+        };
+        let users: Vec<(UserNo, UserId)> = numbers.iter().copied().zip(ids).collect();
         let members = self.store.members_among(group_no, &numbers).await?;
         match users.iter().find(|(user_no, _)| !members.contains(user_no)) {
             Some((_, user_id)) => {

@@ -106,6 +106,35 @@ impl Store {
         Ok(UserNo(user_no))
     }
 
+    /// The numbers of users that exist or existed, in the order of their ids; as [`Store::user_no`], for many
+    /// in one statement. Errors: [`Error::UserNotFound`] for the first that there is not.
+    pub async fn user_nos(&self, user_ids: &[UserId]) -> Result<Vec<UserNo>> {
+        let missing: Vec<&str> = user_ids
+            .iter()
+            .filter(|user_id| !self.0.directory.by_id.contains_key(*user_id))
+            .map(UserId::as_str)
+            .collect();
+        let mut found = HashMap::new();
+        if !missing.is_empty() {
+            let client = self.client().await?;
+            let statement = client
+                .prepare_cached("SELECT user_no, user_id, state FROM users WHERE user_id = ANY($1)")
+                .await?;
+            for row in client.query(&statement, &[&missing]).await? {
+                let (user_no, known) = self.0.directory.remember(&row);
+                found.insert(known.user_id, UserNo(user_no));
+            }
+        }
+        let mut user_nos = Vec::with_capacity(user_ids.len());
+        for user_id in user_ids {
+            user_nos.push(match found.get(user_id) {
+                Some(user_no) => *user_no,
+                None => self.user_no(user_id).await?,
+            });
+        }
+        Ok(user_nos)
+    }
+
     /// The id of a user that exists or existed.
     pub async fn user_id(&self, user_no: UserNo) -> Result<UserId> {
         let mut found = self.known_users(&HashSet::from([user_no.0])).await?;

@@ -213,6 +213,15 @@ pub(super) async fn why_closed(tx: &Transaction<'_>, owner: UserNo) -> Result<Er
     })
 }
 
+/// Notes that members of a group do not have all of its timeline yet, whose lock the transaction holds.
+async fn mark_lagging(tx: &Transaction<'_>, group_no: GroupNo) -> Result<()> {
+    let statement = tx
+        .prepare_cached("INSERT INTO fan_outs (group_no) VALUES ($1) ON CONFLICT DO NOTHING")
+        .await?;
+    tx.execute(&statement, &[&group_no.0]).await?;
+    Ok(())
+}
+
 /// The numbers of what an event is about.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct About {
@@ -350,6 +359,9 @@ impl Place {
             ],
         )
         .await?;
+        if let Some(group_no) = self.owner.group() {
+            mark_lagging(tx, group_no).await?;
+        }
         Ok(Entry { cursor: self.cursor, appended_at: self.at, kind: event })
     }
 

@@ -95,6 +95,10 @@ WITH item AS MATERIALIZED (
     FROM (SELECT other, sender, max(copy_seq) AS copy_seq FROM placed WHERE other < 0
           GROUP BY other, sender) p
     WHERE m.group_no = -p.other AND m.user_no = p.sender
+), lagging AS (
+    -- Until the fan-out is done; it takes the mark away behind the lock that this transaction holds.
+    INSERT INTO fan_outs (group_no) SELECT DISTINCT -p.other FROM placed p WHERE p.other < 0
+    ON CONFLICT DO NOTHING
 ), filled AS (
     INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
         client_message_id, content_hash, copies, content_type, body, mentions, flags, generation)

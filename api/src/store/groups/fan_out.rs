@@ -106,13 +106,13 @@ impl Store {
         Ok(entries.into_iter().map(|entry| (entry.seq(), entry.kind)).collect())
     }
 
-    /// The groups with members who are behind, by number: at most `limit`, all after `after`.
+    /// The groups that are marked as having members who are behind, by number: at most `limit`, all after
+    /// `after`. Costs what there is of those, however many groups there are.
     pub async fn groups_behind(&self, after: GroupNo, limit: i64) -> Result<Vec<GroupNo>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT g.group_no FROM groups g JOIN timelines t ON t.owner = -g.group_no
-                 WHERE g.group_no > $1 AND g.fanned_to < t.last_seq ORDER BY g.group_no LIMIT $2",
+                "SELECT group_no FROM fan_outs WHERE group_no > $1 ORDER BY group_no LIMIT $2",
             )
             .await?;
         let rows = client.query(&statement, &[&after.0, &limit]).await?;
@@ -142,21 +142,30 @@ async fn behind(tx: &Transaction<'_>, group_no: GroupNo) -> Result<Option<(Vec<i
     let last_seq: i64 = first.get("last_seq");
     let members: Vec<i64> = rows.iter().filter_map(|row| row.get("user_no")).collect();
     if members.is_empty() {
-        let done = tx
-            .prepare_cached(
-                "UPDATE groups SET fanned_to = $2 WHERE group_no = $1 AND fanned_to < $2
-                     AND NOT EXISTS (
-                         SELECT FROM group_members
-                         WHERE group_no = $1 AND left_seq IS NULL AND fanned_to < $2)",
-            )
-            .await?;
-        tx.execute(&done, &[&group_no.0, &last_seq]).await?;
+        unmark(tx, group_no).await?;
         return Ok(None);
     }
     let fanned_to = rows.iter().filter_map(|row| row.get::<_, Option<i64>>("fanned_to"));
     let from = fanned_to.min().unwrap_or(last_seq);
     let each = (BATCH / i64::try_from(members.len()).unwrap_or(BATCH)).max(1);
     Ok(Some((members, last_seq.min(from + each))))
+}
+
+/// Notes that all members have all of the group's timeline, if they still do: whoever appends to it marks the
+/// group behind the same lock. To come first of what its transaction locks.
+async fn unmark(tx: &Transaction<'_>, group_no: GroupNo) -> Result<()> {
+    let timeline = TimelineNo::from(group_no);
+    lock_timelines(tx, &[timeline.0]).await?;
+    let done = tx
+        .prepare_cached(
+            "DELETE FROM fan_outs WHERE group_no = $1 AND NOT EXISTS (
+                 SELECT FROM group_members
+                 WHERE group_no = $1 AND left_seq IS NULL
+                     AND fanned_to < (SELECT last_seq FROM timelines WHERE owner = $2))",
+        )
+        .await?;
+    tx.execute(&done, &[&group_no.0, &timeline.0]).await?;
+    Ok(())
 }
 
 /// Makes the references that the members, whose timelines are locked, do not have up to `upto`.

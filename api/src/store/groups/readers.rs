@@ -1,8 +1,10 @@
 //! Who has read a message of a group.
 
+use tokio_postgres::Row;
+
 use crate::{
     model::{Error, GroupNo, MessageId, Result, TimelineNo, UserId, UserNo},
-    store::{Store, entries::KIND_MESSAGE},
+    store::{Store, entries::KIND_MESSAGE, timelines::no_timeline},
 };
 
 /// Who has read a message.
@@ -64,11 +66,13 @@ impl Store {
             .await?;
         let rows = client.query(&statement, &[&group_no.0, &owner, &seq, &after.0, &limit]).await?;
         drop(client);
-        let mut readers = Vec::with_capacity(rows.len());
-        for row in rows {
+        let users = self.known_users(&rows.iter().map(|row| row.get(0)).collect()).await?;
+        let reader = |row: &Row| {
             let user_no = UserNo(row.get(0));
-            readers.push((user_no, self.user_id(user_no).await?));
-        }
+            let known = users.get(&user_no.0).ok_or_else(|| no_timeline(user_no))?;
+            Ok((user_no, known.user_id.clone()))
+        };
+        let readers = rows.iter().map(reader).collect::<Result<_>>()?;
         Ok(Readers { readers, read: counted.get("read"), unread: counted.get("unread") })
     }
 }
