@@ -1,5 +1,8 @@
 //! The imd server.
 
+mod dev_cert;
+mod greeting;
+
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -15,6 +18,8 @@ use imd::{
 };
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::dev_cert::DevCertArgs;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,6 +42,8 @@ enum Command {
     Config,
     /// Print the OpenAPI description of the REST interface
     Openapi,
+    /// Make a certificate to try TLS with, and say how to use it
+    DevCert(DevCertArgs),
 }
 
 fn main() -> ExitCode {
@@ -51,7 +58,8 @@ fn main() -> ExitCode {
 }
 
 fn execute(arguments: &Arguments) -> anyhow::Result<()> {
-    match arguments.command {
+    match &arguments.command {
+        Some(Command::DevCert(args)) => return print(&dev_cert::make(args)?),
         Some(Command::Openapi) => return print(&rest::openapi().to_pretty_json()?),
         Some(Command::Config) => return print_settings(&load(&arguments.flags)?),
         None => {}
@@ -154,7 +162,7 @@ async fn serve(
     postgres: Option<&mut EmbeddedPostgres>,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    if let Err(error) = greet(&app, folder, page, postgres.is_some()) {
+    if let Err(error) = print(&greeting::greeting(&app, folder, page, postgres.is_some())) {
         tracing::warn!("cannot print where imd listens: {error:#}");
     }
     let database_lost = async {
@@ -184,38 +192,6 @@ fn reload(app: &App, flags: &Flags) {
         Ok(()) => tracing::info!("settings reloaded"),
         Err(error) => tracing::error!("settings not reloaded: {error:#}"),
     }
-}
-
-fn greet(app: &App, folder: &DataFolder, page: bool, embedded: bool) -> anyhow::Result<()> {
-    let (public, admin) = (app.public_url(), app.admin_url());
-    let key = folder.admin_key();
-    let imctl = if std::env::var_os("CARGO").is_some() { "cargo imctl" } else { "imctl" };
-    let database =
-        if embedded { "a private PostgreSQL in the data folder" } else { "database.url" };
-    print(&format!(
-        "\
-imd {version} is ready.
-
-  API        {public}   gRPC, gRPC-web, REST and WebSocket; reference at /docs
-  Admin API  {admin}   key in {key}
-  Data       {folder}   {database}
-
-{chat}Three things to try in another terminal:
-
-  {imctl} demo                  see four terminals of two users at work
-  {imctl} users create alice    make an account
-  curl {public}/v1/info  ask the server about itself
-
-Ctrl-C stops it.",
-        chat = if page {
-            format!("A chat is at {public}/: open it in two windows.\n")
-        } else {
-            String::new()
-        },
-        version = env!("CARGO_PKG_VERSION"),
-        key = key.display(),
-        folder = folder.path().display(),
-    ))
 }
 
 /// Every connection takes a file descriptor, and the limit that a process starts with is often 1,024: for

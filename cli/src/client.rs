@@ -132,7 +132,7 @@ pub(crate) fn failure(server: &Uri, status: Status) -> Error {
     let lost =
         matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled);
     let cause = if lost || status.source().is_some() {
-        root_cause(&status)
+        explained(server, root_cause(&status))
     } else {
         let message = describe(&status);
         format!("what answers there is not this API of imd ({message})")
@@ -148,7 +148,7 @@ pub(crate) async fn connect(
 ) -> Result<Channel, Error> {
     let unreachable = |cause: tonic::transport::Error| Error::Unreachable {
         server: display(server),
-        cause: root_cause(&cause),
+        cause: no_connection(server, &cause),
     };
     let mut endpoint =
         Endpoint::from(server.clone()).connect_timeout(timeout).timeout(timeout).tcp_nodelay(true);
@@ -156,6 +156,43 @@ pub(crate) async fn connect(
         endpoint = endpoint.tls_config(tls).map_err(unreachable)?;
     }
     endpoint.connect().await.map_err(unreachable)
+}
+
+/// Why there is no connection, in a sentence.
+fn no_connection(server: &Uri, cause: &tonic::transport::Error) -> String {
+    explained(server, root_cause(cause))
+}
+
+/// What libraries say of a failed connection, as a sentence that says what to do about it.
+pub(crate) fn explained(server: &Uri, cause: String) -> String {
+    let tls = server.scheme_str() == Some("https");
+    let is = |words: &[&str]| words.iter().any(|words| cause.contains(words));
+    let advice = if !tls && is(&["frame with invalid size", "invalid HTTP version"]) {
+        "what answers there speaks TLS: write https:// in the URL"
+    } else if !tls && is(&["broken pipe", "connection reset", "Connection reset"]) {
+        "what answers there closes the connection; where it speaks TLS, write https:// in the URL"
+    } else if tls && is(&["InvalidContentType", "InvalidMessage", "corrupt message"]) {
+        "what answers there does not speak TLS: write http:// in the URL"
+    } else if is(&["CaUsedAsEndEntity"]) {
+        "the certificate of the server is one of an authority (CA:TRUE), as openssl req -x509 makes \
+         them by default, and cannot be a server's; make one with imd dev-cert, or with openssl and \
+         -addext basicConstraints=critical,CA:FALSE"
+    } else if is(&["UnknownIssuer"]) {
+        "the certificate of the server comes from an authority that is not trusted here: name the \
+         file of the authority, or of a self-signed certificate, with --ca"
+    } else if is(&["NotValidForName", "not valid for name"]) {
+        "the certificate of the server is for another name than the one in the URL: use a name that \
+         it has, or make a certificate for this one, such as with imd dev-cert --name"
+    } else if is(&["Expired", "certificate expired"]) {
+        "the certificate of the server has expired: it must be renewed"
+    } else if is(&["NotValidYet"]) {
+        "the certificate of the server is not valid yet: see whether the clocks are right"
+    } else if is(&["CertificateRequired", "certificate required"]) {
+        "the server asks for a certificate: give --client-cert and --client-key"
+    } else {
+        return cause;
+    };
+    format!("{advice} ({cause})")
 }
 
 /// The innermost cause: the outer ones say "transport error".
@@ -209,6 +246,26 @@ mod tests {
         for text in ["127.0.0.1:8081", "imd", "ftp://imd", "http://", ""] {
             assert!(server_url(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_tls_is_a_sentence() {
+        for (url, cause, told) in [
+            (
+                "https://imd",
+                "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                "imd dev-cert",
+            ),
+            ("https://imd", "invalid peer certificate: UnknownIssuer", "with --ca"),
+            ("https://imd", "received corrupt message of type InvalidContentType", "write http://"),
+            ("http://imd", "frame with invalid size", "write https://"),
+            ("http://imd", "stream closed because of a broken pipe", "write https://"),
+        ] {
+            let explained = explained(&Uri::from_static(url), cause.to_owned());
+            assert!(explained.contains(told) && explained.contains(cause), "{explained}");
+        }
+        let other = explained(&Uri::from_static("http://imd"), "connection refused".to_owned());
+        assert_eq!(other, "connection refused");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod terminals;
 pub(crate) mod timelines;
+mod together;
 pub(crate) mod users;
 
 use crate::{

@@ -26,9 +26,9 @@ impl ConfirmArgs {
             )));
         }
         eprint!("{consequence}. Go on? [y/N] ");
-        io::stderr().flush()?;
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
+        let asked = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
+        asked.map_err(|cause| Error::Usage(format!("cannot ask: {cause}; confirm with --yes")))?;
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(Error::Declined),

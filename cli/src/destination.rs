@@ -39,6 +39,11 @@ impl Destination {
         Ok(Self { path: path.to_owned(), to: BufWriter::new(to) })
     }
 
+    /// What a failed write means.
+    pub(crate) fn failure(&self, cause: &io::Error) -> Error {
+        unwritable(&self.path, cause)
+    }
+
     /// The file is whole: it takes its place.
     pub(crate) fn finish(self) -> Result<(), Error> {
         let Self { path, to } = self;

@@ -6,6 +6,8 @@ use thiserror::Error;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use crate::output::printable;
+
 /// The operation failed, or nothing matched.
 const FAILED: u8 = 1;
 /// The arguments or the configuration are wrong.
@@ -59,7 +61,7 @@ pub(crate) enum Error {
     Declined,
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
-    Output(#[from] io::Error),
+    Output(io::Error),
 }
 
 impl Error {
@@ -79,6 +81,12 @@ impl Error {
             Self::Unreachable { .. } => UNREACHABLE,
             Self::BadKey(_) | Self::NoKey(_) | Self::Refused { .. } => REFUSED,
         }
+    }
+
+    /// Whether the server has answered with this reason.
+    pub(crate) fn is(&self, reason: &str) -> bool {
+        let Self::Server(status) = self else { return false };
+        status.get_details_error_info().is_some_and(|info| info.reason == reason)
     }
 
     /// What the operator could do about it.
@@ -115,7 +123,9 @@ pub(crate) fn describe(status: &Status) -> String {
         .flat_map(|request| request.field_violations)
         .filter(|violation| !message.contains(&violation.description))
         .map(|violation| format!("\n  {}: {}", violation.field, violation.description));
-    iter::once(message.to_owned()).chain(reason).chain(fields).collect()
+    let told: String = iter::once(message.to_owned()).chain(reason).chain(fields).collect();
+    // What others have written may be in it.
+    told.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

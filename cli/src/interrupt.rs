@@ -1,14 +1,12 @@
 //! Being told to stop: by Ctrl-C, or by whoever started the process.
 
-use std::io;
-
 use crate::error::Error;
 
 /// Does `work`; when the process is told to stop first, `work` is dropped, which cleans up after it.
 pub(crate) async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let interrupted = Interrupts::listen()?;
+    let interrupted = Interrupts::listen();
     tokio::select! {
         done = work => done,
         () = interrupted.next() => Err(Error::Interrupted),
@@ -21,8 +19,8 @@ pub(crate) struct Interrupts(unix::Signals);
 
 impl Interrupts {
     /// Begins to listen.
-    pub(crate) fn listen() -> io::Result<Self> {
-        unix::Signals::listen().map(Self)
+    pub(crate) fn listen() -> Self {
+        Self(unix::Signals::listen().expect("the runtime takes signals"))
     }
 
     /// Waits for the first.

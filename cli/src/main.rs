@@ -16,6 +16,7 @@ mod paging;
 mod password;
 mod profile;
 mod progress;
+mod prompt;
 mod trust;
 
 use std::{io, process::ExitCode};

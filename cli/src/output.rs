@@ -1,13 +1,13 @@
 //! Results to stdout as table, JSON or YAML; notes, warnings and errors to stderr.
 
 use std::{
-    fmt::Display,
-    io::{self, Write as _},
+    fmt::{Display, Write as _},
+    io::{self, IsTerminal as _, Write as _},
 };
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -37,6 +37,9 @@ pub(crate) trait Row: Serialize {
     /// How many columns the narrow table has.
     const NARROW: usize;
 
+    /// The headings of columns that are cut short where the terminal is too narrow for all of them.
+    const CUT: &'static [&'static str] = &[];
+
     /// A cell for each column; `now` is what times are relative to.
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell>;
 }
@@ -50,7 +53,8 @@ pub(crate) fn list<T: Row>(rows: &[T], format: Format, if_empty: &str) -> Result
         }
         Format::Table | Format::Wide => {
             let wide = format == Format::Wide;
-            print(table(rows, wide, OffsetDateTime::now_utc()))
+            let width = if wide { None } else { terminal_width() };
+            print(table(rows, wide, width, OffsetDateTime::now_utc()))
         }
         Format::Json | Format::Yaml => print(document(rows, format)?),
     }
@@ -66,16 +70,34 @@ pub(crate) fn one<T: Row>(row: &T, format: Format) -> Result<(), Error> {
 
 /// The value as JSON, or else as YAML.
 pub(crate) fn document(value: &(impl Serialize + ?Sized), format: Format) -> Result<String, Error> {
-    let text = if format == Format::Json {
-        serde_json::to_string_pretty(value).map_err(io::Error::other)?
-    } else {
-        serde_yaml_ng::to_string(value).map_err(io::Error::other)?
-    };
-    Ok(text.trim_end().to_owned())
+    if format == Format::Yaml {
+        let yaml = serde_yaml_ng::to_string(value)
+            .map_err(|cause| Error::Output(io::Error::other(cause)))?;
+        // What is unfit for a terminal can be escaped in JSON, which is YAML, too.
+        if !yaml.contains(|character| is_unfit(character) && character != '\n') {
+            return Ok(yaml.trim_end().to_owned());
+        }
+    }
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|cause| Error::Output(io::Error::other(cause)))?;
+    Ok(escaped(&json))
 }
 
-/// The rows as a table without lines.
-pub(crate) fn table<T: Row>(rows: &[T], wide: bool, now: OffsetDateTime) -> String {
+/// How many columns of characters the terminal has that stdout is; none when it is no terminal.
+fn terminal_width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    crossterm::terminal::size().ok().map(|(width, _)| width).filter(|width| *width > 0)
+}
+
+/// The rows as a table without lines; in `fit` columns of characters, as far as [`Row::CUT`] allows.
+pub(crate) fn table<T: Row>(
+    rows: &[T],
+    wide: bool,
+    fit: Option<u16>,
+    now: OffsetDateTime,
+) -> String {
     let width = if wide { T::COLUMNS.len() } else { T::NARROW };
     let mut table = Table::new();
     table
@@ -89,27 +111,62 @@ pub(crate) fn table<T: Row>(rows: &[T], wide: bool, now: OffsetDateTime) -> Stri
         T::COLUMNS[..width].iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)),
     );
     for row in rows {
-        table.add_row(row.cells(now).into_iter().take(width));
+        let mut row = comfy_table::Row::from(row.cells(now).into_iter().take(width));
+        row.max_height(1);
+        table.add_row(row);
     }
-    for column in table.column_iter_mut() {
+    let headings = T::COLUMNS.iter();
+    for (column, heading) in table.column_iter_mut().zip(headings) {
         column.set_padding((0, 2));
+        if fit.is_some() && !T::CUT.contains(heading) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    if let Some(fit) = fit {
+        // The blanks behind the last column do not count.
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(fit + 2)
+            .set_truncation_indicator("…");
     }
     table.trim_fmt()
 }
 
 /// A cell of text that others wrote: what could move the cursor or begin a line is replaced.
 pub(crate) fn text(value: &str) -> Cell {
-    if value.is_empty() {
-        return Cell::new("-");
+    Cell::new(if value.is_empty() { "-".to_owned() } else { printable(value) })
+}
+
+/// A text of others as a terminal may show it: nothing in it can move the cursor, begin a line where none
+/// does, or turn around what stands beside it.
+pub(crate) fn printable(text: &str) -> String {
+    text.replace('\n', " ⏎ ").replace(is_unfit, "\u{fffd}")
+}
+
+/// Control characters, line ends, and what changes the direction of the text around it.
+fn is_unfit(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON in which what is unfit for a terminal is escaped: to a program it says the same.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        // Between its strings JSON has such characters as line ends alone.
+        if is_unfit(character) && character != '\n' {
+            let code = u32::from(character);
+            write!(escaped, "\\u{code:04x}").expect("a string takes it");
+        } else {
+            escaped.push(character);
+        }
     }
-    Cell::new(value.replace(char::is_control, "\u{fffd}"))
+    escaped
 }
 
 /// Writes a line to stdout, with colours where they are wanted.
 pub(crate) fn print(text: impl Display) -> Result<(), Error> {
     let mut stdout = anstream::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    Ok(stdout.flush()?)
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Error::Output)
 }
 
 /// Says something beside the result.
@@ -136,4 +193,57 @@ pub(crate) fn error(error: &Error) {
 /// There is nobody to tell that stderr is closed.
 fn to_stderr(line: impl Display) {
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Line(&'static str, &'static str, &'static str);
+
+    impl Row for Line {
+        const COLUMNS: &[&str] = &["AT", "DETAILS", "ID"];
+        const NARROW: usize = 3;
+        const CUT: &[&str] = &["DETAILS"];
+
+        fn cells(&self, _now: OffsetDateTime) -> Vec<Cell> {
+            vec![text(self.0), text(self.1), text(self.2)]
+        }
+    }
+
+    fn lines(fit: Option<u16>) -> Vec<String> {
+        let rows = [
+            Line("now", "{\"note\":\"a long story of a lost phone\"}", "4a7be2a2-64a3"),
+            Line("1day ago", "{}", "5a7be2a2-64a3"),
+        ];
+        let table = table(&rows, false, fit, OffsetDateTime::UNIX_EPOCH);
+        anstream::adapter::strip_str(&table).to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_cuts_no_id() {
+        let narrow = lines(Some(50));
+        assert_eq!(narrow.len(), 3, "{narrow:#?}");
+        assert!(narrow.iter().all(|line| line.chars().count() <= 50), "{narrow:#?}");
+        assert!(narrow[1].ends_with("4a7be2a2-64a3") && narrow[1].contains('…'), "{narrow:#?}");
+        assert!(narrow[2].starts_with("1day ago  {}"), "{narrow:#?}");
+        assert!(
+            lines(None)[1].contains("a long story of a lost phone"),
+            "a pipe is as wide as need be"
+        );
+    }
+
+    #[test]
+    fn what_is_unfit_for_a_terminal_is_not_printed() {
+        assert_eq!(printable("a\nb\u{9b}2J\u{202e}c\u{2069}"), "a ⏎ b\u{fffd}2J\u{fffd}c\u{fffd}");
+        let value = ["\u{202e}\u{7f}é\n"];
+        let json = document(&value, Format::Json).expect("JSON");
+        assert_eq!(json, "[\n  \"\\u202e\\u007fé\\n\"\n]");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).expect("JSON"), value);
+        let yaml = document(&value, Format::Yaml).expect("YAML");
+        assert_eq!(yaml, json);
+        assert_eq!(serde_yaml_ng::from_str::<Vec<String>>(&yaml).expect("YAML"), value);
+        assert_eq!(document(&["é"], Format::Yaml).expect("YAML"), "- é");
+    }
 }

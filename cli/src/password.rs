@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::error::Error;
+use crate::{error::Error, prompt};
 
 /// Where the password comes from.
 #[derive(Debug, Args)]
@@ -17,9 +17,9 @@ pub(crate) struct PasswordArgs {
 
 impl PasswordArgs {
     /// A password that exists: the first line of stdin, the rest of which is left, or what is typed.
-    pub(crate) fn read_known(&self) -> Result<SecretString, Error> {
+    pub(crate) async fn read_known(&self) -> Result<SecretString, Error> {
         if !self.password_stdin {
-            return prompt("Password: ");
+            return prompt::hidden("Password: ").await;
         }
         let mut text = String::new();
         io::stdin().read_line(&mut text).map_err(|cause| unreadable(&cause))?;
@@ -27,7 +27,7 @@ impl PasswordArgs {
     }
 
     /// The password: all of stdin but one line end, or what is typed twice.
-    pub(crate) fn read(&self) -> Result<SecretString, Error> {
+    pub(crate) async fn read(&self) -> Result<SecretString, Error> {
         if self.password_stdin {
             let text = io::read_to_string(io::stdin()).map_err(|cause| unreadable(&cause))?;
             return Ok(without_line_end(&text).into());
@@ -38,20 +38,13 @@ impl PasswordArgs {
                     .to_owned(),
             ));
         }
-        let first = prompt("Password: ")?;
-        let second = prompt("Again: ")?;
+        let first = prompt::hidden("Password: ").await?;
+        let second = prompt::hidden("Again: ").await?;
         if first.expose_secret() != second.expose_secret() {
             return Err(Error::Usage("the two passwords differ".to_owned()));
         }
         Ok(first)
     }
-}
-
-fn prompt(text: &str) -> Result<SecretString, Error> {
-    let password = rpassword::prompt_password(text).map_err(|cause| {
-        Error::Usage(format!("cannot ask for the password: {cause}; give it with --password-stdin"))
-    })?;
-    Ok(password.into())
 }
 
 fn unreadable(cause: &io::Error) -> Error {

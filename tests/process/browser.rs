@@ -2,10 +2,13 @@
 
 use std::net::TcpListener;
 
+use serde_json::json;
+use uuid::Uuid;
+
 use crate::support::{
     cluster::PASSWORD,
     packages::{node_packages, printed, python, run, scratch},
-    process::DataFolder,
+    process::{DataFolder, binary},
     programs::program,
 };
 
@@ -25,6 +28,38 @@ async fn the_page_shows_the_whole_product_in_a_few_windows() {
     let told = printed(&mut chat).await;
     assert!(told.ends_with("ok  no window has complained\n"), "{told}");
     assert!(told.contains("ok  axe finds nothing wrong with the chat\n"), "{told}");
+}
+
+#[tokio::test]
+async fn the_page_believes_what_happens_on_other_terminals() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let imctl = || {
+        let mut imctl = tokio::process::Command::new(binary("imctl"));
+        imctl
+            .env("IMD_DATA_DIR", folder.path())
+            .env("IMCTL_SERVER", format!("http://{}", imd.admin));
+        imctl
+    };
+    let history = folder.path().join("history.jsonl");
+    let message = json!({
+        "sent_at": "2025-01-15T12:00:00Z", "sender_id": "dora", "recipient_id": "ann",
+        "client_message_id": Uuid::new_v4(), "text": "A happy new year",
+    });
+    std::fs::write(&history, message.to_string()).expect("a file");
+    run(imctl().args(["messages", "import", "--create-users"]).arg(history)).await;
+    imd.admin().set_password("ann", PASSWORD).await.expect("ann is there");
+    imd.create_users(&["ben", "cleo"]).await;
+
+    let mut conversations = python("browser", "conversations.py").await;
+    conversations
+        .arg(format!("http://{}/", imd.public))
+        .arg(binary("imctl"))
+        .env("PASSWORD", PASSWORD)
+        .env("IMD_DATA_DIR", folder.path())
+        .env("IMCTL_SERVER", format!("http://{}", imd.admin));
+    let told = printed(&mut conversations).await;
+    assert!(told.ends_with("ok  no window has complained\n"), "{told}");
 }
 
 #[tokio::test]

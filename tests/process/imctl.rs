@@ -89,7 +89,12 @@ impl<'a> Shell<'a> {
     }
 
     fn start(&self, args: &[&str]) -> Child {
-        Command::new(binary("imctl"))
+        self.command(args).spawn().expect("imctl runs")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary("imctl"));
+        command
             .args(args)
             .env_clear()
             .env("IMD_DATA_DIR", self.folder.path())
@@ -98,9 +103,8 @@ impl<'a> Shell<'a> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("imctl runs")
+            .kill_on_drop(true);
+        command
     }
 }
 

@@ -50,6 +50,17 @@ impl Authority {
         self.certify_for(["127.0.0.1", "localhost"])
     }
 
+    /// The certificate that `openssl req -x509` makes for a server at 127.0.0.1: signed by itself, and that
+    /// of an authority.
+    pub(crate) fn certify_itself(&self) -> Certified {
+        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+        let mut params = CertificateParams::new(names).expect("names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate");
+        Certified { cert: self.write(&cert.pem()), key: self.write(&key.serialize_pem()) }
+    }
+
     /// A certificate of a server of these names.
     pub(crate) fn certify_for<const N: usize>(&self, names: [&str; N]) -> Certified {
         let mut params = CertificateParams::new(names.map(str::to_owned)).expect("names");

@@ -82,6 +82,7 @@ impl Row for AuditView {
     const COLUMNS: &[&str] =
         &["AT", "ACTOR", "ACTION", "USER", "DETAILS", "REASON", "NO", "TIME", "ADDRESS"];
     const NARROW: usize = 6;
+    const CUT: &[&str] = &["DETAILS", "REASON"];
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
         let time = self.at.and_then(|at| at.format(&Rfc3339).ok());

@@ -8,19 +8,29 @@ mod line;
 mod plain;
 mod screen;
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
 use clap::Args;
 use imd_client::{Connection as Servers, Error as ClientError, Terminal, proto};
 use imd_proto::v1::{SessionEnd, login_request::Credential};
 use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
 use tonic::transport::Uri;
 
 use self::{conversation::Conversation, line::Line};
 use super::demo::public::{PublicServer, PublicServerArgs};
 use crate::{
-    args::Connection, client::display, clock::time, error::Error, password::PasswordArgs,
-    profile::Profile, trust::Trust,
+    args::Connection,
+    client::{display, explained},
+    clock::time,
+    error::Error,
+    output::printable,
+    password::PasswordArgs,
+    profile::Profile,
+    trust::Trust,
 };
 
 /// Arguments of `imctl chat`.
@@ -29,7 +39,7 @@ use crate::{
 Logs in as one more terminal of the user; the login may end another one of the same type. Enter sends,
 PageUp and PageDown scroll through all of the history there is, Ctrl-C leaves and logs out.
 
-Where the output is no terminal it prints a line for each message, and sends each line of the input:
+Where the output is no terminal, or a dumb one, it prints a line for each message, and sends each line of the input:
   (cat password; echo 'On my way') | imctl chat bob --user ann --password-stdin
 
 Examples:
@@ -66,21 +76,26 @@ pub(crate) async fn run(args: ChatArgs, connection: &Connection) -> Result<(), E
     let terminal = log_in(&args, &public.url, ca.as_deref()).await?;
     let line = Line::open(terminal.clone(), &args.peer);
     let conversation = Conversation::new(&args.user, &args.peer);
-    let chatted = if io::stdout().is_terminal() {
+    let chatted = if io::stdout().is_terminal() && can_move_the_cursor() {
         screen::chat(line, conversation).await
     } else {
         plain::chat(line, conversation).await
     };
     match chatted {
         // What has ended needs no end, and what cannot be reached gets none.
-        Ok(()) => drop(terminal.logout().await),
+        Ok(()) => drop(timeout(connection.timeout, terminal.logout()).await),
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
+/// Whether a screen can be drawn on the terminal. One that calls itself dumb, or nothing, gets lines.
+fn can_move_the_cursor() -> bool {
+    cfg!(not(unix)) || env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
 async fn log_in(args: &ChatArgs, server: &Uri, ca: Option<&[u8]>) -> Result<Terminal, Error> {
-    let password = args.password.read_known()?;
+    let password = args.password.read_known().await?;
     let server_alone = std::slice::from_ref(server);
     let servers = match ca {
         Some(ca) => Servers::with_ca(server_alone, ca),
@@ -98,7 +113,9 @@ async fn log_in(args: &ChatArgs, server: &Uri, ca: Option<&[u8]>) -> Result<Term
         if_occupied: proto::IfOccupied::Replace.into(),
     };
     Terminal::login(servers, login).await.map_err(|error| match error {
-        ClientError::Connection(cause) => Error::Unreachable { server: display(server), cause },
+        ClientError::Connection(cause) => {
+            Error::Unreachable { server: display(server), cause: explained(server, cause) }
+        }
         error => Error::Chat(error.to_string()),
     })
 }
@@ -124,5 +141,5 @@ fn ended(end: &SessionEnd) -> String {
         end.reason().as_str_name().trim_start_matches("END_REASON_"),
         at.unwrap_or_default(),
     );
-    conversation::printable(&told)
+    printable(&told)
 }

@@ -22,5 +22,5 @@ pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Error> {
     // Not straight to stdout: the generator panics when that is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "imctl", &mut script);
-    Ok(io::stdout().write_all(&script)?)
+    io::stdout().write_all(&script).map_err(Error::Output)
 }

@@ -7,7 +7,7 @@ mod story;
 mod terminal;
 
 use clap::Args;
-use imd_proto::v1::{CreateUserRequest, DisableUserRequest};
+use imd_proto::v1::CreateUserRequest;
 use uuid::Uuid;
 
 use self::{
@@ -18,7 +18,9 @@ use self::{
 use crate::{
     args::Connection,
     client::{Admin, display},
+    commands::users::delete_user,
     error::Error,
+    interrupt::unless_interrupted,
     output,
     profile::Profile,
 };
@@ -26,9 +28,10 @@ use crate::{
 /// Arguments of `imctl demo`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Two users are created for it, demo-alice-… and demo-bob-…, and disabled at the end. Each step prints
-what it saw; when one does not see what it should, the demo stops with exit code 1. --timeout bounds
-each wait.
+Two users are created for it, demo-alice-… and demo-bob-…, and deleted at the end, also when it fails or is
+interrupted. Each step prints what it saw; when one does not see what it should, the demo stops with exit
+code 1. --timeout bounds each wait. The terminals are a phone, a PC and a pad, or other types where the
+server's rules do not allow these beside each other.
 
 Examples:
   imctl demo
@@ -36,7 +39,7 @@ Examples:
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     public: PublicServerArgs,
-    /// Leave the users as they are at the end of the story
+    /// Keep the users
     #[arg(long)]
     keep: bool,
 }
@@ -47,32 +50,29 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
     let admin = &mut Admin::connect(connection, &profile).await?;
     let public =
         PublicServer::find(&args.public, &profile, connection.timeout, admin.trust.clone())?;
-    let version = public.check().await?;
+    let (version, cast) = public.check().await?;
     let mut stage = Stage::default();
     stage::title("One account, every terminal, all of its history")?;
     stage::aside(&format!("imd {version} at {}", display(&public.url)))?;
 
     let tag = Uuid::new_v4().simple().to_string();
     let [alice, bob] = ["alice", "bob"].map(|name| Person {
+        name,
         user_id: format!("demo-{name}-{}", &tag[..8]),
         password: Uuid::new_v4().to_string(),
     });
-    create(&alice, admin).await?;
-    let played = match create(&bob, admin).await {
-        Ok(()) => {
-            let story = Story::new(&mut stage, &public, admin, [&alice, &bob]);
-            tokio::select! {
-                played = story.play(args.keep) => played,
-                _ = tokio::signal::ctrl_c() => Err(Error::Demo("interrupted".to_owned())),
-            }
-        }
-        failed => failed,
-    };
+    let played = unless_interrupted(async {
+        create(&alice, admin).await?;
+        create(&bob, admin).await?;
+        let story = Story::new(&mut stage, &public, admin, [&alice, &bob], &cast);
+        Box::pin(story.play(args.keep)).await
+    })
+    .await;
     match played {
         Ok(()) => stage.summary(),
         Err(why) => {
             if !args.keep {
-                disable(&[&alice, &bob], admin).await;
+                delete(&[&alice, &bob], admin).await;
             }
             stage::failed(&why)?;
             Err(Error::Demo("the demo failed".to_owned()))
@@ -90,14 +90,13 @@ async fn create(person: &Person, admin: &mut Admin) -> Result<(), Error> {
     created.map_err(|status| admin.failure(status)).map(drop)
 }
 
-/// Tidies up after a failure; a further one is only noted.
-async fn disable(people: &[&Person], admin: &mut Admin) {
+/// Tidies up after a failure; a further one is only noted. What was not made, or is deleted, is no failure.
+async fn delete(people: &[&Person], admin: &mut Admin) {
     for Person { user_id, .. } in people {
-        let request =
-            DisableUserRequest { user_id: user_id.clone(), note: story::CURTAIN.to_owned() };
-        if let Err(status) = admin.calls.disable_user(request).await {
-            let error = admin.failure(status);
-            output::note(&format!("{user_id} could not be disabled: {error}"));
+        if let Err(error) = delete_user(user_id, story::CURTAIN, admin).await
+            && !error.is("user_not_found")
+        {
+            output::note(&format!("{user_id} could not be deleted: {error}"));
         }
     }
 }

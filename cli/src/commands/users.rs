@@ -11,6 +11,7 @@ use imd_proto::v1::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub(super) use self::delete::delete_user;
 use self::view::UserView;
 use super::{
     retention::{LimitsArgs, confirm_hiding},
@@ -108,7 +109,7 @@ pub(crate) struct UserArgs {
 pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
         UsersCommand::Create { user, tier, password, no_password } => {
-            let password = if no_password { None } else { Some(password.read()?) };
+            let password = if no_password { None } else { Some(password.read().await?) };
             create(user, tier, password, admin).await
         }
         UsersCommand::List { limit, output } => list(&limit, &output, admin).await,
@@ -172,7 +173,7 @@ async fn set_password(
 ) -> Result<(), Error> {
     let request = SetPasswordRequest {
         user_id: args.user_id.clone(),
-        password: password.read()?.expose_secret().to_owned(),
+        password: password.read().await?.expose_secret().to_owned(),
     };
     let answer = admin.calls.set_password(request).await;
     let changed = answer.map_err(|status| admin.failure(status))?.into_inner();

@@ -4,27 +4,16 @@
     python chat.py http://127.0.0.1:8080/ FOLDER_FOR_SCREENSHOTS [axe.min.js]
 """
 
-import json
 import sys
-import urllib.request
 import uuid
 from pathlib import Path
 
 from playwright.sync_api import expect
 
-from window import PC, PHONE, Window, browser, check
+from window import PC, PHONE, Window, browser, check, post
 
 MANY = 100
 MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> & <b>bold</b>'
-
-
-def post(url, path, body, token=None):
-    headers = {"content-type": "application/json"}
-    if token:
-        headers["authorization"] = f"Bearer {token}"
-    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
 
 
 class Scene:
@@ -192,8 +181,8 @@ def replaced(scene, phone):
 
     third = scene.window(PHONE)
     third.make_demo_users()
-    third.page.get_by_label("Take the place").uncheck()
     third.page.get_by_label("Terminal", exact=True).select_option("phone")
+    third.page.get_by_label("Log out the other phone").uncheck()
     third.page.get_by_role("button", name="Log in", exact=True).click()
     expect(third.page.get_by_role("alert")).to_contain_text("in use on “<b>New</b> phone”")
     check(True, "a login that is not to take anybody's place says who is there")

@@ -1,8 +1,10 @@
 """Windows of the page in headless Chromium, each a terminal of its own."""
 
+import json
 import re
 import shutil
 import sys
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +19,9 @@ FONTS = [
     Path.home() / ".local/share/fonts",
 ]
 
+# As patient as the rest: a busy machine takes its time to hash passwords.
+expect.set_options(timeout=15_000)
+
 # What Chromium says of its own accord while there is no network.
 OFFLINE = re.compile("ERR_INTERNET_DISCONNECTED")
 
@@ -25,6 +30,22 @@ def check(holds, what):
     if not holds:
         sys.exit(f"FAILED: {what}")
     print(f"ok  {what}", flush=True)
+
+
+def call(url, method, path, body=None, token=None):
+    """A call of the REST interface, as another terminal would make it."""
+    headers = {"content-type": "application/json"}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        text = answer.read()
+        return json.loads(text) if text else None
+
+
+def post(url, path, body, token=None):
+    return call(url, "POST", path, body, token)
 
 
 @contextmanager

@@ -1,9 +1,14 @@
 //! `imctl bench`: short runs, for what they print and not for how fast they are.
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use super::Shell;
-use crate::support::process::DataFolder;
+use crate::support::process::{DataFolder, in_time};
 
 /// Runs a benchmark that is to succeed; its result.
 async fn bench(imctl: &Shell<'_>, args: &[&str]) -> Value {
@@ -68,5 +73,68 @@ async fn idle_terminals_are_counted_and_left_alone() {
         // The node says every second that it runs.
         let transactions = result["database"]["transactions_per_second"].as_f64();
         assert!(transactions > Some(0.0), "{result:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_benchmark_keeps_to_the_terminal_rules_and_leaves_no_user_behind() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let imctl = Shell::new(&folder, &imd);
+    imctl.imctl(&["terminals", "set", "phone", "pad", "--exclusive"]).await;
+    let short = ["--users", "2", "--duration", "1s", "--warmup", "0s"];
+    let result = bench(&imctl, &[&short[..], &["--terminals", "4"]].concat()).await;
+    assert!(result["messages"].as_u64() > Some(0), "{result:#}");
+    assert_eq!(imctl.imctl(&["users", "list"]).await, "there are no users\n");
+
+    // Three at a time are possible, and that is said before a user is made.
+    imctl.imctl(&["terminals", "delete", "watch"]).await;
+    let refused = imctl.failing_imctl(&[&["bench", "--terminals", "4"], &short[..]].concat()).await;
+    assert!(refused.contains("pad (1 session, not beside phone)"), "{refused}");
+    assert!(refused.ends_with("exit code 2"), "{refused}");
+
+    // A benchmark that fails, as no terminal reaches its server, and one that is told to stop.
+    let nowhere = ["bench", "--public-server", "http://127.0.0.1:1"];
+    let failed = imctl.failing_imctl(&[&nowhere[..], &short].concat()).await;
+    assert!(failed.contains("cannot log in"), "{failed}");
+    assert_eq!(imctl.imctl(&["users", "list"]).await, "there are no users\n");
+    let long = imctl.start(&["bench", "--users", "2", "--duration", "1h"]);
+    let admin = imd.admin();
+    // On a busy machine the logins before the first message take their time.
+    in_time("a message", async {
+        loop {
+            let users = admin.users(10, "").await.expect("a listing").users;
+            if users.iter().any(|user| user.last_seq > 4) {
+                return;
+            }
+        }
+    })
+    .await;
+    let pid = long.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
+    let ended = in_time("it ends", long.wait_with_output()).await.expect("a status");
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("interrupted"));
+    assert_eq!(imctl.imctl(&["users", "list"]).await, "there are no users\n");
+}
+
+#[tokio::test]
+async fn a_server_on_this_machine_is_not_reached_through_a_proxy() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let imctl = Shell::new(&folder, &imd);
+    let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", proxy.local_addr().expect("it is bound"));
+    let args = ["bench", "--transport", "rest", "--users", "2", "--duration", "1s", "--json", "-"];
+    let mut command = imctl.command(&args);
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+    {
+        command.env(name, &url);
+    }
+    tokio::select! {
+        ended = command.output() => {
+            let ended = ended.expect("it runs");
+            assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        }
+        _ = proxy.accept() => panic!("the proxy was asked"),
     }
 }

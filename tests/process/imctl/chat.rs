@@ -2,14 +2,20 @@
 
 use std::process::Stdio;
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
+use uuid::Uuid;
 
 use crate::support::{
     api::Transport::Grpc,
     cluster::PASSWORD,
+    eventually,
     process::{DataFolder, Imd, binary, in_time},
     programs::program,
 };
@@ -93,6 +99,66 @@ async fn i2_a_chat_whose_place_is_taken_says_so_and_stops() {
     assert!(second.sessions().await.is_ok(), "and it has not taken its place back");
 }
 
+/// A command on a terminal of its own, with the test at the keyboard.
+struct Screen {
+    child: Child,
+    output: ChildStdout,
+    seen: Vec<u8>,
+}
+
+impl Screen {
+    /// Runs a command line of `sh`.
+    fn run(imd: &Imd, term: &str, line: &str) -> Self {
+        let mut terminal = Command::new(program("script"));
+        terminal
+            .args(["--quiet", "--return", "--flush", "--command", line, "/dev/null"])
+            .env("IMCTL_PUBLIC_SERVER", format!("http://{}", imd.public))
+            .env("TERM", term)
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = terminal.spawn().expect("script runs");
+        let output = child.stdout.take().expect("it is piped");
+        Self { child, output, seen: Vec::new() }
+    }
+
+    /// Waits until a text is shown; all that was shown since the last one.
+    async fn shows(&mut self, text: &str) -> String {
+        let shown = async {
+            while !String::from_utf8_lossy(&self.seen).contains(text) {
+                let read = self.output.read_buf(&mut self.seen).await.expect("output");
+                assert!(read > 0, "it ends with {}", String::from_utf8_lossy(&self.seen));
+            }
+        };
+        in_time(text, shown).await;
+        String::from_utf8_lossy(&std::mem::take(&mut self.seen)).into_owned()
+    }
+
+    async fn types(&mut self, keys: &str) {
+        let keyboard = self.child.stdin.as_mut().expect("it is piped");
+        keyboard.write_all(keys.as_bytes()).await.expect("typed");
+    }
+}
+
+/// The process that was given an argument which no other one has.
+async fn process_with(argument: &str) -> Pid {
+    eventually("the process", async || {
+        let processes = std::fs::read_dir("/proc").expect("it is mounted").flatten();
+        let mut pids = processes.filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let mut arguments = line.split(|byte| *byte == 0);
+            let program = arguments.next()?;
+            let is_it =
+                program.ends_with(b"imctl") && arguments.any(|its| its == argument.as_bytes());
+            is_it.then(|| Pid::from_raw(pid))
+        });
+        pids.next()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_chat_on_a_screen_sends_what_is_typed() {
     let folder = DataFolder::new();
@@ -100,38 +166,113 @@ async fn a_chat_on_a_screen_sends_what_is_typed() {
     imd.create_users(&["ann", "bob"]).await;
     let bob = imd.log_in(Grpc, "bob", "pc").await;
     let mut feed = bob.follow("now").await;
-    // A terminal of its own for the program, with this test at the keyboard.
     let chat = format!("'{}' chat bob --user ann", binary("imctl").display());
-    let mut terminal = Command::new(program("script"));
-    terminal
-        .args(["--quiet", "--return", "--flush", "--command", &chat, "/dev/null"])
-        .env("IMCTL_PUBLIC_SERVER", format!("http://{}", imd.public))
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = terminal.spawn().expect("script runs");
-    let mut screen = BufReader::new(child.stdout.take().expect("it is piped"));
-    let mut seen = Vec::new();
-    let mut wait_for = async |text: &str| {
-        let shown = async {
-            while !String::from_utf8_lossy(&seen).contains(text) {
-                use tokio::io::AsyncReadExt as _;
-                assert!(screen.read_buf(&mut seen).await.expect("output") > 0, "it goes on");
-            }
-        };
-        in_time(text, shown).await;
-        seen.clear();
-    };
-    let keys = child.stdin.as_mut().expect("it is piped");
-    wait_for("Password:").await;
-    keys.write_all(format!("{PASSWORD}\n").as_bytes()).await.expect("typed");
-    wait_for("the conversation begins here").await;
-    keys.write_all(b"Hello, Bob\r").await.expect("typed");
+    let mut screen = Screen::run(&imd, "xterm", &chat);
+    screen.shows("Password:").await;
+    screen.types(&format!("{PASSWORD}\r")).await;
+    screen.shows("the conversation begins here").await;
+    screen.types("Hello, Bob\r").await;
     assert_eq!(feed.entry().await.text(), "Hello, Bob");
-    wait_for("ann: Hello, Bob").await;
+    screen.shows("ann: Hello, Bob").await;
     bob.say("ann", "Hello, Ann").await;
-    wait_for("bob: Hello, Ann").await;
-    keys.write_all(b"\x03").await.expect("typed");
-    assert!(in_time("it leaves", child.wait()).await.expect("a status").success());
+    screen.shows("bob: Hello, Ann").await;
+    screen.types("\x03").await;
+    assert!(in_time("it leaves", screen.child.wait()).await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn the_terminal_is_given_back_whatever_ends_the_question_or_the_chat() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann", "bob"]).await;
+    let imctl = binary("imctl");
+    for (at_the_question, signal) in [
+        (true, None),
+        (true, Some(Signal::SIGINT)),
+        (true, Some(Signal::SIGTERM)),
+        (false, Some(Signal::SIGTERM)),
+        (false, Some(Signal::SIGHUP)),
+    ] {
+        let device = Uuid::new_v4().to_string();
+        // `trap`: a signal to the terminal's group is not to end the shell.
+        let line = format!(
+            "trap : INT HUP; '{}' chat bob --user ann --device-id {device}; echo; echo left; stty -a; echo done",
+            imctl.display()
+        );
+        let mut screen = Screen::run(&imd, "xterm", &line);
+        screen.shows("Password:").await;
+        if !at_the_question {
+            screen.types(&format!("{PASSWORD}\r")).await;
+            screen.shows("the conversation begins here").await;
+        }
+        match signal {
+            None => screen.types("\x03").await,
+            Some(signal) => kill(process_with(&device).await, signal).expect("it runs"),
+        }
+        let left = screen.shows("done\r\n").await;
+        let (shown, state) = left.rsplit_once("left\r\n").expect("it is left");
+        for on in ["echo", "icanon", "isig"] {
+            assert!(
+                state.split_whitespace().any(|word| word == on),
+                "{at_the_question} {signal:?}: {state}"
+            );
+        }
+        assert!(at_the_question || shown.contains("\u{1b}[?1049l"), "{shown:?}");
+    }
+    // The chats have logged out.
+    assert!(imd.admin().user("ann").await.expect("a user").live_sessions == 0);
+}
+
+#[tokio::test]
+async fn a_dumb_terminal_gets_lines() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann", "bob"]).await;
+    let bob = imd.log_in(Grpc, "bob", "pc").await;
+    let chat = format!("'{}' chat bob --user ann", binary("imctl").display());
+    let mut screen = Screen::run(&imd, "dumb", &chat);
+    screen.shows("Password:").await;
+    screen.types(&format!("{PASSWORD}\r")).await;
+    let mut shown = screen.shows("the conversation begins here\r\n").await;
+    bob.say("ann", "plainly").await;
+    shown += &screen.shows("bob: plainly\r\n").await;
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    screen.types("\x04").await;
+    assert!(in_time("it leaves", screen.child.wait()).await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn a_chat_shows_what_becomes_of_messages() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann", "bob"]).await;
+    let bob = imd.log_in(Grpc, "bob", "pc").await;
+    let (mut ann, mut shown) = open(chat(&imd, "ann", "bob")).await;
+    line(&mut shown, "the conversation begins here").await;
+    let sent = bob.say("ann", "a slip").await;
+    line(&mut shown, "  bob: a slip").await;
+    bob.api.recall(&bob.token, &sent.message_id).await.expect("it is new");
+    line(&mut shown, "  bob: [recalled]").await;
+    bob.say("ann", "\u{202e}turned").await;
+    line(&mut shown, "  bob: \u{fffd}turned").await;
+    imd.admin().delete("bob", true).await.expect("it is there");
+    line(&mut shown, "-- the account of bob is deleted, with all that it sent").await;
+    drop(ann.stdin.take());
+    assert!(in_time("it leaves", ann.wait()).await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_not_sent_and_said_to_be_none() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann", "bob"]).await;
+    let (mut ann, mut shown) = open(chat(&imd, "ann", "bob")).await;
+    line(&mut shown, "the conversation begins here").await;
+    let stdin = ann.stdin.as_mut().expect("it is piped");
+    stdin.write_all(b"caf\xe9\n").await.expect("it reads");
+    let ended = in_time("it ends", ann.wait_with_output()).await.expect("a status");
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    // The password was the first line.
+    assert!(told.contains("of the input is not UTF-8, from byte 4 on; it was not sent"), "{told}");
+    assert_eq!(ended.status.code(), Some(1));
 }

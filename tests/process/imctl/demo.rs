@@ -14,9 +14,9 @@ async fn the_demo_passes_and_shows_each_step() {
     One account, every terminal, all of its history
        imd 0.1.0 at http://[address]
 
-    1  Alice and Bob, each on a phone and a PC
+    1  Alice and Bob, each on a phone and a pc
        ✓ two new users  demo-alice-[tag], demo-bob-[tag]
-       ✓ all four are logged in and online  [ms]  each follows its user's timeline
+       ✓ all four are logged in and online  [ms]  each follows its timeline
 
     2  Alice writes on her phone
        "Dinner at eight?"
@@ -25,7 +25,7 @@ async fn the_demo_passes_and_shows_each_step() {
        ✓ bob's phone has it  [ms]
        ✓ bob's pc has it  [ms]
 
-    3  Bob answers on his PC
+    3  Bob answers on his pc
        ✓ all four terminals have it  [ms]  "Gladly. Where?"
 
     4  They go on, on whatever is at hand
@@ -41,7 +41,8 @@ async fn the_demo_passes_and_shows_each_step() {
        ✓ bob's phone is heard everywhere  [ms]  "See you at eight."
 
     5  Alice logs in on a second phone
-       ✓ alice's phone is told  [ms]  REPLACED by alice's new phone, [time]
+       ✓ alice's phone is told  [ms]
+           REPLACED by alice's new phone, [time]
        ✓ its tokens are refused, for that reason  access and refresh token
        ✓ alice's pc stays, and finds it in its timeline
 
@@ -58,14 +59,28 @@ async fn the_demo_passes_and_shows_each_step() {
        ✓ bob's phone stays, and finds it in its timeline
        ✓ the four that are left still talk  [ms]  "Bob, are you still there?"
 
-    8  Both users are disabled
+    8  Both users are deleted
        ✓ the last four terminals were told  "the demo is over"
 
-    ✓ 30 checks, 13 messages; from sending to the last terminal: median [ms], slowest [ms]
+    ✓ 30 checks, 13 messages
+      from sending to the last terminal: median [ms], slowest [ms]
     "#);
-    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"
-    USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
-    demo-alice-[tag]  disabled  unlimited  0  0  [ago]
-    demo-bob-[tag]  disabled  unlimited  0  0  [ago]
-    ");
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"there are no users");
+}
+
+#[tokio::test]
+async fn the_demo_keeps_to_the_terminal_rules_and_leaves_no_user_behind() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let shell = Shell::new(&folder, &imd);
+    shell.imctl(&["terminals", "set", "phone", "pad", "--exclusive"]).await;
+    let played = shell.imctl(&["demo"]).await;
+    assert!(played.contains("Alice logs in on a web that was never there before"), "{played}");
+    let wide = played.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "it fits 80 columns");
+
+    shell.imctl(&["terminals", "set", "phone", "pad", "pc", "watch", "web", "--exclusive"]).await;
+    let refused = shell.failing_imctl(&["demo"]).await;
+    assert!(refused.contains("phone (1 session, not beside pad, pc, watch, web)"), "{refused}");
+    assert_snapshot!(shell.imctl(&["users", "list"]).await, @"there are no users");
 }

@@ -7,9 +7,13 @@ use std::{
 
 use insta::assert_snapshot;
 use nix::sys::signal::Signal;
+use tokio::process::Command;
 
 use super::Shell;
-use crate::support::{api::Transport::Grpc, process::DataFolder};
+use crate::support::{
+    api::Transport::Grpc,
+    process::{DataFolder, binary, in_time},
+};
 
 #[tokio::test]
 async fn status_shows_every_node_and_what_it_holds() {
@@ -94,4 +98,22 @@ async fn a_wrong_key_and_a_server_that_is_gone_are_told_apart() {
     hint: is imd running there? --server is the URL of its admin listener; for the demo and the chat, --public-server is that of its public one
     exit code 3
     ");
+}
+
+#[tokio::test]
+async fn the_commands_that_imd_greets_with_work_as_they_stand() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let (_, commands) = imd.greeting.split_once("in another terminal:").expect("commands");
+    let (commands, _) = commands.split_once("Ctrl-C").expect("an end");
+    assert!(commands.contains("--admin-key-file") && commands.contains("--server"), "{commands}");
+    let commands = commands.replace("users create alice", "users create alice --no-password");
+    let programs = binary("imctl");
+    let path = format!("{}:/usr/bin:/bin", programs.parent().expect("a folder").display());
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &commands]).env_clear().env("PATH", path).current_dir("/");
+    let ended = in_time("the commands", shell.output()).await.expect("sh runs");
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(told.contains("alice") && told.contains("max_body_bytes"), "{told}");
 }

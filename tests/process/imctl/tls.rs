@@ -1,5 +1,7 @@
 //! `imctl` over TLS.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use insta::assert_snapshot;
 
 use super::Shell;
@@ -42,4 +44,61 @@ async fn servers_with_certificates_are_trusted_by_their_authority() {
     let demo = ["demo", "--public-server", &public];
     let played = shell.imctl(&[&base[..], &shown, &demo].concat()).await;
     assert!(played.contains("One account, every terminal"), "{played}");
+}
+
+#[tokio::test]
+async fn a_certificate_for_trials_is_made_and_serves() {
+    let folder = DataFolder::new();
+    let made = folder.run(&["dev-cert", "--name", "imd.test"]).await;
+    let told = String::from_utf8(made.stdout).expect("UTF-8");
+    assert!(
+        made.status.success() && told.contains("localhost, 127.0.0.1, ::1, imd.test"),
+        "{told}"
+    );
+    let again = folder.run(&["dev-cert"]).await;
+    let refused = String::from_utf8(again.stderr).expect("UTF-8");
+    assert!(!again.status.success() && refused.contains("is there already"), "{refused}");
+
+    let certificates = folder.path().parent().expect("a folder").join("imd-dev-cert");
+    let file = |name: &str| certificates.join(name).to_str().expect("UTF-8").to_owned();
+    let (cert, key, ca) = (file("cert.pem"), file("key.pem"), file("ca.pem"));
+    let permissions = std::fs::metadata(&key).expect("a file").permissions().mode();
+    assert_eq!(permissions & 0o777, 0o600);
+    let imd = folder
+        .start_with(&[
+            ("IMD_TLS_CERT", &cert),
+            ("IMD_TLS_KEY", &key),
+            ("IMD_ADMIN_TLS_CERT", &cert),
+            ("IMD_ADMIN_TLS_KEY", &key),
+        ])
+        .await;
+    let shell = Shell::new(&folder, &imd);
+    let at = |scheme: &str| format!("{scheme}://{}", imd.admin);
+    let (https, http) = (at("https"), at("http"));
+    let list = ["users", "list"];
+    let trusting = [&["--server", &https, "--ca", &ca][..], &list].concat();
+    assert_snapshot!(shell.imctl(&trusting).await, @"there are no users");
+
+    let untrusting = shell.failing_imctl(&[&["--server", &https][..], &list].concat()).await;
+    assert!(untrusting.contains("not trusted here: name the file"), "{untrusting}");
+    let plain = shell.failing_imctl(&[&["--server", &http][..], &list].concat()).await;
+    assert!(plain.contains("write https://"), "{plain}");
+}
+
+#[tokio::test]
+async fn the_certificate_of_an_authority_as_that_of_a_server_is_explained() {
+    let authority = Authority::new();
+    let own = authority.certify_itself();
+    let folder = DataFolder::new();
+    folder.write_settings(&format!("[admin.tls]\ncert = {:?}\nkey = {:?}\n", own.cert, own.key));
+    let imd = folder.start().await;
+    let shell = Shell::new(&folder, &imd);
+    let ca = own.cert.to_str().expect("UTF-8");
+    let url = format!("https://{}", imd.admin);
+    let told = shell.failing_imctl(&["--server", &url, "--ca", ca, "users", "list"]).await;
+    assert!(told.contains("CA:TRUE") && told.contains("imd dev-cert"), "{told}");
+    let public = format!("https://{}", imd.public);
+    let chat = ["chat", "ann", "--user", "ben", "--password-stdin", "--public-server", &public];
+    let told = shell.run(&chat, "long enough").await.failure();
+    assert!(told.contains("does not speak TLS: write http://"), "{told}");
 }

@@ -38,6 +38,13 @@ byId("back").addEventListener("click", () => {
   byId("start-user").focus();
 });
 
+// Where the keyboard of a phone lies over the page, the page ends above it.
+visualViewport?.addEventListener("resize", () => {
+  const { height, scale } = visualViewport;
+  document.body.style.height = scale === 1 ? `${height}px` : "";
+  scrollTo(0, 0);
+});
+
 const session = Session.restore();
 if (session) start(session);
 else showLogin();
@@ -72,7 +79,7 @@ function start(session) {
   on("ended", ended);
   on("conversations", () => conversations.render());
   on("conversation", (changed) => { if (changed === messages.conversation) messages.render(); });
-  on("forgotten", () => open(messages.conversation));
+  on("forgotten", () => open(messages.conversation && chat.timeline.conversation(messages.conversation.id)));
   on("incoming", ({ message }) => announce(`${message.sender_id}: ${message.text ?? message.content_type}`));
   on("terminals", (change) => terminals.changed(change));
   view("chat");

@@ -20,7 +20,7 @@ macro_rules! asset {
 pub(super) const INDEX: Asset = asset!("index.html", HTML);
 
 /// Those below `/page/`.
-pub(super) const ASSETS: [Asset; 15] = [
+pub(super) const ASSETS: [Asset; 17] = [
     asset!("style.css", CSS),
     asset!("icon.svg", SVG),
     asset!("app.js", JAVASCRIPT),
@@ -29,6 +29,8 @@ pub(super) const ASSETS: [Asset; 15] = [
     asset!("socket.js", JAVASCRIPT),
     asset!("backoff.js", JAVASCRIPT),
     asset!("outbox.js", JAVASCRIPT),
+    asset!("drafts.js", JAVASCRIPT),
+    asset!("conversation.js", JAVASCRIPT),
     asset!("timeline.js", JAVASCRIPT),
     asset!("chat.js", JAVASCRIPT),
     asset!("dom.js", JAVASCRIPT),

@@ -2,12 +2,16 @@
 
 import { Backoff } from "./backoff.js";
 import { call, Problem } from "./api.js";
+import { Drafts } from "./drafts.js";
 import { Outbox } from "./outbox.js";
 import { endOf, Socket } from "./socket.js";
 import { Timeline } from "./timeline.js";
 
 /** How many messages of a conversation are asked for at a time. */
 const PAGE = 30;
+
+/** How many of the newest are asked for when the server has to say what they are: more are not counted. */
+const NEWEST = 100;
 
 /**
  * Events: `state` of the connection, `conversations` and `conversation` when they have changed, `incoming`
@@ -16,18 +20,20 @@ const PAGE = 30;
 export class Chat extends EventTarget {
   #socket;
   #moreToken = "";
-  #marksRead = false;
   #opened;
   /** History is read when the stream has opened, so that nothing is missed between the two. */
   #following = new Promise((opened) => { this.#opened = opened; });
   #maxBodyBytes;
   #stopped = false;
+  /** How many entries have come. */
+  #entries = 0;
 
   constructor(session) {
     super();
     this.session = session;
     this.timeline = new Timeline(session.userId);
     this.outbox = new Outbox(session.sessionId);
+    this.drafts = new Drafts(session.sessionId);
   }
 
   /** Opens the connection and shows what there is. Keeps trying. */
@@ -64,11 +70,13 @@ export class Chat extends EventTarget {
   /** Shows the next page of conversations, or the first anew. */
   async listConversations(more = false) {
     const token = more ? this.#moreToken : "";
+    const began = this.#entries;
     const page = await this.#ask("GET", `v1/conversations?page_token=${encodeURIComponent(token)}`);
     if (!page) return;
     for (const listed of page.conversations) {
-      this.#marksRead ||= "unread_count" in listed;
-      this.timeline.list(listed);
+      const conversation = this.timeline.list(listed);
+      // What came meanwhile may be in what is listed, or not.
+      if (conversation.changedAt > began && conversation.isStale) this.#renew(conversation);
     }
     this.#moreToken = page.next_page_token;
     this.#say("conversations");
@@ -86,11 +94,28 @@ export class Chat extends EventTarget {
         "GET", `v1/conversations/${id}/messages?page_size=${PAGE}&page_token=${token}`);
       if (!page) return;
       for (const { message } of page.entries) this.outbox.remove(message.client_message_id);
-      this.timeline.page(conversation, page);
+      conversation.page(page, true);
     } finally {
       conversation.loading = false;
     }
     this.#say("conversation", conversation);
+  }
+
+  /** Asks for the newest messages of a conversation, when what has happened to it needs others to be known. */
+  async #renew(conversation) {
+    if (conversation.renewing) return;
+    conversation.renewing = true;
+    const id = encodeURIComponent(conversation.id);
+    try {
+      const page = await this.#ask("GET", `v1/conversations/${id}/messages?page_size=${NEWEST}`);
+      if (page) conversation.page(page, conversation.olderToken === undefined);
+    } catch {
+      // What comes next tries again.
+    } finally {
+      conversation.renewing = false;
+    }
+    this.#say("conversation", conversation);
+    this.#say("conversations");
   }
 
   /** Sends a text: shown at once, stored in the background, however long that takes. */
@@ -113,13 +138,15 @@ export class Chat extends EventTarget {
 
   /** The user has seen all there is of a conversation. */
   async read(conversation) {
-    const seq = conversation.lastMessage?.seq ?? 0;
-    if (conversation.unread === 0 || seq === 0) return;
-    conversation.unread = 0;
+    const seq = conversation.readHere();
+    if (seq === 0) return;
     this.#say("conversations");
-    if (!this.#marksRead) return;
-    await this.#ask("POST", `v1/conversations/${encodeURIComponent(conversation.id)}/read`, { seq })
-      .catch(() => {});
+    try {
+      await this.#ask("POST", `v1/conversations/${encodeURIComponent(conversation.id)}/read`, { seq });
+    } catch {
+      conversation.readInVain();
+      this.#say("conversations");
+    }
   }
 
   async terminals() {
@@ -133,7 +160,12 @@ export class Chat extends EventTarget {
   async logOut() {
     this.stop();
     await this.session.call("POST", "v1/logout").catch(() => {});
+    this.#clear();
+  }
+
+  #clear() {
     this.outbox.clear();
+    this.drafts.clear();
   }
 
   /** A call as this session. The end of the session is told as such, and nothing is returned. */
@@ -180,12 +212,16 @@ export class Chat extends EventTarget {
   #entry(entry) {
     this.outbox.remove(entry.message?.client_message_id);
     const conversation = this.timeline.take(entry);
+    this.#entries += 1;
     if (conversation) {
+      conversation.changedAt = this.#entries;
       this.#say("conversation", conversation);
       this.#say("conversations");
+      if (conversation.isStale) this.#renew(conversation);
     }
-    if (entry.kind === "message" && entry.message.sender_id !== this.session.userId) {
-      this.#say("incoming", { conversation, message: entry.message });
+    const { kind, message } = entry;
+    if (kind === "message" && !message.tombstone && message.sender_id !== this.session.userId) {
+      this.#say("incoming", { conversation, message });
     }
     if (entry.kind === "session_changed") this.#say("terminals", entry.session_changed);
   }
@@ -219,7 +255,7 @@ export class Chat extends EventTarget {
   #end(end) {
     if (this.#stopped) return;
     this.stop();
-    this.outbox.clear();
+    this.#clear();
     this.#say("ended", end);
   }
 

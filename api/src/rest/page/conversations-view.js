@@ -1,6 +1,6 @@
 // The list of conversations.
 
-import { arrange, byId, el, show, timeOf } from "./dom.js";
+import { arrange, byId, el, goneText, show, whenOf } from "./dom.js";
 
 export class ConversationsView {
   #chat;
@@ -45,7 +45,7 @@ export class ConversationsView {
     button.toggleAttribute("aria-current", conversation === this.open);
     button.replaceChildren(
       el("strong", {}, peer === this.#chat.session.userId ? `${peer} (notes to yourself)` : peer),
-      lastMessage ? el("time", { datetime: lastMessage.appended_at }, timeOf(lastMessage.appended_at)) : "",
+      lastMessage ? el("time", { datetime: lastMessage.appended_at }, whenOf(lastMessage.appended_at)) : "",
       el("span", { class: "preview", dir: "auto" }, previewOf(lastMessage?.message, this.#chat.session.userId)),
       unread > 0
         ? el("span", { class: "badge" }, unread > 99 ? "99+" : `${unread}`, el("span", { class: "hidden" }, " unread"))
@@ -59,5 +59,5 @@ function previewOf(message, userId) {
   if (!message) return "";
   const who = message.sender_id === userId ? "You: " : "";
   if (message.text !== undefined) return who + message.text;
-  return who + (message.content_type ?? "a message that is gone");
+  return who + (message.content_type ?? goneText(message));
 }

@@ -36,6 +36,24 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
+const thisYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const anyYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+
 export const timeOf = (at) => clock.format(new Date(at));
 export const dayOf = (at) => day.format(new Date(at));
+/** As short as can be told apart: a time today, else a date, with the year when it is another one. */
+export function whenOf(at, now = new Date()) {
+  const then = new Date(at);
+  if (then.toDateString() === now.toDateString()) return clock.format(then);
+  return (then.getFullYear() === now.getFullYear() ? thisYear : anyYear).format(then);
+}
+
 export const momentOf = (at) => full.format(new Date(at));
+
+const GONE = {
+  RECALLED: "This message was recalled.",
+  ERASED: "This message was erased with the account of its sender.",
+};
+
+/** What stands in the place of a message that is gone. */
+export const goneText = ({ tombstone }) => GONE[tombstone] ?? "This message is gone.";

@@ -9,6 +9,8 @@ const DEVICES = { phone: "My phone", pc: "My PC", web: "My browser", pad: "My pa
 export class LoginView {
   #onLogin;
   #named = false;
+  /** How many sessions of each terminal type a user can have. */
+  #limits = new Map();
 
   constructor(onLogin) {
     this.#onLogin = onLogin;
@@ -34,6 +36,7 @@ export class LoginView {
       return;
     }
     const chosen = byId("login-terminal").value || "web";
+    this.#limits = new Map(info.terminal_types.map(({ name, session_limit }) => [name, session_limit]));
     const option = ({ name, session_limit }) =>
       el("option", { value: name, selected: name === chosen },
         session_limit === 1 ? `${name} (one at a time)` : `${name} (up to ${session_limit})`);
@@ -44,6 +47,9 @@ export class LoginView {
   #name() {
     const type = byId("login-terminal").value;
     if (!this.#named) byId("login-device").value = DEVICES[type] ?? `My ${type}`;
+    const limit = this.#limits.get(type) ?? 1;
+    byId("login-replace-label").textContent =
+      limit === 1 ? `Log out the other ${type}` : `Log out the oldest ${type} when ${limit} are logged in`;
   }
 
   async #logIn() {

@@ -1,6 +1,6 @@
 // One conversation: its messages, older ones as one scrolls up, and what is being sent.
 
-import { arrange, byId, dayOf, el, show, timeOf } from "./dom.js";
+import { arrange, byId, dayOf, el, goneText, show, timeOf } from "./dom.js";
 
 /** How near to an edge of the list counts as being there, in pixels. */
 const NEAR = 80;
@@ -15,6 +15,8 @@ export class MessagesView {
   #conversation;
   #rows = new Map();
   #list = byId("messages");
+  /** Whether the newest message is in view. Whatever makes the list smaller leaves it there. */
+  #atEnd = true;
 
   constructor() {
     byId("composer").addEventListener("submit", (event) => {
@@ -29,44 +31,50 @@ export class MessagesView {
     this.#list.addEventListener("scroll", () => this.#scrolled());
     byId("older").addEventListener("click", () => this.#older());
     byId("newest").addEventListener("click", () => this.#toBottom());
+    byId("draft").addEventListener("input", () => this.#keepDraft());
     document.addEventListener("visibilitychange", () => this.#seen());
+    // The keyboard of a phone, a banner or a longer draft takes room from below or above.
+    new ResizeObserver(() => this.#atEnd && this.#toBottom()).observe(this.#list);
   }
 
   get conversation() {
     return this.#conversation;
   }
 
-  /** Shows a conversation; none when there is none. */
+  /** Shows a conversation; none when there is none. What is typed stays with its own. */
   async show(chat, conversation) {
+    const draft = byId("draft");
     this.#chat = chat;
     this.#conversation = conversation;
     this.#rows.clear();
     byId("message-list").replaceChildren();
     show(byId("conversation"), conversation !== undefined);
+    draft.value = conversation ? chat.drafts.of(conversation) : "";
     if (!conversation) return;
     byId("peer").textContent = conversation.peer;
+    this.#atEnd = true;
     this.render();
     this.#toBottom();
-    byId("draft").focus();
+    draft.focus();
     if (conversation.olderToken === undefined) await this.#older();
-    this.#toBottom();
+    if (conversation === this.#conversation && this.#atEnd) this.#toBottom();
   }
 
   /** Shows what has changed. */
   render() {
     const conversation = this.#conversation;
     if (!conversation) return;
-    const atBottom = this.#atBottom;
+    const atEnd = this.#atEnd;
     const fromBottom = this.#list.scrollHeight - this.#list.scrollTop;
     arrange(byId("message-list"), this.#nodes());
     show(byId("older"), Boolean(conversation.olderToken));
     const end = conversation.olderToken === "" ? ENDS[conversation.end] : undefined;
     show(byId("history-end"), end !== undefined);
     byId("history-end").textContent = end ?? "";
-    if (atBottom) this.#toBottom();
+    if (atEnd) this.#toBottom();
     // What was in view stays where it is, whatever came above it.
     else if (this.prepending) this.#list.scrollTop = this.#list.scrollHeight - fromBottom;
-    show(byId("newest"), !this.#atBottom && conversation.unread > 0);
+    show(byId("newest"), !this.#atEnd && conversation.unread > 0);
     this.#seen();
   }
 
@@ -79,7 +87,6 @@ export class MessagesView {
       day = its;
       nodes.push(node);
     };
-    const { messages } = this.#conversation;
     for (const entry of this.#conversation.inOrder) {
       const read = entry.seq <= this.#conversation.peerReadSeq;
       const key = `seq ${entry.seq}`;
@@ -90,7 +97,7 @@ export class MessagesView {
       const key = `echo ${message.id}`;
       add(key, message.at, this.#row(key, message.state, () => this.#echo(message)));
     }
-    if (messages.size === 0 && nodes.length === 0) this.#rows.clear();
+    if (nodes.length === 0) this.#rows.clear();
     return nodes;
   }
 
@@ -116,7 +123,7 @@ export class MessagesView {
   #echo({ id, text, state, why, at }) {
     const meta = state === "failed"
       ? [el("span", {}, `Not sent: ${why}`),
-        el("button", { type: "button", click: () => this.#chat.sendAgain(id) }, "Again"),
+        el("button", { type: "button", click: () => this.#chat.sendAgain(id) }, "Retry"),
         el("button", { type: "button", click: () => this.#chat.discard(id) }, "Discard")]
       : [el("time", { datetime: at }, timeOf(at)), el("span", {}, state === "stored" ? "sent" : "sending…")];
     return el("li", { class: `message mine ${state}` },
@@ -130,8 +137,13 @@ export class MessagesView {
     if (draft.value.trim() === "") return;
     this.#chat.send(this.#conversation, draft.value);
     draft.value = "";
+    this.#keepDraft();
     draft.focus();
     this.#toBottom();
+  }
+
+  #keepDraft() {
+    this.#chat.drafts.keep(this.#conversation, byId("draft").value);
   }
 
   async #older() {
@@ -149,30 +161,28 @@ export class MessagesView {
   }
 
   #scrolled() {
-    if (this.#list.scrollTop < NEAR && this.#conversation?.olderToken) this.#older();
-    if (this.#atBottom) {
-      show(byId("newest"), false);
-      this.#seen();
-    }
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
+    if (scrollTop < NEAR && this.#conversation?.olderToken) this.#older();
+    if (!this.#atEnd) return;
+    show(byId("newest"), false);
+    this.#seen();
   }
 
   /** Marks as read what is in view, if somebody can see it. */
   #seen() {
-    if (this.#conversation && this.#atBottom && !document.hidden) this.#chat.read(this.#conversation);
-  }
-
-  get #atBottom() {
-    return this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < NEAR;
+    if (this.#conversation && this.#atEnd && !document.hidden) this.#chat.read(this.#conversation);
   }
 
   #toBottom() {
+    this.#atEnd = true;
     this.#list.scrollTop = this.#list.scrollHeight;
   }
 }
 
-function content({ text, content_type, data }) {
+function content({ text, content_type, data, tombstone }) {
   if (text !== undefined) return el("div", { class: "text", dir: "auto" }, text);
-  if (content_type === undefined) return el("div", { class: "gone" }, "This message is gone.");
+  if (content_type === undefined) return el("div", { class: "gone" }, goneText({ tombstone }));
   const size = Math.floor((data.length * 3) / 4);
   return el("div", { class: "gone" }, `${content_type}, ${size.toLocaleString()} bytes`);
 }

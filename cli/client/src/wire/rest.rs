@@ -2,7 +2,7 @@
 
 mod json;
 
-use std::{io, pin::Pin};
+use std::{io, net::IpAddr, pin::Pin};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use imd_proto::v1::{
@@ -34,7 +34,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(super) fn new(server: &Uri) -> Self {
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder();
+        if is_loopback(server) {
+            // A proxy has a loopback of its own.
+            http = http.no_proxy();
+        }
+        let http = http
             .http1_only()
             .connect_timeout(PATIENCE)
             .tcp_nodelay(true)
@@ -121,6 +126,14 @@ impl Client {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.server))
     }
+}
+
+/// Whether the server is on this machine, whatever the environment says of proxies.
+fn is_loopback(server: &Uri) -> bool {
+    let host = server.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn authorized(request: RequestBuilder, token: &AccessToken) -> RequestBuilder {
@@ -301,6 +314,20 @@ mod tests {
     async fn what_is_no_json_is_a_breach_of_the_contract() {
         let read = read("event: opened\ndata: hello\n\n").await;
         assert!(matches!(read.as_slice(), [Err(Error::Contract(_))]), "{read:?}");
+    }
+
+    #[test]
+    fn loopback_is_told_from_the_rest() {
+        for (url, local) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://127.9.9.9", true),
+            ("http://LOCALHOST:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://10.0.0.1:8080", false),
+            ("http://localhost.example.com", false),
+        ] {
+            assert_eq!(is_loopback(&Uri::from_static(url)), local, "{url}");
+        }
     }
 
     #[test]

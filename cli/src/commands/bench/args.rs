@@ -30,8 +30,8 @@ A message counts when every terminal of both its users has it, the sending one i
 whatever the server does, and latencies count from there. Afterwards every timeline is checked; a
 violation fails the command.
 
-The users bench-00001 … are created, or get a new password, which ends their sessions. They stay,
-and so do their messages.
+The users bench-<run>-00001 … are created for it and deleted at the end, also when it fails or is
+interrupted. Their terminals are of types that the server lets a user have beside each other.
 
 Examples:
   imctl bench
@@ -84,7 +84,7 @@ pub(super) struct LoadArgs {
     /// How many users talk to each other
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub(super) users: u32,
-    /// Terminals per user, each of another type: phone, pc, pad, watch
+    /// Terminals per user, each of another type
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(super) terminals: u8,
     /// The most messages under way at a time [default: 64, with --rate 4096]
@@ -117,6 +117,9 @@ pub(super) struct LoadArgs {
     /// Draw the latencies by percentile
     #[arg(long, value_name = "FILE.svg")]
     pub(super) plot: Option<PathBuf>,
+    /// Keep the users and their messages
+    #[arg(long)]
+    pub(super) keep: bool,
     /// Measure what the same rows cost PostgreSQL alone, in a schema of its own in imd's database
     #[arg(long, value_name = "DATABASE_URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
     pub(super) floor: Option<SecretString>,

@@ -5,18 +5,24 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imd_client::{Connection, Event, NOW, Terminal, Timeline};
 use imd_proto::v1::{
-    CreateUserRequest, IfOccupied, LoginRequest, SetPasswordRequest, Terminal as Device,
-    login_request::Credential,
+    CreateUserRequest, IfOccupied, ListTerminalTypesRequest, LoginRequest, SetPasswordRequest,
+    Terminal as Device, login_request::Credential,
 };
 use tokio::time::timeout;
 use tonic::Code;
 use uuid::Uuid;
 
 use super::progress;
-use crate::{client::Admin, error::Error, output};
+use crate::{
+    client::Admin,
+    commands::{together::together, users::delete_user},
+    error::Error,
+    interrupt::unless_interrupted,
+    output,
+};
 
-/// The terminal types, in the order in which users get them.
-const TERMINAL_TYPES: [&str; 4] = ["phone", "pc", "pad", "watch"];
+/// The terminal types, in the order in which users get them where the server has them.
+const PREFERRED: [&str; 5] = ["phone", "pc", "pad", "watch", "web"];
 
 /// Calls at a time while users are made and log in: each costs the server a password hash.
 const CONCURRENT: usize = 8;
@@ -37,7 +43,7 @@ pub(super) struct Fleet {
     /// The ids of the users.
     pub(super) users: Vec<String>,
     /// The types of each user's terminals.
-    pub(super) terminal_types: &'static [&'static str],
+    pub(super) terminal_types: Vec<String>,
     /// All terminals, those of the first user first.
     pub(super) terminals: Vec<Terminal>,
 }
@@ -50,29 +56,63 @@ pub(super) struct Following {
 }
 
 impl Cast {
+    /// New ones for each run: the users of a run are deleted at its end, and an id is given out once.
     fn user_ids(self) -> Vec<String> {
-        (1..=self.users).map(|number| format!("bench-{number:05}")).collect()
+        let tag = Uuid::new_v4().simple().to_string();
+        (1..=self.users).map(|number| format!("bench-{}-{number:05}", &tag[..8])).collect()
     }
 
-    fn terminal_types(self) -> &'static [&'static str] {
-        &TERMINAL_TYPES[..usize::from(self.terminals)]
+    async fn terminal_types(self, admin: &Admin) -> Result<Vec<String>, Error> {
+        let answer = admin.calls.clone().list_terminal_types(ListTerminalTypesRequest {}).await;
+        let known = answer.map_err(|status| admin.failure(status))?.into_inner().terminal_types;
+        let count = usize::from(self.terminals);
+        match together(&known, &PREFERRED, count, |_, _| true) {
+            Ok(chosen) => Ok(chosen.into_iter().map(|chosen| chosen.name.clone()).collect()),
+            Err(rules) => Err(Error::Usage(format!(
+                "--terminals {count}: so many types cannot be logged in beside each other: {rules}"
+            ))),
+        }
     }
 }
 
 impl Fleet {
-    /// Makes the users where they do not exist, and logs all their terminals in over `connections`, by
-    /// turns.
-    pub(super) async fn muster(
+    /// Makes users and logs all their terminals in over `connections`, by turns, does `work` with them, and
+    /// deletes the users again, whether it succeeds, fails or is interrupted; unless it is to `keep` them.
+    pub(super) async fn with<T>(
         cast: Cast,
+        connections: &[Connection],
+        keep: bool,
+        admin: &Admin,
+        work: impl AsyncFnOnce(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let terminal_types = cast.terminal_types(admin).await?;
+        let users = cast.user_ids();
+        let done = unless_interrupted(async {
+            let fleet = Self::muster(users.clone(), terminal_types, connections, admin).await?;
+            let done = work(&fleet).await?;
+            if keep {
+                fleet.disband().await;
+            }
+            Ok(done)
+        })
+        .await;
+        if !keep {
+            delete(&users, admin).await;
+        }
+        done
+    }
+
+    async fn muster(
+        users: Vec<String>,
+        terminal_types: Vec<String>,
         connections: &[Connection],
         admin: &Admin,
     ) -> Result<Self, Error> {
         let password = Uuid::new_v4().to_string();
-        let (users, terminal_types) = (cast.user_ids(), cast.terminal_types());
 
         let bar = progress::bar("users", users.len());
         stream::iter(&users)
-            .map(|user_id| prepare(user_id, &password, admin))
+            .map(|user_id| create(user_id, &password, admin))
             .buffer_unordered(CONCURRENT)
             .inspect_ok(|()| bar.inc(1))
             .try_collect::<()>()
@@ -111,7 +151,7 @@ impl Fleet {
     }
 
     /// Logs all terminals out, as far as that can be done.
-    pub(super) async fn disband(self) {
+    async fn disband(self) {
         stream::iter(&self.terminals)
             .for_each_concurrent(CONCURRENT, async |terminal| {
                 if let Err(error) = terminal.logout().await {
@@ -142,6 +182,36 @@ pub(super) async fn log_in_each(
         terminals.push(terminal.await?);
     }
     Ok(terminals)
+}
+
+/// Deletes the users of a run; what goes wrong is only noted.
+async fn delete(users: &[String], admin: &Admin) {
+    let bar = progress::bar("deleting users", users.len());
+    let delete =
+        async |user_id: &String| match delete_user(user_id, "the benchmark is over", admin).await {
+            Err(error) if !error.is("user_not_found") => Err(format!("{user_id}: {error}")),
+            _ => {
+                bar.inc(1);
+                Ok(())
+            }
+        };
+    let deleted: Vec<_> =
+        stream::iter(users).map(delete).buffer_unordered(CONCURRENT).collect().await;
+    bar.finish_and_clear();
+    let failed: Vec<String> = deleted.into_iter().filter_map(Result::err).collect();
+    if let Some(first) = failed.first() {
+        output::warn(&format!("{} users could not be deleted; {first}", failed.len()));
+    }
+}
+
+async fn create(user_id: &str, password: &str, admin: &Admin) -> Result<(), Error> {
+    let request = CreateUserRequest {
+        user_id: user_id.to_owned(),
+        password: Some(password.to_owned()),
+        tier: String::new(),
+    };
+    let created = admin.calls.clone().create_user(request).await;
+    created.map(drop).map_err(|status| admin.failure(status))
 }
 
 /// Creates a user, or takes over the one of an earlier run.

@@ -59,8 +59,9 @@ impl Ledger {
     pub(super) fn open(fleet: &Fleet, at: &[i64], marks: Marks, meter: Meter) -> Self {
         let mut history = History::default();
         let users: Vec<User> = fleet.users.iter().map(|user_id| history.user(user_id)).collect();
-        let types = fleet.terminal_types;
-        let terminals = users.iter().flat_map(|user| types.iter().map(move |name| (*user, *name)));
+        let types = &fleet.terminal_types;
+        let terminals =
+            users.iter().flat_map(|user| types.iter().map(move |name| (*user, name.as_str())));
         let sightings = terminals.zip(at);
         let sightings =
             sightings.map(|((user, name), at)| history.terminal(user, name, *at)).collect();
@@ -197,7 +198,7 @@ mod tests {
     fn ledger() -> Ledger {
         let fleet = Fleet {
             users: vec!["ann".to_owned(), "bob".to_owned()],
-            terminal_types: &["phone", "pc"],
+            terminal_types: ["phone", "pc"].map(str::to_owned).to_vec(),
             terminals: Vec::new(),
         };
         let window = Instant::now()..Instant::now() + Duration::from_hours(1);

@@ -46,7 +46,7 @@ pub(crate) async fn run(args: BenchArgs, connection: &Connection) -> Result<(), 
     match args.what {
         Some(What::Idle(mut idle)) => {
             idle.target.resolve(&profile)?;
-            unless_interrupted(idle::run(&idle, &admin)).await
+            idle::run(&idle, &admin).await
         }
         Some(What::Roaming(mut roaming)) => {
             roaming.target.resolve(&profile)?;
@@ -67,7 +67,7 @@ async fn load(args: &LoadArgs, admin: &Admin, patience: Duration) -> Result<(), 
         Some(url) => Some(Floor::prepare(url.expose_secret(), args).await?),
         None => None,
     };
-    let measured = unless_interrupted(measure(args, admin, patience, floor.as_ref())).await;
+    let measured = measure(args, admin, patience, floor.as_ref()).await;
     if let Some(floor) = floor {
         floor.remove().await?;
     }
@@ -86,16 +86,18 @@ async fn measure(
     floor: Option<&Floor>,
 ) -> Result<(Results, Report), Error> {
     let connections = args.target.connections(usize::from(args.connections), &admin.trust)?;
-    let fleet = Fleet::muster(args.cast(), &connections, admin).await?;
-    let load = async || Load::start(args, &fleet, patience).await?.run().await;
-    let (outcome, figures) = match floor {
-        Some(floor) => {
-            let (outcome, figures) = between(floor, args, admin, load).await?;
-            (outcome, Some(figures))
+    let measured = async |fleet: &Fleet| {
+        let load = async || Load::start(args, fleet, patience).await?.run().await;
+        match floor {
+            Some(floor) => {
+                let (outcome, figures) = between(floor, args, admin, load).await?;
+                Ok((outcome, Some(figures)))
+            }
+            None => Ok((load().await?, None)),
         }
-        None => (load().await?, None),
     };
-    fleet.disband().await;
+    let (outcome, figures) =
+        Fleet::with(args.cast(), &connections, args.keep, admin, measured).await?;
     let bar = progress::spinner("checking what each terminal saw");
     let violations = outcome.history.check();
     bar.finish_and_clear();
@@ -154,7 +156,7 @@ impl Sink {
             Self::Tables => output::print(report),
             Self::Json => output::print(json()?),
             Self::File(mut file) => {
-                writeln!(file, "{}", json()?)?;
+                writeln!(file, "{}", json()?).map_err(|cause| file.failure(&cause))?;
                 file.finish()?;
                 output::print(report)
             }

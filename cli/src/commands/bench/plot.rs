@@ -15,7 +15,7 @@ const POINTS: u32 = 100;
 /// Draws an SVG. To the right each step is a tenth of the messages before it: 90 %, 99 %, 99.9 % …
 pub(super) fn draw(mut file: Destination, results: &Results) -> Result<(), Error> {
     let picture = picture(results).map_err(|error| Error::Bench(format!("--plot: {error}")))?;
-    file.write_all(picture.as_bytes())?;
+    file.write_all(picture.as_bytes()).map_err(|cause| file.failure(&cause))?;
     file.finish()
 }
 

@@ -1,15 +1,15 @@
 //! What is known of the conversation, whatever order it comes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use imd_client::Event;
 use imd_proto::v1::{
-    Entry, HistoryEnd, ListHistoryResponse, Message, entry::Kind, message::Content,
+    Entry, HistoryEnd, ListHistoryResponse, Message, Tombstone, entry::Kind, message::Content,
 };
 use time::{OffsetDateTime, macros::format_description};
 
 use super::line::News;
-use crate::clock::time;
+use crate::{clock::time, output::printable};
 
 /// Who says a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,9 @@ pub(super) struct Conversation {
     user: String,
     id: String,
     /// By place in the timeline, so that what comes twice stands once.
-    rows: BTreeMap<i64, Vec<Row>>,
+    places: BTreeMap<i64, Place>,
+    /// By sender: all that it sent before this place is erased.
+    erased_before: HashMap<String, i64>,
     /// Sent, and not yet seen in the timeline.
     echoes: Vec<Echo>,
     /// The newest place there is news of.
@@ -53,12 +55,30 @@ pub(super) struct Conversation {
     older: Option<String>,
 }
 
+/// What stands at a place of the timeline.
+#[derive(Default)]
+struct Place {
+    message: Option<Said>,
+    /// What has become of the message, whether it is known yet or not.
+    gone: Option<Tombstone>,
+    /// What happened behind it.
+    notices: Vec<Row>,
+}
+
+/// A message as it is shown.
+struct Said {
+    sender: String,
+    at: String,
+    text: String,
+}
+
 impl Conversation {
     pub(super) fn new(user: &str, peer: &str) -> Self {
         Self {
             user: user.to_owned(),
             id: format!("user:{peer}"),
-            rows: BTreeMap::new(),
+            places: BTreeMap::new(),
+            erased_before: HashMap::new(),
             echoes: Vec::new(),
             last_seq: 0,
             older: None,
@@ -88,7 +108,8 @@ impl Conversation {
                 self.notice("messages that came meanwhile can no longer be had");
             }
             News::Event(Event::TimelineReset(_)) => {
-                self.rows.clear();
+                self.places.clear();
+                self.erased_before.clear();
                 self.last_seq = 0;
                 self.notice("the timeline begins anew");
             }
@@ -128,29 +149,53 @@ impl Conversation {
                     self.notice(&told);
                 }
             }
-            // What is not known here is passed over.
+            Some(Kind::MessageRecalled(recalled)) if recalled.conversation_id == self.id => {
+                self.lose(recalled.seq, Tombstone::Recalled);
+            }
+            Some(Kind::MessageDeleted(deleted)) if deleted.conversation_id == self.id => {
+                self.lose(deleted.seq, Tombstone::Deleted);
+            }
+            Some(Kind::MessagesErased(erased)) if erased.conversation_id == self.id => {
+                let sender = &erased.sender_id;
+                self.erased_before.insert(sender.clone(), entry.seq);
+                let told = format!("the account of {sender} is deleted, with all that it sent");
+                self.notice(&told);
+            }
+            // What is not known here, and what is of other conversations, is passed over.
             _ => {}
+        }
+    }
+
+    /// The message at a place says nothing any more.
+    fn lose(&mut self, seq: i64, tombstone: Tombstone) {
+        let place = self.places.entry(seq).or_default();
+        // What the user has deleted stays so, whatever its sender does.
+        if place.gone != Some(Tombstone::Deleted) {
+            place.gone = Some(tombstone);
+        }
+        if tombstone == Tombstone::Deleted
+            && let Some(said) = &place.message
+        {
+            let told = format!("the message of {} is deleted", said.at);
+            self.notice(&told);
         }
     }
 
     fn message(&mut self, entry: &Entry, message: &Message) {
         self.echoes.retain(|echo| echo.client_message_id != message.client_message_id);
-        let at = time(entry.appended_at).map(clock).unwrap_or_default();
-        let said = match &message.content {
+        let text = match &message.content {
             Some(Content::Text(text)) => printable(text),
             Some(Content::Data(data)) => {
                 printable(&format!("[{}, {} bytes]", data.content_type, data.data.len()))
             }
-            None => "[gone]".to_owned(),
+            None => String::new(),
         };
-        let voice = if message.sender_id == self.user { Voice::Own } else { Voice::Peer };
-        let row =
-            Row { seq: entry.seq, voice, text: format!("{at}  {}: {said}", message.sender_id) };
-        let there = self.rows.entry(entry.seq).or_default();
-        if !there.contains(&row) {
-            // Before the notices of what came after it.
-            there.insert(0, row);
+        let place = self.places.entry(entry.seq).or_default();
+        if message.content.is_none() {
+            place.gone = place.gone.or(Some(message.tombstone()));
         }
+        let at = time(entry.appended_at).map(clock).unwrap_or_default();
+        place.message = Some(Said { sender: message.sender_id.clone(), at, text });
     }
 
     fn page(&mut self, page: &ListHistoryResponse) {
@@ -165,18 +210,16 @@ impl Conversation {
             HistoryEnd::Beginning => "the conversation begins here",
             HistoryEnd::RetentionLimit => "what was before this is not kept for this user",
         };
-        self.rows.entry(0).or_default().push(Row {
-            seq: 0,
-            voice: Voice::Notice,
-            text: format!("-- {end}"),
-        });
+        let text = format!("-- {end}");
+        let row = Row { seq: 0, voice: Voice::Notice, text };
+        self.places.entry(0).or_default().notices = vec![row];
     }
 
     /// Says something behind all that there is.
     pub(super) fn notice(&mut self, text: &str) {
         let text = format!("-- {}", printable(text));
         let row = Row { seq: self.last_seq, voice: Voice::Notice, text };
-        self.rows.entry(self.last_seq).or_default().push(row);
+        self.places.entry(self.last_seq).or_default().notices.push(row);
     }
 
     /// All there is to show, the oldest first.
@@ -189,13 +232,27 @@ impl Conversation {
             };
             Row { seq: i64::MAX, voice, text }
         };
-        self.rows.values().flatten().cloned().chain(self.echoes.iter().map(echo))
+        let place = |(seq, place): (&i64, &Place)| {
+            let message = place.message.as_ref().and_then(|said| self.row(*seq, said, place.gone));
+            message.into_iter().chain(place.notices.clone())
+        };
+        self.places.iter().flat_map(place).chain(self.echoes.iter().map(echo))
     }
-}
 
-/// A text of others as a terminal may show it: nothing in it can move the cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.replace('\n', " ⏎ ").replace(char::is_control, "\u{fffd}")
+    /// A message as a row; none when the user has deleted it.
+    fn row(&self, seq: i64, said: &Said, gone: Option<Tombstone>) -> Option<Row> {
+        let Said { sender, at, text } = said;
+        let erased = self.erased_before.get(sender).is_some_and(|before| seq < *before);
+        let text = match gone.or(erased.then_some(Tombstone::Erased)) {
+            None => text,
+            Some(Tombstone::Deleted) => return None,
+            Some(Tombstone::Recalled) => "[recalled]",
+            Some(Tombstone::Erased) => "[erased with the account]",
+            Some(Tombstone::Unspecified) => "[gone]",
+        };
+        let voice = if *sender == self.user { Voice::Own } else { Voice::Peer };
+        Some(Row { seq, voice, text: format!("{at}  {sender}: {text}") })
+    }
 }
 
 /// A time of day, in UTC: a terminal does not say where it is.
@@ -205,7 +262,10 @@ pub(super) fn clock(at: OffsetDateTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use imd_proto::v1::{HistoryTruncated, Session, SessionChanged, Terminal, TimelineState};
+    use imd_proto::v1::{
+        HistoryTruncated, MessageDeleted, MessageRecalled, MessagesErased, Session, SessionChanged,
+        Terminal, TimelineState,
+    };
 
     use super::*;
 
@@ -315,10 +375,61 @@ mod tests {
         );
     }
 
+    fn kind(seq: i64, kind: Kind) -> News {
+        entry(Entry { seq, kind: Some(kind), ..Entry::default() })
+    }
+
     #[test]
-    fn a_message_cannot_move_the_cursor() {
+    fn what_is_gone_is_shown_no_longer_in_whatever_order_that_is_told() {
+        let (with, page) = ("user:bob".to_owned(), ListHistoryResponse::default());
+        let mut chat = Conversation::new("ann", "bob");
+        for seq in 1..=4 {
+            chat.take(entry(message(seq, "bob", "bob", &format!("text {seq}"), "")));
+        }
+        chat.take(entry(message(5, "ann", "bob", "mine", "")));
+        let recalled =
+            MessageRecalled { conversation_id: with.clone(), seq: 2, ..Default::default() };
+        chat.take(kind(6, Kind::MessageRecalled(recalled)));
+        let deleted =
+            MessageDeleted { conversation_id: with.clone(), seq: 3, ..Default::default() };
+        chat.take(kind(7, Kind::MessageDeleted(deleted)));
+        assert_eq!(
+            shown(&chat),
+            [
+                "bob: text 1",
+                "bob: [recalled]",
+                "bob: text 4",
+                "ann: mine",
+                "-- the message of  is deleted"
+            ]
+        );
+        // A page that was read before all that.
+        let entries =
+            vec![message(2, "bob", "bob", "text 2", ""), message(3, "bob", "bob", "text 3", "")];
+        chat.take(News::Page(Ok(ListHistoryResponse { entries, ..page })));
+        let erased = MessagesErased { conversation_id: with, sender_id: "bob".to_owned() };
+        chat.take(kind(8, Kind::MessagesErased(erased)));
+        assert_eq!(
+            shown(&chat),
+            [
+                "bob: [erased with the account]",
+                "bob: [recalled]",
+                "bob: [erased with the account]",
+                "ann: mine",
+                "-- the message of  is deleted",
+                "-- the account of bob is deleted, with all that it sent",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_message_can_neither_move_the_cursor_nor_turn_the_text_around() {
         let mut chat = Conversation::new("ann", "bob");
         chat.take(entry(message(1, "bob", "bob", "two\nlines \u{1b}[2J\u{7}", "")));
-        assert_eq!(shown(&chat), ["bob: two ⏎ lines \u{fffd}[2J\u{fffd}"]);
+        chat.take(entry(message(2, "bob", "bob", "\u{202e}evil\u{2066}", "")));
+        assert_eq!(
+            shown(&chat),
+            ["bob: two ⏎ lines \u{fffd}[2J\u{fffd}", "bob: \u{fffd}evil\u{fffd}"]
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    pin::pin,
     thread,
 };
 
@@ -23,7 +24,7 @@ use super::{
     line::Line,
     over,
 };
-use crate::error::Error;
+use crate::{error::Error, interrupt::Interrupts};
 
 /// Where the size of the terminal is not known.
 const USUAL_SIZE: (u16, u16) = (80, 24);
@@ -32,11 +33,14 @@ const HELP: &str = "Enter sends · PageUp, PageDown scroll · Ctrl-C leaves";
 
 /// Chats until the user leaves.
 pub(super) async fn chat(mut line: Line, mut conversation: Conversation) -> Result<(), Error> {
-    let mut screen = Screen::enter()?;
+    let mut interrupted = pin!(Interrupts::listen().next());
+    let mut screen = Screen::enter()
+        .map_err(|cause| Error::Chat(format!("the terminal cannot be used: {cause}")))?;
     let mut keys = keys();
     loop {
         screen.draw(&conversation)?;
         tokio::select! {
+            () = &mut interrupted => return Ok(()),
             news = line.next() => conversation.take(news.map_err(over)?),
             Some(input) = keys.recv() => match screen.take(&input) {
                 Wish::Nothing => {}
@@ -92,8 +96,10 @@ struct Screen {
 impl Screen {
     fn enter() -> io::Result<Self> {
         enable_raw_mode()?;
+        // Dropped, it gives the terminal back, also when the next step fails.
+        let screen = Self { typed: String::new(), back: 0, page: 1, total: 0 };
         execute!(io::stdout(), EnterAlternateScreen)?;
-        Ok(Self { typed: String::new(), back: 0, page: 1, total: 0 })
+        Ok(screen)
     }
 
     fn take(&mut self, input: &Input) -> Wish {
@@ -141,6 +147,10 @@ impl Screen {
         let end = rows.len().saturating_sub(self.back);
         let shown = &rows[end.saturating_sub(self.page)..end];
 
+        self.paint(shown, (width, height)).map_err(Error::Output)
+    }
+
+    fn paint(&self, shown: &[Row], (width, height): (u16, u16)) -> io::Result<()> {
         let mut out = io::stdout().lock();
         queue!(out, Hide, MoveTo(0, 0), Clear(ClearType::All))?;
         for (row, y) in shown.iter().zip(0..) {
@@ -156,7 +166,7 @@ impl Screen {
             Print(tail(&self.typed, usize::from(width).saturating_sub(3))),
             Show
         )?;
-        Ok(out.flush()?)
+        out.flush()
     }
 }
 

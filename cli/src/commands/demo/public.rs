@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use imd_proto::v1::{GetInfoRequest, info_service_client::InfoServiceClient};
+use imd_proto::v1::{GetInfoRequest, TerminalType, info_service_client::InfoServiceClient};
 use tonic::{
     Status,
     transport::{Channel, Uri},
@@ -11,6 +11,7 @@ use tonic::{
 
 use crate::{
     client::{connect, failure, profile_url, server_url},
+    commands::together::together,
     error::Error,
     profile::Profile,
     trust::Trust,
@@ -42,6 +43,33 @@ pub(crate) struct PublicServer {
     pub(super) trust: Trust,
 }
 
+/// The terminal types of the story.
+#[derive(Debug, Clone)]
+pub(crate) struct Cast {
+    /// One session at a time.
+    pub(super) phone: String,
+    /// Beside the phone.
+    pub(super) pc: String,
+    /// Beside both.
+    pub(super) pad: String,
+}
+
+impl Cast {
+    /// Phone, PC and pad where the server allows that, and otherwise others that it does.
+    fn of(known: &[TerminalType]) -> Result<Self, Error> {
+        let fits = |place: usize, known: &TerminalType| place > 0 || known.session_limit == 1;
+        let chosen = together(known, &["phone", "pc", "pad", "web", "watch"], 3, fits);
+        let chosen = chosen.map_err(|rules| {
+            Error::Demo(format!(
+                "the story needs three terminal types that one user can have beside each other, the \
+                 first with one session at a time; {rules}"
+            ))
+        })?;
+        let [phone, pc, pad] = [0, 1, 2].map(|place| chosen[place].name.clone());
+        Ok(Self { phone, pc, pad })
+    }
+}
+
 impl PublicServer {
     /// From the argument, else the profile, else the default.
     pub(crate) fn find(
@@ -58,28 +86,12 @@ impl PublicServer {
         Ok(Self { url, patience, trust })
     }
 
-    /// Reaches the server and gives its version. The story needs one session for each phone.
-    pub(super) async fn check(&self) -> Result<String, Error> {
+    /// Reaches the server: its version, and the terminals of the story.
+    pub(super) async fn check(&self) -> Result<(String, Cast), Error> {
         let mut calls = InfoServiceClient::new(self.connect().await?);
         let info = calls.get_info(GetInfoRequest {}).await;
         let info = info.map_err(|status| self.failure(status))?.into_inner();
-        for wanted in ["phone", "pc", "pad"] {
-            let known = info.terminal_types.iter().find(|known| known.name == wanted);
-            match known.map(|known| known.session_limit) {
-                Some(limit) if wanted != "phone" || limit == 1 => {}
-                Some(limit) => {
-                    return Err(Error::Demo(format!(
-                        "the story needs a limit of one session for phones, here it is {limit}"
-                    )));
-                }
-                None => {
-                    return Err(Error::Demo(format!(
-                        "the story needs the terminal type {wanted}, which this server does not have"
-                    )));
-                }
-            }
-        }
-        Ok(info.version)
+        Ok((info.version, Cast::of(&info.terminal_types)?))
     }
 
     /// Opens a connection.

@@ -11,6 +11,9 @@ const DIM: Style = Style::new().dimmed();
 const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 
+/// How wide it is at most, in characters.
+const WIDTH: usize = 80;
+
 /// The printed demo, with what its last line counts.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
@@ -44,11 +47,21 @@ impl Stage {
 
     fn line(&mut self, what: &str, took: &str, aside: &str) -> Result<(), Error> {
         self.checks += 1;
-        let seen = format!("{what:<48}{took:>9}");
+        // As wide whatever the time, so that lines are the same in each run.
+        let took = if took.is_empty() { String::new() } else { format!("{took:>10}") };
+        let seen = format!("{what}{took}");
         if aside.is_empty() {
-            return print(format_args!("   {GREEN}✓{GREEN:#} {}", seen.trim_end()));
+            return print(format_args!("   {GREEN}✓{GREEN:#} {seen}"));
         }
-        print(format_args!("   {GREEN}✓{GREEN:#} {seen}  {DIM}{aside}{DIM:#}"))
+        let in_columns = format!("{what:<36}{took:10}");
+        let fits = |seen: &str| 5 + seen.chars().count() + 2 + aside.chars().count() <= WIDTH;
+        // In columns where there is room, else beside it, else below it.
+        let (seen, gap) = match (fits(&in_columns), fits(&seen)) {
+            (true, _) => (in_columns, "  "),
+            (false, true) => (seen, "  "),
+            (false, false) => (seen, "\n       "),
+        };
+        print(format_args!("   {GREEN}✓{GREEN:#} {seen}{gap}{DIM}{aside}{DIM:#}"))
     }
 
     /// A message has been seen everywhere.
@@ -62,7 +75,7 @@ impl Stage {
         let median = self.spreads.get(self.spreads.len() / 2).copied().unwrap_or_default();
         let slowest = self.spreads.last().copied().unwrap_or_default();
         print(format_args!(
-            "\n{GREEN}✓{GREEN:#} {BOLD}{} checks{BOLD:#}, {} messages; from sending to the last terminal: \
+            "\n{GREEN}✓{GREEN:#} {BOLD}{} checks{BOLD:#}, {} messages\n  from sending to the last terminal: \
              median {}, slowest {}",
             self.checks,
             self.spreads.len(),

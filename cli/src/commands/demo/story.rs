@@ -6,24 +6,27 @@ mod talk;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use imd_proto::v1::{
-    DisableUserRequest, KickSessionsRequest, Session, SessionEnd, kick_sessions_request::Which,
-};
+use imd_proto::v1::{KickSessionsRequest, Session, SessionEnd, kick_sessions_request::Which};
 use tokio::try_join;
 
 use self::talk::Said;
 use super::{
-    public::PublicServer,
+    public::{Cast, PublicServer},
     stage::{self, Stage},
     terminal::{FLOOR, NOW, Terminal},
 };
-use crate::{client::Admin, commands::sessions::reason_name, error::Error};
+use crate::{
+    client::Admin,
+    commands::{sessions::reason_name, users::delete_user},
+    error::Error,
+};
 
 /// The note of the sessions that end with the demo.
 pub(super) const CURTAIN: &str = "the demo is over";
 
 /// One of the two users.
 pub(super) struct Person {
+    pub(super) name: &'static str,
     pub(super) user_id: String,
     pub(super) password: String,
 }
@@ -35,6 +38,7 @@ pub(super) struct Story<'a> {
     admin: &'a mut Admin,
     alice: &'a Person,
     bob: &'a Person,
+    cast: &'a Cast,
     /// Every message so far, the oldest first.
     said: Vec<Said>,
 }
@@ -64,8 +68,9 @@ impl<'a> Story<'a> {
         public: &'a PublicServer,
         admin: &'a mut Admin,
         [alice, bob]: [&'a Person; 2],
+        cast: &'a Cast,
     ) -> Self {
-        Self { stage, public, admin, alice, bob, said: Vec::new() }
+        Self { stage, public, admin, alice, bob, cast, said: Vec::new() }
     }
 
     /// Plays it to the end; stops at the first check that does not hold. With `keep` the users are left
@@ -88,11 +93,13 @@ impl<'a> Story<'a> {
     }
 
     async fn everyone_logs_in(&mut self) -> Result<Terminals, Error> {
-        self.stage.act("Alice and Bob, each on a phone and a PC")?;
+        let Cast { phone, pc, .. } = self.cast;
+        self.stage.act(&format!("Alice and Bob, each on a {phone} and a {pc}"))?;
         let (alice, bob) = (&self.alice.user_id, &self.bob.user_id);
         self.stage.saw("two new users", &format!("{alice}, {bob}"))?;
         let started = Instant::now();
-        let login = async |person, terminal_type, name| {
+        let login = async |person: &Person, terminal_type: &str| {
+            let name = &format!("{}'s {terminal_type}", person.name);
             let (terminal, replaced) =
                 Terminal::login(self.public, person, terminal_type, name, FLOOR).await?;
             if replaced.is_empty() {
@@ -101,42 +108,44 @@ impl<'a> Story<'a> {
             Err(terminal.fault("its login ended another terminal's session"))
         };
         let (alice_phone, alice_pc, bob_phone, bob_pc) = try_join!(
-            login(self.alice, "phone", "alice's phone"),
-            login(self.alice, "pc", "alice's pc"),
-            login(self.bob, "phone", "bob's phone"),
-            login(self.bob, "pc", "bob's pc"),
+            login(self.alice, phone),
+            login(self.alice, pc),
+            login(self.bob, phone),
+            login(self.bob, pc),
         )?;
         self.stage.saw_after(
             started.elapsed(),
             "all four are logged in and online",
-            "each follows its user's timeline",
+            "each follows its timeline",
         )?;
         Ok(Terminals { alice_phone, alice_pc, bob_phone, bob_pc })
     }
 
     async fn a_second_phone(&mut self, on: &mut Terminals) -> Result<(), Error> {
-        self.stage.act("Alice logs in on a second phone")?;
-        let name = "alice's new phone";
+        let Cast { phone, .. } = self.cast;
+        self.stage.act(&format!("Alice logs in on a second {phone}"))?;
+        let name = &format!("alice's new {phone}");
         let started = Instant::now();
         let (new_phone, replaced) =
-            Terminal::login(self.public, self.alice, "phone", name, NOW).await?;
+            Terminal::login(self.public, self.alice, phone, name, NOW).await?;
         let mut old_phone = std::mem::replace(&mut on.alice_phone, new_phone);
         only_this_one(&old_phone, &replaced)?;
         let end = old_phone.own_end().await?;
         let told_after = started.elapsed();
         let reason = reason_name(&end);
-        if reason != "REPLACED" || end.by_terminal_type != "phone" || end.by_device_name != name {
+        if reason != "REPLACED" || end.by_terminal_type != *phone || end.by_device_name != *name {
             return Err(old_phone.fault(&format!("was told the wrong end: {end:?}")));
         }
         self.told(&old_phone, told_after, &end)?;
         old_phone.must_be_refused(&reason).await?;
         self.stage.saw("its tokens are refused, for that reason", "access and refresh token")?;
         on.alice_pc.end_of(&old_phone.session).await?;
-        self.stage.saw("alice's pc stays, and finds it in its timeline", "")
+        let stays = format!("{} stays, and finds it in its timeline", on.alice_pc.name);
+        self.stage.saw(&stays, "")
     }
 
     async fn a_kick(&mut self, on: &mut Terminals, pad: &mut Terminal) -> Result<(), Error> {
-        self.stage.act("An administrator ends the session of bob's pc")?;
+        self.stage.act(&format!("An administrator ends the session of {}", on.bob_pc.name))?;
         let note = "this is a demonstration";
         let started = Instant::now();
         let request = KickSessionsRequest {
@@ -155,7 +164,8 @@ impl<'a> Story<'a> {
         }
         self.told(&on.bob_pc, started.elapsed(), &end)?;
         on.bob_phone.end_of(&on.bob_pc.session).await?;
-        self.stage.saw("bob's phone stays, and finds it in its timeline", "")?;
+        let stays = format!("{} stays, and finds it in its timeline", on.bob_phone.name);
+        self.stage.saw(&stays, "")?;
         let [alice_phone, alice_pc, bob_phone, _] = on.all();
         let left = &mut [alice_phone, alice_pc, pad, bob_phone];
         let said = talk::say("Bob, are you still there?", Terminals::ALICE_PHONE, left).await?;
@@ -163,14 +173,10 @@ impl<'a> Story<'a> {
     }
 
     async fn the_end(&mut self, mut left: [Terminal; 4]) -> Result<(), Error> {
-        self.stage.act("Both users are disabled")?;
+        self.stage.act("Both users are deleted")?;
         let mut ended = 0;
         for person in [self.alice, self.bob] {
-            let request =
-                DisableUserRequest { user_id: person.user_id.clone(), note: CURTAIN.to_owned() };
-            let answer = self.admin.calls.disable_user(request).await;
-            let answer = answer.map_err(|status| self.admin.failure(status))?;
-            ended += answer.into_inner().ended.len();
+            ended += delete_user(&person.user_id, CURTAIN, self.admin).await?;
         }
         if ended != left.len() {
             let wanted = left.len();
@@ -180,7 +186,7 @@ impl<'a> Story<'a> {
         }
         let ends = try_join_all(left.iter_mut().map(Terminal::own_end)).await?;
         for (terminal, end) in left.iter().zip(&ends) {
-            if reason_name(end) != "USER_DISABLED" || end.note != CURTAIN {
+            if reason_name(end) != "USER_DELETED" || end.note != CURTAIN {
                 return Err(terminal.fault(&format!("was told the wrong end: {end:?}")));
             }
         }

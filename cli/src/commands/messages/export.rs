@@ -16,7 +16,8 @@ use crate::{
     destination::{self, Destination},
     error::Error,
     interrupt::unless_interrupted,
-    output, progress,
+    output::{self, escaped},
+    progress,
 };
 
 /// Arguments of `imctl messages export`.
@@ -49,7 +50,7 @@ pub(super) async fn run(args: ExportArgs, admin: &mut Admin) -> Result<(), Error
     let messages = match &args.output {
         None => {
             let stdout = &mut BufWriter::new(io::stdout().lock());
-            export(&args, stdout, Error::from, admin).await?
+            export(&args, stdout, Error::Output, admin).await?
         }
         Some(path) => {
             let mut file = Destination::open(path)?;
@@ -95,6 +96,6 @@ async fn export(
 }
 
 fn write_line(file: &mut impl Write, line: &Line) -> io::Result<()> {
-    serde_json::to_writer(&mut *file, line)?;
-    file.write_all(b"\n")
+    let line = escaped(&serde_json::to_string(line)?);
+    writeln!(file, "{line}")
 }

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_trace_as_a_table() {
-        let wide = output::table(&trace().lines(), true, NOW);
+        let wide = output::table(&trace().lines(), true, None, NOW);
         insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @r#"
         USER  SEQ  STATE  APPENDED  PASSED  TERMINAL  DEVICE           CURSOR         NODES  LAG  SESSION
         ann   7    there  2m ago    -       -         -                -              -      -    -

@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn tiers_as_a_table() {
         let premium = TierView::from(Tier { name: "premium".to_owned(), ..Tier::default() });
-        let table = output::table(&[free(), premium], false, datetime!(2026-11-23 12:00:00 UTC));
+        let table =
+            output::table(&[free(), premium], false, None, datetime!(2026-11-23 12:00:00 UTC));
         insta::assert_snapshot!(anstream::adapter::strip_str(&table), @"
         TIER     MAX AGE  MAX MESSAGES  USERS
         free     7 days   10000         3

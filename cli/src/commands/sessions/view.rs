@@ -143,6 +143,7 @@ impl Row for SessionView {
         "NOTE",
     ];
     const NARROW: usize = 6;
+    const CUT: &[&str] = &["DEVICE"];
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
         let end = self.end.as_ref();
@@ -238,7 +239,7 @@ mod tests {
     }
 
     fn plain(rows: &[SessionView], wide: bool) -> String {
-        anstream::adapter::strip_str(&output::table(rows, wide, NOW)).to_string()
+        anstream::adapter::strip_str(&output::table(rows, wide, None, NOW)).to_string()
     }
 
     #[test]
@@ -321,7 +322,7 @@ mod tests {
     fn text_of_others_cannot_drive_the_terminal() {
         let rows = [session(SessionState::Online, "a\u{1b}[2Jb\nc", None)];
         let table = plain(&rows, false);
-        assert!(table.contains("a\u{fffd}[2Jb\u{fffd}c"), "{table}");
+        assert!(table.contains("a\u{fffd}[2Jb ⏎ c"), "{table}");
         assert_eq!(table.lines().count(), 2);
     }
 

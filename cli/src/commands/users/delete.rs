@@ -67,6 +67,23 @@ pub(super) async fn run(args: DeleteArgs, admin: &mut Admin) -> Result<(), Error
     output::one(&deleted, output.output)
 }
 
+/// Deletes a user that a command has made for itself; how many sessions that ended.
+pub(in crate::commands) async fn delete_user(
+    user_id: &str,
+    note: &str,
+    admin: &Admin,
+) -> Result<usize, Error> {
+    let request =
+        DeleteUserRequest { user_id: user_id.to_owned(), erase_sent: false, note: note.to_owned() };
+    let answer = admin.calls.clone().delete_user(request).await;
+    let mut steps = answer.map_err(|status| admin.failure(status))?.into_inner();
+    let mut ended = 0;
+    while let Some(step) = steps.message().await.map_err(|status| admin.failure(status))? {
+        ended += step.ended.len();
+    }
+    Ok(ended)
+}
+
 #[derive(Debug, Default, Serialize)]
 struct DeletedView {
     user_id: String,

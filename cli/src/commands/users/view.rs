@@ -72,6 +72,7 @@ impl Row for UserView {
         "NAME",
     ];
     const NARROW: usize = 6;
+    const CUT: &[&str] = &["NAME"];
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
         let state = match self.state {
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn a_user_as_a_table() {
         let now = datetime!(2026-11-23 12:00:00 UTC);
-        let wide = output::table(&[ann()], true, now);
+        let wide = output::table(&[ann()], true, None, now);
         insta::assert_snapshot!(anstream::adapter::strip_str(&wide), @r#"
         USER  STATE     TIER   LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED   NAME
         ann   disabled  free*  3     2       -           41        -        100           1day ago  Ann

@@ -27,7 +27,7 @@ pub(crate) struct IdleArgs {
     /// How many users there are
     #[arg(long, value_name = "N", default_value_t = 2_500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) users: u32,
-    /// Terminals per user, each of another type: phone, pc, pad, watch
+    /// Terminals per user, each of another type
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(super) terminals: u8,
     /// How long to leave server and database alone before: their figures are some seconds late
@@ -36,6 +36,9 @@ pub(crate) struct IdleArgs {
     /// How long to watch them rest
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = clock::some_time)]
     pub(super) rest: Duration,
+    /// Keep the users and their messages
+    #[arg(long)]
+    pub(super) keep: bool,
     /// imd's database, to measure what it does meanwhile
     #[arg(long, value_name = "URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
     pub(super) database: Option<SecretString>,

@@ -39,14 +39,15 @@ pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
     };
     let before = Metrics::read(admin).await?.resident_memory()?;
     let connections = args.target.connections(args.all_terminals() as usize, &admin.trust)?;
-    let fleet = Fleet::muster(args.cast(), &connections, admin).await?;
-    let begun = Instant::now();
-    let following = fleet.follow().await?;
-    let opening = begun.elapsed();
-    let resting = undisturbed(&fleet, following, rest(args, admin, database.as_ref())).await?;
-    let after = Metrics::read(admin).await?.resident_memory()?;
-
-    fleet.disband().await;
+    let measured = async |fleet: &Fleet| {
+        let begun = Instant::now();
+        let following = fleet.follow().await?;
+        let opening = begun.elapsed();
+        let resting = undisturbed(fleet, following, rest(args, admin, database.as_ref())).await?;
+        Ok((opening, resting, Metrics::read(admin).await?.resident_memory()?))
+    };
+    let (opening, resting, after) =
+        Fleet::with(args.cast(), &connections, args.keep, admin, measured).await?;
     json.publish(&Report::new(args, opening, before, after, &resting))
 }
 
@@ -92,7 +93,9 @@ async fn undisturbed<T>(
 
 /// Allows this process as many open files as it needs.
 fn raise_file_limit(needed: u64) -> Result<(), Error> {
-    let allowed = rlimit::increase_nofile_limit(needed)?;
+    let allowed = rlimit::increase_nofile_limit(needed).map_err(|cause| {
+        Error::Bench(format!("the limit of open files cannot be read: {cause}"))
+    })?;
     if allowed < needed {
         let message = format!(
             "{needed} files have to be open at a time and {allowed} may be (ulimit -Hn): fewer --users"

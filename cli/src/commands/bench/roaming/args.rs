@@ -11,8 +11,8 @@ use crate::commands::bench::args::Target;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Fills the timelines of a few users of its own straight into imd's database, which takes its time for
-many entries, and reads them as clients do, over one connection. What is there from an earlier run is
-used again.
+many entries, and reads them as clients do, over one connection. These users, bench-small and the like,
+stay with their timelines, so that the next run need not fill them: imctl users delete removes them.
 
 Examples:
   imctl bench roaming --database \"$(imd config | sed -n 's/.*runs: //p')\"

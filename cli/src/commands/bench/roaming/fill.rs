@@ -109,7 +109,7 @@ impl Database {
             Ok(printed) if printed.status.success() => Ok(Some(begun.elapsed())),
             Ok(_) => Err(Error::Bench("psql cannot read the timeline".to_owned())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Error::Bench(format!("psql cannot be run: {error}"))),
         }
     }
 }

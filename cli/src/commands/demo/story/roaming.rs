@@ -6,7 +6,10 @@ use imd_proto::v1::{Entry, HistoryEnd, ListConversationsRequest, ListHistoryRequ
 
 use super::{Story, talk::Said};
 use crate::{
-    commands::demo::terminal::{NOW, Terminal},
+    commands::demo::{
+        public::Cast,
+        terminal::{NOW, Terminal},
+    },
     error::Error,
 };
 
@@ -16,9 +19,10 @@ const PAGE_SIZE: i32 = 5;
 impl Story<'_> {
     /// Reads the whole history on a terminal that was not there, page by page.
     pub(super) async fn a_new_pad(&mut self) -> Result<Terminal, Error> {
-        self.stage.act("Alice logs in on a pad that was never there before")?;
+        let Cast { pad, .. } = self.cast;
+        self.stage.act(&format!("Alice logs in on a {pad} that was never there before"))?;
         let (mut pad, _) =
-            Terminal::login(self.public, self.alice, "pad", "alice's pad", NOW).await?;
+            Terminal::login(self.public, self.alice, pad, &format!("alice's {pad}"), NOW).await?;
         let conversation_id = format!("user:{}", self.bob.user_id);
         self.the_conversation_is_listed(&mut pad, &conversation_id).await?;
         self.pages(&mut pad, &conversation_id).await?;

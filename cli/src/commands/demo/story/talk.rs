@@ -49,7 +49,7 @@ impl Said {
 
 impl Story<'_> {
     pub(super) async fn a_message(&mut self, on: &mut Terminals) -> Result<(), Error> {
-        self.stage.act("Alice writes on her phone")?;
+        self.stage.act(&format!("Alice writes on her {}", self.cast.phone))?;
         let mut all = on.all();
         let said = say("Dinner at eight?", Terminals::ALICE_PHONE, &mut all).await?;
         stage::aside(&format!("\"{}\"", said.text))?;
@@ -64,7 +64,7 @@ impl Story<'_> {
     }
 
     pub(super) async fn an_answer(&mut self, on: &mut Terminals) -> Result<(), Error> {
-        self.stage.act("Bob answers on his PC")?;
+        self.stage.act(&format!("Bob answers on his {}", self.cast.pc))?;
         let said = say("Gladly. Where?", Terminals::BOB_PC, &mut on.all()).await?;
         self.everywhere(&said, "all four terminals have it")?;
         self.said.push(said);
