@@ -10,9 +10,9 @@ use crate::{
     clock,
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        demo::DemoArgs, keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
-        sessions::SessionsCommand, status::StatusArgs, terminals::TerminalsCommand,
-        timelines::TimelinesCommand, users::UsersCommand,
+        demo::DemoArgs, groups::GroupsCommand, keys::KeysCommand, messages::MessagesCommand,
+        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
+        terminals::TerminalsCommand, timelines::TimelinesCommand, users::UsersCommand,
     },
 };
 
@@ -22,6 +22,7 @@ Examples:
   imctl users create ann
   imctl sessions list --user ann -o wide
   imctl sessions kick ann --terminal phone --reason 'lost device'
+  imctl groups create team --owner ann --members ben,cleo
   imctl retention set free --days 7 --messages 10000
   imctl --profile prod audit --limit 20
 
@@ -48,7 +49,7 @@ Exit codes:
 
 Results go to stdout, everything else to stderr. NO_COLOR turns colours off.";
 
-/// Administers imd: users, sessions, retention, keys, status, audit.
+/// Administers imd: users, sessions, groups, retention, keys, status, audit.
 #[derive(Debug, Parser)]
 #[command(name = "imctl", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -127,6 +128,9 @@ pub(crate) enum Command {
     /// List sessions and end them
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// List, create, change and dissolve groups, and say who is in them
+    #[command(subcommand)]
+    Groups(GroupsCommand),
     /// Find out where messages have got to; export and import them
     #[command(subcommand)]
     Messages(MessagesCommand),

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod groups;
 pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod retention;
@@ -29,6 +30,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Users(command) => users::run(command, &mut connect(connection).await?).await,
         Command::Sessions(command) => sessions::run(command, &mut connect(connection).await?).await,
+        Command::Groups(command) => groups::run(command, &mut connect(connection).await?).await,
         Command::Retention(command) => {
             retention::run(command, &mut connect(connection).await?).await
         }

@@ -4,6 +4,7 @@ mod access_keys;
 mod audit;
 mod cursors;
 mod epochs;
+mod groups;
 mod keys;
 mod kick;
 mod sessions;

@@ -322,6 +322,45 @@ fn group_calls(message: &str) -> Vec<Call> {
     ]
 }
 
+/// Those of administrators that are about groups.
+fn admin_group_calls() -> Vec<Call> {
+    let (theirs, zoe) = (|| "theirs".to_owned(), || "zoe".to_owned());
+    let create = v1::AdminCreateGroupRequest {
+        owner_id: "yan".to_owned(),
+        group: Some(v1::CreateGroupRequest { name: "new".to_owned(), ..Default::default() }),
+    };
+    let change = v1::UpdateGroupRequest {
+        group_id: theirs(),
+        announcement: Some("changed".to_owned()),
+        ..Default::default()
+    };
+    let member = v1::UpdateGroupMemberRequest {
+        group_id: theirs(),
+        user_id: zoe(),
+        nickname: Some("Zo".to_owned()),
+        ..Default::default()
+    };
+    let members = v1::AdminListGroupMembersRequest { group_id: theirs(), ..Default::default() };
+    let add = v1::AdminAddGroupMembersRequest { group_id: theirs(), user_ids: vec![zoe()] };
+    let remove = v1::AdminRemoveGroupMemberRequest { group_id: theirs(), user_id: zoe() };
+    let list = v1::AdminListGroupsRequest::default();
+    let get = v1::AdminGetGroupRequest { group_id: theirs() };
+    let update = v1::AdminUpdateGroupRequest { group: Some(change) };
+    let set = v1::AdminUpdateGroupMemberRequest { member: Some(member) };
+    let dissolve = v1::AdminDissolveGroupRequest { group_id: theirs() };
+    vec![
+        Call::new("/im.v1.AdminService/AdminListGroups", Admin, list),
+        Call::new("/im.v1.AdminService/AdminGetGroup", Admin, get),
+        Call::new("/im.v1.AdminService/AdminCreateGroup", Admin, create),
+        Call::new("/im.v1.AdminService/AdminUpdateGroup", Admin, update),
+        Call::new("/im.v1.AdminService/AdminListGroupMembers", Admin, members),
+        Call::new("/im.v1.AdminService/AdminAddGroupMembers", Admin, add),
+        Call::new("/im.v1.AdminService/AdminUpdateGroupMember", Admin, set),
+        Call::new("/im.v1.AdminService/AdminRemoveGroupMember", Admin, remove),
+        Call::new("/im.v1.AdminService/AdminDissolveGroup", Admin, dissolve),
+    ]
+}
+
 async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let imd = Cluster::start(Transport::Grpc).await;
     imd.user("zoe").await;
@@ -330,8 +369,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let note = phone.say("ann", "a note").await;
     let rest = calls(&phone, &pc, &note);
     let groups = group_calls(&super::groups(&imd, &phone).await);
-    let first =
-        calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls()).chain(groups);
+    let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls());
+    let first = first.chain(admin_group_calls()).chain(groups);
     let calls = first.chain(rest).collect();
     (imd, phone, calls)
 }
@@ -419,8 +458,17 @@ async fn only_the_admin_key_administrates() {
 }
 
 /// What a key of each role may not do.
-const NEEDS_SUPPORT: [&str; 4] = ["DisableUser", "EnableUser", "KickSessions", "TraceMessage"];
-const NEEDS_ADMIN: [&str; 16] = [
+const NEEDS_SUPPORT: [&str; 8] = [
+    "DisableUser",
+    "EnableUser",
+    "KickSessions",
+    "TraceMessage",
+    "AdminUpdateGroup",
+    "AdminAddGroupMembers",
+    "AdminUpdateGroupMember",
+    "AdminRemoveGroupMember",
+];
+const NEEDS_ADMIN: [&str; 18] = [
     "CreateUser",
     "SetPassword",
     "SetUserLimits",
@@ -437,6 +485,8 @@ const NEEDS_ADMIN: [&str; 16] = [
     "RotateAccessTokenKey",
     "StartEpoch",
     "DeleteUser",
+    "AdminCreateGroup",
+    "AdminDissolveGroup",
 ];
 
 #[tokio::test]

@@ -25,7 +25,7 @@ enum Access {
 }
 
 /// Groups for `ann`: `own`, hers with `zoe`, which `yan` asks to join; `yans`, which she is in; and `open`,
-/// which she is not. Returns a message in `own`.
+/// which she is not, and `theirs`, for administrators. Returns a message in `own`.
 async fn groups(imd: &Cluster, ann: &Terminal) -> String {
     let yan = imd.user_with_phone("yan").await;
     let make = |id: &str, members: &[&str], join: &str| {
@@ -36,6 +36,7 @@ async fn groups(imd: &Cluster, ann: &Terminal) -> String {
     ann.group(make("own", &["zoe"], "REQUEST")).await.expect("a group");
     yan.group(make("yans", &["ann"], "INVITE")).await.expect("a group");
     yan.group(make("open", &[], "OPEN")).await.expect("a group");
+    yan.group(make("theirs", &[], "INVITE")).await.expect("a group");
     yan.group(GroupCall::Join("own".to_owned())).await.expect("asked");
     ann.send(&Outgoing::text("group:own", "hello")).await.expect("sent").message_id
 }

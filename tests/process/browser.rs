@@ -63,6 +63,19 @@ async fn the_page_believes_what_happens_on_other_terminals() {
 }
 
 #[tokio::test]
+async fn the_page_shows_groups() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann", "ben", "cleo", "dora"]).await;
+    let axe = node_packages("connect").await.join("node_modules/axe-core/axe.min.js");
+    let mut groups = python("browser", "groups.py").await;
+    groups.arg(format!("http://{}/", imd.public)).arg(axe).env("PASSWORD", PASSWORD);
+    let told = printed(&mut groups).await;
+    assert!(told.ends_with("ok  no window has complained\n"), "{told}");
+    assert!(told.contains("ok  axe finds nothing wrong with a group\n"), "{told}");
+}
+
+#[tokio::test]
 async fn a_grpc_web_client_of_connect_talks_from_another_origin() {
     let packages = node_packages("connect").await;
     let mut build = tokio::process::Command::new(program("npm"));

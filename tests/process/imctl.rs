@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod demo;
+mod groups;
 mod keys;
 mod messages;
 mod retention;
@@ -34,7 +35,7 @@ const FILTERS: [(&str, &str); 15] = [
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]"),
     (r"\b\d{10}\.\d+\b", "[cursor]"),
     (r"\b[A-Za-z0-9_-]{22}\b", "[message]"),
-    (r"demo-(alice|bob)-[0-9a-f]{8}", "demo-$1-[tag]"),
+    (r"demo-(alice|bob|carol)-[0-9a-f]{8}", "demo-$1-[tag]"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\d\d:\d\d:\d\d UTC", "[time]"),
     (r"\b(now|\d+(s|m) ago)\b", "[ago]"),
     (r"\d+\.\d ms", "[ms]"),

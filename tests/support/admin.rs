@@ -129,6 +129,83 @@ impl Admin {
         answer(self.0.clone().list_users(request).await)
     }
 
+    pub(crate) async fn create_group(
+        &self,
+        owner_id: &str,
+        group: v1::CreateGroupRequest,
+    ) -> Result<v1::AdminGroup> {
+        let request =
+            v1::AdminCreateGroupRequest { owner_id: owner_id.to_owned(), group: Some(group) };
+        Ok(answer(self.0.clone().admin_create_group(request).await)?.group.expect("the group"))
+    }
+
+    /// A group, also a dissolved one.
+    pub(crate) async fn group(&self, group_id: &str) -> Result<v1::AdminGroup> {
+        let request = v1::AdminGetGroupRequest { group_id: group_id.to_owned() };
+        Ok(answer(self.0.clone().admin_get_group(request).await)?.group.expect("the group"))
+    }
+
+    /// The groups of a user, or of all when that is empty.
+    pub(crate) async fn groups(
+        &self,
+        user_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<v1::AdminListGroupsResponse> {
+        let (user_id, page_token) = (user_id.to_owned(), page_token.to_owned());
+        let request = v1::AdminListGroupsRequest { user_id, page_size, page_token };
+        answer(self.0.clone().admin_list_groups(request).await)
+    }
+
+    pub(crate) async fn update_group(
+        &self,
+        group: v1::UpdateGroupRequest,
+    ) -> Result<v1::AdminGroup> {
+        let request = v1::AdminUpdateGroupRequest { group: Some(group) };
+        Ok(answer(self.0.clone().admin_update_group(request).await)?.group.expect("the group"))
+    }
+
+    pub(crate) async fn dissolve_group(&self, group_id: &str) -> Result<()> {
+        let request = v1::AdminDissolveGroupRequest { group_id: group_id.to_owned() };
+        answer(self.0.clone().admin_dissolve_group(request).await).map(drop)
+    }
+
+    pub(crate) async fn group_members(
+        &self,
+        group_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<v1::AdminListGroupMembersResponse> {
+        let (group_id, page_token) = (group_id.to_owned(), page_token.to_owned());
+        let request = v1::AdminListGroupMembersRequest { group_id, page_size, page_token };
+        answer(self.0.clone().admin_list_group_members(request).await)
+    }
+
+    /// Those who were no members before.
+    pub(crate) async fn add_group_members(
+        &self,
+        group_id: &str,
+        user_ids: &[&str],
+    ) -> Result<Vec<String>> {
+        let user_ids = user_ids.iter().map(|id| (*id).to_owned()).collect();
+        let request = v1::AdminAddGroupMembersRequest { group_id: group_id.to_owned(), user_ids };
+        Ok(answer(self.0.clone().admin_add_group_members(request).await)?.added)
+    }
+
+    pub(crate) async fn remove_group_member(&self, group_id: &str, user_id: &str) -> Result<()> {
+        let (group_id, user_id) = (group_id.to_owned(), user_id.to_owned());
+        let request = v1::AdminRemoveGroupMemberRequest { group_id, user_id };
+        answer(self.0.clone().admin_remove_group_member(request).await).map(drop)
+    }
+
+    pub(crate) async fn set_group_member(
+        &self,
+        member: v1::UpdateGroupMemberRequest,
+    ) -> Result<()> {
+        let request = v1::AdminUpdateGroupMemberRequest { member: Some(member) };
+        answer(self.0.clone().admin_update_group_member(request).await).map(drop)
+    }
+
     pub(crate) async fn set_password(
         &self,
         user_id: &str,

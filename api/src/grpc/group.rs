@@ -22,15 +22,7 @@ impl v1::group_service_server::GroupService for Groups {
         request: Request<v1::CreateGroupRequest>,
     ) -> Result<Response<v1::CreateGroupResponse>, Status> {
         let (metadata, _, asked) = request.into_parts();
-        let create = CreateGroup {
-            join: join_rule(asked.join()),
-            group_id: asked.group_id,
-            name: asked.name,
-            member_ids: asked.member_ids,
-            history: asked.history,
-            attributes: asked.attributes,
-        };
-        let made = self.0.create_group(bearer(&metadata), create).await.map_err(status)?;
+        let made = self.0.create_group(bearer(&metadata), create(asked)).await.map_err(status)?;
         Ok(Response::new(v1::CreateGroupResponse { group: Some(group(made)) }))
     }
 
@@ -61,16 +53,8 @@ impl v1::group_service_server::GroupService for Groups {
         request: Request<v1::UpdateGroupRequest>,
     ) -> Result<Response<v1::UpdateGroupResponse>, Status> {
         let (metadata, _, asked) = request.into_parts();
-        let change = ChangeGroup {
-            join: asked.join.map(|_| join_rule(asked.join())),
-            name: asked.name,
-            announcement: asked.announcement,
-            history: asked.history,
-            muted: asked.muted,
-            attributes: asked.attributes,
-            version: asked.version,
-        };
-        let changed = self.0.change_group(bearer(&metadata), &asked.group_id, change).await;
+        let (group_id, change) = change(asked);
+        let changed = self.0.change_group(bearer(&metadata), &group_id, change).await;
         let group = Some(group(changed.map_err(status)?));
         Ok(Response::new(v1::UpdateGroupResponse { group }))
     }
@@ -125,11 +109,7 @@ impl v1::group_service_server::GroupService for Groups {
         request: Request<v1::UpdateGroupMemberRequest>,
     ) -> Result<Response<v1::UpdateGroupMemberResponse>, Status> {
         let (metadata, _, asked) = request.into_parts();
-        let settings = MemberSettings {
-            role: asked.role.map(|_| role(asked.role())).transpose().map_err(status)?,
-            nickname: asked.nickname,
-            muted_until: asked.muted_until.map(time).transpose().map_err(status)?.map(Some),
-        };
+        let settings = member_settings(&asked).map_err(status)?;
         let (group_id, user_id) = (asked.group_id, asked.user_id);
         let changed =
             self.0.set_group_member(bearer(&metadata), &group_id, &user_id, settings).await;
@@ -203,6 +183,41 @@ impl v1::group_service_server::GroupService for Groups {
     }
 }
 
+pub(super) fn create(asked: v1::CreateGroupRequest) -> CreateGroup {
+    CreateGroup {
+        join: join_rule(asked.join()),
+        group_id: asked.group_id,
+        name: asked.name,
+        member_ids: asked.member_ids,
+        history: asked.history,
+        attributes: asked.attributes,
+    }
+}
+
+/// Which group is to change, and what of it.
+pub(super) fn change(asked: v1::UpdateGroupRequest) -> (String, ChangeGroup) {
+    let change = ChangeGroup {
+        join: asked.join.map(|_| join_rule(asked.join())),
+        name: asked.name,
+        announcement: asked.announcement,
+        history: asked.history,
+        muted: asked.muted,
+        attributes: asked.attributes,
+        version: asked.version,
+    };
+    (asked.group_id, change)
+}
+
+pub(super) fn member_settings(
+    asked: &v1::UpdateGroupMemberRequest,
+) -> Result<MemberSettings, Error> {
+    Ok(MemberSettings {
+        role: asked.role.map(|_| role(asked.role())).transpose()?,
+        nickname: asked.nickname.clone(),
+        muted_until: asked.muted_until.map(time).transpose()?.map(Some),
+    })
+}
+
 fn join_rule(rule: v1::JoinRule) -> JoinRule {
     match rule {
         v1::JoinRule::Unspecified | v1::JoinRule::Invite => JoinRule::Invite,
@@ -226,7 +241,7 @@ fn time(at: Timestamp) -> Result<OffsetDateTime, Error> {
     time.map_err(|_| Error::invalid("muted_until", "is not a time"))
 }
 
-fn group(group: Group) -> v1::Group {
+pub(super) fn group(group: Group) -> v1::Group {
     v1::Group {
         group_id: group.group_id.to_string(),
         name: group.profile.name,
@@ -243,7 +258,7 @@ fn group(group: Group) -> v1::Group {
     }
 }
 
-fn member(member: GroupMember) -> v1::GroupMember {
+pub(super) fn member(member: GroupMember) -> v1::GroupMember {
     v1::GroupMember {
         user_id: member.user_id.to_string(),
         role: member.role as i32,

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Role {
     /// See users, sessions, status and audit; nothing of what users say.
     Viewer = 1,
-    /// Help users: end sessions, disable and enable.
+    /// Help users: end sessions, disable and enable, change groups and their members.
     Support = 2,
     /// Everything.
     Admin = 3,

@@ -131,6 +131,14 @@ pub enum Error {
     /// There is no such group, or none any more.
     #[error("there is no group {0}")]
     GroupNotFound(GroupId),
+    /// There is no such group, as administrators are told it.
+    #[error("there is no group {group_id}{}", did_you_mean(.nearest.as_deref()))]
+    NoSuchGroup {
+        /// What was asked for.
+        group_id: GroupId,
+        /// The id that was probably meant.
+        nearest: Option<String>,
+    },
     /// There is, or was, a group of that id.
     #[error("the group id {0} is taken")]
     GroupExists(GroupId),
@@ -306,6 +314,12 @@ impl Error {
         Self::TierNotFound { name: name.to_owned(), nearest }
     }
 
+    /// There is no group of that id; `known` are some of those there are.
+    pub fn no_group<'a>(group_id: GroupId, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let nearest = nearest(group_id.as_str(), known).map(str::to_owned);
+        Self::NoSuchGroup { group_id, nearest }
+    }
+
     /// A fault of the server's own.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into().into())
@@ -347,7 +361,7 @@ impl Error {
             Self::TierInUse { .. } => Code::TierInUse,
             Self::TerminalTypeExists(_) => Code::TerminalTypeExists,
             Self::TerminalTypeInUse { .. } => Code::TerminalTypeInUse,
-            Self::GroupNotFound(_) => Code::GroupNotFound,
+            Self::GroupNotFound(_) | Self::NoSuchGroup { .. } => Code::GroupNotFound,
             Self::GroupExists(_) => Code::GroupExists,
             Self::GroupFull { .. } => Code::GroupFull,
             Self::NotAMember => Code::NotAMember,

@@ -45,8 +45,8 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, ClusterStatus, Kick, MessageTrace, NewEpochs, NewTier, NewUserLimits,
-    Progress, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, Whose,
+    Admin, AdminCall, AdminGroup, ClusterStatus, Kick, MessageTrace, NewEpochs, NewTier,
+    NewUserLimits, Progress, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;

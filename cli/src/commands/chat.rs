@@ -4,7 +4,9 @@
 //! Here is what is left: showing it.
 
 mod conversation;
+mod groups;
 mod line;
+mod peer;
 mod plain;
 mod screen;
 
@@ -20,7 +22,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 use tonic::transport::Uri;
 
-use self::{conversation::Conversation, line::Line};
+use self::{conversation::Conversation, line::Line, peer::Peer};
 use super::demo::public::{PublicServer, PublicServerArgs};
 use crate::{
     args::Connection,
@@ -44,11 +46,12 @@ Where the output is no terminal, or a dumb one, it prints a line for each messag
 
 Examples:
   imctl chat bob --user ann
+  imctl chat group:team --user ann                 @bob in a text mentions bob
   imctl chat bob --user ann --terminal phone --device-name 'Old phone'")]
 pub(crate) struct ChatArgs {
-    /// Whom to write to
-    #[arg(value_name = "PEER")]
-    peer: String,
+    /// Whom to write to: a user's id, or group:ID
+    #[arg(value_name = "PEER", value_parser = Peer::read)]
+    peer: Peer,
     /// Whose terminal this is
     #[arg(long, value_name = "USER")]
     user: String,

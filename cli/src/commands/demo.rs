@@ -28,8 +28,8 @@ use crate::{
 /// Arguments of `imctl demo`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Two users are created for it, demo-alice-… and demo-bob-…, and deleted at the end, also when it fails or is
-interrupted. Each step prints what it saw; when one does not see what it should, the demo stops with exit
+Three users are created for it, demo-alice-…, demo-bob-… and demo-carol-…, and deleted at the end, also when
+it fails or is interrupted. Each step prints what it saw; when one does not see what it should, the demo stops with exit
 code 1. --timeout bounds each wait. The terminals are a phone, a PC and a pad, or other types where the
 server's rules do not allow these beside each other.
 
@@ -56,15 +56,17 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
     stage::aside(&format!("imd {version} at {}", display(&public.url)))?;
 
     let tag = Uuid::new_v4().simple().to_string();
-    let [alice, bob] = ["alice", "bob"].map(|name| Person {
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person {
         name,
         user_id: format!("demo-{name}-{}", &tag[..8]),
         password: Uuid::new_v4().to_string(),
     });
     let played = unless_interrupted(async {
-        create(&alice, admin).await?;
-        create(&bob, admin).await?;
-        let story = Story::new(&mut stage, &public, admin, [&alice, &bob], &cast);
+        for person in [&alice, &bob, &carol] {
+            create(person, admin).await?;
+        }
+        let people = [&alice, &bob, &carol];
+        let story = Story::new(&mut stage, &public, admin, people, &cast);
         Box::pin(story.play(args.keep)).await
     })
     .await;
@@ -72,7 +74,7 @@ pub(crate) async fn run(args: DemoArgs, connection: &Connection) -> Result<(), E
         Ok(()) => stage.summary(),
         Err(why) => {
             if !args.keep {
-                delete(&[&alice, &bob], admin).await;
+                delete(&[&alice, &bob, &carol], admin).await;
             }
             stage::failed(&why)?;
             Err(Error::Demo("the demo failed".to_owned()))

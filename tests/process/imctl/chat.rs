@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use imd_proto::v1::CreateGroupRequest;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -13,7 +14,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::support::{
-    api::Transport::Grpc,
+    api::{Outgoing, Transport::Grpc},
     cluster::PASSWORD,
     eventually,
     process::{DataFolder, Imd, binary, in_time},
@@ -257,6 +258,44 @@ async fn a_chat_shows_what_becomes_of_messages() {
     line(&mut shown, "  bob: \u{fffd}turned").await;
     imd.admin().delete("bob", true).await.expect("it is there");
     line(&mut shown, "-- the account of bob is deleted, with all that it sent").await;
+    drop(ann.stdin.take());
+    assert!(in_time("it leaves", ann.wait()).await.expect("a status").success());
+}
+
+#[tokio::test]
+async fn a_chat_with_a_group_mentions_members_and_tells_who_comes_and_goes() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann", "bob", "cleo"]).await;
+    let bob = imd.log_in(Grpc, "bob", "pc").await;
+    let admin = imd.admin();
+    let team = CreateGroupRequest {
+        group_id: "team".to_owned(),
+        name: "The team".to_owned(),
+        member_ids: vec!["bob".to_owned()],
+        ..CreateGroupRequest::default()
+    };
+    admin.create_group("ann", team).await.expect("a group");
+    let mut feed = bob.follow("").await;
+
+    let (mut ann, mut shown) = open(chat(&imd, "ann", "group:team")).await;
+    line(&mut shown, "the conversation begins here").await;
+    say(&mut ann, "hello @bob, and @cleo").await;
+    line(&mut shown, "  ann: hello @bob, and @cleo").await;
+    let message = loop {
+        if let Some(message) = feed.entry().await.as_message().cloned() {
+            break message;
+        }
+    };
+    assert_eq!((&message.mentions[..], message.mentioned), (&["bob".to_owned()][..], true));
+    bob.send(&Outgoing::text("group:team", "hello ann")).await.expect("sent");
+    line(&mut shown, "  bob: hello ann").await;
+    admin.add_group_members("team", &["cleo"]).await.expect("added");
+    line(&mut shown, "-- an administrator has added cleo").await;
+    say(&mut ann, "welcome @cleo").await;
+    line(&mut shown, "  ann: welcome @cleo").await;
+    admin.dissolve_group("team").await.expect("dissolved");
+    line(&mut shown, "-- an administrator has dissolved the group").await;
     drop(ann.stdin.take());
     assert!(in_time("it leaves", ann.wait()).await.expect("a status").success());
 }

@@ -53,16 +53,27 @@ async fn the_demo_passes_and_shows_each_step() {
        ✓ page 3 has 2 messages  [ms]  back to "Dinner at eight?"
        ✓ that is all of it  the conversation begins there
 
-    7  An administrator ends the session of bob's pc
+    7  Alice makes a group with Bob and Carol
+       ✓ carol's phone is logged in  demo-carol-[tag]
+       ✓ all six terminals are told  [ms]  "Dinner"
+       ✓ all six terminals have it  [ms]  "Is anybody hungry?"
+       ✓ and so it is with one that mentions alice  [ms]  "@alice Always."
+       ✓ bob can see who has read it  carol has, alice has not yet
+       ✓ carol's phone is told  [ms]  REMOVED
+       ✓ she can write to it no more  not_a_member
+       ✓ the five that are left have what comes  [ms]  "More cake for us."
+       ✓ and carol does not
+
+    8  An administrator ends the session of bob's pc
        ✓ its tokens are refused from that moment  access and refresh token
        ✓ bob's pc is told  [ms]  KICKED "this is a demonstration", [time]
        ✓ bob's phone stays, and finds it in its timeline
        ✓ the four that are left still talk  [ms]  "Bob, are you still there?"
 
-    8  Both users are deleted
-       ✓ the last four terminals were told  "the demo is over"
+    9  The users are deleted
+       ✓ the last five terminals were told  "the demo is over"
 
-    ✓ 30 checks, 13 messages
+    ✓ 39 checks, 16 messages
       from sending to the last terminal: median [ms], slowest [ms]
     "#);
     assert_snapshot!(shell.imctl(&["users", "list"]).await, @"there are no users");

@@ -3,6 +3,7 @@
 mod audit;
 mod cluster;
 mod epochs;
+mod groups;
 mod keys;
 mod retention;
 mod sessions;
@@ -17,7 +18,7 @@ use imd_proto::v1;
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
-use super::{bearer, convert, status::status, terminals};
+use super::{bearer, convert, group, status::status, terminals};
 use crate::{
     model::{Error, Result as ServiceResult, Role},
     service::{Admin, AdminCall, Service},
@@ -393,5 +394,109 @@ impl v1::admin_service_server::AdminService for Administration {
         let whose = request.into_inner().whose.and_then(epochs::whose);
         let renumbering = admin.start_epoch(whose).await.map_err(status)?;
         Ok(Response::new(steps(renumbering.into_stream(), epochs::progress)))
+    }
+
+    async fn admin_list_groups(
+        &self,
+        request: Request<v1::AdminListGroupsRequest>,
+    ) -> Result<Response<v1::AdminListGroupsResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let page = admin
+            .list_groups(&asked.user_id, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::AdminListGroupsResponse {
+            groups: page.items.into_iter().map(groups::group).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn admin_get_group(
+        &self,
+        request: Request<v1::AdminGetGroupRequest>,
+    ) -> Result<Response<v1::AdminGetGroupResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let found = admin.get_group(&request.get_ref().group_id).await.map_err(status)?;
+        Ok(Response::new(v1::AdminGetGroupResponse { group: Some(groups::group(found)) }))
+    }
+
+    async fn admin_create_group(
+        &self,
+        request: Request<v1::AdminCreateGroupRequest>,
+    ) -> Result<Response<v1::AdminCreateGroupResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.into_inner();
+        let create = group::create(asked.group.unwrap_or_default());
+        let made = admin.create_group(&asked.owner_id, create).await.map_err(status)?;
+        Ok(Response::new(v1::AdminCreateGroupResponse { group: Some(groups::group(made)) }))
+    }
+
+    async fn admin_update_group(
+        &self,
+        request: Request<v1::AdminUpdateGroupRequest>,
+    ) -> Result<Response<v1::AdminUpdateGroupResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let (group_id, change) = group::change(request.into_inner().group.unwrap_or_default());
+        let changed = admin.change_group(&group_id, change).await.map_err(status)?;
+        Ok(Response::new(v1::AdminUpdateGroupResponse { group: Some(groups::group(changed)) }))
+    }
+
+    async fn admin_dissolve_group(
+        &self,
+        request: Request<v1::AdminDissolveGroupRequest>,
+    ) -> Result<Response<v1::AdminDissolveGroupResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        admin.dissolve_group(&request.get_ref().group_id).await.map_err(status)?;
+        Ok(Response::new(v1::AdminDissolveGroupResponse {}))
+    }
+
+    async fn admin_list_group_members(
+        &self,
+        request: Request<v1::AdminListGroupMembersRequest>,
+    ) -> Result<Response<v1::AdminListGroupMembersResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let page = admin
+            .list_group_members(&asked.group_id, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::AdminListGroupMembersResponse {
+            members: page.items.into_iter().map(group::member).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn admin_add_group_members(
+        &self,
+        request: Request<v1::AdminAddGroupMembersRequest>,
+    ) -> Result<Response<v1::AdminAddGroupMembersResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let added = admin.add_group_members(&asked.group_id, &asked.user_ids).await;
+        let added = added.map_err(status)?.iter().map(ToString::to_string).collect();
+        Ok(Response::new(v1::AdminAddGroupMembersResponse { added }))
+    }
+
+    async fn admin_remove_group_member(
+        &self,
+        request: Request<v1::AdminRemoveGroupMemberRequest>,
+    ) -> Result<Response<v1::AdminRemoveGroupMemberResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        admin.remove_group_member(&asked.group_id, &asked.user_id).await.map_err(status)?;
+        Ok(Response::new(v1::AdminRemoveGroupMemberResponse {}))
+    }
+
+    async fn admin_update_group_member(
+        &self,
+        request: Request<v1::AdminUpdateGroupMemberRequest>,
+    ) -> Result<Response<v1::AdminUpdateGroupMemberResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.into_inner().member.unwrap_or_default();
+        let settings = group::member_settings(&asked).map_err(status)?;
+        let changed = admin.set_group_member(&asked.group_id, &asked.user_id, settings).await;
+        changed.map_err(status)?;
+        Ok(Response::new(v1::AdminUpdateGroupMemberResponse {}))
     }
 }

@@ -3,6 +3,7 @@
 import { Chat } from "./chat.js";
 import { ConversationsView } from "./conversations-view.js";
 import { announce, byId, el, momentOf, show } from "./dom.js";
+import { GroupView } from "./group-view.js";
 import { LoginView } from "./login-view.js";
 import { MessagesView } from "./messages-view.js";
 import { Session } from "./session.js";
@@ -22,7 +23,8 @@ const REASONS = {
 
 let chat;
 const login = new LoginView(start);
-const messages = new MessagesView();
+const groups = new GroupView(open);
+const messages = new MessagesView((groupId) => groups.open(groupId));
 const terminals = new TerminalsView();
 const conversations = new ConversationsView(open);
 
@@ -81,10 +83,15 @@ function start(session) {
   on("conversation", (changed) => { if (changed === messages.conversation) messages.render(); });
   on("forgotten", () => open(messages.conversation && chat.timeline.conversation(messages.conversation.id)));
   on("incoming", ({ message }) => announce(`${message.sender_id}: ${message.text ?? message.content_type}`));
+  on("group", (groupId) => {
+    messages.renderGroup(groupId);
+    groups.render(groupId);
+  });
   on("terminals", (change) => terminals.changed(change));
   view("chat");
   document.title = `${session.userId} – imd chat`;
   terminals.show(chat);
+  groups.show(chat);
   conversations.show(chat);
   open(undefined);
   connection({ state: "connecting" });
@@ -112,7 +119,7 @@ function connection({ state, seconds }) {
 /** The session is over: say why, and fight for nothing. */
 function ended(end) {
   chat.session.forget();
-  byId("terminals").close();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   const [title, text] = REASONS[end.reason] ?? ["Signed out", "This session has ended."];
   byId("ended-title").textContent = title;
   byId("ended-text").textContent = text;

@@ -20,7 +20,7 @@ macro_rules! asset {
 pub(super) const INDEX: Asset = asset!("index.html", HTML);
 
 /// Those below `/page/`.
-pub(super) const ASSETS: [Asset; 17] = [
+pub(super) const ASSETS: [Asset; 19] = [
     asset!("style.css", CSS),
     asset!("icon.svg", SVG),
     asset!("app.js", JAVASCRIPT),
@@ -32,10 +32,12 @@ pub(super) const ASSETS: [Asset; 17] = [
     asset!("drafts.js", JAVASCRIPT),
     asset!("conversation.js", JAVASCRIPT),
     asset!("timeline.js", JAVASCRIPT),
+    asset!("groups.js", JAVASCRIPT),
     asset!("chat.js", JAVASCRIPT),
     asset!("dom.js", JAVASCRIPT),
     asset!("login-view.js", JAVASCRIPT),
     asset!("conversations-view.js", JAVASCRIPT),
     asset!("messages-view.js", JAVASCRIPT),
+    asset!("group-view.js", JAVASCRIPT),
     asset!("terminals-view.js", JAVASCRIPT),
 ];

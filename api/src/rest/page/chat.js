@@ -3,6 +3,7 @@
 import { Backoff } from "./backoff.js";
 import { call, Problem } from "./api.js";
 import { Drafts } from "./drafts.js";
+import { Groups } from "./groups.js";
 import { Outbox } from "./outbox.js";
 import { endOf, Socket } from "./socket.js";
 import { Timeline } from "./timeline.js";
@@ -15,7 +16,7 @@ const NEWEST = 100;
 
 /**
  * Events: `state` of the connection, `conversations` and `conversation` when they have changed, `incoming`
- * messages, `terminals` when one has come or gone, `ended`.
+ * messages, `group` when one has changed, `terminals` when one has come or gone, `ended`.
  */
 export class Chat extends EventTarget {
   #socket;
@@ -32,6 +33,7 @@ export class Chat extends EventTarget {
     super();
     this.session = session;
     this.timeline = new Timeline(session.userId);
+    this.groups = new Groups();
     this.outbox = new Outbox(session.sessionId);
     this.drafts = new Drafts(session.sessionId);
   }
@@ -120,7 +122,8 @@ export class Chat extends EventTarget {
 
   /** Sends a text: shown at once, stored in the background, however long that takes. */
   send(conversation, text) {
-    this.#transmit(this.outbox.add(conversation.peer, text));
+    const mentions = conversation.isGroup ? this.groups.mentionedIn(conversation.peer, text) : undefined;
+    this.#transmit(this.outbox.add(conversation.id, text, mentions));
     this.#say("conversation", conversation);
   }
 
@@ -147,6 +150,53 @@ export class Chat extends EventTarget {
       conversation.readInVain();
       this.#say("conversations");
     }
+  }
+
+  /** What a conversation is called. */
+  nameOf({ peer, isGroup }) {
+    if (isGroup) return this.groups.get(peer)?.name ?? peer;
+    return peer === this.session.userId ? `${peer} (notes to yourself)` : peer;
+  }
+
+  /** Makes a group, and says how it was made. */
+  async createGroup(name, member_ids) {
+    const group = await this.#ask("POST", "v1/groups", { name, member_ids });
+    if (group) this.#know(group);
+    return group;
+  }
+
+  /** Finds out who is in a group. */
+  async listMembers(groupId) {
+    const members = [];
+    for (let token = ""; token !== undefined; ) {
+      const page = await this.#ask(
+        "GET", `v1/groups/${encodeURIComponent(groupId)}/members?page_token=${encodeURIComponent(token)}`);
+      if (!page) return;
+      members.push(...page.members);
+      token = page.next_page_token || undefined;
+    }
+    this.#know({ group_id: groupId, members });
+  }
+
+  addMember(groupId, userId) {
+    return this.#ask("PUT", memberPath(groupId, userId));
+  }
+
+  removeMember(groupId, userId) {
+    return this.#ask("DELETE", memberPath(groupId, userId));
+  }
+
+  leaveGroup(groupId) {
+    return this.#ask("POST", `v1/groups/${encodeURIComponent(groupId)}/leave`);
+  }
+
+  dissolveGroup(groupId) {
+    return this.#ask("DELETE", `v1/groups/${encodeURIComponent(groupId)}`);
+  }
+
+  /** Who has read a message of a group: the first of them, and how many have and have not. */
+  readers(messageId) {
+    return this.#ask("GET", `v1/messages/${encodeURIComponent(messageId)}/readers?page_size=20`);
   }
 
   async terminals() {
@@ -207,6 +257,53 @@ export class Chat extends EventTarget {
 
   #refresh() {
     this.listConversations().catch(() => {});
+    this.#listGroups().catch(() => {});
+  }
+
+  async #listGroups() {
+    for (let token = ""; token !== undefined; ) {
+      const page = await this.#ask("GET", `v1/groups?page_size=200&page_token=${encodeURIComponent(token)}`);
+      if (!page) return;
+      for (const group of page.groups) this.#know(group);
+      token = page.next_page_token || undefined;
+    }
+  }
+
+  /** Takes what is known of a group now. Each that the user is in is a conversation, also before anything is said. */
+  #know(group) {
+    this.groups.take(group);
+    this.timeline.conversation(`group:${group.group_id}`);
+    this.#say("group", group.group_id);
+    this.#say("conversations");
+  }
+
+  /** What became of a group or its members. */
+  #groupEntry({ kind, group_changed, member_changed }) {
+    if (kind === "group_changed") {
+      const { by, dissolved, ...group } = group_changed;
+      this.#know(group);
+      if (dissolved) this.#left(group.group_id);
+    }
+    if (kind !== "member_changed") return;
+    const { group_id, change, user_ids } = member_changed;
+    const isGone = change === "LEFT" || change === "REMOVED";
+    if (isGone && user_ids.includes(this.session.userId)) {
+      this.#left(group_id);
+      return;
+    }
+    const ask = async () => {
+      const group = await this.#ask("GET", `v1/groups/${encodeURIComponent(group_id)}`);
+      if (group) this.#know(group);
+      if (this.groups.get(group_id)?.members) await this.listMembers(group_id);
+    };
+    // Without an answer what is known stays: the next change asks again.
+    ask().catch(() => {});
+  }
+
+  #left(groupId) {
+    this.groups.leave(groupId);
+    this.#say("group", groupId);
+    this.#say("conversations");
   }
 
   #entry(entry) {
@@ -223,7 +320,8 @@ export class Chat extends EventTarget {
     if (kind === "message" && !message.tombstone && message.sender_id !== this.session.userId) {
       this.#say("incoming", { conversation, message });
     }
-    if (entry.kind === "session_changed") this.#say("terminals", entry.session_changed);
+    if (kind === "session_changed") this.#say("terminals", entry.session_changed);
+    this.#groupEntry(entry);
   }
 
   #notSent(members) {
@@ -239,17 +337,19 @@ export class Chat extends EventTarget {
     this.#changed(message);
   }
 
-  #transmit({ id, to, text, state }) {
+  #transmit({ id, to, text, mentions, state }) {
     if (state !== "waiting") return;
     if (new TextEncoder().encode(text).length > this.#maxBodyBytes) {
       this.outbox.failed(id, "it is too long");
       return;
     }
-    this.#socket?.send({ send: { to: { user_id: to }, client_message_id: id, text } });
+    const [kind, peer] = [to.slice(0, to.indexOf(":")), to.slice(to.indexOf(":") + 1)];
+    const recipient = kind === "group" ? { group_id: peer } : { user_id: peer };
+    this.#socket?.send({ send: { to: recipient, client_message_id: id, text, mentions } });
   }
 
   #changed(message) {
-    if (message) this.#say("conversation", this.timeline.conversation(`user:${message.to}`));
+    if (message) this.#say("conversation", this.timeline.conversation(message.to));
   }
 
   #end(end) {
@@ -262,4 +362,8 @@ export class Chat extends EventTarget {
   #say(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+function memberPath(groupId, userId) {
+  return `v1/groups/${encodeURIComponent(groupId)}/members/${encodeURIComponent(userId)}`;
 }

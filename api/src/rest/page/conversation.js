@@ -18,8 +18,8 @@ export class Conversation {
   #gone = new Map();
   /** By sender: all that it sent before this place is erased. */
   #erasedBefore = new Map();
-  /** How many unread messages the server has counted up to which place. */
-  #counted = { seq: 0, unread: 0 };
+  /** How many unread messages the server has counted up to which place, and how many mention the user. */
+  #counted = { seq: 0, unread: 0, mentions: 0 };
   #readSeq = 0;
   /** Read in this window, and not yet known to the server. */
   #readHere = 0;
@@ -34,6 +34,7 @@ export class Conversation {
   constructor(id, userId) {
     this.id = id;
     this.peer = id.slice(id.indexOf(":") + 1);
+    this.isGroup = id.startsWith("group:");
     this.#userId = userId;
   }
 
@@ -52,6 +53,11 @@ export class Conversation {
     return this.#count().unread;
   }
 
+  /** How many of them mention the user. */
+  get mentions() {
+    return this.#count().mentions;
+  }
+
   /** Whether the server has to be asked what the newest messages are, and how many of them are unread. */
   get isStale() {
     return !this.#count().known || (this.#messages.size === 0 && !this.#complete);
@@ -59,17 +65,20 @@ export class Conversation {
 
   #count() {
     const readSeq = Math.max(this.#readSeq, this.#readHere);
-    let unread = 0;
-    let sinceCounted = 0;
+    const all = { unread: 0, mentions: 0 };
+    const sinceCounted = { unread: 0, mentions: 0 };
     for (const { seq, message } of this.inOrder.toReversed()) {
-      if (seq <= readSeq || message.sender_id === this.#userId) return { unread, known: true };
+      if (seq <= readSeq || message.sender_id === this.#userId) return { ...all, known: true };
       if (message.tombstone) continue;
-      unread += 1;
-      if (seq > this.#counted.seq) sinceCounted += 1;
+      for (const counts of seq > this.#counted.seq ? [all, sinceCounted] : [all]) {
+        counts.unread += 1;
+        if (message.mentioned) counts.mentions += 1;
+      }
     }
-    if (this.#complete || unread >= MOST_UNREAD) return { unread, known: true };
-    if (this.#counted.seq <= readSeq) return { unread: sinceCounted, known: this.#heard };
-    return { unread: sinceCounted + this.#counted.unread, known: false };
+    if (this.#complete || all.unread >= MOST_UNREAD) return { ...all, known: true };
+    if (this.#counted.seq <= readSeq) return { ...sinceCounted, known: this.#heard };
+    const { unread, mentions } = this.#counted;
+    return { unread: sinceCounted.unread + unread, mentions: sinceCounted.mentions + mentions, known: false };
   }
 
   /** Takes a message from wherever it comes. */
@@ -87,9 +96,9 @@ export class Conversation {
   }
 
   /** Takes what the server lists. */
-  list({ last_message, unread_count, read_seq, peer_read_seq }) {
+  list({ last_message, unread_count, unread_mentions, read_seq, peer_read_seq }) {
     if (last_message.seq >= this.#counted.seq) {
-      this.#counted = { seq: last_message.seq, unread: unread_count };
+      this.#counted = { seq: last_message.seq, unread: unread_count, mentions: unread_mentions };
     }
     this.read(read_seq);
     this.receipt(peer_read_seq);

@@ -28,10 +28,14 @@ export class ConversationsView {
   render(open = this.open) {
     this.open = open;
     const conversations = this.#chat.timeline.conversations.filter(
-      (conversation) => conversation.lastMessage || conversation === open);
+      (conversation) => conversation.lastMessage || conversation === open || this.#isJoined(conversation));
     arrange(byId("conversation-list"), conversations.map((conversation) => this.#row(conversation)));
     show(byId("no-conversations"), conversations.length === 0);
     show(byId("more-conversations"), this.#chat.hasMore);
+  }
+
+  #isJoined({ isGroup, peer }) {
+    return isGroup && Boolean(this.#chat.groups.get(peer)?.role);
   }
 
   #row(conversation) {
@@ -40,24 +44,25 @@ export class ConversationsView {
       row = el("li", {}, el("button", { type: "button", click: () => this.onOpen(conversation) }));
       this.#rows.set(conversation.id, row);
     }
-    const { peer, lastMessage, unread } = conversation;
+    const { isGroup, lastMessage, unread, mentions } = conversation;
     const button = row.firstElementChild;
     button.toggleAttribute("aria-current", conversation === this.open);
     button.replaceChildren(
-      el("strong", {}, peer === this.#chat.session.userId ? `${peer} (notes to yourself)` : peer),
+      el("strong", { dir: "auto" }, this.#chat.nameOf(conversation)),
       lastMessage ? el("time", { datetime: lastMessage.appended_at }, whenOf(lastMessage.appended_at)) : "",
-      el("span", { class: "preview", dir: "auto" }, previewOf(lastMessage?.message, this.#chat.session.userId)),
+      el("span", { class: "preview", dir: "auto" }, previewOf(lastMessage?.message, this.#chat.session.userId, isGroup)),
       unread > 0
-        ? el("span", { class: "badge" }, unread > 99 ? "99+" : `${unread}`, el("span", { class: "hidden" }, " unread"))
+        ? el("span", { class: "badge" }, mentions > 0 ? "@ " : "", unread > 99 ? "99+" : `${unread}`, el("span", { class: "hidden" }, mentions > 0 ? " unread, you are mentioned" : " unread"))
         : "",
     );
     return row;
   }
 }
 
-function previewOf(message, userId) {
+function previewOf(message, userId, isGroup) {
   if (!message) return "";
-  const who = message.sender_id === userId ? "You: " : "";
+  const others = isGroup ? `${message.sender_id}: ` : "";
+  const who = message.sender_id === userId ? "You: " : others;
   if (message.text !== undefined) return who + message.text;
   return who + (message.content_type ?? goneText(message));
 }

@@ -18,7 +18,8 @@ export class MessagesView {
   /** Whether the newest message is in view. Whatever makes the list smaller leaves it there. */
   #atEnd = true;
 
-  constructor() {
+  constructor(onGroup) {
+    byId("group-open").addEventListener("click", () => onGroup(this.#conversation.peer));
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -31,7 +32,10 @@ export class MessagesView {
     this.#list.addEventListener("scroll", () => this.#scrolled());
     byId("older").addEventListener("click", () => this.#older());
     byId("newest").addEventListener("click", () => this.#toBottom());
-    byId("draft").addEventListener("input", () => this.#keepDraft());
+    byId("draft").addEventListener("input", () => {
+      this.#keepDraft();
+      this.#offerMentions();
+    });
     document.addEventListener("visibilitychange", () => this.#seen());
     // The keyboard of a phone, a banner or a longer draft takes room from below or above.
     new ResizeObserver(() => this.#atEnd && this.#toBottom()).observe(this.#list);
@@ -51,13 +55,49 @@ export class MessagesView {
     show(byId("conversation"), conversation !== undefined);
     draft.value = conversation ? chat.drafts.of(conversation) : "";
     if (!conversation) return;
-    byId("peer").textContent = conversation.peer;
+    this.renderGroup(conversation.peer);
+    this.#offerMentions();
     this.#atEnd = true;
     this.render();
     this.#toBottom();
     draft.focus();
+    if (conversation.isGroup && chat.groups.get(conversation.peer)?.role) {
+      chat.listMembers(conversation.peer).catch(() => {});
+    }
     if (conversation.olderToken === undefined) await this.#older();
     if (conversation === this.#conversation && this.#atEnd) this.#toBottom();
+  }
+
+  /** Shows what the conversation is called, and whether it can be written to. */
+  renderGroup(groupId) {
+    const conversation = this.#conversation;
+    if (!conversation || conversation.peer !== groupId) return;
+    const { isGroup } = conversation;
+    const group = this.#chat.groups.get(groupId);
+    byId("peer").textContent = this.#chat.nameOf(conversation);
+    show(byId("group-open"), isGroup && Boolean(group?.role));
+    // What is not known yet may be a group of the user's.
+    const isOver = isGroup && group !== undefined && !group.role;
+    show(byId("composer"), !isOver);
+    show(byId("group-over"), isOver);
+  }
+
+  /** Offers the members whose ids go on as what is typed behind an @. */
+  #offerMentions() {
+    const { isGroup, peer } = this.#conversation;
+    const draft = byId("draft");
+    const typed = draft.value.slice(0, draft.selectionStart);
+    const matching = isGroup ? this.#chat.groups.matching(peer, typed).slice(0, 8) : [];
+    const choose = (id) => {
+      const before = typed.slice(0, typed.lastIndexOf("@") + 1);
+      draft.setRangeText(`${before}${id} `, 0, draft.selectionStart, "end");
+      draft.focus();
+      this.#keepDraft();
+      this.#offerMentions();
+    };
+    byId("mention-list").replaceChildren(...matching.map((id) =>
+      el("li", {}, el("button", { type: "button", click: () => choose(id) }, `@${id}`))));
+    show(byId("mention-list"), matching.length > 0);
   }
 
   /** Shows what has changed. */
@@ -93,7 +133,7 @@ export class MessagesView {
       const state = `${entry.message.tombstone ?? ""} ${read}`;
       add(key, entry.appended_at, this.#row(key, state, () => this.#stored(entry, read)));
     }
-    for (const message of this.#chat.outbox.to(this.#conversation.peer)) {
+    for (const message of this.#chat.outbox.to(this.#conversation.id)) {
       const key = `echo ${message.id}`;
       add(key, message.at, this.#row(key, message.state, () => this.#echo(message)));
     }
@@ -112,12 +152,29 @@ export class MessagesView {
 
   #stored({ appended_at, message }, read) {
     const mine = message.sender_id === this.#chat.session.userId;
-    return el("li", { class: mine ? "message mine" : "message" },
-      el("span", { class: "hidden" }, mine ? "You: " : `${message.sender_id}: `),
+    const { isGroup } = this.#conversation;
+    const kinds = ["message", mine && "mine", message.mentioned && !message.tombstone && "mentioned"];
+    return el("li", { class: kinds.filter(Boolean).join(" ") },
+      el("span", { class: isGroup && !mine ? "sender" : "hidden" }, mine ? "You: " : `${message.sender_id}: `),
       content(message),
       el("div", { class: "meta" },
         el("time", { datetime: appended_at }, timeOf(appended_at)),
-        mine ? el("span", {}, read ? "read" : "sent") : undefined));
+        mine ? this.#fate(message, read, isGroup) : undefined));
+  }
+
+  /** What has become of a message of one's own. In a group one has to ask who has read it. */
+  #fate(message, read, isGroup) {
+    if (!isGroup) return el("span", {}, read ? "read" : "sent");
+    if (message.tombstone) return undefined;
+    const ask = async ({ currentTarget: button }) => {
+      try {
+        const readers = await this.#chat.readers(message.message_id);
+        if (readers) button.textContent = readBy(readers);
+      } catch (problem) {
+        button.textContent = problem.message;
+      }
+    };
+    return el("button", { type: "button", "aria-live": "polite", click: ask }, "Who has read it?");
   }
 
   #echo({ id, text, state, why, at }) {
@@ -138,6 +195,7 @@ export class MessagesView {
     this.#chat.send(this.#conversation, draft.value);
     draft.value = "";
     this.#keepDraft();
+    this.#offerMentions();
     draft.focus();
     this.#toBottom();
   }
@@ -178,6 +236,14 @@ export class MessagesView {
     this.#atEnd = true;
     this.#list.scrollTop = this.#list.scrollHeight;
   }
+}
+
+/** Such as "Read by ben and 2 more; 4 have not". */
+function readBy({ user_ids, read_count, unread_count }) {
+  const more = read_count - user_ids.length;
+  const readers = more > 0 ? [...user_ids, `${more} more`] : user_ids;
+  const read = read_count === 0 ? "Nobody has read it" : `Read by ${readers.join(", ")}`;
+  return unread_count === 0 ? read : `${read}; ${unread_count} ${unread_count === 1 ? "has" : "have"} not`;
 }
 
 function content({ text, content_type, data, tombstone }) {

@@ -13,17 +13,17 @@ export class Outbox {
     for (const message of stored) this.#messages.set(message.id, message);
   }
 
-  /** Takes up a text for a user. */
-  add(to, text) {
-    const message = { id: newUuid(), to, text, at: new Date().toISOString(), state: "waiting" };
+  /** Takes up a text for a conversation, by its id; `mentions` are those of a group. */
+  add(to, text, mentions) {
+    const message = { id: newUuid(), to, text, mentions, at: new Date().toISOString(), state: "waiting" };
     this.#messages.set(message.id, message);
     this.#save();
     return message;
   }
 
-  /** Those to a user, in the order in which they were written. */
-  to(user) {
-    return [...this.#messages.values()].filter((message) => message.to === user);
+  /** Those of a conversation, in the order in which they were written. */
+  to(conversationId) {
+    return [...this.#messages.values()].filter((message) => message.to === conversationId);
   }
 
   /** Those that are to go out. */

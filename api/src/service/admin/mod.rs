@@ -2,6 +2,7 @@
 //! makes one.
 
 mod epochs;
+mod groups;
 mod keys;
 mod messages;
 mod retention;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use epochs::{NewEpochs, Whose};
+pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
 pub use sessions::{Kick, SessionQuery};

@@ -100,13 +100,14 @@ impl Store {
         transaction!(self, async |tx| {
             let (user_no, user_id) = user;
             let group = LockedGroup::lock(&tx, group_no, actor, &[*user_no]).await?;
-            let role = group.role()?;
+            group.role()?;
             let member = group.members.get(user_no);
-            let member = member.ok_or_else(|| Error::MemberNotFound(user_id.clone()))?;
-            match how {
-                Removal::Left if *member == GroupRole::Owner => return Err(Error::OwnerMustStay),
-                Removal::Left => {}
-                Removal::Removed => role.require_above(*member)?,
+            let member = *member.ok_or_else(|| Error::MemberNotFound(user_id.clone()))?;
+            if how == Removal::Removed {
+                group.require_above(member)?;
+            }
+            if member == GroupRole::Owner {
+                return Err(Error::OwnerMustStay);
             }
             let change =
                 if how == Removal::Left { MemberChange::Left } else { MemberChange::Removed };
@@ -140,12 +141,12 @@ impl Store {
             let member = member.copied().ok_or_else(|| Error::MemberNotFound(user_id.clone()))?;
             if let Some(nickname) = &settings.nickname {
                 if !own {
-                    actors.require_above(member)?;
+                    group.require_above(member)?;
                 }
                 group.set_nickname(user, nickname).await?;
             }
             if let Some(until) = settings.muted_until {
-                actors.require_above(member)?;
+                group.require_above(member)?;
                 group.mute(user, until).await?;
             }
             if let Some(role) = settings.role.filter(|role| *role != member) {

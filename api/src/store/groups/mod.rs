@@ -9,7 +9,7 @@ mod readers;
 mod recall;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -128,6 +128,15 @@ impl<'a> LockedGroup<'a> {
         })
     }
 
+    /// Requires that the actor may change what a member of that role is: an administrator of the server may,
+    /// whatever the role. Errors: [`Error::NotAMember`], [`Error::GroupRoleNeeded`].
+    fn require_above(&self, member: GroupRole) -> Result<()> {
+        match self.actor {
+            Actor::Administrator => Ok(()),
+            Actor::User { .. } => self.role()?.require_above(member),
+        }
+    }
+
     /// What the actor may do. Errors: [`Error::NotAMember`].
     fn role(&self) -> Result<GroupRole> {
         match self.actor.user_no() {
@@ -244,6 +253,41 @@ impl Store {
             .await?;
         let rows = client.query(&statement, &[&0_i64, &after, &limit]).await?;
         rows.iter().map(|row| Ok((GroupNo(row.get("group_no")), read_group(row)?))).collect()
+    }
+
+    /// Who owns groups, by the groups' numbers. Nobody owns a group that all have left.
+    pub async fn group_owners(&self, groups: &[GroupNo]) -> Result<HashMap<GroupNo, UserId>> {
+        let client = self.client().await?;
+        let groups: Vec<i64> = groups.iter().map(|no| no.0).collect();
+        let statement = client
+            .prepare_cached(
+                "SELECT group_no, user_no FROM group_members
+                 WHERE group_no = ANY($1) AND role = $2 AND left_seq IS NULL",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&groups, &(GroupRole::Owner as i16)]).await?;
+        drop(client);
+        let users = self.known_users(&rows.iter().map(|row| row.get("user_no")).collect()).await?;
+        let owner = |row: &Row| {
+            let user_no = row.get("user_no");
+            let known = users.get(&user_no).ok_or_else(|| no_timeline(UserNo(user_no)))?;
+            Ok((GroupNo(row.get("group_no")), known.user_id.clone()))
+        };
+        rows.iter().map(owner).collect()
+    }
+
+    /// Ids of groups that are next to an id in the order of ids: at most `limit` before it, and as many after.
+    pub async fn group_ids_near(&self, group_id: &GroupId, limit: i64) -> Result<Vec<String>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "(SELECT group_id FROM groups WHERE group_id < $1 ORDER BY group_id DESC LIMIT $2)
+                 UNION ALL
+                 (SELECT group_id FROM groups WHERE group_id > $1 ORDER BY group_id LIMIT $2)",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&group_id.as_str(), &limit]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// The members of a group, in the order of their numbers: at most `limit`, all after `after`.

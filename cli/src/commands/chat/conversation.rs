@@ -8,7 +8,11 @@ use imd_proto::v1::{
 };
 use time::{OffsetDateTime, macros::format_description};
 
-use super::line::News;
+use super::{
+    groups::{Members, group_change, member_change},
+    line::News,
+    peer::Peer,
+};
 use crate::{clock::time, output::printable};
 
 /// Who says a row.
@@ -43,6 +47,11 @@ struct Echo {
 pub(super) struct Conversation {
     user: String,
     id: String,
+    /// Of the group, where it is one.
+    group_id: Option<String>,
+    members: Members,
+    /// Whether it is known who is in the group, or never will be.
+    ready: bool,
     /// By place in the timeline, so that what comes twice stands once.
     places: BTreeMap<i64, Place>,
     /// By sender: all that it sent before this place is erased.
@@ -73,10 +82,16 @@ struct Said {
 }
 
 impl Conversation {
-    pub(super) fn new(user: &str, peer: &str) -> Self {
+    pub(super) fn new(user: &str, peer: &Peer) -> Self {
         Self {
             user: user.to_owned(),
-            id: format!("user:{peer}"),
+            id: peer.conversation_id(),
+            group_id: match peer {
+                Peer::User(_) => None,
+                Peer::Group(group_id) => Some(group_id.clone()),
+            },
+            members: Members::default(),
+            ready: matches!(peer, Peer::User(_)),
             places: BTreeMap::new(),
             erased_before: HashMap::new(),
             echoes: Vec::new(),
@@ -88,6 +103,16 @@ impl Conversation {
     /// Shows a text that is on its way.
     pub(super) fn echo(&mut self, client_message_id: String, text: &str) {
         self.echoes.push(Echo { client_message_id, text: text.to_owned(), failed: None });
+    }
+
+    /// Whether all is known that it takes to send a text.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The members of the group whom a text mentions.
+    pub(super) fn mentioned_in(&self, text: &str) -> Vec<String> {
+        self.members.mentioned_in(text)
     }
 
     /// Whether some text is still on its way.
@@ -123,6 +148,14 @@ impl Conversation {
                 }
             }
             News::Page(Ok(page)) => self.page(&page),
+            News::Members(Ok(members)) => {
+                self.ready = true;
+                self.members.add(members);
+            }
+            News::Members(Err(why)) => {
+                self.ready = true;
+                self.notice(&format!("the members of the group cannot be had: {why}"));
+            }
             News::Page(Err(why)) => self.notice(&format!("the history cannot be had: {why}")),
         }
     }
@@ -161,9 +194,20 @@ impl Conversation {
                 let told = format!("the account of {sender} is deleted, with all that it sent");
                 self.notice(&told);
             }
+            Some(Kind::GroupChanged(changed)) if self.is_group(&changed.group_id) => {
+                self.notice(&group_change(changed));
+            }
+            Some(Kind::MemberChanged(changed)) if self.is_group(&changed.group_id) => {
+                self.members.take(changed);
+                self.notice(&member_change(changed));
+            }
             // What is not known here, and what is of other conversations, is passed over.
             _ => {}
         }
+    }
+
+    fn is_group(&self, group_id: &str) -> bool {
+        self.group_id.as_deref() == Some(group_id)
     }
 
     /// The message at a place says nothing any more.
@@ -290,7 +334,7 @@ mod tests {
 
     #[test]
     fn an_echo_gives_way_to_the_entry_and_nothing_stands_twice() {
-        let mut chat = Conversation::new("ann", "bob");
+        let mut chat = Conversation::new("ann", &Peer::User("bob".to_owned()));
         chat.echo("id".to_owned(), "hello");
         assert_eq!(shown(&chat), ["sending   ann: hello"]);
         assert!(chat.is_sending());
@@ -307,7 +351,7 @@ mod tests {
 
     #[test]
     fn pages_come_before_and_events_behind() {
-        let mut chat = Conversation::new("ann", "bob");
+        let mut chat = Conversation::new("ann", &Peer::User("bob".to_owned()));
         chat.take(News::Event(Event::Opened(TimelineState { last_seq: 5, ..Default::default() })));
         chat.take(entry(message(6, "bob", "bob", "new", "")));
         let mut page = ListHistoryResponse {
@@ -341,7 +385,7 @@ mod tests {
 
     #[test]
     fn what_happens_is_told_in_its_place() {
-        let mut chat = Conversation::new("ann", "bob");
+        let mut chat = Conversation::new("ann", &Peer::User("bob".to_owned()));
         chat.take(entry(message(3, "bob", "bob", "hi", "")));
         chat.take(News::Event(Event::HistoryTruncated(HistoryTruncated {
             from: 4,
@@ -382,7 +426,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_shown_no_longer_in_whatever_order_that_is_told() {
         let (with, page) = ("user:bob".to_owned(), ListHistoryResponse::default());
-        let mut chat = Conversation::new("ann", "bob");
+        let mut chat = Conversation::new("ann", &Peer::User("bob".to_owned()));
         for seq in 1..=4 {
             chat.take(entry(message(seq, "bob", "bob", &format!("text {seq}"), "")));
         }
@@ -424,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_message_can_neither_move_the_cursor_nor_turn_the_text_around() {
-        let mut chat = Conversation::new("ann", "bob");
+        let mut chat = Conversation::new("ann", &Peer::User("bob".to_owned()));
         chat.take(entry(message(1, "bob", "bob", "two\nlines \u{1b}[2J\u{7}", "")));
         chat.take(entry(message(2, "bob", "bob", "\u{202e}evil\u{2066}", "")));
         assert_eq!(

@@ -6,12 +6,14 @@ use imd_client::{
     AuthorizedChannel, Error as ClientError, Event, NOW, SendError, Terminal, Timeline,
 };
 use imd_proto::v1::{
-    ListHistoryRequest, ListHistoryResponse, SendRequest,
-    message_service_client::MessageServiceClient,
-    send_request::{Content, To},
+    ListGroupMembersRequest, ListHistoryRequest, ListHistoryResponse, SendRequest,
+    group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
+    send_request::Content,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
+
+use super::peer::Peer;
 
 /// For how long a message that does not get through is sent again.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -27,12 +29,14 @@ pub(super) enum News {
     Sent { client_message_id: String, outcome: Result<(), SendError> },
     /// An older page of the history, or why there is none.
     Page(Result<ListHistoryResponse, String>),
+    /// Who is in the group.
+    Members(Result<Vec<String>, String>),
 }
 
 pub(super) struct Line {
     terminal: Terminal,
     timeline: Timeline,
-    peer: String,
+    peer: Peer,
     outgoing: UnboundedSender<SendRequest>,
     /// From the tasks.
     news: UnboundedReceiver<News>,
@@ -44,14 +48,14 @@ pub(super) struct Line {
 impl Line {
     /// Follows from now on. What was before comes page by page, the newest unasked: after the stream has
     /// opened, so that nothing is missed between the two.
-    pub(super) fn open(terminal: Terminal, peer: &str) -> Self {
+    pub(super) fn open(terminal: Terminal, peer: &Peer) -> Self {
         let (tell, news) = mpsc::unbounded_channel();
         let (outgoing, queue) = mpsc::unbounded_channel();
         tokio::spawn(send_in_order(terminal.clone(), queue, tell.clone()));
         Self {
             timeline: terminal.follow(NOW),
             terminal,
-            peer: peer.to_owned(),
+            peer: peer.clone(),
             outgoing,
             news,
             tell,
@@ -66,6 +70,7 @@ impl Line {
                 let event = event?;
                 if !self.asked {
                     self.asked = true;
+                    self.ask_for_members();
                     self.ask_for_page(String::new());
                 }
                 Ok(News::Event(event))
@@ -75,17 +80,31 @@ impl Line {
     }
 
     /// Sends a text, behind those before it; its `client_message_id`.
-    pub(super) fn send(&self, text: &str) -> String {
+    pub(super) fn send(&self, text: &str, mentions: Vec<String>) -> String {
         let client_message_id = Uuid::new_v4().to_string();
         let request = SendRequest {
-            to: Some(To::UserId(self.peer.clone())),
+            to: Some(self.peer.to()),
             client_message_id: client_message_id.clone(),
             content: Some(Content::Text(text.to_owned())),
+            mentions,
             ..SendRequest::default()
         };
         // The task lives as long as this does.
         let _ = self.outgoing.send(request);
         client_message_id
+    }
+
+    /// Asks who is in the group, if it is one.
+    fn ask_for_members(&self) {
+        let Peer::Group(group_id) = self.peer.clone() else { return };
+        let (terminal, tell) = (self.terminal.clone(), self.tell.clone());
+        tokio::spawn(async move {
+            let members = match terminal.channel().await {
+                Ok(channel) => members(channel, &group_id).await,
+                Err(error) => Err(error.to_string()),
+            };
+            let _ = tell.send(News::Members(members));
+        });
     }
 
     /// Asks for a page of history: that of a page token.
@@ -103,13 +122,30 @@ impl Line {
 
 async fn page(
     channel: AuthorizedChannel,
-    peer: &str,
+    peer: &Peer,
     page_token: String,
 ) -> Result<ListHistoryResponse, String> {
-    let request =
-        ListHistoryRequest { conversation_id: format!("user:{peer}"), page_size: PAGE, page_token };
+    let conversation_id = peer.conversation_id();
+    let request = ListHistoryRequest { conversation_id, page_size: PAGE, page_token };
     let answer = MessageServiceClient::new(channel).list_history(request).await;
     answer.map(tonic::Response::into_inner).map_err(|status| status.message().to_owned())
+}
+
+/// The user ids of a group's members.
+async fn members(channel: AuthorizedChannel, group_id: &str) -> Result<Vec<String>, String> {
+    let mut calls = GroupServiceClient::new(channel);
+    let (mut members, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let group_id = group_id.to_owned();
+        let request = ListGroupMembersRequest { group_id, page_size: 1000, page_token };
+        let answer = calls.list_group_members(request).await;
+        let page = answer.map_err(|status| status.message().to_owned())?.into_inner();
+        members.extend(page.members.into_iter().map(|member| member.user_id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(members);
+        }
+    }
 }
 
 /// One after the other, so that messages stand in the order in which they were written.

@@ -36,10 +36,10 @@ pub(super) async fn chat(mut line: Line, mut conversation: Conversation) -> Resu
                 }
             }
             () = &mut interrupted => return Ok(()),
-            typed = input.recv(), if reading && printer.open => match typed.transpose()? {
+            typed = input.recv(), if reading && printer.open && conversation.is_ready() => match typed.transpose()? {
                 Some(text) if text.trim().is_empty() => {}
                 Some(text) => {
-                    let id = line.send(&text);
+                    let id = line.send(&text, conversation.mentioned_in(&text));
                     conversation.echo(id, &text);
                 }
                 None => reading = false,

@@ -45,7 +45,7 @@ pub(super) async fn chat(mut line: Line, mut conversation: Conversation) -> Resu
             Some(input) = keys.recv() => match screen.take(&input) {
                 Wish::Nothing => {}
                 Wish::Send(text) => {
-                    let id = line.send(&text);
+                    let id = line.send(&text, conversation.mentioned_in(&text));
                     conversation.echo(id, &text);
                 }
                 Wish::Older => {

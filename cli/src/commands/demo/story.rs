@@ -1,5 +1,6 @@
 //! The story of the demo, act by act.
 
+mod group;
 mod roaming;
 mod talk;
 
@@ -24,7 +25,7 @@ use crate::{
 /// The note of the sessions that end with the demo.
 pub(super) const CURTAIN: &str = "the demo is over";
 
-/// One of the two users.
+/// One of the three users.
 pub(super) struct Person {
     pub(super) name: &'static str,
     pub(super) user_id: String,
@@ -38,6 +39,8 @@ pub(super) struct Story<'a> {
     admin: &'a mut Admin,
     alice: &'a Person,
     bob: &'a Person,
+    /// Of the group alone.
+    carol: &'a Person,
     cast: &'a Cast,
     /// Every message so far, the oldest first.
     said: Vec<Said>,
@@ -67,10 +70,10 @@ impl<'a> Story<'a> {
         stage: &'a mut Stage,
         public: &'a PublicServer,
         admin: &'a mut Admin,
-        [alice, bob]: [&'a Person; 2],
+        [alice, bob, carol]: [&'a Person; 3],
         cast: &'a Cast,
     ) -> Self {
-        Self { stage, public, admin, alice, bob, cast, said: Vec::new() }
+        Self { stage, public, admin, alice, bob, carol, cast, said: Vec::new() }
     }
 
     /// Plays it to the end; stops at the first check that does not hold. With `keep` the users are left
@@ -82,14 +85,19 @@ impl<'a> Story<'a> {
         self.a_conversation(&mut on).await?;
         self.a_second_phone(&mut on).await?;
         let mut pad = self.a_new_pad().await?;
+        let carol = self.a_group(&mut on, &mut pad).await?;
         self.a_kick(&mut on, &mut pad).await?;
         if keep {
-            let (alice, bob) = (&self.alice.user_id, &self.bob.user_id);
+            let [alice, bob, carol] = self.people().map(|person| &person.user_id);
             return stage::aside(&format!(
-                "{alice} and {bob} are kept; imctl users set-password gives them a password"
+                "{alice}, {bob} and {carol} are kept;\n   imctl users set-password gives them a password"
             ));
         }
-        self.the_end([on.alice_phone, on.alice_pc, pad, on.bob_phone]).await
+        self.the_end([on.alice_phone, on.alice_pc, pad, on.bob_phone, carol]).await
+    }
+
+    fn people(&self) -> [&'a Person; 3] {
+        [self.alice, self.bob, self.carol]
     }
 
     async fn everyone_logs_in(&mut self) -> Result<Terminals, Error> {
@@ -172,10 +180,10 @@ impl<'a> Story<'a> {
         self.everywhere(&said, "the four that are left still talk")
     }
 
-    async fn the_end(&mut self, mut left: [Terminal; 4]) -> Result<(), Error> {
-        self.stage.act("Both users are deleted")?;
+    async fn the_end(&mut self, mut left: [Terminal; 5]) -> Result<(), Error> {
+        self.stage.act("The users are deleted")?;
         let mut ended = 0;
-        for person in [self.alice, self.bob] {
+        for person in self.people() {
             ended += delete_user(&person.user_id, CURTAIN, self.admin).await?;
         }
         if ended != left.len() {
@@ -190,7 +198,7 @@ impl<'a> Story<'a> {
                 return Err(terminal.fault(&format!("was told the wrong end: {end:?}")));
             }
         }
-        self.stage.saw("the last four terminals were told", &format!("\"{CURTAIN}\""))
+        self.stage.saw("the last five terminals were told", &format!("\"{CURTAIN}\""))
     }
 
     /// A terminal was told that its session ended, why, by whom and when.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use imd_proto::v1::{
-    Entry, IfOccupied, LoginRequest, PullTimelineRequest, RefreshRequest, Session, SessionChanged,
-    SessionEnd, SubscribeRequest, SubscribeResponse, Terminal as TerminalOfUser, TimelineState,
-    Tokens, auth_service_client::AuthServiceClient, entry::Kind, login_request::Credential,
+    Entry, IfOccupied, LoginRequest, MemberChange, MemberChanged, PullTimelineRequest,
+    RefreshRequest, Session, SessionChanged, SessionEnd, SubscribeRequest, SubscribeResponse,
+    Terminal as TerminalOfUser, TimelineState, Tokens, auth_service_client::AuthServiceClient,
+    entry::Kind, group_service_client::GroupServiceClient, login_request::Credential,
     message_service_client::MessageServiceClient, subscribe_response::Event,
 };
 use tokio::time::timeout;
@@ -32,6 +33,7 @@ pub(super) struct Terminal {
     pub(super) user_id: String,
     pub(super) session: Session,
     pub(super) calls: MessageServiceClient<AuthorizedChannel>,
+    pub(super) groups: GroupServiceClient<AuthorizedChannel>,
     auth: AuthServiceClient<Channel>,
     tokens: Tokens,
     events: Streaming<SubscribeResponse>,
@@ -75,6 +77,7 @@ impl Terminal {
         let tokens = answer.tokens.unwrap_or_default();
         let token = bearer(&tokens.access_token)
             .map_err(|_| Error::Demo(format!("{name}: the access token is no ASCII text")))?;
+        let groups = GroupServiceClient::with_interceptor(channel.clone(), Bearer(token.clone()));
         let mut calls = MessageServiceClient::with_interceptor(channel, Bearer(token));
         let (events, state) = open(&mut calls, server, name, after).await?;
         let seq = if after == NOW { state.last_seq } else { state.floor - 1 };
@@ -83,6 +86,7 @@ impl Terminal {
             user_id: person.user_id.clone(),
             session: answer.session.unwrap_or_default(),
             calls,
+            groups,
             auth,
             tokens,
             events,
@@ -102,6 +106,31 @@ impl Terminal {
             Next::Ended(_) => Err("its session ended"),
         })
         .await
+    }
+
+    /// The entry that says that such a change came over members of a group. Others are passed over.
+    pub(super) async fn change_of_members(
+        &mut self,
+        change: MemberChange,
+    ) -> Result<MemberChanged, Error> {
+        self.wait("a change of a group's members", |next| match next {
+            Next::Entry(entry) => match entry.kind {
+                Some(Kind::MemberChanged(changed)) if changed.change() == change => {
+                    Ok(Some(changed))
+                }
+                _ => Ok(None),
+            },
+            Next::Ended(_) => Err("its session ended"),
+        })
+        .await
+    }
+
+    /// How many entries there are behind the last that it has.
+    pub(super) async fn entries_behind(&mut self) -> Result<usize, Error> {
+        let request = PullTimelineRequest { after: self.cursor.clone(), ..Default::default() };
+        let pulled = self.calls.pull_timeline(request).await;
+        let pulled = pulled.map_err(|status| self.server.failure(status))?.into_inner();
+        Ok(pulled.entries.len())
     }
 
     /// The entry that says that a session of the user ended.

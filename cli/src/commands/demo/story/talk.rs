@@ -36,6 +36,8 @@ const CONVERSATION: [(usize, &str); 10] = [
 pub(super) struct Said {
     pub(super) message_id: String,
     pub(super) text: String,
+    /// Where each terminal of the audience saw it, by its place in its user's timeline.
+    pub(super) seqs: Vec<i64>,
     /// How long after the sending each terminal saw it.
     seen: Vec<Duration>,
 }
@@ -97,16 +99,56 @@ pub(super) async fn say(
 ) -> Result<Said, Error> {
     let sender_id = audience[speaker].user_id.clone();
     let peer_id = peer_of(&sender_id, audience);
-    let client_message_id = Uuid::new_v4().to_string();
+    let request = SendRequest { to: Some(To::UserId(peer_id.clone())), ..new_message(text) };
+    let conversation = |owner: &str| {
+        let peer = if owner == sender_id { &peer_id } else { &sender_id };
+        format!("user:{peer}")
+    };
+    send(request, speaker, audience, conversation).await
+}
+
+/// One terminal of the audience sends a text to a group that all of them are in.
+pub(super) async fn say_in_group(
+    group_id: &str,
+    text: &str,
+    mentions: &[&str],
+    speaker: usize,
+    audience: &mut [&mut Terminal],
+) -> Result<Said, Error> {
+    let request = SendRequest {
+        to: Some(To::GroupId(group_id.to_owned())),
+        mentions: mentions.iter().map(|user_id| (*user_id).to_owned()).collect(),
+        ..new_message(text)
+    };
+    send(request, speaker, audience, |_| format!("group:{group_id}")).await
+}
+
+/// A message of this text, to nobody yet.
+pub(super) fn new_message(text: &str) -> SendRequest {
+    SendRequest {
+        client_message_id: Uuid::new_v4().to_string(),
+        content: Some(SentContent::Text(text.to_owned())),
+        ..SendRequest::default()
+    }
+}
+
+/// Sends a text from one terminal of the audience; all must see it as it was sent, each in the conversation
+/// that is its user's own.
+async fn send(
+    request: SendRequest,
+    speaker: usize,
+    audience: &mut [&mut Terminal],
+    conversation_of: impl Fn(&str) -> String,
+) -> Result<Said, Error> {
+    let sender_id = audience[speaker].user_id.clone();
+    let SendRequest { client_message_id, mentions, .. } = request.clone();
+    let text = match &request.content {
+        Some(SentContent::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
     let mut calls = audience[speaker].calls.clone();
     let started = Instant::now();
     let send = async {
-        let request = SendRequest {
-            to: Some(To::UserId(peer_id.clone())),
-            client_message_id: client_message_id.clone(),
-            content: Some(SentContent::Text(text.to_owned())),
-            ..SendRequest::default()
-        };
         let answer = calls.send(request).await;
         answer.map_err(|status| Error::Server(Box::new(status)))
     };
@@ -118,13 +160,14 @@ pub(super) async fn say(
     let ack = ack.into_inner();
     for (terminal, (entry, _)) in audience.iter().zip(&seen) {
         let own = terminal.user_id == sender_id;
-        let other = if own { &peer_id } else { &sender_id };
         let due = Kind::Message(Message {
             message_id: ack.message_id.clone(),
-            conversation_id: format!("user:{other}"),
+            conversation_id: conversation_of(&terminal.user_id),
             sender_id: sender_id.clone(),
             client_message_id: if own { client_message_id.clone() } else { String::new() },
-            content: Some(Content::Text(text.to_owned())),
+            content: Some(Content::Text(text.clone())),
+            mentioned: mentions.contains(&terminal.user_id),
+            mentions: mentions.clone(),
             ..Message::default()
         });
         if entry.kind.as_ref() != Some(&due) || own && entry.seq != ack.seq {
@@ -133,7 +176,8 @@ pub(super) async fn say(
     }
     Ok(Said {
         message_id: ack.message_id,
-        text: text.to_owned(),
+        text,
+        seqs: seen.iter().map(|(entry, _)| entry.seq).collect(),
         seen: seen.into_iter().map(|(_, after)| after).collect(),
     })
 }
