@@ -4,15 +4,29 @@ use std::{env, path::PathBuf};
 
 use prost::Message;
 
+/// What is for everybody.
+const PUBLIC: [&str; 6] = [
+    "im/v1/auth.proto",
+    "im/v1/message.proto",
+    "im/v1/group.proto",
+    "im/v1/contact.proto",
+    "im/v1/block.proto",
+    "im/v1/info.proto",
+];
+
+/// What is for administrators alone.
+const ADMIN: &str = "im/v1/admin.proto";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["auth", "message", "group", "contact", "block", "info", "admin"]
-        .map(|name| format!("im/v1/{name}.proto"));
-    for file in &files {
+    let files = PUBLIC.into_iter().chain([ADMIN]);
+    for file in files.clone() {
         println!("cargo:rerun-if-changed={file}");
     }
-    let descriptors = protox::compile(&files, ["."])?;
+    let descriptors = protox::compile(files, ["."])?;
+    let public = protox::compile(PUBLIC, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    std::fs::write(out.join("public.bin"), public.encode_to_vec())?;
     tonic_prost_build::configure()
         // A body is shared by all the streams it goes out on.
         .bytes(".")

@@ -27,6 +27,7 @@ mod login;
 mod nodes;
 mod outgoing_tls;
 mod page;
+mod pages;
 mod process;
 mod read_marks;
 mod retention;

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::HeaderMap, response::Response};
+use futures::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     net::TcpListener,
@@ -22,7 +23,7 @@ use crate::{
     model::{Error, RetentionLimits, TerminalType, Tier, UserSettings},
     planted_bugs::PlantedBugs,
     rest::{self, Sockets},
-    serve::{Listening, Tls, serve},
+    serve::{Listening, Recognize, Tls, serve},
     service::{ClientLimits, Limits, Service},
     store::Store,
     tasks::{Health, OnPanic, Task, Tasks},
@@ -173,6 +174,8 @@ impl App {
             demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
             passwords: settings.login.passwords,
             call_timeout: settings.limits.call_timeout,
+            // Others than those who read pages find a connection.
+            pages_at_a_time: pool_size.div_ceil(2),
             clients: client_limits(&settings.limits),
         };
         let service =
@@ -190,13 +193,15 @@ impl App {
         let grace = settings.shutdown.grace;
         let listeners = tasks.group();
         report_health(&listeners, &health);
-        for (name, listener, router, tls) in [
-            ("public_listener", public, public_routes, &public_tls),
-            ("admin_listener", admin, admin_routes, &admin_tls),
+        let (by_token, by_key) = recognizers(&service);
+        for (name, listener, router, tls, recognize) in [
+            ("public_listener", public, public_routes, &public_tls, by_token),
+            ("admin_listener", admin, admin_routes, &admin_tls, by_key),
         ] {
             let listening = Listening {
                 router,
                 refuse,
+                recognize,
                 tls: tls.clone(),
                 limits: settings.limits.clone(),
                 trusted_proxies: settings.trusted_proxies.clone(),
@@ -364,6 +369,22 @@ fn refuse(headers: &HeaderMap, error: Error) -> Response {
     if grpc::is_call(headers) { grpc::refuse(error) } else { rest::refuse(error) }
 }
 
+/// Whether a request carries an access token of this deployment's, whose session may have ended; and
+/// whether it carries the key of an administrator.
+fn recognizers(service: &Arc<Service>) -> (Recognize, Recognize) {
+    let bearer = |headers: &HeaderMap| grpc::bearer_token(headers).map(str::to_owned);
+    let (tokens, keys) = (service.clone(), service.clone());
+    let by_token: Recognize = Arc::new(move |headers| {
+        let (service, token) = (tokens.clone(), bearer(headers));
+        async move { service.recognize(token.as_deref()).await }.boxed()
+    });
+    let by_key: Recognize = Arc::new(move |headers| {
+        let (service, key) = (keys.clone(), bearer(headers));
+        async move { service.check_admin_key(key.as_deref()).await }.boxed()
+    });
+    (by_token, by_key)
+}
+
 fn client_limits(limits: &config::Limits) -> ClientLimits {
     ClientLimits {
         failed_logins: limits.failed_logins,
@@ -372,6 +393,7 @@ fn client_limits(limits: &config::Limits) -> ClientLimits {
         sends_per_session: limits.sends_per_session,
         sends_per_user: limits.sends_per_user,
         streams_per_session: limits.streams_per_session,
+        pings_per_second: limits.pings_per_second,
     }
 }
 

@@ -1,9 +1,12 @@
 //! One port: connections over HTTP/1.1 and HTTP/2, and how they end.
 
 mod address;
+mod answer;
+mod calls;
 mod gathering;
 mod opening;
 mod places;
+mod progress;
 mod tls;
 
 use std::{
@@ -12,21 +15,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderMap, Request},
-    response::Response,
-};
+use axum::{Router, http::HeaderMap, response::Response};
 use futures::{FutureExt, future::BoxFuture};
-use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::{
         conn::auto::Builder,
         graceful::{GracefulShutdown, Watcher},
     },
-    service::TowerToHyperService,
 };
 use metrics::counter;
 use socket2::{SockRef, TcpKeepalive};
@@ -37,19 +33,23 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt;
 
 pub use self::tls::Tls;
-use self::{address::client_address, gathering::Gathering, opening::Opening, places::Places};
+use self::{
+    calls::{Calls, Load},
+    gathering::Gathering,
+    opening::Opening,
+    places::Places,
+    progress::{Streams, watched},
+};
 use crate::{
     config::{Limits, Networks},
-    model::{Error, Limit},
+    model::{Error, Limit, Result},
     telemetry,
 };
 
-/// How many calls and streams one HTTP/2 connection may carry at a time. A stream of a terminal takes
-/// one for as long as it is open, so hyper's 200 is too few for a client that speaks for many.
-const MAX_CONCURRENT_STREAMS: u32 = 10_000;
+/// How many bytes of an answer over HTTP/2 are buffered beyond what the client takes.
+const SEND_BUFFER: usize = 64 * 1024;
 
 /// How long to wait after an accept that failed, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -76,6 +76,9 @@ pub struct Listening {
     pub router: Router,
     /// What makes an answer of an error.
     pub refuse: fn(&HeaderMap, Error) -> Response,
+    /// Whether the header of a request shows something good: what makes more of a client than a
+    /// stranger. The call itself is not allowed by that; it checks for itself.
+    pub recognize: Recognize,
     /// TLS, if it speaks that.
     pub tls: Option<Tls>,
     /// What one client may take.
@@ -83,6 +86,9 @@ pub struct Listening {
     /// Who is believed about where calls come from.
     pub trusted_proxies: Networks,
 }
+
+/// Whether a header shows an access token or a key that is good; what is wrong with it otherwise.
+pub type Recognize = Arc<dyn Fn(&HeaderMap) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// Serves on `listener` until `stop`, then takes no more connections, lets calls under way finish for up
 /// to `grace`, and cuts off the rest.
@@ -95,16 +101,19 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
+    let load = Arc::new(Load::new(&listening.limits));
     let refusing = Arc::new(listening.refusing());
     let listening = Arc::new(listening);
     let (places, telling) = (Places::default(), Arc::new(Semaphore::new(TOLD_AT_A_TIME)));
     while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
         tune(&stream, &listening.limits);
         if let Some(place) = places.take(peer.ip(), listening.most_connections(peer.ip())) {
-            let conversation = listening.clone().take(stream, peer, place, graceful.watcher());
+            let conversation =
+                listening.clone().take(stream, peer, place, load.clone(), graceful.watcher());
             connections.spawn(cut.clone().run_until_cancelled_owned(conversation));
         } else if let Ok(told) = telling.clone().try_acquire_owned() {
-            let telling = refusing.clone().take(stream, peer, told, graceful.watcher());
+            let telling =
+                refusing.clone().take(stream, peer, told, load.clone(), graceful.watcher());
             connections.spawn(timeout(TIME_TO_TELL, telling).map(drop));
         } else {
             // A flood is not worth an answer each.
@@ -122,13 +131,16 @@ pub async fn serve(
 
 impl Listening {
     fn most_connections(&self, address: IpAddr) -> usize {
-        let limits = &self.limits;
-        let exempt = !limits.loopback && address.to_canonical().is_loopback();
-        match limits.connections_per_address {
+        match self.limits.connections_per_address {
             0 => usize::MAX,
-            _ if exempt => usize::MAX,
+            _ if self.exempts(address) => usize::MAX,
             most => most,
         }
+    }
+
+    /// Whether the limits of addresses do not hold for this one.
+    fn exempts(&self, address: IpAddr) -> bool {
+        !self.limits.loopback && address.to_canonical().is_loopback()
     }
 
     /// The same, but whatever is asked, it says that the address has too many connections.
@@ -148,14 +160,15 @@ impl Listening {
         stream: TcpStream,
         peer: SocketAddr,
         place: impl Send + Unpin + 'static,
+        load: Arc<Load>,
         watcher: Watcher,
     ) -> BoxFuture<'static, ()> {
         let Some(tls) = self.tls.clone() else {
-            return self.converse(stream, peer, place, watcher);
+            return self.converse(stream, peer, place, load, watcher);
         };
         let shaken = async move {
             if let Some(stream) = tls.accept(stream).await {
-                self.converse(stream, peer, place, watcher).await;
+                self.converse(stream, peer, place, load, watcher).await;
             }
         };
         shaken.boxed()
@@ -166,26 +179,20 @@ impl Listening {
     /// Boxed, and no `async fn`: each of those around another keeps the room for it twice, and there are
     /// many connections that do nothing.
     fn converse(
-        &self,
+        self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: SocketAddr,
         place: impl Send + Unpin + 'static,
+        load: Arc<Load>,
         watcher: Watcher,
     ) -> BoxFuture<'static, ()> {
         let (opening, time_to_open) = (Opening::default(), self.limits.header_timeout);
         let stream = Gathering::new(opening.watch(stream, place));
-        let (opened, trusted) = (opening.clone(), self.trusted_proxies.clone());
-        let service = self.router.clone().map_request(move |request: Request<Incoming>| {
-            opened.is_over();
-            let mut request = request.map(Body::new);
-            let address = client_address(peer.ip(), request.headers(), &trusted);
-            request.extensions_mut().insert(address);
-            request
-        });
-        let builder = self.builder();
-        let service = TowerToHyperService::new(service);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut connection = watcher.watch(connection.into_owned()).boxed();
+        let (builder, patience) = (self.builder(), self.limits.call_timeout);
+        let calls = Calls::new(self, load, peer.ip(), opening.clone());
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), calls);
+        let connection = watcher.watch(connection.into_owned());
+        let mut connection = watched(connection, patience).boxed();
         let conversation = async move {
             match timeout(time_to_open, &mut connection).await {
                 Ok(ended) => note_end(ended, &opening),
@@ -196,9 +203,9 @@ impl Listening {
         conversation.boxed()
     }
 
-    fn builder(&self) -> Builder<TokioExecutor> {
+    fn builder(&self) -> Builder<Streams> {
         let limits = &self.limits;
-        let mut builder = Builder::new(TokioExecutor::new());
+        let mut builder = Builder::new(Streams { patience: limits.call_timeout });
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -207,7 +214,8 @@ impl Listening {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .max_concurrent_streams(limits.streams_per_connection)
+            .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.header_timeout);
@@ -216,8 +224,13 @@ impl Listening {
 }
 
 /// Counts what ended a connection, if that is a limit. A client that goes away in the middle is no news.
-fn note_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>, opening: &Opening) {
-    match ended.err().and_then(|error| error.downcast::<hyper::Error>().ok()) {
+/// One that took nothing of its answers has been counted already.
+fn note_end(
+    ended: Option<std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    opening: &Opening,
+) {
+    let error = ended.and_then(std::result::Result::err);
+    match error.and_then(|error| error.downcast::<hyper::Error>().ok()) {
         Some(error) if error.is_parse_too_large() => telemetry::note_limit(Limit::HeaderBytes),
         // After a request, it was quiet for long, which is no offence.
         Some(error) if error.is_timeout() && opening.lasts() => {

@@ -12,5 +12,10 @@ pub mod v1 {
     tonic::include_proto!("im.v1");
 }
 
-/// The encoded `FileDescriptorSet` of the package, for server reflection.
+/// The encoded `FileDescriptorSet` of the package.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The same without what is for administrators alone: for the server reflection of the public listener,
+/// which tells strangers of nothing that it does not serve.
+pub const PUBLIC_FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));

@@ -7,12 +7,14 @@
 //! | what is another's: conversations, page tokens, ids | `others`, `authorization::strangers` |
 //! | the wrong listener | `authorization::grpc` |
 //! | logins in masses, given up or not; guesses by the thousand | `logins`, `limits::logins` |
+//! | little traffic that makes the server keep much in memory | `memory`, `limits::streams` |
 //! | requests that are not what they should be | `requests`, `strings`, `parsers`, `tokens`, `fuzz` |
 
 mod access_tokens;
 mod assertions;
 mod fuzz;
 mod logins;
+mod memory;
 mod others;
 mod parsers;
 mod requests;

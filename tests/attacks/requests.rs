@@ -106,6 +106,22 @@ async fn an_oversize_body_is_refused_unread_over_rest() {
     assert_serves(&phone).await;
 }
 
+/// Less is read of those who have shown nothing good; they learn that it is their token.
+#[tokio::test]
+async fn little_is_read_of_a_stranger() {
+    let imd = Cluster::start(Transport::Rest).await;
+    let phone = imd.user_with_phone("ann").await;
+    let large = json!({ "to": { "user_id": "ann" }, "text": "x".repeat(20_000) }).to_string();
+    assert_eq!(post(&imd, "guessed", "/v1/messages", large.clone().into_bytes()).await, 401);
+    assert_eq!(post(&imd, &phone.token, "/v1/messages", large.clone().into_bytes()).await, 400);
+    let url = format!("http://{}/v1/login", imd.node.public_address());
+    let login = Client::new().post(url).body(large).header("content-type", "application/json");
+    assert_eq!(login.send().await.expect("an answer").status(), 413);
+    let message = frame(false, &[&[0x1a, 0xa0, 0x9c, 0x01][..], &vec![b'x'; 20_000]].concat());
+    assert_eq!(call(&imd, "guessed", "MessageService/Send", message).await, 16);
+    assert_serves(&phone).await;
+}
+
 #[tokio::test]
 async fn malformed_messages_are_refused() {
     let imd = Cluster::start(Transport::Grpc).await;

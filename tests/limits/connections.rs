@@ -94,6 +94,21 @@ async fn a_body_that_drips_ends_with_the_time_of_a_call() {
 }
 
 #[tokio::test]
+async fn a_call_of_an_administrator_is_refused_before_its_body_has_come() {
+    let imd = limited_to(Transport::Grpc, impatient).await;
+    for path in ["ListUsers", "ImportMessages"] {
+        let mut stream = TcpStream::connect(imd.node.admin_address()).await.expect("a connection");
+        let head = format!(
+            "POST /im.v1.AdminService/{path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer guessed\r\n\
+             content-type: application/grpc-web+proto\r\ncontent-length: 100\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("it is there");
+        let said = to_the_end(&mut stream).await;
+        assert!(said.contains("grpc-status: 16"), "{path}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_answer_any_more_is_given_up() {
     let imd = limited_to(Transport::Grpc, impatient).await;
     let mut stream = connect(&imd).await;

@@ -5,6 +5,7 @@ mod addresses;
 mod connections;
 mod logins;
 mod sends;
+mod streams;
 
 use imd::config::Settings;
 

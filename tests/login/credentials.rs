@@ -10,6 +10,7 @@ use crate::support::{
 
 on_both_transports! {
     nobody_learns_whether_a_user_exists,
+    nobody_learns_a_password_by_an_unknown_terminal_type,
     a_bad_login_names_the_field,
     a_device_needs_no_name,
     a_disabled_user_is_out_and_comes_back_when_enabled,
@@ -29,6 +30,17 @@ async fn nobody_learns_whether_a_user_exists(imd: Cluster) {
     assert_eq!(imd.api.login(&login("gone", "phone", "p")).await.expect_err("disabled"), wrong);
     let endless = login("ann", "phone", "p").password(&"x".repeat(1025));
     assert_eq!(imd.api.login(&endless).await.expect_err("too long"), wrong);
+}
+
+async fn nobody_learns_a_password_by_an_unknown_terminal_type(imd: Cluster) {
+    imd.user("ann").await;
+    let right = login("ann", "toaster", "p");
+    let refused = imd.api.login(&right).await.expect_err("no such type");
+    assert_eq!(refused.field(), "terminal.type");
+    let wrong = right.clone().password("wrong password");
+    assert_eq!(imd.api.login(&wrong).await.expect_err("a wrong password"), refused);
+    let nobody = Login { user_id: "nobody".to_owned(), ..right };
+    assert_eq!(imd.api.login(&nobody).await.expect_err("no such user"), refused);
 }
 
 async fn a_bad_login_names_the_field(imd: Cluster) {

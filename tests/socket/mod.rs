@@ -3,6 +3,7 @@
 mod credentials;
 mod end;
 mod frames;
+mod pings;
 
 use serde_json::{Value, json};
 

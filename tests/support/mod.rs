@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 pub(crate) mod failure;
 pub(crate) mod feed;
 pub(crate) mod grpc;
+pub(crate) mod http2;
 pub(crate) mod issuer;
 pub(crate) mod listeners;
 pub(crate) mod nats;

@@ -94,3 +94,33 @@ async fn tools_can_ask_what_the_contract_is() {
         assert!(file.service.iter().any(|service| service.name() == "MessageService"));
     }
 }
+
+#[tokio::test]
+async fn strangers_learn_nothing_of_the_calls_of_administrators() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest,
+        server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest::{FileByFilename, FileContainingSymbol},
+        server_reflection_response::MessageResponse,
+    };
+    let (_imd, channel) = cluster().await;
+    let questions = [
+        FileContainingSymbol("im.v1.AdminService".to_owned()),
+        FileContainingSymbol("im.v1.KickSessionsRequest".to_owned()),
+        FileByFilename("im/v1/admin.proto".to_owned()),
+    ];
+    for question in questions {
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(question.clone()),
+        };
+        let asked = Request::new(futures::stream::iter([request]));
+        let mut client = ServerReflectionClient::new(channel.clone());
+        let answers = client.server_reflection_info(asked).await.expect("answers");
+        let told = answers.into_inner().message().await;
+        if let Ok(Some(told)) = told {
+            let error = matches!(told.message_response, Some(MessageResponse::ErrorResponse(_)));
+            assert!(error, "{question:?}: {told:?}");
+        }
+    }
+}

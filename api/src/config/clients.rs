@@ -18,7 +18,11 @@ pub struct Limits {
     pub sends_per_session: u32,
     pub sends_per_user: u32,
     pub streams_per_session: usize,
+    pub pings_per_second: u32,
     pub connections_per_address: usize,
+    pub streams_per_connection: u32,
+    pub unread_bytes: usize,
+    pub calls: usize,
     pub loopback: bool,
     pub header_bytes: usize,
     #[serde(with = "humantime_serde")]

@@ -78,9 +78,13 @@ impl Settings {
             ("limits.logins_per_user", limits.logins_per_user),
             ("limits.sends_per_session", limits.sends_per_session),
             ("limits.sends_per_user", limits.sends_per_user),
+            ("limits.pings_per_second", limits.pings_per_second),
         ] {
             within(key, count, 0..=1_000_000)?;
         }
+        within("limits.streams_per_connection", limits.streams_per_connection, 100..=100_000)?;
+        within("limits.unread_bytes", limits.unread_bytes, 1024 * 1024..=128 * 1024 * 1024)?;
+        within("limits.calls", limits.calls, 100..=1_000_000)?;
         within("limits.header_bytes", limits.header_bytes, 8192..=1024 * 1024)?;
         duration_within("limits.header_timeout", limits.header_timeout, SECOND..=MINUTE * 10)?;
         duration_within("limits.call_timeout", limits.call_timeout, SECOND..=MINUTE * 60)?;

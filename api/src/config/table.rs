@@ -230,9 +230,29 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "open streams of one session; 0 for no limit",
     },
     Setting {
+        key: "limits.pings_per_second",
+        default: Some("20"),
+        meaning: "pings over one WebSocket in a second, beyond which it is closed; 0 for no limit",
+    },
+    Setting {
         key: "limits.connections_per_address",
         default: Some("1000"),
         meaning: "open connections of one address to a listener, four times as many of the /48 of an IPv6 address; 0 for no limit, as behind a proxy",
+    },
+    Setting {
+        key: "limits.streams_per_connection",
+        default: Some("1000"),
+        meaning: "calls and streams that one HTTP/2 connection may carry at a time, 100 to 100000; 100 until an access token or an admin key that is good has come on it",
+    },
+    Setting {
+        key: "limits.unread_bytes",
+        default: Some("8388608"),
+        meaning: "answers in bytes that one connection may leave unread before a further large one is refused, 1048576 to 134217728; all connections of a listener together 32 times as much",
+    },
+    Setting {
+        key: "limits.calls",
+        default: Some("10000"),
+        meaning: "calls that a listener works on at a time, 100 to 1000000; further ones are refused with `overloaded`. Clients that have shown no good token or key may take a quarter of them, and one address of such clients a quarter of that",
     },
     Setting {
         key: "limits.loopback",
@@ -252,7 +272,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.call_timeout",
         default: Some("1m"),
-        meaning: "how long a call may take, its body included, 1s to 1h; streams that have begun go on",
+        meaning: "how long a call may take, its body included, 1s to 1h; streams that have begun go on. An answer of which the client takes nothing for so long ends",
     },
     Setting {
         key: "limits.keepalive",

@@ -57,7 +57,8 @@ pub(super) async fn keep(
     }
 }
 
-fn exceeded() -> Status {
+/// What a call ends with whose time is up.
+pub(super) fn exceeded() -> Status {
     Status::deadline_exceeded("the call took longer than its deadline allows")
 }
 

@@ -17,12 +17,20 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
     middleware::from_fn_with_state,
     response::Response,
 };
-use imd_proto::{FILE_DESCRIPTOR_SET, v1};
-use tonic::{Status, codec::CompressionEncoding, metadata::MetadataMap, service::Routes};
+use imd_proto::{PUBLIC_FILE_DESCRIPTOR_SET, v1};
+use tonic::{
+    Status,
+    codec::CompressionEncoding,
+    metadata::MetadataMap,
+    service::{Routes, RoutesBuilder},
+};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
@@ -82,7 +90,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     routes.add_service(health_service);
     let reflection = || {
         let builder = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(PUBLIC_FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
         PUBLIC_SERVICES
             .into_iter()
@@ -93,7 +101,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         (Ok(v1), Ok(v1alpha)) => drop(routes.add_service(v1).add_service(v1alpha)),
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no server reflection"),
     }
-    (router(routes.routes(), Longest(Some(call_timeout))), health)
+    (router(plain(routes), Longest(Some(call_timeout))), health)
 }
 
 /// Tells whether the node can do its work.
@@ -108,18 +116,22 @@ pub async fn set_health(reporter: &HealthReporter, serving: bool) {
 pub fn admin_router(service: Arc<Service>) -> Router {
     // An import brings messages of any size that may be sent.
     let largest = service.max_body_bytes() + OVERHEAD;
+    let known_first = from_fn_with_state(service.clone(), admin::known_first);
     let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service))
         .max_decoding_message_size(largest);
     let mut routes = Routes::builder();
     routes.add_service(admin);
     // An administrator may ask for what takes its time.
-    router(routes.routes(), Longest(None))
+    router(plain(routes).route_layer(known_first), Longest(None))
 }
 
-/// Without the fallback that tonic brings along, so that it can be merged with other routes; and with
-/// gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
-fn router(routes: Routes, longest: Longest) -> Router {
-    let routes = routes.prepare().into_axum_router().reset_fallback();
+/// Without the fallback that tonic brings along, so that it can be merged with other routes.
+fn plain(routes: RoutesBuilder) -> Router {
+    routes.routes().prepare().into_axum_router().reset_fallback()
+}
+
+/// With gRPC-web on these routes alone, because its layer refuses every other HTTP/1.1 request.
+fn router(routes: Router, longest: Longest) -> Router {
     routes.route_layer(from_fn_with_state(longest, deadline::keep)).route_layer(GrpcWebLayer::new())
 }
 
@@ -144,7 +156,13 @@ pub fn refuse(error: Error) -> Response {
 
 /// The bearer token of a call.
 fn bearer(metadata: &MetadataMap) -> Option<&str> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
+    bearer_token(metadata.as_ref())
+}
+
+/// The bearer token in the header of a request.
+#[must_use]
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }

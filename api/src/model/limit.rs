@@ -15,8 +15,14 @@ pub enum Limit {
     SendsPerUser,
     /// Open streams of one session.
     StreamsPerSession,
+    /// Pings over one WebSocket: it ends.
+    PingsPerSecond,
     /// Open connections of one address.
     ConnectionsPerAddress,
+    /// Calls and streams of one HTTP/2 connection: the stream is reset.
+    StreamsPerConnection,
+    /// Answers that a connection has not read.
+    UnreadBytes,
     /// The header of a request: the connection ends.
     HeaderBytes,
     /// How long a connection may say nothing of what it wants: it ends.
@@ -36,7 +42,10 @@ impl Limit {
             Self::SendsPerSession => "sends_per_session",
             Self::SendsPerUser => "sends_per_user",
             Self::StreamsPerSession => "streams_per_session",
+            Self::PingsPerSecond => "pings_per_second",
             Self::ConnectionsPerAddress => "connections_per_address",
+            Self::StreamsPerConnection => "streams_per_connection",
+            Self::UnreadBytes => "unread_bytes",
             Self::HeaderBytes => "header_bytes",
             Self::HeaderTimeout => "header_timeout",
             Self::CallTimeout => "call_timeout",

@@ -2,22 +2,25 @@
 
 use axum::{
     Router,
-    http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS},
+    body::Bytes,
+    http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     response::{Html, IntoResponse},
     routing::get,
 };
 use utoipa::openapi::OpenApi;
 
-use super::extract::Json;
-
 /// Nothing runs or loads that does not stand in the page itself, save the document it shows.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; \
     style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) fn router<S: Clone + Send + Sync + 'static>(document: OpenApi) -> Router<S> {
-    let document = std::sync::Arc::new(document);
+pub(super) fn router<S: Clone + Send + Sync + 'static>(document: &OpenApi) -> Router<S> {
+    // Written once, and shared by all who read it.
+    let document = Bytes::from(document.to_json().unwrap_or_default());
     Router::new()
-        .route("/openapi.json", get(async move || Json(document.clone())))
+        .route(
+            "/openapi.json",
+            get(async move || ([(CONTENT_TYPE, "application/json")], document.clone())),
+        )
         .route("/docs", get(docs))
 }
 

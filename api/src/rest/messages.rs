@@ -97,7 +97,8 @@ struct TimelineQuery {
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
     last: i32,
-    /// The most entries to return: 100 when absent or 0; more than 500 counts as 500.
+    /// The most entries to return: 100 when absent or 0; more than 500 counts as 500. An answer may hold
+    /// fewer: it ends before it has more than 512 KiB of bodies.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
     limit: i32,

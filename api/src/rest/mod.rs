@@ -52,7 +52,7 @@ pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Rou
     operations
         .layer(map_response(not_to_be_stored))
         .layer(Extension(sockets))
-        .merge(docs::router(document))
+        .merge(docs::router(&document))
         .merge(if page { page::router() } else { Router::new() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(largest))
@@ -64,7 +64,10 @@ pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Rou
 pub fn admin_router(service: Arc<Service>) -> Router {
     let (operations, _) = info::health().split_for_parts();
     let operations = operations.route("/metrics", get(async || telemetry::render_metrics()));
-    operations.method_not_allowed_fallback(method_not_allowed).with_state(service)
+    operations
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(service.clone(), deadline::keep))
+        .with_state(service)
 }
 
 /// The answer to a path that nothing else answers.

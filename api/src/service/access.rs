@@ -37,6 +37,14 @@ impl Service {
         Ok(identity)
     }
 
+    /// Whether an access token is one of this deployment's and has not expired; its session may have ended.
+    /// For a transport that does more for those who have an account.
+    ///
+    /// Errors: [`Error::InvalidToken`].
+    pub async fn recognize(&self, token: Option<&str>) -> Result<()> {
+        self.identify(token).await.map(drop)
+    }
+
     /// The session of a token that is good now. For a transport that is given a token for more than one
     /// call; each of these checks it again.
     pub async fn session_of(&self, token: Option<&str>) -> Result<SessionId> {

@@ -35,6 +35,7 @@ impl Service {
         let scope = format!("conversations/{}", caller.user_no.0);
         let read = |carried: Vec<u8>| ListPlace::from_bytes(&carried);
         let place = self.read_page_token(&scope, page_token, read)?.unwrap_or(ListPlace::Start);
+        let _turn = self.page_turn().await?;
         let ConversationPage { mut items, next } =
             self.store.conversations(caller.user_no, place, size.get()).await?;
         let next = next.map(|place| self.opaque_tokens.seal(&scope, &place.to_bytes()));
@@ -64,9 +65,10 @@ impl Service {
         let conversation = self.store.conversation_no(&conversation).await?;
         let scope = format!("history/{}/{}", caller.user_no.0, conversation.0);
         let before = self.read_place(&scope, page_token)?;
-        let HistoryPage { state, mut entries } =
+        let _turn = self.page_turn().await?;
+        let HistoryPage { state, mut entries, cut } =
             self.store.history(caller.user_no, conversation, before, size.get() + 1).await?;
-        let more = size.cut(&mut entries);
+        let more = size.cut(&mut entries) || cut;
         let next =
             entries.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
         let end = match next {

@@ -93,6 +93,8 @@ impl Service {
 
     async fn try_login(&self, login: Login) -> Result<LoggedIn> {
         let terminal = Terminal::parse(login.terminal_type, login.device_id, login.device_name)?;
+        // Before the credential, so that the answer does not tell whether that is good.
+        self.store.check_terminal_type(&terminal.terminal_type).await?;
         let known = match login.credential {
             Some(Credential::Password(password)) => {
                 self.known_by_password(&login.user_id, password, login.address).await?

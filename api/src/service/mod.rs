@@ -34,6 +34,7 @@ mod tokens;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     delivery::Delivery,
@@ -111,6 +112,8 @@ pub struct Limits {
     pub passwords: bool,
     /// How long a call may take, the part of a stream that follows its head left out.
     pub call_timeout: Duration,
+    /// How many pages of messages are read at a time.
+    pub pages_at_a_time: usize,
     /// How much one client may take.
     pub clients: ClientLimits,
 }
@@ -126,6 +129,9 @@ pub struct Service {
     bootstrap_key: SecretString,
     limits: Limits,
     counts: Counts,
+    /// The right to read a page: so many are read at a time, because each takes memory while it is put
+    /// together, and may wait for the database more than once meanwhile.
+    pages: Semaphore,
     node_id: String,
 }
 
@@ -152,6 +158,7 @@ impl Service {
             assertions: Assertions::default(),
             bootstrap_key,
             counts: Counts::new(&limits.clients),
+            pages: Semaphore::new(limits.pages_at_a_time),
             limits,
             node_id,
         })
@@ -190,6 +197,11 @@ impl Service {
     #[must_use]
     pub fn call_timeout(&self) -> Duration {
         self.limits.call_timeout
+    }
+
+    /// Waits for its turn to read a page, until the permit is dropped.
+    async fn page_turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.pages.acquire().await.map_err(Error::internal)
     }
 
     /// Hands entries on that were committed.

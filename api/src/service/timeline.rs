@@ -47,6 +47,7 @@ impl Service {
         let caller = self.authenticate(token).await?;
         let start = Start::parse(after, last)?;
         let limit = PageSize::parse("limit", limit, 100, 500)?;
+        let _turn = self.page_turn().await?;
         let page = self.store.read_timeline(caller.user_no, start, limit.get()).await?;
         let next_after = page.entries.last().map_or(page.after, |entry| entry.cursor);
         self.delivery.reached(caller.user_no, caller.session_id, next_after);

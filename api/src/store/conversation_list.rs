@@ -17,7 +17,7 @@ use super::{
     Store, Transaction,
     client::Client,
     conversations::{IN_CONVERSATION, MARKED_IN_GROUP, SAID, in_conversations},
-    entries::ENTRY_COLUMNS,
+    entries::{ENTRY_COLUMNS, EntryPage, PAGE_BYTES},
     reading,
     retention::timeline,
     transaction,
@@ -120,15 +120,23 @@ impl Store {
         if !stale.is_empty() {
             return Ok(Found::Stale(stale));
         }
-        let more = i64::try_from(listed.len()).is_ok_and(|count| count > limit);
         listed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let (items, taken) =
+            self.conversations_of(first.get("epoch"), &rows[..listed.len()]).await?;
+        listed.truncate(taken);
+        let more = i64::try_from(listed.len()).is_ok_and(|count| count < first.get("found"));
         let next = place_behind(place, first, listed.last().filter(|_| more).copied());
-        let items = self.conversations_of(first.get("epoch"), &rows[..listed.len()]).await?;
         Ok(Found::Page(ConversationPage { items, next }))
     }
 
-    async fn conversations_of(&self, epoch: i64, rows: &[Row]) -> Result<Vec<Conversation>> {
-        let last_messages = self.entries_of(epoch, rows).await?;
+    /// As many as make a page with what their newest messages refer to, and of how many rows.
+    async fn conversations_of(
+        &self,
+        epoch: i64,
+        rows: &[Row],
+    ) -> Result<(Vec<Conversation>, usize)> {
+        let EntryPage { entries: last_messages, .. } = self.page_of(epoch, rows).await?;
+        let taken = last_messages.len();
         let peers = self.known_users(&rows.iter().map(|row| row.get("listed")).collect()).await?;
         let conversation = |(last_message, row): (Entry, &Row)| {
             let EntryKind::Message(message) = &last_message.kind else { return None };
@@ -142,7 +150,7 @@ impl Store {
                 peer_read_seq: row.get("peer_read_seq"),
             })
         };
-        Ok(last_messages.into_iter().zip(rows).filter_map(conversation).collect())
+        Ok((last_messages.into_iter().zip(rows).filter_map(conversation).collect(), taken))
     }
 
     /// Takes more of the timeline into the rows. One transaction at a time for each owner: who comes
@@ -358,8 +366,11 @@ fn moved_since() -> String {
 fn shown(page: &str, more: &str, order: &str) -> String {
     format!(
         "WITH RECURSIVE {list}, {page}
+         SELECT * FROM (
          SELECT list.epoch, list.last_seq, {more},
              page.conversation AS listed, page.place, e.*,
+             count(page.place) OVER () AS found,
+             sum(coalesce(octet_length(e.body), 0)) OVER (ORDER BY page.place {order}) AS bytes,
              coalesce(m.read_seq, 0) AS read_seq, coalesce(m.peer_read_seq, 0) AS peer_read_seq,
              CASE WHEN latest.own IS NULL THEN latest.count ELSE (
                  SELECT count(*) FROM entries
@@ -395,7 +406,8 @@ fn shown(page: &str, more: &str, order: &str) -> String {
                  ORDER BY seq DESC LIMIT {MOST_UNREAD}
              ) latest
          ) latest
-         ORDER BY page.place {order}",
+         ) shown WHERE bytes <= {PAGE_BYTES} OR bytes = octet_length(body)
+         ORDER BY place {order}",
         list = list(),
     )
 }

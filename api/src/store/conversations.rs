@@ -2,7 +2,13 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Store, entries::ENTRY_COLUMNS, reading, retention::timeline, timelines::read_state};
+use super::{
+    Store,
+    entries::{ENTRY_COLUMNS, EntryPage, within_page},
+    reading,
+    retention::timeline,
+    timelines::read_state,
+};
 use crate::model::{ConversationNo, Entry, Result, TimelineState, UserNo};
 
 /// Which entries stand in conversations: messages, but for those that the owner has deleted.
@@ -37,8 +43,9 @@ pub struct HistoryPage {
     pub state: TimelineState,
     /// Newest first.
     pub entries: Vec<Entry>,
+    /// Whether there would be more within the limit, had the page not become too large in bytes.
+    pub cut: bool,
 }
-
 impl Store {
     /// Whether the conversation had messages that are now below `floor` or purged.
     pub async fn has_hidden_history(
@@ -72,19 +79,19 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<HistoryPage> {
+        let messages = in_conversations(
+            ENTRY_COLUMNS,
+            "owner = $1 AND conversation = $2 AND seq >= timeline.floor AND seq < $3",
+            "seq DESC LIMIT $4",
+        );
+        let rows = format!("SELECT * FROM {messages} e ORDER BY e.seq DESC LIMIT $4");
         let sql = format!(
             "WITH RECURSIVE {timeline}
-                 SELECT timeline.*, e.*
-                 FROM timeline LEFT JOIN LATERAL (
-                     SELECT * FROM {messages} e ORDER BY e.seq DESC LIMIT $4
-                 ) e ON true
-                 ORDER BY e.seq DESC",
+             SELECT timeline.*, e.*
+             FROM timeline LEFT JOIN LATERAL ({page}) e ON true
+             ORDER BY e.seq DESC",
             timeline = timeline(),
-            messages = in_conversations(
-                ENTRY_COLUMNS,
-                "owner = $1 AND conversation = $2 AND seq >= timeline.floor AND seq < $3",
-                "seq DESC LIMIT $4"
-            ),
+            page = within_page(&rows, "e.seq DESC"),
         );
         let values: [&(dyn ToSql + Sync); 4] = [&owner.0, &conversation.0, &before, &limit];
         let rows = reading!(self, async |client| {
@@ -93,7 +100,7 @@ impl Store {
         })?;
         let Some(first) = rows.first() else { return Err(self.gone(owner).await) };
         let state = read_state(first);
-        let entries = self.entries_of(state.epoch, &rows).await?;
-        Ok(HistoryPage { state, entries })
+        let EntryPage { entries, cut } = self.page_of(state.epoch, &rows).await?;
+        Ok(HistoryPage { state, entries, cut })
     }
 }

@@ -1,7 +1,7 @@
 //! Rows of `entries` and what they mean.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -33,6 +33,32 @@ pub(super) const EVERYBODY: i16 = 2;
 pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
      e.mentions, e.flags, e.body";
+
+/// The largest page, in bytes of the bodies in it: without this bound a page of the largest messages that
+/// there may be takes many times the memory of the largest of them, on its way through the node. A
+/// page ends before the entry with which it would be larger, but has one entry at least. What its rows say
+/// themselves and what stands in the homes that they refer to counts each on its own.
+pub(super) const PAGE_BYTES: i64 = 512 * 1024;
+
+/// As many of `rows` as make a page, from the first in the order of `order` on. `rows` has the columns of
+/// [`ENTRY_COLUMNS`] and at most one row for each place. A column `found` says how many rows there were;
+/// lengths are known without the bodies, so that what is left out is not read.
+pub(super) fn within_page(rows: &str, order: &str) -> String {
+    format!(
+        "SELECT * FROM (
+             SELECT e.*, count(*) OVER () AS found,
+                 sum(octet_length(e.body)) OVER (ORDER BY {order}) AS bytes
+             FROM ({rows}) e
+         ) e WHERE bytes <= {PAGE_BYTES} OR bytes = octet_length(body)"
+    )
+}
+
+/// Entries of a page that is bounded in bytes.
+pub(super) struct EntryPage {
+    pub(super) entries: Vec<Entry>,
+    /// Whether some of the rows that were found are left out, for the sake of the bound.
+    pub(super) cut: bool,
+}
 
 /// A row as it stands, with user numbers in place of ids.
 pub(super) struct EntryRow {
@@ -203,7 +229,27 @@ impl Store {
     /// The entries of one timeline, in the order of `rows`. What stands in groups' timelines is read from
     /// there, in a statement of its own.
     pub(super) async fn entries(&self, epoch: i64, mut rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
-        self.resolve(&mut rows).await?;
+        self.resolve(&mut rows, i64::MAX).await?;
+        self.named(epoch, rows).await
+    }
+
+    /// The entries in rows of [`within_page`]: as many as make a page with what they refer to.
+    pub(super) async fn page_of(&self, epoch: i64, found: &[Row]) -> Result<EntryPage> {
+        let count: Option<i64> = found.first().and_then(|row| row.get("found"));
+        let mut rows = read_rows(found)?;
+        let whole = self.resolve(&mut rows, PAGE_BYTES).await?;
+        rows.truncate(whole);
+        let cut = count.is_some_and(|count| usize::try_from(count) != Ok(rows.len()));
+        Ok(EntryPage { entries: self.named(epoch, rows).await?, cut })
+    }
+
+    /// The entries in rows that an outer join made; none where it found none.
+    pub(super) async fn entries_of(&self, epoch: i64, rows: &[Row]) -> Result<Vec<Entry>> {
+        self.entries(epoch, read_rows(rows)?).await
+    }
+
+    /// Puts names in place of numbers.
+    async fn named(&self, epoch: i64, rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
         let user_nos: HashSet<i64> = rows.iter().flat_map(EntryRow::users).collect();
         let group_nos: HashSet<i64> = rows
             .iter()
@@ -223,35 +269,48 @@ impl Store {
         rows.into_iter().map(entry).collect()
     }
 
-    /// Fills in what references refer to. One whose home was purged meanwhile, with the rows in front of
-    /// it, becomes an entry of no known kind.
-    async fn resolve(&self, rows: &mut [EntryRow]) -> Result<()> {
-        let homes: BTreeSet<(i64, i64)> = rows.iter().filter_map(EntryRow::home).collect();
+    /// Fills in what references refer to, as long as that is no more than `most` bytes of bodies, but one
+    /// at least: how many of the rows, from the first on, say now all they say. A reference whose home was
+    /// purged meanwhile, with the rows in front of it, becomes an entry of no known kind.
+    async fn resolve(&self, rows: &mut [EntryRow], most: i64) -> Result<usize> {
+        let homes: Vec<(i64, i64)> = rows.iter().filter_map(EntryRow::home).collect();
         if homes.is_empty() {
-            return Ok(());
+            return Ok(rows.len());
         }
         let (owners, seqs): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
+        // As in `within_page`, lengths are known without the bodies.
         let found = reading!(self, async |client| {
             let statement = client
                 .prepare_cached(
-                    "SELECT e.owner, e.seq, e.tombstone, e.content_type, e.mentions, e.flags, e.body
-                     FROM unnest($1::bigint[], $2::bigint[]) h (owner, seq)
-                     JOIN entries e ON e.owner = h.owner AND e.seq = h.seq",
+                    "SELECT owner, seq, tombstone, content_type, mentions, flags, fits,
+                         CASE WHEN fits THEN body END AS body
+                     FROM (
+                         SELECT e.*, h.place = 1
+                             OR sum(octet_length(e.body)) OVER (ORDER BY h.place) <= $3 AS fits
+                         FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY h (owner, seq, place)
+                         JOIN entries e ON e.owner = h.owner AND e.seq = h.seq
+                     ) home",
                 )
                 .await?;
-            Ok(client.query(&statement, &[&owners, &seqs]).await?)
+            Ok(client.query(&statement, &[&owners, &seqs, &most]).await?)
         })?;
         let homes: HashMap<(i64, i64), &Row> =
             found.iter().map(|home| ((home.get("owner"), home.get("seq")), home)).collect();
-        for row in rows {
+        for (place, row) in rows.iter_mut().enumerate() {
             match row.home().map(|home| homes.get(&home)) {
                 None => {}
+                Some(Some(home)) if !home.try_get("fits")? => return Ok(place),
                 Some(Some(home)) => row.resolve(home)?,
                 Some(None) => row.kind = KIND_UNKNOWN,
             }
         }
-        Ok(())
+        Ok(rows.len())
     }
+}
+
+/// The rows that an outer join made; none where it found none.
+fn read_rows(rows: &[Row]) -> Result<Vec<EntryRow>> {
+    rows.iter().filter_map(|row| EntryRow::read(row).transpose()).collect()
 }
 
 /// What the numbers in rows stand for.

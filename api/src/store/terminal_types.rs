@@ -54,6 +54,17 @@ impl Store {
         Ok(client.query(&statement, &[]).await?.iter().map(read).collect())
     }
 
+    /// Whether there is a terminal type of this name. Errors: [`Error::InvalidArgument`] when there is none.
+    pub async fn check_terminal_type(&self, name: &str) -> Result<()> {
+        let client = self.client().await?;
+        let one = client.prepare_cached("SELECT FROM terminal_types WHERE name = $1").await?;
+        if client.query_opt(&one, &[&name]).await?.is_some() {
+            return Ok(());
+        }
+        drop(client);
+        Err(TerminalType::none_of("terminal.type", &self.terminal_types().await?))
+    }
+
     /// Changes terminal types, all or none. Holds from the next login on, on every node; live sessions
     /// stay.
     ///

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Store, Transaction,
-    entries::{ENTRY_COLUMNS, EntryRow, EventColumns},
+    entries::{ENTRY_COLUMNS, EventColumns, within_page},
     reading,
     retention::timeline,
     sessions::SessionCheck,
@@ -58,13 +58,17 @@ impl Closed {
 }
 
 impl Store {
-    /// Reads up to `limit` entries from `start` on.
+    /// Reads up to `limit` entries from `start` on; fewer where the page would be too large in bytes.
     pub async fn read_timeline(
         &self,
         owner: UserNo,
         start: Start,
         limit: i64,
     ) -> Result<TimelinePage> {
+        let rows = format!(
+            "SELECT {ENTRY_COLUMNS} FROM entries e
+             WHERE e.owner = $1 AND e.seq > start.after ORDER BY e.seq LIMIT $5"
+        );
         // One statement, so that state and entries are of one snapshot.
         let sql = format!(
             "WITH RECURSIVE {timeline}, start AS (
@@ -76,13 +80,10 @@ impl Store {
                      FROM timeline
                  )
                  SELECT timeline.*, start.*, e.*
-                 FROM timeline CROSS JOIN start LEFT JOIN LATERAL (
-                     SELECT {ENTRY_COLUMNS} FROM entries e
-                     WHERE e.owner = $1 AND e.seq > start.after
-                     ORDER BY e.seq LIMIT $5
-                 ) e ON true
+                 FROM timeline CROSS JOIN start LEFT JOIN LATERAL ({page}) e ON true
                  ORDER BY e.seq",
             timeline = timeline(),
+            page = within_page(&rows, "e.seq"),
         );
         let (last, cursor) = match start {
             Start::After(cursor) => (None, Some(cursor)),
@@ -104,7 +105,7 @@ impl Store {
             to: after.seq,
             retention: state.retention.clone(),
         });
-        let entries = self.entries_of(state.epoch, &rows).await?;
+        let entries = self.page_of(state.epoch, &rows).await?.entries;
         Ok(TimelinePage { state, entries, after, truncated, reset })
     }
 
@@ -172,13 +173,6 @@ impl Store {
             Err(error @ (Error::SessionEnded(_) | Error::Unavailable(_))) => error,
             Ok(()) | Err(_) => no_timeline(owner),
         }
-    }
-
-    /// The entries in rows that an outer join made; none where it found none.
-    pub(super) async fn entries_of(&self, epoch: i64, rows: &[Row]) -> Result<Vec<Entry>> {
-        let found: Result<Vec<_>> =
-            rows.iter().filter_map(|row| EntryRow::read(row).transpose()).collect();
-        self.entries(epoch, found?).await
     }
 }
 

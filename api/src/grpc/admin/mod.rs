@@ -13,15 +13,22 @@ mod users;
 
 use std::{pin::Pin, sync::Arc};
 
+use axum::{
+    extract::{Request as HttpRequest, State},
+    middleware::Next,
+    response::Response as HttpResponse,
+};
 use futures::{Stream, StreamExt};
 use imd_proto::v1;
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
-use super::{bearer, convert, group, status::status, terminals};
+use super::{bearer, bearer_token, convert, deadline::exceeded, group, status::status, terminals};
 use crate::{
-    model::{Error, Result as ServiceResult, Role},
+    model::{Error, Limit, Result as ServiceResult, Role},
     service::{Admin, AdminCall, Service},
+    telemetry,
 };
 
 /// The metadata that says why a call is made.
@@ -42,6 +49,24 @@ fn steps<T, U: 'static>(
 impl Administration {
     async fn admin<T: Sync>(&self, request: &Request<T>) -> Result<Admin<'_>, Status> {
         self.0.admin(call(request)?).await.map_err(status)
+    }
+}
+
+/// Lets a call in whose key is good, before its body is read: a call of an administrator has no deadline,
+/// so that without this anybody could hold calls open for ever. The call checks the key again.
+pub(super) async fn known_first(
+    State(service): State<Arc<Service>>,
+    request: HttpRequest,
+    next: Next,
+) -> HttpResponse {
+    let checked = service.check_admin_key(bearer_token(request.headers()));
+    match timeout(service.call_timeout(), checked).await {
+        Ok(Ok(())) => next.run(request).await,
+        Ok(Err(error)) => status(error).into_http(),
+        Err(_) => {
+            telemetry::note_limit(Limit::CallTimeout);
+            exceeded().into_http()
+        }
     }
 }
 

@@ -14,7 +14,10 @@ use futures::{
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::frames::{SocketFrame, SocketRequest, parse};
+use super::{
+    frames::{SocketFrame, SocketRequest, parse},
+    pace::Pace,
+};
 use crate::{
     model::{Error as ServiceError, SessionId},
     rest::{
@@ -99,11 +102,13 @@ pub(super) struct Connection {
     under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether something is written that may not be on its way yet.
     unflushed: bool,
+    pace: Pace,
 }
 
 impl Connection {
     pub(super) fn new(service: Arc<Service>, socket: WebSocket, largest: usize) -> Self {
         let (outgoing, incoming) = socket.split();
+        let most_pings = service.most_pings();
         Self {
             service,
             incoming,
@@ -117,6 +122,7 @@ impl Connection {
             order: SendOrder::default(),
             under_way: FuturesUnordered::new(),
             unflushed: false,
+            pace: Pace::new(most_pings, Instant::now()),
         }
     }
 
@@ -126,7 +132,10 @@ impl Connection {
             self.authenticate(token);
         }
         match self.serve(&stopping).await {
-            Ok(Some(ending)) => self.end(ending).await.unwrap_or_default(),
+            Ok(Some(ending)) => {
+                let patience = if self.session.is_some() { TIME_TO_READ } else { TIME_TO_CLOSE };
+                let _ = timeout(patience, self.end(ending)).await;
+            }
             Ok(None) => self.finish().await,
             // The connection is broken, or what came over it is no WebSocket.
             Err(error) => {
@@ -190,8 +199,17 @@ impl Connection {
             Some(opened) = OptionFuture::from(self.opening.as_mut()) => Next::Opened(opened),
             Some(answer) = self.under_way.next() => Next::Answer(answer),
             Some(event) = self.events.next() => Next::Event(event),
-            message = self.incoming.next(), if self.takes_requests() => Next::Message(message),
+            message = self.incoming.next(), if self.takes_requests() => self.counted(message),
             flushed = self.outgoing.flush(), if self.unflushed => Next::Flushed(flushed),
+        }
+    }
+
+    /// The next message, unless it is one too many.
+    fn counted(&mut self, message: Option<Result<Message, Error>>) -> Next {
+        let Some(Ok(frame)) = &message else { return Next::Message(message) };
+        match self.pace.count(frame, self.session.is_some(), Instant::now()) {
+            Ok(()) => Next::Message(message),
+            Err(refusal) => Next::Ending(Ending::refused(Problem::from(refusal).into())),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod connection;
 mod frames;
+mod pace;
 
 use std::sync::Arc;
 
@@ -33,6 +34,11 @@ const READ_BUFFER: usize = 8 * 1024;
 
 /// How many bytes a connection gathers before it writes.
 const WRITE_BUFFER: usize = 32 * 1024;
+
+/// How many of the largest frames may wait, beside the buffer, for a client that does not read. The
+/// library answers pings by itself, so that without this bound the answers pile up in memory; a
+/// connection that would need more ends.
+const FRAMES_WAITING: usize = 2;
 
 /// How much larger than any frame that could be valid one may be and still be refused by an error, not
 /// by the end of the connection.
@@ -133,6 +139,7 @@ async fn open_socket(
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER + largest * FRAMES_WAITING)
         .max_message_size(largest * TOLERANCE)
         .max_frame_size(largest * TOLERANCE);
     Ok(upgrade.on_upgrade(async move |socket| {

@@ -90,6 +90,13 @@ impl Service {
         Ok(Admin { service: self, role, actor })
     }
 
+    /// Whether a key is good. For a transport that reads on only then; each call checks it again.
+    ///
+    /// Errors: [`Error::InvalidAdminKey`].
+    pub async fn check_admin_key(&self, key: Option<&str>) -> Result<()> {
+        self.known_key(key.unwrap_or_default()).await.map(drop)
+    }
+
     async fn known_key(&self, key: &str) -> Result<(String, Role)> {
         let bootstrap = self.bootstrap_key.expose_secret().as_bytes();
         if verify_slices_are_equal(key.as_bytes(), bootstrap).is_ok() {

@@ -28,6 +28,8 @@ pub struct ClientLimits {
     pub logins_per_user: u32,
     /// Open streams of one session.
     pub streams_per_session: usize,
+    /// Pings over one WebSocket in a second.
+    pub pings_per_second: u32,
 }
 
 /// The counts of a node.
@@ -60,6 +62,12 @@ impl Service {
             .take(caller.session_id, now)
             .map_err(limited(Limit::SendsPerSession))?;
         counts.sends_of_user.take(caller.user_no, now).map_err(limited(Limit::SendsPerUser))
+    }
+
+    /// How many pings may come over one WebSocket in a second; 0 for no limit.
+    #[must_use]
+    pub fn most_pings(&self) -> u32 {
+        self.limits.clients.pings_per_second
     }
 
     /// How many streams a session may have open here.
