@@ -22,9 +22,19 @@ async fn get(node: &Node, path: &str) -> Response {
     Client::new().get(url(node, path)).send().await.expect("an answer")
 }
 
-async fn make_demo_users(node: &Node) -> Response {
-    let request = Client::new().post(url(node, "/page/demo-users")).json(&json!({}));
+/// The code in the link that imd prints; empty when there is none.
+async fn code(node: &Node) -> String {
+    let link = node.page_url().await;
+    link.split_once("/#demo=").map(|(_, code)| code.to_owned()).unwrap_or_default()
+}
+
+async fn make_demo_users_with(node: &Node, code: &str) -> Response {
+    let request = Client::new().post(url(node, "/page/demo-users")).json(&json!({ "code": code }));
     request.send().await.expect("an answer")
+}
+
+async fn make_demo_users(node: &Node) -> Response {
+    make_demo_users_with(node, &code(node).await).await
 }
 
 async fn offered(node: &Node) -> bool {
@@ -109,17 +119,20 @@ async fn who_tries_imd_gets_users_to_try_it_with() {
 #[tokio::test]
 async fn there_are_no_demo_users_where_there_is_something_to_protect() {
     let imd = cluster().await;
-    make_demo_users(&imd.node).await;
+    let code = code(&imd.node).await;
+    assert_eq!(make_demo_users_with(&imd.node, &code).await.status(), 200);
     imd.user("ann").await;
     assert!(!offered(&imd.node).await);
-    assert_eq!(make_demo_users(&imd.node).await.status(), 404);
+    assert_eq!(make_demo_users_with(&imd.node, &code).await.status(), 404);
+    assert!(!imd.node.page_url().await.contains("demo"));
     let other = cluster().await;
     let public = Node::start_with(&other.database, |settings| {
         settings.listen = ([0, 0, 0, 0], 0).into();
     });
     let public = public.await;
     let here = format!("http://127.0.0.1:{}/page/demo-users", public.public_address().port());
-    let answer = Client::new().post(here).json(&json!({})).send().await.expect("an answer");
+    let answer = Client::new().post(here).json(&json!({ "code": code }));
+    let answer = answer.send().await.expect("an answer");
     assert_eq!(answer.status(), 404, "it listens for others, too");
 }
 
@@ -127,12 +140,38 @@ async fn there_are_no_demo_users_where_there_is_something_to_protect() {
 async fn demo_users_are_for_a_browser_on_this_machine() {
     let imd = cluster().await;
     let request = || Client::new().post(url(&imd.node, "/page/demo-users"));
-    let rebound = request().header("host", "evil.example.com").json(&json!({}));
+    let wanted = json!({ "code": code(&imd.node).await });
+    let rebound = request().header("host", "evil.example.com").json(&wanted);
     assert_eq!(rebound.send().await.expect("an answer").status(), 404);
-    let proxied = request().header("x-forwarded-for", "203.0.113.7").json(&json!({}));
+    let proxied = request().header("x-forwarded-for", "203.0.113.7").json(&wanted);
     assert_eq!(proxied.send().await.expect("an answer").status(), 404);
     // What a page of another origin can send without asking first.
     let form = request().header("content-type", "text/plain").body("{}");
     assert_eq!(form.send().await.expect("an answer").status(), 415);
     assert!(offered(&imd.node).await, "nobody has been made");
+}
+
+/// A proxy on the same machine that says nothing of its clients, as nginx does by default: each of them
+/// seems to be a browser here.
+#[tokio::test]
+async fn demo_users_are_for_who_knows_the_code_that_imd_printed() {
+    let imd = cluster().await;
+    let right = code(&imd.node).await;
+    assert!(right.len() >= 16, "{right}");
+    for wrong in ["", "demo", &right[1..], &right.to_lowercase(), &format!("{right}x")] {
+        if *wrong == right {
+            continue;
+        }
+        let refused = make_demo_users_with(&imd.node, wrong).await;
+        assert_eq!(refused.status(), 400, "{wrong}");
+        let problem: Value = refused.json().await.expect("a problem");
+        assert_eq!(problem["field"], "code");
+    }
+    let nothing = Client::new().post(url(&imd.node, "/page/demo-users")).json(&json!({}));
+    assert_eq!(nothing.send().await.expect("an answer").status(), 400);
+    assert!(offered(&imd.node).await, "nobody has been made");
+    let (other, _) = imd.start_node().await;
+    assert_ne!(code(&other).await, right, "another at each start");
+    assert_eq!(make_demo_users_with(&other, &right).await.status(), 400);
+    assert_eq!(make_demo_users(&imd.node).await.status(), 200);
 }

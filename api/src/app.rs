@@ -155,29 +155,7 @@ impl App {
             },
         )
         .await?;
-        let limits = Limits {
-            access_ttl: settings.tokens.access_ttl,
-            refresh_ttl: settings.tokens.refresh_ttl,
-            max_body_bytes: settings.messages.max_body_bytes,
-            recall_window: settings.messages.recall_window,
-            dedupe_for: settings.messages.dedupe_for,
-            read_receipts: settings.messages.read_receipts,
-            if_blocked: settings.messages.if_blocked,
-            settings: UserSettings {
-                messages_from: settings.messages.from,
-                groups_invite_from: settings.groups.invite_from,
-            },
-            max_members: settings.groups.max_members.into(),
-            heartbeat: settings.streams.heartbeat,
-            purge_after: settings.retention.purge_after,
-            default_tier: settings.default_tier.clone(),
-            demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
-            passwords: settings.login.passwords,
-            call_timeout: settings.limits.call_timeout,
-            // Others than those who read pages find a connection.
-            pages_at_a_time: pool_size.div_ceil(2),
-            clients: client_limits(&settings.limits),
-        };
+        let limits = limits(settings, public_address, pool_size);
         let service =
             Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
         service.trust(issuers);
@@ -254,6 +232,19 @@ impl App {
     #[must_use]
     pub fn admin_url(&self) -> String {
         url(self.admin_address, self.admin_tls.as_ref())
+    }
+
+    /// The URL of the page, for who has started the node: with the code for demo users in it, as long as
+    /// there is nobody else.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn page_url(&self) -> anyhow::Result<String> {
+        let url = self.public_url();
+        if !self.service.demo_users_offered().await? {
+            return Ok(format!("{url}/"));
+        }
+        Ok(format!("{url}/#demo={}", self.service.demo_code().expose_secret()))
     }
 
     /// Where the public listener is.
@@ -385,6 +376,34 @@ fn recognizers(service: &Arc<Service>) -> (Recognize, Recognize) {
     (by_token, by_key)
 }
 
+fn limits(settings: &Settings, public_address: SocketAddr, pool_size: usize) -> Limits {
+    Limits {
+        access_ttl: settings.tokens.access_ttl,
+        refresh_ttl: settings.tokens.refresh_ttl,
+        max_body_bytes: settings.messages.max_body_bytes,
+        recall_window: settings.messages.recall_window,
+        dedupe_for: settings.messages.dedupe_for,
+        read_receipts: settings.messages.read_receipts,
+        if_blocked: settings.messages.if_blocked,
+        settings: UserSettings {
+            messages_from: settings.messages.from,
+            groups_invite_from: settings.groups.invite_from,
+        },
+        max_members: settings.groups.max_members.into(),
+        heartbeat: settings.streams.heartbeat,
+        purge_after: settings.retention.purge_after,
+        keep_ended: settings.sessions.keep_ended,
+        keep_audit: settings.audit.keep,
+        default_tier: settings.default_tier.clone(),
+        demo_users: settings.database.url.is_none() && public_address.ip().is_loopback(),
+        passwords: settings.login.passwords,
+        call_timeout: settings.limits.call_timeout,
+        // Others than those who read pages find a connection.
+        pages_at_a_time: pool_size.div_ceil(2),
+        clients: client_limits(&settings.limits),
+    }
+}
+
 fn client_limits(limits: &config::Limits) -> ClientLimits {
     ClientLimits {
         failed_logins: limits.failed_logins,
@@ -392,6 +411,9 @@ fn client_limits(limits: &config::Limits) -> ClientLimits {
         logins_per_user: limits.logins_per_user,
         sends_per_session: limits.sends_per_session,
         sends_per_user: limits.sends_per_user,
+        reads_per_user: limits.reads_per_user,
+        reads_at_once: limits.reads_at_once,
+        changes_per_user: limits.changes_per_user,
         streams_per_session: limits.streams_per_session,
         pings_per_second: limits.pings_per_second,
     }

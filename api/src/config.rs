@@ -127,6 +127,8 @@ pub struct Settings {
     #[serde(default)]
     pub tiers: BTreeMap<String, Tier>,
     pub retention: Retention,
+    pub sessions: Sessions,
+    pub audit: Audit,
     pub shutdown: Shutdown,
     pub log: Log,
 }
@@ -263,6 +265,24 @@ pub struct Tier {
 pub struct Retention {
     #[serde(with = "humantime_serde")]
     pub purge_after: Duration,
+}
+
+/// `sessions.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Sessions {
+    #[serde(with = "humantime_serde")]
+    pub keep_ended: Duration,
+}
+
+/// `audit.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Audit {
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
 }
 
 /// `shutdown.*`

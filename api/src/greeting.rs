@@ -9,7 +9,14 @@ const DEFAULTS: [&str; 3] =
     ["http://127.0.0.1:8081", "http://127.0.0.1:8080", "./imd-data/admin.key"];
 
 /// Where this node is, and commands to try that reach it as they stand.
-pub(super) fn greeting(app: &App, folder: &DataFolder, page: bool, embedded: bool) -> String {
+///
+/// `page` is the address of the page, where there is one.
+pub(super) fn greeting(
+    app: &App,
+    folder: &DataFolder,
+    page: Option<&str>,
+    embedded: bool,
+) -> String {
     let (public, admin) = (app.public_url(), app.admin_url());
     let key = folder.admin_key();
     let imctl = if std::env::var_os("CARGO").is_some() { "cargo imctl" } else { "imctl" };
@@ -17,11 +24,9 @@ pub(super) fn greeting(app: &App, folder: &DataFolder, page: bool, embedded: boo
     let at_public = option("--public-server", &public, DEFAULTS[1]);
     let database =
         if embedded { "a private PostgreSQL in the data folder" } else { "database.url" };
-    let chat = if page {
-        format!("A chat is at {public}/: open it in two windows.\n")
-    } else {
-        String::new()
-    };
+    let chat = page
+        .map(|url| format!("A chat, to open in two windows:\n\n  {url}\n\n"))
+        .unwrap_or_default();
     format!(
         "\
 imd {version} is ready.

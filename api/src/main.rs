@@ -162,7 +162,9 @@ async fn serve(
     postgres: Option<&mut EmbeddedPostgres>,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    if let Err(error) = print(&greeting::greeting(&app, folder, page, postgres.is_some())) {
+    let page = if page { Some(app.page_url().await?) } else { None };
+    let greeting = greeting::greeting(&app, folder, page.as_deref(), postgres.is_some());
+    if let Err(error) = print(&greeting) {
         tracing::warn!("cannot print where imd listens: {error:#}");
     }
     let database_lost = async {

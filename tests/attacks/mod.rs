@@ -8,6 +8,7 @@
 //! | the wrong listener | `authorization::grpc` |
 //! | logins in masses, given up or not; guesses by the thousand | `logins`, `limits::logins` |
 //! | little traffic that makes the server keep much in memory | `memory`, `limits::streams` |
+//! | reads in masses, given up or not | `reads`, `limits::reads` |
 //! | requests that are not what they should be | `requests`, `strings`, `parsers`, `tokens`, `fuzz` |
 
 mod access_tokens;
@@ -17,6 +18,7 @@ mod logins;
 mod memory;
 mod others;
 mod parsers;
+mod reads;
 mod requests;
 mod strings;
 mod tokens;

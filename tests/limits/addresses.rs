@@ -9,6 +9,7 @@ use crate::support::{
     cluster::{Cluster, login},
     grpc::{channel, with_bearer},
     node::ADMIN_KEY,
+    process::DataFolder,
 };
 
 /// Whether the second guess from there is refused for the limit of its address.
@@ -71,4 +72,17 @@ async fn the_audit_has_the_address_that_a_trusted_proxy_tells() {
     admin.create_user(request).await.expect("a user");
     let record = &imd.admin().audit("ann", 1, "").await.expect("records").records[0];
     assert_eq!(record.address, "192.0.2.44");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_warned_of_once() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    imd.create_users(&["ann"]).await;
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        let api = Transport::Rest.connect_from(imd.public, address);
+        api.login(&login("ann", "phone", "p")).await.expect("a session");
+    }
+    imd.says("127.0.0.1 is not in trusted_proxies").await;
+    assert_eq!(imd.log().matches("trusted_proxies").count(), 1);
 }

@@ -4,6 +4,7 @@
 mod addresses;
 mod connections;
 mod logins;
+mod reads;
 mod sends;
 mod streams;
 

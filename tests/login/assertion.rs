@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     api::{Credential, Login, Transport},
     cluster::{Cluster, login},
-    issuer::{Issuer, SigningKey, asserted},
+    issuer::{Issuer, SigningKey, asserted, now},
     node::Node,
     on_both_transports,
     postgres::Database,
@@ -19,6 +19,8 @@ const ALGORITHMS: [Algorithm; 4] =
     [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::HS256];
 
 on_both_transports! {
+    times_may_have_fractions,
+    a_refused_assertion_says_which_claim_is_wrong,
     an_assertion_opens_a_session,
     every_algorithm_is_understood,
     a_user_is_made_at_its_first_login,
@@ -262,4 +264,48 @@ async fn passwords_can_be_switched_off() {
     );
     admin.create("", "bob", None).await.expect("a user without a password");
     imd.try_log_in(&asserted(issuer.vouch("bob"), "phone", "p")).await.expect("a session");
+}
+
+/// RFC 7519, `NumericDate`.
+async fn times_may_have_fractions(imd: Cluster) {
+    let issuer = Issuer::trusted_by(&imd);
+    for (n, fraction) in [".0", ".25", ".999999"].into_iter().enumerate() {
+        let at = |seconds: u64| serde_json::from_str::<Value>(&format!("{seconds}{fraction}"));
+        let times = json!({
+            "iat": at(now()).expect("a number"),
+            "exp": at(now() + 60).expect("a number"),
+            "nbf": at(now()).expect("a number"),
+        });
+        let login = asserted(issuer.vouch_with("ann", &times), "phone", &format!("p{n}"));
+        imd.try_log_in(&login).await.expect("a session");
+    }
+}
+
+async fn a_refused_assertion_says_which_claim_is_wrong(imd: Cluster) {
+    let issuer = Issuer::trusted_by(&imd);
+    for (claim, wrong) in [
+        ("iat", json!("today")),
+        ("iat", json!(-1)),
+        ("exp", json!("tomorrow")),
+        ("exp", json!(1)),
+        ("aud", json!("another")),
+        ("jti", json!(7)),
+        ("jti", Value::Null),
+        ("iat", Value::Null),
+        ("sub", Value::Null),
+        ("name", json!(7)),
+        ("tier", json!("no such tier")),
+        ("terminal_type", json!(["phone"])),
+    ] {
+        let changed = json!({ claim: wrong });
+        let login = asserted(issuer.vouch_with("ann", &changed), "phone", "p");
+        let refused = imd.api.login(&login).await.expect_err("not a good assertion");
+        assert_eq!(refused.code, "invalid_assertion");
+        let named = match (claim, &wrong) {
+            ("exp", Value::Number(_)) => "expired",
+            ("aud", _) => "audience",
+            _ => claim,
+        };
+        assert!(refused.message.contains(named), "{changed}: {refused:?}");
+    }
 }

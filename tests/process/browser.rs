@@ -24,7 +24,8 @@ async fn the_page_shows_the_whole_product_in_a_few_windows() {
     let imd = folder.start().await;
     let axe = node_packages("connect").await.join("node_modules/axe-core/axe.min.js");
     let mut chat = python("browser", "chat.py").await;
-    chat.arg(format!("http://{}/", imd.public)).arg(scratch("screenshots")).arg(axe);
+    let link = imd.greeting.split_whitespace().find(|word| word.contains("/#demo="));
+    chat.arg(link.expect("a link to the page")).arg(scratch("screenshots")).arg(axe);
     let told = printed(&mut chat).await;
     assert!(told.ends_with("ok  no window has complained\n"), "{told}");
     assert!(told.contains("ok  axe finds nothing wrong with the chat\n"), "{told}");

@@ -216,3 +216,35 @@ pub(super) async fn restarted(imd: Cluster, change: impl FnOnce(&mut Settings)) 
     let node = Node::start_with(&database, change).await;
     Cluster::of(transport, database, node)
 }
+
+#[tokio::test]
+async fn sessions_that_ended_long_ago_and_old_records_of_the_audit_go() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    let (admin, sql) = (imd.admin(), imd.database.sql().await);
+    let ann = imd.user_with_phone("ann").await;
+    let lately = imd.log_in("ann", "pc", "desk").await;
+    let live = imd.log_in("ann", "pad", "couch").await;
+    for ended in [&ann, &lately] {
+        imd.api.logout(&ended.token).await.expect("it was live");
+    }
+    let old = "UPDATE sessions SET ended_at = ended_at - interval '31 days'
+        WHERE terminal_type = 'phone'";
+    sql.execute(old, &[]).await.expect("a session of last month");
+    admin.create_user("bob", "a password of bob's").await.expect("a user");
+    let old = "UPDATE audit SET at = at - interval '366 days' WHERE actor = 'tests'";
+    assert_eq!(sql.execute(old, &[]).await.expect("a record of last year"), 1);
+
+    admin.purge().await.expect("a purge");
+    let count = "SELECT count(*) FROM sessions";
+    let left: i64 = sql.query_one(count, &[]).await.expect("a number").get(0);
+    assert_eq!(left, 2, "the live one and the one that ended lately");
+    // What is forgotten is still no good.
+    assert_eq!(ann.sessions().await.expect_err("ended").code, "invalid_token");
+    let refused = imd.api.refresh(&ann.refresh_token).await.expect_err("ended");
+    assert_eq!(refused.code, "invalid_token");
+    assert_eq!(lately.sessions().await.expect_err("ended").end_reason(), "LOGGED_OUT");
+    live.sessions().await.expect("it is live");
+    let records = admin.audit("", 100, "").await.expect("records").records;
+    assert!(records.iter().any(|record| record.action == "create_user"));
+    assert!(records.iter().all(|record| record.actor != "tests"), "{records:?}");
+}

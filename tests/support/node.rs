@@ -55,6 +55,8 @@ impl Node {
         settings.limits.logins_per_user = 0;
         settings.limits.sends_per_session = 0;
         settings.limits.sends_per_user = 0;
+        settings.limits.reads_per_user = 0;
+        settings.limits.changes_per_user = 0;
         settings.limits.streams_per_session = 0;
         change(&mut settings);
         let app = App::start(&settings, url, ADMIN_KEY.to_owned().into()).await;
@@ -70,6 +72,11 @@ impl Node {
 
     pub(crate) fn public_address(&self) -> SocketAddr {
         self.app.public_address()
+    }
+
+    /// The link to the page that `imd` prints at its start.
+    pub(crate) async fn page_url(&self) -> String {
+        self.app.page_url().await.expect("a link")
     }
 
     pub(crate) fn admin_address(&self) -> SocketAddr {

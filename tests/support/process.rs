@@ -40,6 +40,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// starts. The other end of that pipe tells when the last of them has gone.
 const WITH_SURVIVORS: &str = r#"exec "$0" "$@" 9<&0 0</dev/null"#;
 
+/// Limits that a test soon reaches that does as fast as it can what users do.
+const UNLIMITED: [&str; 4] = [
+    "IMD_LIMITS_SENDS_PER_SESSION",
+    "IMD_LIMITS_SENDS_PER_USER",
+    "IMD_LIMITS_READS_PER_USER",
+    "IMD_LIMITS_CHANGES_PER_USER",
+];
+
 /// The last line of what `imd` prints when it is ready.
 const READY: &str = "Ctrl-C stops it.";
 
@@ -110,8 +118,7 @@ impl DataFolder {
             .env("IMD_DATA_DIR", &self.path)
             .env("IMD_LISTEN", "127.0.0.1:0")
             .env("IMD_ADMIN_LISTEN", "127.0.0.1:0")
-            .env("IMD_LIMITS_SENDS_PER_SESSION", "0")
-            .env("IMD_LIMITS_SENDS_PER_USER", "0")
+            .envs(UNLIMITED.map(|limit| (limit, "0")))
             .current_dir(self.parent.path())
             .stdin(Stdio::null())
             .process_group(0)

@@ -42,6 +42,9 @@ impl Settings {
             self.retention.purge_after,
             Duration::ZERO..=YEAR * 10,
         )?;
+        // An access token is refused by its session, as long as it is good otherwise.
+        duration_within("sessions.keep_ended", self.sessions.keep_ended, DAY..=YEAR * 10)?;
+        duration_within("audit.keep", self.audit.keep, DAY..=YEAR * 100)?;
         if let Some(threads) = self.worker_threads {
             within("worker_threads", threads, 1..=1000)?;
         }
@@ -79,12 +82,15 @@ impl Settings {
             ("limits.sends_per_session", limits.sends_per_session),
             ("limits.sends_per_user", limits.sends_per_user),
             ("limits.pings_per_second", limits.pings_per_second),
+            ("limits.reads_per_user", limits.reads_per_user),
+            ("limits.changes_per_user", limits.changes_per_user),
         ] {
             within(key, count, 0..=1_000_000)?;
         }
         within("limits.streams_per_connection", limits.streams_per_connection, 100..=100_000)?;
         within("limits.unread_bytes", limits.unread_bytes, 1024 * 1024..=128 * 1024 * 1024)?;
         within("limits.calls", limits.calls, 100..=1_000_000)?;
+        within("limits.reads_at_once", limits.reads_at_once, 0..=1000)?;
         within("limits.header_bytes", limits.header_bytes, 8192..=1024 * 1024)?;
         duration_within("limits.header_timeout", limits.header_timeout, SECOND..=MINUTE * 10)?;
         duration_within("limits.call_timeout", limits.call_timeout, SECOND..=MINUTE * 60)?;

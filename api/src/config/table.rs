@@ -225,6 +225,21 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "the same of all sessions of one user",
     },
     Setting {
+        key: "limits.reads_per_user",
+        default: Some("50"),
+        meaning: "reads of one user in a second, those of 10 s at once: pages, listings, the opening of streams; 0 for no limit",
+    },
+    Setting {
+        key: "limits.reads_at_once",
+        default: Some("4"),
+        meaning: "reads of one user that the database does at a time, 0 to 1000; eight times as many wait for their turn, more are refused; 0 for no limit",
+    },
+    Setting {
+        key: "limits.changes_per_user",
+        default: Some("50"),
+        meaning: "changes of one user in a second other than messages, those of 10 s at once: read marks, recalls, deletions, blocks, changes of groups, refreshed tokens, ended sessions; 0 for no limit",
+    },
+    Setting {
         key: "limits.streams_per_session",
         default: Some("16"),
         meaning: "open streams of one session; 0 for no limit",
@@ -317,6 +332,16 @@ pub const SETTINGS: &[Setting] = &[
         key: "retention.purge_after",
         default: Some("7d"),
         meaning: "how long an entry must have been hidden before it is deleted, 0s to 10 years",
+    },
+    Setting {
+        key: "sessions.keep_ended",
+        default: Some("30d"),
+        meaning: "how long a session is remembered after its end, 1d to 10 years; until then its tokens are refused with the reason, later as unknown",
+    },
+    Setting {
+        key: "audit.keep",
+        default: Some("365d"),
+        meaning: "how long a record of the audit is kept, 1d to 100 years",
     },
     Setting {
         key: "shutdown.grace",

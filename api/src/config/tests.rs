@@ -86,17 +86,19 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "login.passwords" | "page" => "false",
         "insecure_listen" | "messages.read_receipts" | "limits.loopback" => "true",
         "limits.header_bytes" => "65536",
+        "limits.streams_per_connection" | "limits.calls" => "170",
+        "limits.unread_bytes" => "2097152",
         "limits.header_timeout" | "limits.call_timeout" | "limits.keepalive" => "7s",
         "trusted_proxies" => "10.0.0.0/8,192.0.2.7",
         "log.level" => "warn",
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
         "data_dir" => "/srv/imd",
-        "tokens.refresh_ttl" => "40days",
         "retention.purge_after"
         | "messages.dedupe_for"
         | "tokens.access_ttl"
         | "streams.heartbeat"
         | "shutdown.grace" => "7m",
+        "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" => "40days",
         "messages.recall_window" => "0s",
         "messages.if_blocked" => "drop",
         "messages.from" | "groups.invite_from" => "contacts",

@@ -60,7 +60,9 @@ macro_rules! customer_ids {
 }
 
 customer_ids! {
-    /// The customer's own id of a user: 1–64 of `[A-Za-z0-9._@+=-]`. Cheap to clone.
+    /// The customer's own id of a user: 1–64 of `[A-Za-z0-9._@+=-]`, neither `.` nor `..`. `Alice` and
+    /// `alice` are two users: ids are compared byte by byte, as most systems that issue them do. Cheap
+    /// to clone.
     UserId;
     /// The customer's own id of a group, or one that imd made. The rules are those of a user id.
     GroupId;
@@ -91,12 +93,16 @@ impl DeviceId {
     }
 }
 
-/// Whether an id that a client gave as `field` is 1–64 of `[A-Za-z0-9._@+=-]`.
+/// Whether an id that a client gave as `field` is 1–64 of `[A-Za-z0-9._@+=-]`, and neither `.` nor `..`:
+/// a URL cannot name these, since clients and proxies resolve them as steps of a path.
 pub(crate) fn check_id(field: &'static str, value: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=-".contains(c);
     if value.is_empty() || value.len() > MAX_ID_LENGTH || !value.chars().all(allowed) {
         let reason = format!("must be 1–{MAX_ID_LENGTH} characters of A-Z a-z 0-9 . _ @ + = -");
         return Err(Error::invalid(field, reason));
+    }
+    if matches!(value, "." | "..") {
+        return Err(Error::invalid(field, "must not be . or .., which no URL can name"));
     }
     Ok(())
 }
@@ -388,6 +394,18 @@ mod tests {
         assert_eq!(id(7, 1).stand_in(&ann), id(7, 1).stand_in(&ann));
         assert_ne!(id(7, 1).stand_in(&ann), id(7, 2).stand_in(&ann));
         assert_ne!(id(7, 1).stand_in(&ann), id(7, 1).stand_in(&bob));
+    }
+
+    #[test]
+    fn an_id_can_be_a_step_of_a_path() {
+        for good in ["a", "...", ".a", "..a", "Alice", "alice"] {
+            assert!(UserId::parse("user_id", good).is_ok(), "{good:?}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "a%2e"] {
+            assert!(UserId::parse("user_id", bad).is_err(), "{bad:?}");
+            assert!(DeviceId::parse("device_id", bad.to_owned()).is_err(), "{bad:?}");
+        }
+        assert_ne!(UserId::from_stored("Alice"), UserId::from_stored("alice"));
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub enum Limit {
     SendsPerSession,
     /// Messages of one user.
     SendsPerUser,
+    /// Reads of one user.
+    ReadsPerUser,
+    /// Reads of one user that run or wait.
+    ReadsAtOnce,
+    /// Changes of one user.
+    ChangesPerUser,
     /// Open streams of one session.
     StreamsPerSession,
     /// Pings over one WebSocket: it ends.
@@ -41,6 +47,9 @@ impl Limit {
             Self::LoginsPerUser => "logins_per_user",
             Self::SendsPerSession => "sends_per_session",
             Self::SendsPerUser => "sends_per_user",
+            Self::ReadsPerUser => "reads_per_user",
+            Self::ReadsAtOnce => "reads_at_once",
+            Self::ChangesPerUser => "changes_per_user",
             Self::StreamsPerSession => "streams_per_session",
             Self::PingsPerSecond => "pings_per_second",
             Self::ConnectionsPerAddress => "connections_per_address",

@@ -78,7 +78,7 @@ async fn login(
     post, path = "/v1/refresh", tag = "Sessions",
     responses(
         (status = 200, description = "The successors of both tokens.", body = Tokens),
-        Refusal<400>, Refusal<401>, Refusal<413>, Refusal<415>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<413>, Refusal<415>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn refresh(
@@ -113,7 +113,7 @@ async fn logout(
     get, path = "/v1/sessions", tag = "Sessions", security(("access_token" = [])),
     responses(
         (status = 200, description = "The live sessions.", body = SessionList),
-        Refusal<401>, Refusal<500>, Refusal<503>,
+        Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_my_sessions(
@@ -135,7 +135,7 @@ async fn list_my_sessions(
     params(SessionPath),
     responses(
         (status = 204, description = "The session has ended."),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn end_my_session(

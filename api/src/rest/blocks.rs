@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     get, path = "/v1/blocks", tag = "Blocks", security(("access_token" = [])), params(PageQuery),
     responses(
         (status = 200, description = "A page of users.", body = BlockedUserList),
-        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_blocked_users(
@@ -67,7 +67,7 @@ struct UserPath {
     params(UserPath),
     responses(
         (status = 204, description = "The user is blocked."),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn block_user(
@@ -90,7 +90,7 @@ async fn block_user(
     params(UserPath),
     responses(
         (status = 204, description = "The user is not blocked."),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn unblock_user(

@@ -72,7 +72,7 @@ struct MessagePath {
     responses(
         (status = 201, description = "The group as it was made.", body = Group),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
-        Refusal<500>, Refusal<503>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn create_group(
@@ -91,7 +91,7 @@ async fn create_group(
     get, path = "/v1/groups", tag = "Groups", security(("access_token" = [])), params(PageQuery),
     responses(
         (status = 200, description = "A page of groups.", body = GroupList),
-        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_groups(
@@ -113,7 +113,7 @@ async fn list_groups(
     params(GroupPath),
     responses(
         (status = 200, description = "The group.", body = Group),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn get_group(
@@ -136,7 +136,7 @@ async fn get_group(
     responses(
         (status = 200, description = "The group as it is now.", body = Group),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
-        Refusal<500>, Refusal<503>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn update_group(
@@ -159,7 +159,7 @@ async fn update_group(
     params(GroupPath),
     responses(
         (status = 204, description = "The group is dissolved."),
-        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn dissolve_group(
@@ -181,7 +181,7 @@ async fn dissolve_group(
     params(GroupPath, PageQuery),
     responses(
         (status = 200, description = "A page of members.", body = GroupMemberList),
-        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_group_members(
@@ -208,7 +208,7 @@ async fn list_group_members(
     security(("access_token" = [])), params(MemberPath),
     responses(
         (status = 200, description = "Whether the user is a member now.", body = Membership),
-        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn add_group_member(
@@ -233,7 +233,7 @@ async fn add_group_member(
     responses(
         (status = 204, description = "The member is changed."),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
-        Refusal<500>, Refusal<503>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn update_group_member(
@@ -259,7 +259,7 @@ async fn update_group_member(
     security(("access_token" = [])), params(MemberPath),
     responses(
         (status = 204, description = "The user is not a member any more."),
-        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn remove_group_member(
@@ -282,7 +282,7 @@ async fn remove_group_member(
     responses(
         (status = 200, description = "Whether the caller is a member now.", body = Membership),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
-        Refusal<500>, Refusal<503>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn join_group(
@@ -305,7 +305,7 @@ async fn join_group(
     params(GroupPath),
     responses(
         (status = 204, description = "The caller is not a member any more."),
-        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn leave_group(
@@ -327,7 +327,7 @@ async fn leave_group(
     params(GroupPath, PageQuery),
     responses(
         (status = 200, description = "A page of requests.", body = GroupRequestList),
-        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_group_requests(
@@ -355,7 +355,7 @@ async fn list_group_requests(
     responses(
         (status = 204, description = "The request is answered."),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
-        Refusal<500>, Refusal<503>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn answer_group_request(
@@ -380,7 +380,7 @@ async fn answer_group_request(
     params(MessagePath, PageQuery),
     responses(
         (status = 200, description = "A page of readers.", body = ReaderList),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_readers(

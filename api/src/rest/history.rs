@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     params(PageQuery),
     responses(
         (status = 200, description = "A page of conversations.", body = ConversationList),
-        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_conversations(
@@ -66,7 +66,7 @@ struct ConversationPath {
     security(("access_token" = [])), params(ConversationPath, PageQuery),
     responses(
         (status = 200, description = "A page of messages.", body = HistoryPage),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn list_history(
@@ -98,7 +98,7 @@ async fn list_history(
     security(("access_token" = [])), params(ConversationPath),
     responses(
         (status = 200, description = "Where the mark stands.", body = MarkReadResponse),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<413>, Refusal<415>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<413>, Refusal<415>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn mark_read(
@@ -135,7 +135,7 @@ struct MessagePath {
     security(("access_token" = [])), params(MessagePath),
     responses(
         (status = 204, description = "The caller's copy is deleted."),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn delete_message(

@@ -74,7 +74,7 @@ struct MessagePath {
     params(MessagePath),
     responses(
         (status = 204, description = "The message is recalled."),
-        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<409>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn recall(
@@ -113,7 +113,7 @@ struct TimelineQuery {
     params(TimelineQuery),
     responses(
         (status = 200, description = "The entries.", body = TimelinePage),
-        Refusal<400>, Refusal<401>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn pull_timeline(

@@ -37,6 +37,25 @@ impl Service {
         Ok(identity)
     }
 
+    /// As [`Service::authenticate`], for a call that reads: it is counted first.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(super) async fn reader(&self, token: Option<&str>) -> Result<Identity> {
+        let identity = self.identify(token).await?;
+        self.count_read(identity.user_no)?;
+        self.check_session(&identity).await?;
+        Ok(identity)
+    }
+
+    /// As [`Service::identify`], for a call that changes something and sends no message: it is counted.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(super) async fn changer(&self, token: Option<&str>) -> Result<Identity> {
+        let identity = self.identify(token).await?;
+        self.count_change(identity.user_no)?;
+        Ok(identity)
+    }
+
     /// Whether an access token is one of this deployment's and has not expired; its session may have ended.
     /// For a transport that does more for those who have an account.
     ///

@@ -13,7 +13,8 @@ use jsonwebtoken::{
     errors::ErrorKind,
 };
 use parking_lot::RwLock;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::tokens::{LEEWAY, sha256};
@@ -69,8 +70,8 @@ impl TrustedIssuer {
         for key in self.keys.iter().filter(|key| key.fits(header)) {
             let validation =
                 Validation { algorithms: vec![key.algorithm], ..self.validation.clone() };
-            match decode::<Claims>(assertion, &key.key, &validation) {
-                Ok(token) => return Ok(token.claims),
+            match decode::<Map<String, Value>>(assertion, &key.key, &validation) {
+                Ok(token) => return Claims::read(token.claims),
                 Err(error) => refusal = what_is_wrong(error.kind()),
             }
         }
@@ -87,8 +88,11 @@ struct Sender {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    #[serde(deserialize_with = "numeric_date")]
     iat: u64,
+    #[serde(default, deserialize_with = "optional_date")]
     nbf: Option<u64>,
+    #[serde(deserialize_with = "numeric_date")]
     exp: u64,
     jti: String,
     name: Option<String>,
@@ -146,7 +150,33 @@ impl Assertions {
     }
 }
 
+/// A `NumericDate` (RFC 7519): seconds since 1970, of which the fraction does not matter here.
+fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    if !seconds.is_finite() || seconds < 0.0 {
+        return Err(D::Error::custom("no number of seconds since 1970"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let seconds = seconds as u64;
+    Ok(seconds)
+}
+
+/// As [`numeric_date`], of a claim that may be absent.
+fn optional_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    numeric_date(deserializer).map(Some)
+}
+
 impl Claims {
+    fn read(claims: Map<String, Value>) -> Result<Self> {
+        let missing =
+            ["sub", "iat", "exp", "jti"].into_iter().find(|name| !claims.contains_key(*name));
+        if let Some(name) = missing {
+            return Err(Error::InvalidAssertion(is_missing(name)));
+        }
+        serde_path_to_error::deserialize(Value::Object(claims))
+            .map_err(|error| Error::InvalidAssertion(has_wrong_type(&error.path().to_string())))
+    }
+
     fn accept(self, issuer: &TrustedIssuer, now: u64) -> Result<Assertion> {
         if self.exp.saturating_add(LEEWAY) <= now {
             return Err(Error::InvalidAssertion("the assertion has expired"));
@@ -196,9 +226,38 @@ fn what_is_wrong(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidAudience => "the assertion is for another audience",
         ErrorKind::InvalidSignature => "the assertion's signature is wrong",
-        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => {
-            "the assertion lacks a claim, or has one of the wrong type"
-        }
+        ErrorKind::InvalidIssuer => "the assertion's iss is not the issuer's name",
+        ErrorKind::MissingRequiredClaim(name) => is_missing(name),
+        ErrorKind::InvalidClaimFormat(name) => has_wrong_type(name),
+        ErrorKind::Json(_) => "the assertion's claims are no JSON object",
         _ => "the assertion is not valid",
+    }
+}
+
+fn is_missing(claim: &str) -> &'static str {
+    match claim {
+        "iss" => "the assertion has no iss, or one of the wrong type",
+        "aud" => "the assertion has no aud, or one of the wrong type",
+        "sub" => "the assertion has no sub, or one of the wrong type",
+        "iat" => "the assertion has no iat",
+        "exp" => "the assertion has no exp, or one of the wrong type",
+        "jti" => "the assertion has no jti",
+        _ => "the assertion lacks a claim",
+    }
+}
+
+fn has_wrong_type(claim: &str) -> &'static str {
+    match claim {
+        "iss" => "the assertion's iss is not a text",
+        "aud" => "the assertion's aud is neither a text nor a list of texts",
+        "sub" => "the assertion's sub is not a text",
+        "iat" => "the assertion's iat is not a number of seconds since 1970",
+        "exp" => "the assertion's exp is not a number of seconds since 1970",
+        "nbf" => "the assertion's nbf is not a number of seconds since 1970",
+        "jti" => "the assertion's jti is not a text",
+        "name" => "the assertion's name is not a text",
+        "tier" => "the assertion's tier is not a text",
+        "terminal_type" => "the assertion's terminal_type is not a text",
+        _ => "a claim of the assertion has the wrong type",
     }
 }

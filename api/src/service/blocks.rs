@@ -31,11 +31,13 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<BlockedUser>> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
         let scope = format!("blocks/{}", caller.user_no.0);
         let before = self.read_place(&scope, page_token)?;
-        let mut items = self.store.blocked_users(caller.user_no, before, size.get() + 1).await?;
+        let (store, user_no, limit) = (self.store.clone(), caller.user_no, size.get() + 1);
+        let read = async move { store.blocked_users(user_no, before, limit).await };
+        let mut items = self.begin_read(user_no).await?.run(read).await?;
         let more = size.cut(&mut items);
         let next = items.last().filter(|_| more).map(|user| self.place_token(&scope, user.seq));
         Ok(Page { items, next_page_token: next })
@@ -43,7 +45,7 @@ impl Service {
 
     async fn change_block(&self, token: Option<&str>, user_id: &str, blocked: bool) -> Result<()> {
         // The session is checked in the transaction, behind the lock.
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let change = match self.read_block(&caller, user_id, blocked).await {
             Ok(change) => change,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

@@ -30,14 +30,17 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<Conversation>> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
         let scope = format!("conversations/{}", caller.user_no.0);
-        let read = |carried: Vec<u8>| ListPlace::from_bytes(&carried);
-        let place = self.read_page_token(&scope, page_token, read)?.unwrap_or(ListPlace::Start);
-        let _turn = self.page_turn().await?;
+        let parse = |carried: Vec<u8>| ListPlace::from_bytes(&carried);
+        let place = self.read_page_token(&scope, page_token, parse)?.unwrap_or(ListPlace::Start);
+        let read = async {
+            let _turn = self.page_turn().await?;
+            self.store.conversations(caller.user_no, place, size.get()).await
+        };
         let ConversationPage { mut items, next } =
-            self.store.conversations(caller.user_no, place, size.get()).await?;
+            self.begin_read(caller.user_no).await?.run(read).await?;
         let next = next.map(|place| self.opaque_tokens.seal(&scope, &place.to_bytes()));
         if !self.limits.read_receipts {
             // What receipts said while there were any.
@@ -59,15 +62,18 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<History> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 200)?;
         let conversation = ConversationId::parse(conversation_id)?;
         let conversation = self.store.conversation_no(&conversation).await?;
         let scope = format!("history/{}/{}", caller.user_no.0, conversation.0);
         let before = self.read_place(&scope, page_token)?;
-        let _turn = self.page_turn().await?;
+        let read = async {
+            let _turn = self.page_turn().await?;
+            self.store.history(caller.user_no, conversation, before, size.get() + 1).await
+        };
         let HistoryPage { state, mut entries, cut } =
-            self.store.history(caller.user_no, conversation, before, size.get() + 1).await?;
+            self.begin_read(caller.user_no).await?.run(read).await?;
         let more = size.cut(&mut entries) || cut;
         let next =
             entries.last().filter(|_| more).map(|entry| self.place_token(&scope, entry.seq()));
@@ -85,11 +91,12 @@ impl Service {
         conversation: ConversationNo,
         floor: i64,
     ) -> Result<HistoryEnd> {
-        if floor > 1 && self.store.has_hidden_history(owner, conversation, floor).await? {
-            Ok(HistoryEnd::RetentionLimit)
-        } else {
-            Ok(HistoryEnd::Beginning)
+        if floor <= 1 {
+            return Ok(HistoryEnd::Beginning);
         }
+        let read = self.store.has_hidden_history(owner, conversation, floor);
+        let hidden = self.begin_read(owner).await?.run(read).await?;
+        Ok(if hidden { HistoryEnd::RetentionLimit } else { HistoryEnd::Beginning })
     }
 
     /// The token of the page behind the place `seq`.

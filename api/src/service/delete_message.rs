@@ -23,7 +23,7 @@ impl Service {
         seq: i64,
     ) -> Result<()> {
         // The session is checked in the transaction, behind the lock.
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let delete = match self.read_delete(&caller, conversation_id, seq).await {
             Ok(delete) => delete,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

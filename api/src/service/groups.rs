@@ -59,7 +59,8 @@ impl Service {
     /// Errors: [`Error::InvalidArgument`]; [`Error::UserNotFound`], [`Error::Blocked`] for a member;
     /// [`Error::GroupExists`], [`Error::GroupFull`].
     pub async fn create_group(&self, token: Option<&str>, create: CreateGroup) -> Result<Group> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.changer(token).await?;
+        self.check_session(&caller).await?;
         let owner = (caller.user_no, caller.user_id.clone());
         let new = self.new_group(owner, create).await?;
         let invite_from = self.limits.settings.groups_invite_from;
@@ -123,7 +124,7 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::GroupNotFound`].
     pub async fn get_group(&self, token: Option<&str>, group_id: &str) -> Result<Group> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let group_no = self.group_no(group_id).await?;
         let group = self.store.group(group_no, Some(caller.user_no)).await?;
         if group.dissolved || (group.role.is_none() && group.profile.join == JoinRule::Invite) {
@@ -139,7 +140,7 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<Group>> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
         let scope = format!("groups/{}", caller.user_no.0);
         let after = self.read_after(&scope, page_token)?;
@@ -160,7 +161,7 @@ impl Service {
         group_id: &str,
         change: ChangeGroup,
     ) -> Result<Group> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         if self.store.change_group(group_no, &change, &caller.actor(), None).await? {
             self.fan_out([group_no]);
@@ -173,7 +174,7 @@ impl Service {
     /// Errors: [`Error::InvalidArgument`]; [`Error::NotAMember`], [`Error::GroupRoleNeeded`];
     /// [`Error::GroupNotFound`].
     pub async fn dissolve_group(&self, token: Option<&str>, group_id: &str) -> Result<()> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         self.store.dissolve_group(group_no, &caller.actor(), None).await?;
         self.fan_out([group_no]);
@@ -190,7 +191,7 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<GroupMember>> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let group_no = self.group_no(group_id).await?;
         self.require_role(group_no, &caller, GroupRole::Member).await?;
         self.group_member_page(group_no, page_size, page_token).await
@@ -222,7 +223,7 @@ impl Service {
         group_id: &str,
         user_id: &str,
     ) -> Result<Joined> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         let user = self.member(&caller, user_id).await?;
         let actor = caller.actor();
@@ -230,7 +231,7 @@ impl Service {
         if role.is_none_or(|role| role >= GroupRole::Admin) {
             let most = self.limits.max_members;
             let invite_from = self.limits.settings.groups_invite_from;
-            let outcome =
+            let (_, outcome) =
                 self.store.add_members(group_no, &[user], most, &actor, invite_from, None).await?;
             return Ok(self.joined(group_no, outcome));
         }
@@ -248,7 +249,7 @@ impl Service {
         group_id: &str,
         user_id: &str,
     ) -> Result<()> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         let user = self.member(&caller, user_id).await?;
         let own = user.0 == caller.user_no;
@@ -263,7 +264,7 @@ impl Service {
     /// Errors: [`Error::InvalidArgument`]; [`Error::NotAMember`]; [`Error::OwnerMustStay`];
     /// [`Error::GroupNotFound`].
     pub async fn leave_group(&self, token: Option<&str>, group_id: &str) -> Result<()> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         let user = (caller.user_no, caller.user_id.clone());
         let actor = caller.actor();
@@ -283,7 +284,7 @@ impl Service {
         user_id: &str,
         settings: MemberSettings,
     ) -> Result<()> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         let user = self.member(&caller, user_id).await?;
         if let Err(refusal) = check_member_settings(&settings) {
@@ -304,7 +305,7 @@ impl Service {
         group_id: &str,
         note: &str,
     ) -> Result<Joined> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         if note.chars().count() > MAX_NOTE_LENGTH || !is_line(note) {
             let reason = format!("must be a line of at most {MAX_NOTE_LENGTH} characters");
@@ -327,7 +328,7 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<GroupRequest>> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let group_no = self.group_no(group_id).await?;
         self.require_role(group_no, &caller, GroupRole::Admin).await?;
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
@@ -350,7 +351,7 @@ impl Service {
         user_id: &str,
         approve: bool,
     ) -> Result<()> {
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let group_no = self.group_of(&caller, group_id).await?;
         let user = self.member(&caller, user_id).await?;
         let answer = if approve { RequestAnswer::Approve } else { RequestAnswer::Decline };
@@ -375,7 +376,7 @@ impl Service {
         page_size: i32,
         page_token: &str,
     ) -> Result<GroupReaders> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let size = PageSize::parse("page_size", page_size, 100, 1000)?;
         let message_id = self.message_id(message_id).await?;
         let scope = format!("readers/{}/{}", message_id.home.0, message_id.seq);

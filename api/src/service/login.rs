@@ -100,7 +100,12 @@ impl Service {
                 self.known_by_password(&login.user_id, password, login.address).await?
             }
             Some(Credential::Assertion(assertion)) => {
-                self.known_by_assertion(&login.user_id, &assertion, &terminal).await?
+                let known = self.known_by_assertion(&login.user_id, &assertion, &terminal).await;
+                known.inspect_err(|refusal| {
+                    if let Error::InvalidAssertion(reason) = refusal {
+                        tracing::info!(reason, "an assertion was refused");
+                    }
+                })?
             }
             None => return Err(Error::invalid("password", "a password or an assertion is needed")),
         };
@@ -200,10 +205,11 @@ impl Service {
     /// Exchanges a refresh token for its successors.
     ///
     /// Errors: [`Error::SessionEnded`], also when it is this call that ends the session because the
-    /// token comes too late or for the second time; [`Error::InvalidToken`].
+    /// token comes too late or for the second time; [`Error::InvalidToken`]; [`Error::RateLimited`].
     pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens> {
         let presented = RefreshToken::parse(&self.opaque_tokens, refresh_token)?;
         let (user_no, session_id) = (presented.user_no, presented.session_id);
+        self.count_change(user_no)?;
         let successor = presented.successor(&self.opaque_tokens);
         let ttl = self.limits.refresh_ttl;
         let signer = self.access_tokens.signer(&self.store).await?;

@@ -104,6 +104,10 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// How long an entry must have been hidden before it is deleted.
     pub purge_after: Duration,
+    /// How long a session is remembered after its end.
+    pub keep_ended: Duration,
+    /// How long a record of the audit is kept.
+    pub keep_audit: Duration,
     /// The tier of new users.
     pub default_tier: String,
     /// Whether who tries imd may make demo users.
@@ -127,6 +131,7 @@ pub struct Service {
     passwords: Passwords,
     assertions: Assertions,
     bootstrap_key: SecretString,
+    demo_code: SecretString,
     limits: Limits,
     counts: Counts,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
@@ -157,6 +162,7 @@ impl Service {
             passwords,
             assertions: Assertions::default(),
             bootstrap_key,
+            demo_code: demo::new_code()?,
             counts: Counts::new(&limits.clients),
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,

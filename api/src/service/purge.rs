@@ -1,4 +1,5 @@
 //! The purge: in small batches, one node at a time, at a pace that leaves the database to the sends.
+//! After the timelines it goes through the sessions that ended long ago and the old records of the audit.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use crate::{
     telemetry,
 };
 
-/// The most entries deleted in one transaction.
+/// The most rows deleted in one transaction.
 const BATCH: i64 = 500;
 
 /// How many timelines are looked at in one statement.
@@ -41,6 +42,10 @@ pub struct PurgeProgress {
     pub timelines_purged: i64,
     /// Entries deleted.
     pub entries: i64,
+    /// Ended sessions forgotten.
+    pub sessions: i64,
+    /// Records of the audit forgotten.
+    pub audit_records: i64,
 }
 
 impl Service {
@@ -53,7 +58,8 @@ impl Service {
     async fn purge_unasked(self: Arc<Self>) -> Result<()> {
         let Some(mut purge) = Purge::begin(self).await? else { return Ok(()) };
         while purge.step().await? {}
-        if purge.progress.entries > 0 {
+        let PurgeProgress { entries, sessions, audit_records, .. } = purge.progress;
+        if entries + sessions + audit_records > 0 {
             tracing::info!(progress = ?purge.progress, "purged");
         }
         Ok(())
@@ -121,7 +127,7 @@ impl Purge {
             return Ok(true);
         }
         let look = paced(store.purgeable(self.looked_to, hidden_for, LOOK)).await?;
-        let Some(last) = look.last else { return Ok(false) };
+        let Some(last) = look.last else { return self.forget().await };
         while paced(store.forget_purged_ids(self.looked_to, last, dedupe_for, BATCH)).await?
             == BATCH
         {}
@@ -130,6 +136,16 @@ impl Purge {
         self.purgeable = look.purgeable.into();
         self.purging = self.purgeable.pop_front();
         Ok(true)
+    }
+
+    /// Forgets the next batch of sessions and of records of the audit; whether there may be more.
+    async fn forget(&mut self) -> Result<bool> {
+        let (store, limits) = (&self.service.store, &self.service.limits);
+        let sessions = paced(store.forget_sessions(limits.keep_ended, BATCH)).await?;
+        let records = paced(store.forget_audit_records(limits.keep_audit, BATCH)).await?;
+        self.progress.sessions += sessions;
+        self.progress.audit_records += records;
+        Ok(sessions.max(records) >= BATCH)
     }
 }
 

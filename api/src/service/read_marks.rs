@@ -21,7 +21,7 @@ impl Service {
         seq: i64,
     ) -> Result<i64> {
         // The session is checked in the transaction, behind the locks.
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let mark = match self.read_mark(&caller, conversation_id, seq).await {
             Ok(mark) => mark,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

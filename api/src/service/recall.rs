@@ -14,7 +14,7 @@ impl Service {
     /// the caller's, or of a group that the caller may recall in; [`Error::RecallWindowOver`].
     pub async fn recall(&self, token: Option<&str>, message_id: &str) -> Result<()> {
         // The session is checked in the transaction, behind the locks.
-        let caller = self.identify(token).await?;
+        let caller = self.changer(token).await?;
         let message_id = match self.message_id(message_id).await {
             Ok(message_id) => message_id,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),

@@ -15,7 +15,7 @@ impl Service {
 
     /// The caller's live sessions, the newest first, and which of them is calling.
     pub async fn list_my_sessions(&self, token: Option<&str>) -> Result<(Vec<Session>, SessionId)> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         Ok((self.store.live_sessions(caller.user_no).await?, caller.session_id))
     }
 
@@ -23,7 +23,8 @@ impl Service {
     ///
     /// Errors: [`crate::model::Error::SessionNotFound`] when the caller's user never had it.
     pub async fn end_my_session(&self, token: Option<&str>, session_id: &str) -> Result<()> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.changer(token).await?;
+        self.check_session(&caller).await?;
         let session_id = SessionId::parse("session_id", session_id)?;
         self.log_out(&caller, session_id).await
     }

@@ -27,6 +27,7 @@ impl Service {
         last: i32,
     ) -> Result<Subscription> {
         let caller = self.identify(token).await?;
+        self.count_read(caller.user_no)?;
         let start = match Start::parse(after, last) {
             Ok(start) => start,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
@@ -44,11 +45,14 @@ impl Service {
         last: i32,
         limit: i32,
     ) -> Result<TimelineRead> {
-        let caller = self.authenticate(token).await?;
+        let caller = self.reader(token).await?;
         let start = Start::parse(after, last)?;
         let limit = PageSize::parse("limit", limit, 100, 500)?;
-        let _turn = self.page_turn().await?;
-        let page = self.store.read_timeline(caller.user_no, start, limit.get()).await?;
+        let read = async {
+            let _turn = self.page_turn().await?;
+            self.store.read_timeline(caller.user_no, start, limit.get()).await
+        };
+        let page = self.begin_read(caller.user_no).await?.run(read).await?;
         let next_after = page.entries.last().map_or(page.after, |entry| entry.cursor);
         self.delivery.reached(caller.user_no, caller.session_id, next_after);
         Ok(TimelineRead { page, next_after })

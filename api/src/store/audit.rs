@@ -1,6 +1,6 @@
 //! The audit log: what administrators did, written in the transaction that did it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use super::{Store, Transaction, transaction};
 use crate::model::{ClientAddress, Result, UserId, UserNo};
@@ -83,6 +83,20 @@ impl Store {
             tx.commit().await?;
             Ok(())
         })
+    }
+
+    /// Deletes what of the `limit` oldest records is older than `kept`; how many.
+    pub async fn forget_audit_records(&self, kept: Duration, limit: i64) -> Result<i64> {
+        let client = self.client().await?;
+        let deleted = client
+            .execute(
+                "WITH oldest AS (SELECT audit_no, at FROM audit ORDER BY audit_no LIMIT $2)
+                 DELETE FROM audit a USING oldest o
+                 WHERE a.audit_no = o.audit_no AND o.at < now() - make_interval(secs => $1)",
+                &[&kept.as_secs_f64(), &limit],
+            )
+            .await?;
+        Ok(i64::try_from(deleted).unwrap_or(limit))
     }
 
     /// The records, the newest first: at most `limit`, all older than `before`.

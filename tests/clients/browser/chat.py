@@ -1,7 +1,7 @@
 """The page in several windows: what a user of it would see.
 
     pip install -r requirements.txt
-    python chat.py http://127.0.0.1:8080/ FOLDER_FOR_SCREENSHOTS [axe.min.js]
+    python chat.py 'http://127.0.0.1:8080/#demo=CODE' FOLDER_FOR_SCREENSHOTS [axe.min.js]
 """
 
 import sys
@@ -18,11 +18,14 @@ MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> & 
 
 class Scene:
     def __init__(self, browser, url, pictures, axe):
-        self.browser, self.url, self.pictures, self.axe = browser, url, pictures, axe
+        self.browser, self.pictures, self.axe = browser, pictures, axe
+        # What stands behind `#` is the page's own.
+        self.url, _, self.code = url.partition("#demo=")
+        self.link = url
         self.windows = []
 
     def window(self, shape, **options):
-        window = Window(self.browser, self.url, shape, **options)
+        window = Window(self.browser, self.link, shape, **options)
         self.windows.append(window)
         return window
 
@@ -115,7 +118,7 @@ def offline(phone, ben):
 
 def roam(scene):
     """A brand-new pad reads a long conversation, page by page, to its beginning."""
-    users = post(scene.url, "page/demo-users", {})["users"]
+    users = post(scene.url, "page/demo-users", {"code": scene.code})["users"]
     cleo = next(user for user in users if user["user_id"] == "demo-cleo")
     terminal = {"type": "phone", "device_id": "cleo", "device_name": "Cleo's phone"}
     token = post(scene.url, "v1/login", {**cleo, "terminal": terminal})["access_token"]

@@ -1,8 +1,9 @@
 //! Accounts for who tries the page on a machine of their own. Not part of the contract.
 //!
-//! The service offers them only while imd is being tried: see [`Service::create_demo_users`]. Here it is
-//! seen to that it is a browser on the same machine that asks: one that was told another name for it
-//! may have been led here by a page of somebody else's, and what came through a proxy came from elsewhere.
+//! The service offers them only while imd is being tried, and to who knows the code that imd printed at
+//! its start: see [`Service::create_demo_users`]. Here it is seen to that it is a browser on the same
+//! machine that asks: one that was told another name for it may have been led here by a page of somebody
+//! else's, and what a proxy says it forwards came from elsewhere.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -25,9 +26,11 @@ pub(super) struct Offer {
     offered: bool,
 }
 
-/// Empty, but it has to be there: a page of another origin cannot send JSON unasked.
+/// As JSON: a page of another origin cannot send that unasked.
 #[derive(Deserialize)]
-pub(super) struct Nothing {}
+pub(super) struct Wanted {
+    code: String,
+}
 
 #[derive(Serialize)]
 pub(super) struct Created {
@@ -53,12 +56,12 @@ pub(super) async fn create(
     State(service): State<Arc<Service>>,
     uri: Uri,
     headers: HeaderMap,
-    Json(Nothing {}): Json<Nothing>,
+    Json(Wanted { code }): Json<Wanted>,
 ) -> Result<Json<Created>, Problem> {
     if !is_local(&uri, &headers) {
         return Err(Problem::not_found());
     }
-    let users = service.create_demo_users().await?.ok_or_else(Problem::not_found)?;
+    let users = service.create_demo_users(code.trim()).await?.ok_or_else(Problem::not_found)?;
     let account = |DemoUser { user_id, password }| Account { user_id, password };
     Ok(Json(Created { users: users.into_iter().map(account).collect() }))
 }

@@ -21,6 +21,11 @@ export class LoginView {
     byId("login-terminal").addEventListener("change", () => this.#name());
     byId("login-device").addEventListener("input", () => { this.#named = true; });
     byId("demo-create").addEventListener("click", () => this.#makeDemoUsers());
+    byId("demo-code").addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      this.#makeDemoUsers();
+    });
   }
 
   async open() {
@@ -82,11 +87,16 @@ export class LoginView {
   async #offerDemoUsers() {
     const answer = await call("GET", "page/demo-users").catch(() => ({ offered: false }));
     show(byId("demo"), answer.offered);
+    // The link that imd prints has the code in it, behind `#`, which browsers send to nobody.
+    const code = new URLSearchParams(location.hash.slice(1)).get("demo");
+    if (code) byId("demo-code").value = code;
+    show(byId("demo-asks"), !code);
   }
 
   async #makeDemoUsers() {
+    this.#refuse();
     try {
-      const { users } = await call("POST", "page/demo-users", { body: {} });
+      const { users } = await call("POST", "page/demo-users", { body: { code: byId("demo-code").value } });
       const chip = ({ user_id, password }) => el("li", {}, el("button", {
         type: "button",
         click: () => this.#choose(user_id, password),
@@ -95,6 +105,8 @@ export class LoginView {
       this.#choose(users[0].user_id, users[0].password);
     } catch (problem) {
       this.#refuse(problem);
+      // The code in an old link is that of an earlier start.
+      show(byId("demo-asks"), true);
     }
   }
 

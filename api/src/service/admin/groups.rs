@@ -67,7 +67,10 @@ impl Admin<'_> {
         let details = json!({ "group_id": new.group_id, "members": new.members.len() + 1 });
         let audit = self.audit("create_group", details);
         let actor = Actor::Administrator;
-        let (group_no, _) = self.service.store.create_group(&new, &actor, Some(audit)).await?;
+        let invite_from = self.service.limits.settings.groups_invite_from;
+        let made = self.service.store.create_group(&new, &actor, invite_from, Some(audit)).await?;
+        let (group_no, _, entries) = made;
+        self.service.announce(entries);
         self.service.fan_out([group_no]);
         self.group(group_no).await
     }
@@ -141,7 +144,10 @@ impl Admin<'_> {
         let audit = self.audit("add_group_members", details);
         let (store, most) = (&self.service.store, self.service.limits.max_members);
         let actor = Actor::Administrator;
-        let added = store.add_members(group_no, &users, most, &actor, Some(audit)).await?;
+        let invite_from = self.service.limits.settings.groups_invite_from;
+        // An administrator asks nobody.
+        let (added, _) =
+            store.add_members(group_no, &users, most, &actor, invite_from, Some(audit)).await?;
         self.service.fan_out([group_no]);
         Ok(added)
     }

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::{
     ClientLimits,
     failures::{Failures, Key},
+    limited,
     rate::Rate,
 };
-use crate::model::{ClientAddress, Error, Limit, Result};
+use crate::model::{AddressPrefix, ClientAddress, Limit, Result};
 
 /// How many times as much as one address a site of IPv6 may take: it is the home of many, or of one
 /// who has 65,536 networks to come from.
@@ -27,8 +28,8 @@ pub(super) type Account = u64;
 pub(in crate::service) struct Logins {
     /// How many failures have no wait behind them; zero for no waits.
     free: u32,
-    from_prefix: Rate<crate::model::AddressPrefix>,
-    from_site: Rate<crate::model::AddressPrefix>,
+    from_prefix: Rate<AddressPrefix>,
+    from_site: Rate<AddressPrefix>,
     of_account: Rate<Account>,
     failures: Mutex<Failures>,
     hasher: RandomState,
@@ -60,7 +61,7 @@ impl Logins {
     /// The address is looked at before the account: one that is limited leaves nothing behind, whatever
     /// accounts it names.
     ///
-    /// Errors: [`Error::RateLimited`].
+    /// Errors: [`crate::model::Error::RateLimited`].
     pub(in crate::service) fn begin(
         &self,
         user_id: Option<&str>,
@@ -91,7 +92,7 @@ impl Logins {
 
     /// Counts a login of a user that is about to succeed.
     ///
-    /// Errors: [`Error::RateLimited`].
+    /// Errors: [`crate::model::Error::RateLimited`].
     pub(in crate::service) fn count_success(&self, user_id: &str) -> Result<()> {
         let account = self.hasher.hash_one(user_id);
         self.of_account.take(account, Instant::now()).map_err(limited(Limit::LoginsPerUser))
@@ -122,10 +123,6 @@ impl Logins {
             limited(retry_after)
         })
     }
-}
-
-fn limited(limit: Limit) -> impl Fn(Duration) -> Error {
-    move |retry_after| Error::RateLimited { limit, retry_after }
 }
 
 impl Attempt<'_> {
@@ -172,6 +169,7 @@ impl Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Error;
 
     fn begin<'a>(logins: &'a Logins, user_id: &str, address: &str) -> Result<Attempt<'a>> {
         let address = ClientAddress::new(address.parse().unwrap());

@@ -3,10 +3,17 @@
 mod failures;
 mod logins;
 mod rate;
+mod reads;
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::{logins::Logins, rate::Rate};
+use self::{
+    logins::Logins,
+    rate::Rate,
+    reads::{Reading, Reads},
+};
 use super::{Service, access::Identity};
 use crate::model::{Error, Limit, Result, SessionId, UserNo};
 
@@ -26,6 +33,12 @@ pub struct ClientLimits {
     pub sends_per_user: u32,
     /// Successful logins of one user in a minute.
     pub logins_per_user: u32,
+    /// Reads of one user in a second.
+    pub reads_per_user: u32,
+    /// Reads of one user that run at a time.
+    pub reads_at_once: usize,
+    /// Changes of one user in a second, other than messages.
+    pub changes_per_user: u32,
     /// Open streams of one session.
     pub streams_per_session: usize,
     /// Pings over one WebSocket in a second.
@@ -37,15 +50,21 @@ pub(super) struct Counts {
     pub(super) logins: Logins,
     sends_of_session: Rate<SessionId>,
     sends_of_user: Rate<UserNo>,
+    reads_of_user: Rate<UserNo>,
+    changes_of_user: Rate<UserNo>,
+    reads: Reads,
 }
 
 impl Counts {
     pub(super) fn new(limits: &ClientLimits) -> Self {
-        let sends = |per_second: u32| (per_second, std::time::Duration::from_secs(1), BURST);
+        let in_a_second = |count: u32| (count, Duration::from_secs(1), BURST);
         Self {
             logins: Logins::new(limits),
-            sends_of_session: Rate::new(sends(limits.sends_per_session)),
-            sends_of_user: Rate::new(sends(limits.sends_per_user)),
+            sends_of_session: Rate::new(in_a_second(limits.sends_per_session)),
+            sends_of_user: Rate::new(in_a_second(limits.sends_per_user)),
+            reads_of_user: Rate::new(in_a_second(limits.reads_per_user)),
+            changes_of_user: Rate::new(in_a_second(limits.changes_per_user)),
+            reads: Reads::new(limits.reads_at_once),
         }
     }
 }
@@ -56,7 +75,6 @@ impl Service {
     /// Errors: [`Error::RateLimited`].
     pub(super) fn count_send(&self, caller: &Identity) -> Result<()> {
         let (counts, now) = (&self.counts, Instant::now());
-        let limited = |limit| move |retry_after| Error::RateLimited { limit, retry_after };
         counts
             .sends_of_session
             .take(caller.session_id, now)
@@ -70,6 +88,29 @@ impl Service {
         self.limits.clients.pings_per_second
     }
 
+    /// Counts a read of a user's.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(super) fn count_read(&self, user_no: UserNo) -> Result<()> {
+        let taken = self.counts.reads_of_user.take(user_no, Instant::now());
+        taken.map_err(limited(Limit::ReadsPerUser))
+    }
+
+    /// Counts a change of a user's that is no message: a read mark, a recall, a block …
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(super) fn count_change(&self, user_no: UserNo) -> Result<()> {
+        let taken = self.counts.changes_of_user.take(user_no, Instant::now());
+        taken.map_err(limited(Limit::ChangesPerUser))
+    }
+
+    /// Lets a read of a user's begin that has been counted, as soon as it is its turn.
+    ///
+    /// Errors: [`Error::RateLimited`] when too many of the user's wait.
+    pub(super) async fn begin_read(&self, user_no: UserNo) -> Result<Reading> {
+        self.counts.reads.begin(user_no).await
+    }
+
     /// How many streams a session may have open here.
     pub(super) fn most_streams(&self) -> usize {
         match self.limits.clients.streams_per_session {
@@ -77,4 +118,8 @@ impl Service {
             most => most,
         }
     }
+}
+
+fn limited(limit: Limit) -> impl Fn(Duration) -> Error {
+    move |retry_after| Error::RateLimited { limit, retry_after }
 }

@@ -40,7 +40,8 @@ pub enum Removal {
 
 impl Store {
     /// Makes users members, those who let the actor add them, and invites the others; those who are
-    /// members already stay as they are. Who asked to join itself is not asked again.
+    /// members already stay as they are. Who asked to join itself is not asked again. Returns who became a
+    /// member.
     ///
     /// Errors: [`Error::GroupFull`]; [`Error::UserNotFound`] for a deleted user; [`Error::Blocked`] for
     /// one who blocks the actor; [`Error::NotAMember`], [`Error::GroupRoleNeeded`];
@@ -53,7 +54,7 @@ impl Store {
         actor: &Actor,
         invite_from: WhoMay,
         audit: Option<Audit<'_>>,
-    ) -> Result<JoinOutcome> {
+    ) -> Result<(Vec<UserId>, JoinOutcome)> {
         let admins = self.admins_of(group_no).await?;
         transaction!(self, async |tx| {
             let numbers: Vec<UserNo> = users.iter().map(|(no, _)| *no).collect();
@@ -68,7 +69,7 @@ impl Store {
                 .iter()
                 .cloned()
                 .partition(|(no, _)| group.members.contains_key(no) || lets.contains(no));
-            group.admit(&added, most).await?;
+            let added = group.admit(&added, most).await?;
             require_open(&tx, &asked).await?;
             let mut entries = Vec::new();
             for user in &asked {
@@ -79,7 +80,9 @@ impl Store {
                 audit.record(&tx, None).await?;
             }
             tx.commit().await?;
-            Ok(if asked.is_empty() { JoinOutcome::Joined } else { JoinOutcome::Requested(entries) })
+            let all = asked.is_empty();
+            let outcome = if all { JoinOutcome::Joined } else { JoinOutcome::Requested(entries) };
+            Ok((added, outcome))
         })
     }
 

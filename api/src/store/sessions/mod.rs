@@ -2,6 +2,7 @@
 
 mod check;
 mod end;
+mod forget;
 mod list;
 mod open;
 mod refresh;
