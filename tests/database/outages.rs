@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
@@ -68,14 +69,21 @@ async fn a_database_that_hangs_holds_nobody_up() {
     let ann = imd.log_in(Transport::Rest, "ann", "phone").await;
     let bob = imd.log_in(Transport::Grpc, "bob", "phone").await;
     ann.say("bob", "before").await;
+    join_all((0..20).map(|_| bob.pull(""))).await;
     folder.signal_postgres(Signal::SIGSTOP);
     let began = Instant::now();
     let message = Outgoing::text("bob", "meanwhile");
-    let (refused, (status, took)) = tokio::join!(ann.send(&message), readiness(imd.public));
+    // Reads on connections that were good a moment ago, and those behind them.
+    let reads = join_all((0..20).map(async |_| bob.pull("").await.map(drop)));
+    let (sent, reads, (status, took)) =
+        tokio::join!(ann.send(&message), reads, readiness(imd.public));
+    let all = began.elapsed();
     folder.signal_postgres(Signal::SIGCONT);
-    let refused = refused.expect_err("a refusal");
-    assert_eq!(refused.code, "unavailable", "{refused:?}");
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    for answer in reads.into_iter().chain([sent.map(drop)]) {
+        let refused = answer.expect_err("a refusal");
+        assert_eq!(refused.code, "unavailable", "{refused:?}");
+    }
+    assert!(all < PATIENCE, "{all:?}");
     assert_eq!(status, 503);
     assert!(took < READINESS, "{took:?}");
     // The refused message may have been stored: sent again, it stands once.

@@ -34,6 +34,9 @@ const WAIT: Duration = Duration::from_secs(5);
 /// that runs keeps that, one that hangs keeps nothing.
 const ANSWER: Duration = Duration::from_secs(12);
 
+/// How long the server may take when it keeps silent on other connections, too: then it hangs.
+const HANGS: Duration = Duration::from_secs(3);
+
 /// How long statements may take that count much.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -88,6 +91,7 @@ impl managed::Manager for Manager {
             answer.map_err(|error| {
                 // The others that lie unused lead to the same server.
                 self.0.suspect();
+                self.0.note_silence();
                 RecycleError::message(error.to_string())
             })?;
         }
@@ -133,7 +137,7 @@ impl Exchange<'_> {
     async fn answer<T>(self, exchange: impl Future<Output = Sql<T>>) -> Sql<T> {
         let Self { driver, connector, watch } = self;
         watch.waiting.fetch_add(1, Ordering::Relaxed);
-        let answer = driver.within(watch.answer, exchange).await;
+        let answer = driver.unless(self.given_up(), exchange).await;
         watch.waiting.fetch_sub(1, Ordering::Relaxed);
         if driver.is_broken() {
             connector.suspect();
@@ -153,6 +157,18 @@ impl Exchange<'_> {
             watch.again.store(true, Ordering::Relaxed);
         }
         answer
+    }
+
+    /// Waits until the answer to an exchange that begins now has been waited for long enough: for all
+    /// the time that it has, or until the server turns out to hang. What counts much has its time.
+    async fn given_up(self) {
+        let Self { connector, watch, .. } = self;
+        let begun = Instant::now();
+        if watch.answer > ANSWER {
+            return sleep(watch.answer).await;
+        }
+        sleep(HANGS).await;
+        let _ = timeout(ANSWER.saturating_sub(HANGS), connector.silent_since(begun)).await;
     }
 }
 

@@ -38,6 +38,7 @@ impl Store {
     pub async fn ping(&self) -> Result<()> {
         let asking = timeout(ANSWER, self.0.health.ask(&self.0.connector));
         asking.await.unwrap_or_else(|_| {
+            self.0.connector.note_silence();
             Err(Error::unavailable(format!("PostgreSQL does not answer within {ANSWER:?}")))
         })
     }

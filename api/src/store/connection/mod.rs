@@ -20,7 +20,7 @@ use std::{
 use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_postgres::{AsyncMessage, Client, Notification, error::SqlState};
@@ -74,6 +74,8 @@ pub(super) struct Connector {
     suspected: Mutex<Option<Instant>>,
     /// When the server last had no room for a write, or no memory.
     full: Mutex<Option<Instant>>,
+    /// When the server last kept silent on a connection that had nothing else to do.
+    silent: watch::Sender<Option<Instant>>,
     pub(super) clock: Clock,
     pub(super) generations: Generations,
 }
@@ -104,6 +106,7 @@ impl Connector {
             schema: OnceLock::new(),
             suspected: Mutex::default(),
             full: Mutex::default(),
+            silent: watch::Sender::default(),
             clock: Clock::default(),
             generations: Generations::default(),
         }
@@ -191,6 +194,18 @@ impl Connector {
         *self.suspected.lock() = Some(Instant::now());
     }
 
+    /// Notes that the server has not answered the simplest question: it hangs.
+    pub(super) fn note_silence(&self) {
+        self.silent.send_replace(Some(Instant::now()));
+    }
+
+    /// Waits until silence has been noted that began after `begun`, or has been already.
+    pub(super) async fn silent_since(&self, begun: Instant) {
+        let mut silent = self.silent.subscribe();
+        let noted = silent.wait_for(|at| at.is_some_and(|at| at >= begun)).await.is_ok();
+        debug_assert!(noted, "the sender is there");
+    }
+
     /// Notes an error that the server has answered with.
     pub(super) fn note(&self, code: &SqlState) {
         if fault::is_full(code) {
@@ -270,16 +285,26 @@ impl Driver {
 
     /// Waits for `exchange`, which uses this connection, but not longer than `deadline`: then the
     /// connection is cut, which ends the exchange with an error.
-    pub(super) async fn within<T>(
+    pub(super) fn within<T>(
         &self,
         deadline: Duration,
+        exchange: impl Future<Output = T>,
+    ) -> impl Future<Output = T> {
+        // No `async fn`, which would keep the room for the exchange twice.
+        self.unless(sleep(deadline), exchange)
+    }
+
+    /// As [`Driver::within`], until `given_up` is done.
+    pub(super) async fn unless<T>(
+        &self,
+        given_up: impl Future<Output = ()>,
         exchange: impl Future<Output = T>,
     ) -> T {
         let mut exchange = pin!(exchange);
         tokio::select! {
             biased;
             answered = &mut exchange => answered,
-            () = sleep(deadline) => {
+            () = given_up => {
                 self.cut();
                 exchange.await
             }
