@@ -8,13 +8,14 @@ mod generations;
 mod hosts;
 mod outages;
 mod start;
+mod statements;
 
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::Instant;
 
 /// Whether a node says that it is ready, and how long it took to say so.
-pub(crate) async fn readiness(node: SocketAddr) -> (u16, Duration) {
+async fn readiness(node: SocketAddr) -> (u16, Duration) {
     let began = Instant::now();
     let answer = reqwest::get(format!("http://{node}/readyz")).await.expect("an answer");
     (answer.status().as_u16(), began.elapsed())

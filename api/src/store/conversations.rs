@@ -84,7 +84,7 @@ impl Store {
             "owner = $1 AND conversation = $2 AND seq >= timeline.floor AND seq < $3",
             "seq DESC LIMIT $4",
         );
-        let rows = format!("SELECT * FROM {messages} e ORDER BY e.seq DESC LIMIT $4");
+        let rows = format!("(SELECT * FROM {messages} e ORDER BY e.seq DESC LIMIT $4)");
         let sql = format!(
             "WITH RECURSIVE {timeline}
              SELECT timeline.*, e.*

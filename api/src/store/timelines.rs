@@ -66,8 +66,8 @@ impl Store {
         limit: i64,
     ) -> Result<TimelinePage> {
         let rows = format!(
-            "SELECT {ENTRY_COLUMNS} FROM entries e
-             WHERE e.owner = $1 AND e.seq > start.after ORDER BY e.seq LIMIT $5"
+            "(SELECT {ENTRY_COLUMNS} FROM entries e
+              WHERE e.owner = $1 AND e.seq > start.after ORDER BY e.seq LIMIT $5)"
         );
         // One statement, so that state and entries are of one snapshot.
         let sql = format!(
