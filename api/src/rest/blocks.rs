@@ -60,6 +60,9 @@ struct UserPath {
 /// What was sent before stays where it is, and can still be recalled. Neither of the two gets read
 /// receipts of the other.
 ///
+/// A block does not reach into groups: members who block each other still see what the other one writes
+/// to the group. A user is not added to a group by one whom it blocks.
+///
 /// Errors: `invalid_argument` for one's own id, too; `user_not_found`; `too_many_blocks` when the caller
 /// blocks 1,000 users already.
 #[utoipa::path(
