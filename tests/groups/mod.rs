@@ -6,6 +6,7 @@ mod joining;
 mod messages;
 mod races;
 mod refusals;
+mod trace;
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
 //! Messages that move from one system to another: exported, and imported with their own times.
 
 mod export;
+mod groups;
 mod import;
 mod refusals;
 mod unfinished;
@@ -23,6 +24,7 @@ fn record(sender_id: &str, recipient_id: &str, minutes: i64, text: &str) -> Mess
         recipient_id: recipient_id.to_owned(),
         client_message_id: Uuid::new_v4().to_string(),
         content: Some(Content::Text(text.to_owned())),
+        ..MessageRecord::default()
     }
 }
 

@@ -67,10 +67,12 @@ struct Export {
 
 impl Export {
     async fn next(&mut self) -> Result<Option<Exported>> {
-        if self.ready.is_empty() {
+        while self.ready.is_empty() {
             let page = self.service.store.export_page(self.owner, self.after, PAGE).await?;
-            self.after = page.last().map_or(self.after, |message| message.seq);
-            self.ready = page.into_iter().map(|m| Exported::Message(Box::new(m))).collect();
+            let Some(last) = page.last else { break };
+            self.after = last;
+            let message = |message| Exported::Message(Box::new(message));
+            self.ready = page.messages.into_iter().map(message).collect();
         }
         Ok(self.ready.pop_front())
     }

@@ -48,6 +48,8 @@ pub struct ImportedMessage {
     pub sender_id: String,
     /// To whom; the sender for a note to oneself.
     pub recipient_id: String,
+    /// To which group; empty between users. One with a group is refused.
+    pub group_id: String,
     /// The UUID that its sender gave it.
     pub client_message_id: String,
     /// When it was sent.
@@ -180,6 +182,12 @@ impl Import {
     }
 
     async fn read(&mut self, given: ImportedMessage) -> Result<ImportMessage> {
+        if !given.group_id.is_empty() {
+            return Err(Error::invalid(
+                "group_id",
+                "must be empty: no messages of groups are imported",
+            ));
+        }
         let sender_id = UserId::parse("sender_id", &given.sender_id)?;
         let recipient_id = UserId::parse("recipient_id", &given.recipient_id)?;
         let client_message_id = parse_uuid("client_message_id", &given.client_message_id)?;

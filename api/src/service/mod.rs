@@ -68,7 +68,7 @@ pub use crate::{
     delivery::{Event, Subscription},
     store::{
         AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
-        ExportedMessage, MemberSettings, Node, Replication, SessionState, Standby,
+        ExportedMessage, MemberSettings, MessageHome, Node, Replication, SessionState, Standby,
         TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };

@@ -1,21 +1,24 @@
-//! Exporting the messages of a timeline.
+//! Exporting the messages of a timeline: those between users, and those of groups as its owner has them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
     Audit, Store,
-    entries::KIND_MESSAGE,
+    conversations::SAID,
+    entries::ENTRY_COLUMNS,
     reading,
     retention::floor_search,
     timelines::{Closed, why_closed},
     transaction,
 };
-use crate::model::{Content, Error, MessageId, Result, SealedMessageId, UserId, UserNo};
+use crate::model::{
+    Body, Content, ConversationId, EntryKind, Message, MessageId, Result, SealedMessageId, UserId,
+    UserNo,
+};
 
 /// Where an export begins.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +38,27 @@ pub struct ExportedMessage {
     pub seq: i64,
     /// Who sent it.
     pub sender_id: UserId,
-    /// To whom; the sender for a note to oneself.
-    pub recipient_id: UserId,
-    /// The id that its sender gave it, or a stand-in where the sender's copy is gone.
+    /// To whom, the sender for a note to oneself; or to which group.
+    pub to: ConversationId,
+    /// The id that its sender gave it, or a stand-in: where the sender's copy is gone, and in groups.
     pub client_message_id: Uuid,
     /// When it was appended to the exported timeline.
     pub sent_at: OffsetDateTime,
     /// What it says.
     pub content: Content,
+    /// Whom it mentions; only in groups.
+    pub mentions: Vec<UserId>,
+    /// Whether it mentions everybody; only in groups.
+    pub mention_all: bool,
+}
+
+/// Messages of an exported timeline.
+#[derive(Debug)]
+pub struct ExportPage {
+    /// In the order of seq.
+    pub messages: Vec<ExportedMessage>,
+    /// Where the next page begins: behind this place; `None` when there is nothing more.
+    pub last: Option<i64>,
 }
 
 impl Store {
@@ -79,58 +95,90 @@ impl Store {
         })
     }
 
-    /// The next messages of a timeline that still say something, at most `limit`, in the order of seq.
-    pub async fn export_page(
-        &self,
-        owner: UserNo,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<ExportedMessage>> {
+    /// The next messages of a timeline that still say something, of the next `limit` that it has, in the
+    /// order of seq.
+    pub async fn export_page(&self, owner: UserNo, after: i64, limit: i64) -> Result<ExportPage> {
+        let sql = format!(
+            "SELECT {ENTRY_COLUMNS} FROM entries e
+             WHERE e.owner = $1 AND e.seq > $2 AND {SAID} ORDER BY e.seq LIMIT $3"
+        );
         let rows = reading!(self, async |client| {
-            let statement = client
-            .prepare_cached(
-                "SELECT e.seq, e.conversation, e.sender, e.home_seq,
-                     coalesce(e.generation, 0::smallint) AS generation, e.appended_at, e.content_type,
-                     e.body, coalesce(e.client_message_id, s.client_message_id) AS client_message_id
-                 FROM entries e
-                 LEFT JOIN entries s ON s.owner = e.sender AND s.seq = e.home_seq AND e.sender <> e.owner
-                 WHERE e.owner = $1 AND e.seq > $2 AND e.kind = $3 AND e.tombstone IS NULL
-                 ORDER BY e.seq LIMIT $4",
-            )
-            .await?;
-            Ok(client.query(&statement, &[&owner.0, &after, &KIND_MESSAGE, &limit]).await?)
+            let statement = client.prepare_cached(&sql).await?;
+            Ok(client.query(&statement, &[&owner.0, &after, &limit]).await?)
         })?;
-        let user_nos: HashSet<i64> =
-            rows.iter().flat_map(|row| [row.get("conversation"), row.get("sender")]).collect();
-        let known = self.known_users(&user_nos).await?;
-        let user_id = |user_no: i64| match known.get(&user_no) {
-            Some(known) => Ok(known.user_id.clone()),
-            None => Err(Error::internal(format!("no user has number {user_no}"))),
-        };
+        let sent_by_others = rows.iter().filter_map(|row| {
+            let (sender, conversation): (i64, i64) = (row.get("sender"), row.get("conversation"));
+            (sender != owner.0 && conversation > 0).then(|| (sender, row.get("home_seq")))
+        });
+        let ids = self.client_message_ids(sent_by_others.collect()).await?;
         let owner_id = self.user_id(owner).await?;
         let cipher = self.message_id_cipher().await?;
-        let message = |row: &Row| {
-            let sender = UserNo(row.get("sender"));
-            let recipient_id =
-                if sender == owner { user_id(row.get("conversation"))? } else { owner_id.clone() };
-            let sender_id = user_id(sender.0)?;
-            let message_id = MessageId {
-                home: sender.into(),
-                seq: row.get("home_seq"),
-                generation: row.get("generation"),
+        let mut messages = Vec::with_capacity(rows.len());
+        for (entry, row) in self.entries_of(0, &rows).await?.into_iter().zip(&rows) {
+            let at = (entry.seq(), entry.appended_at);
+            let EntryKind::Message(message) = entry.kind else { continue };
+            let message_id = cipher.open(message.message_id)?;
+            let sender: i64 = row.get("sender");
+            let id = match message.conversation_id {
+                // One for all members, so that what several have is one when it is put together.
+                ConversationId::Group(_) => None,
+                ConversationId::User(_) if sender == owner.0 => message.client_message_id,
+                ConversationId::User(_) => ids.get(&(sender, message_id.seq)).copied(),
             };
-            let own: Option<Uuid> = row.get("client_message_id");
-            let body: Vec<u8> = row.get("body");
-            Ok(ExportedMessage {
-                message_id: cipher.seal(message_id)?,
-                seq: row.get("seq"),
-                client_message_id: own.unwrap_or_else(|| message_id.stand_in(&sender_id)),
-                sender_id,
-                recipient_id,
-                sent_at: row.get("appended_at"),
-                content: Content::from_stored(row.get("content_type"), Bytes::from(body)),
-            })
-        };
-        rows.iter().map(message).collect()
+            messages.extend(exported(message, message_id, at, id, &owner_id));
+        }
+        Ok(ExportPage { last: rows.last().map(|row| row.get("seq")), messages })
     }
+
+    /// The ids that senders gave messages, by the places of the messages; none where the sender's copy
+    /// is gone.
+    async fn client_message_ids(
+        &self,
+        places: Vec<(i64, i64)>,
+    ) -> Result<HashMap<(i64, i64), Uuid>> {
+        let (senders, seqs): (Vec<i64>, Vec<i64>) = places.into_iter().unzip();
+        let rows = reading!(self, async |client| {
+            let statement = client
+                .prepare_cached(
+                    "SELECT e.owner, e.seq, e.client_message_id
+                     FROM unnest($1::bigint[], $2::bigint[]) s (owner, seq)
+                     JOIN entries e ON e.owner = s.owner AND e.seq = s.seq
+                     WHERE e.client_message_id IS NOT NULL",
+                )
+                .await?;
+            Ok(client.query(&statement, &[&senders, &seqs]).await?)
+        })?;
+        let id = |row: &Row| ((row.get("owner"), row.get("seq")), row.get("client_message_id"));
+        Ok(rows.iter().map(id).collect())
+    }
+}
+
+/// A message as it is exported from the timeline of `owner_id`; `None` when its home says nothing more.
+fn exported(
+    message: Message,
+    message_id: MessageId,
+    (seq, sent_at): (i64, OffsetDateTime),
+    client_message_id: Option<Uuid>,
+    owner_id: &UserId,
+) -> Option<ExportedMessage> {
+    let Body::Content(content) = message.body else { return None };
+    let client_message_id =
+        client_message_id.unwrap_or_else(|| message_id.stand_in(&message.sender));
+    let to = match message.conversation_id {
+        ConversationId::User(_) if message.sender != *owner_id => {
+            ConversationId::User(owner_id.clone())
+        }
+        to => to,
+    };
+    Some(ExportedMessage {
+        message_id: message.message_id,
+        seq,
+        sender_id: message.sender,
+        to,
+        client_message_id,
+        sent_at,
+        content,
+        mentions: message.mentions,
+        mention_all: message.mention_all,
+    })
 }

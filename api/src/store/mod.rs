@@ -59,7 +59,7 @@ pub use conversations::HistoryPage;
 pub use cursors::SessionCursor;
 pub use deletion::{Deletion, Remains};
 pub use erasure::Erased;
-pub use export::{ExportStart, ExportedMessage};
+pub use export::{ExportPage, ExportStart, ExportedMessage};
 pub use groups::{
     Actor, ChangeGroup, FannedOut, JoinOutcome, MemberSettings, NewGroup, Readers, RecallInGroup,
     Reference, Removal, RequestAnswer,
@@ -81,7 +81,7 @@ pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};
 pub use timelines::TimelinePage;
 pub use tombstones::{Delete, Recall};
-pub use trace::{CopyState, MessageCopy, MessageName, Trace};
+pub use trace::{CopyInGroup, CopyState, MessageCopy, MessageHome, MessageName, Trace};
 pub use users::{Credentials, User};
 
 use self::{

@@ -6,7 +6,7 @@ use super::sessions;
 use crate::{
     grpc::convert::timestamp,
     model::Tombstone,
-    service::{CopyState, MessageTrace, TracedCopy, TracedMessage, TracedTerminal},
+    service::{CopyState, MessageHome, MessageTrace, TracedCopy, TracedMessage, TracedTerminal},
 };
 
 pub(super) fn decode(message: Message) -> TracedMessage {
@@ -25,24 +25,41 @@ pub(super) fn encode(trace: &MessageTrace) -> v1::TraceMessageResponse {
         sender_id: trace.sender_id.to_string(),
         client_message_id: trace.client_message_id.map(|id| id.to_string()).unwrap_or_default(),
         copies: trace.copies.iter().map(copy).collect(),
+        home: trace.home.as_ref().map(home),
     }
 }
 
-fn copy(traced: &TracedCopy) -> v1::MessageCopy {
-    let state = match traced.copy.state {
+fn home(home: &MessageHome) -> v1::MessageHome {
+    v1::MessageHome {
+        group_id: home.group_id.to_string(),
+        seq: home.seq,
+        state: state(home.state).into(),
+        appended_at: Some(timestamp(home.appended_at)),
+    }
+}
+
+fn state(state: CopyState) -> v1::CopyState {
+    match state {
         CopyState::There => v1::CopyState::There,
         CopyState::Gone(Tombstone::Recalled) => v1::CopyState::Recalled,
         CopyState::Gone(Tombstone::Deleted) => v1::CopyState::Deleted,
         CopyState::Gone(Tombstone::Erased) => v1::CopyState::Erased,
         CopyState::Purged => v1::CopyState::Purged,
         CopyState::OwnerDeleted => v1::CopyState::OwnerDeleted,
-    };
+        CopyState::Pending => v1::CopyState::Pending,
+    }
+}
+
+fn copy(traced: &TracedCopy) -> v1::MessageCopy {
+    let in_group = traced.copy.in_group;
     v1::MessageCopy {
         user_id: traced.user_id.to_string(),
         seq: traced.copy.seq,
-        state: state.into(),
+        state: state(traced.copy.state).into(),
         appended_at: traced.copy.appended_at.map(timestamp),
         terminals: traced.terminals.iter().map(terminal).collect(),
+        fanned_to: in_group.map(|member| member.fanned_to),
+        read: in_group.and_then(|member| member.read),
     }
 }
 

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     grpc::convert::{self, timestamp},
-    model::Error,
+    model::{ConversationId, Error},
     service::{
         Exported, ExportedMessage, ImportProgress, ImportStep, ImportedMessage, SendContent,
     },
@@ -29,11 +29,18 @@ pub(super) fn exported(step: Exported) -> v1::ExportMessagesResponse {
 }
 
 fn exported_message(message: &ExportedMessage) -> v1::ExportedMessage {
+    let (recipient_id, group_id) = match &message.to {
+        ConversationId::User(user_id) => (user_id.to_string(), String::new()),
+        ConversationId::Group(group_id) => (String::new(), group_id.to_string()),
+    };
     let record = v1::MessageRecord {
         client_message_id: message.client_message_id.to_string(),
         sent_at: Some(timestamp(message.sent_at)),
         sender_id: message.sender_id.to_string(),
-        recipient_id: message.recipient_id.to_string(),
+        recipient_id,
+        group_id,
+        mentions: message.mentions.iter().map(ToString::to_string).collect(),
+        mention_all: message.mention_all,
         content: Some(match convert::content(&message.content) {
             v1::message::Content::Text(text) => Wire::Text(text),
             v1::message::Content::Data(data) => Wire::Data(data),
@@ -67,6 +74,7 @@ fn imported_message(message: v1::ImportedMessage) -> Result<ImportedMessage, Err
         line: message.line,
         sender_id: record.sender_id,
         recipient_id: record.recipient_id,
+        group_id: record.group_id,
         client_message_id: record.client_message_id,
         sent_at: record.sent_at.map(|at| time("sent_at", at)).transpose()?,
         content,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::Admin;
 use crate::{
     model::{Cursor, Error, Result, Role, SealedMessageId, UserId, parse_uuid},
-    store::{AdminSession, MessageCopy, MessageName, SessionFilter},
+    store::{AdminSession, MessageCopy, MessageHome, MessageName, SessionFilter},
 };
 
 /// The most live sessions of a user to look at.
@@ -37,6 +37,8 @@ pub struct MessageTrace {
     pub client_message_id: Option<Uuid>,
     /// The sender's copy, then the others.
     pub copies: Vec<TracedCopy>,
+    /// Where it stands once; `None` between users.
+    pub home: Option<MessageHome>,
 }
 
 /// One participant's copy and the terminals that are to have it.
@@ -90,13 +92,16 @@ impl Admin<'_> {
             sender_id: store.user_id(trace.sender).await?,
             client_message_id: trace.client_message_id,
             copies,
+            home: trace.home,
         })
     }
 
     async fn terminals(&self, copy: &MessageCopy) -> Result<Vec<TracedTerminal>> {
         let live = SessionFilter { user_no: Some(copy.owner), ..SessionFilter::default() };
         let sessions = self.service.store.list_sessions(&live, None, MAX_TERMINALS).await?;
-        let passed = |cursor: Cursor| Some(cursor.epoch) == copy.epoch && cursor.seq >= copy.seq;
+        let stands = copy.appended_at.is_some() || copy.in_group.is_none();
+        let passed =
+            |cursor: Cursor| stands && Some(cursor.epoch) == copy.epoch && cursor.seq >= copy.seq;
         let terminal = |session: AdminSession| TracedTerminal {
             passed: session.cursor.is_some_and(passed),
             session,

@@ -41,7 +41,8 @@ One message a line, as JSON, in the order of times:
    \"client_message_id\":\"4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10\",\"text\":\"On my way\"}
 or, in the place of text, \"content_type\":\"image/png\",\"data\":\"<base64>\". As `imctl messages export`
 writes them, too; `message_id` and `seq` are not imported. The `client_message_id`, a UUID, says
-which message of its sender it is: one that stands already is left.
+which message of its sender it is: one that stands already is left. A message of a group, which has a
+`group_id`, is refused.
 
 Each message goes into the timelines of both participants, which must be empty: of users that have
 neither logged in nor been written to. Until the import is finished they can do neither. When it

@@ -24,8 +24,16 @@ pub(super) struct Line {
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     sent_at: OffsetDateTime,
     sender_id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     recipient_id: String,
+    /// Instead of the recipient, in a group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    group_id: String,
     client_message_id: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mention_all: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +88,9 @@ impl Line {
             sent_at: Some(clock::timestamp(line.sent_at)),
             sender_id: line.sender_id,
             recipient_id: line.recipient_id,
+            group_id: line.group_id,
+            mentions: line.mentions,
+            mention_all: line.mention_all,
             client_message_id: line.client_message_id,
             content: Some(content),
         })
@@ -105,6 +116,9 @@ impl From<ExportedMessage> for Line {
             sent_at: clock::time(record.sent_at).unwrap_or(OffsetDateTime::UNIX_EPOCH),
             sender_id: record.sender_id,
             recipient_id: record.recipient_id,
+            group_id: record.group_id,
+            mentions: record.mentions,
+            mention_all: record.mention_all,
             client_message_id: record.client_message_id,
             text,
             data: typed.as_ref().map(|typed| BASE64_STANDARD.encode(&typed.data)),
@@ -130,6 +144,7 @@ mod tests {
                 recipient_id: "ben".to_owned(),
                 client_message_id: "4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10".to_owned(),
                 content: Some(content),
+                ..MessageRecord::default()
             }),
             message_id: "AAAAAAAAAAEAAAAAAAAAKg".to_owned(),
             seq: 42,

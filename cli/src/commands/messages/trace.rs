@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 use comfy_table::{Cell, Color};
 use imd_proto::v1::{
-    ClientMessage, CopyState, MessageCopy, TraceMessageRequest, TraceMessageResponse,
+    ClientMessage, CopyState, MessageCopy, MessageHome, TraceMessageRequest, TraceMessageResponse,
     TracedTerminal, trace_message_request::Message,
 };
 use serde::Serialize;
@@ -25,6 +25,10 @@ use crate::{
 A row for each terminal of each participant. CURSOR is the last entry that was handed to the
 terminal's connection, or that it came back with; it is written down every few seconds. PASSED says
 whether the message is among what the terminal has got.
+
+Of a message of a group a line before the table says where the message stands once. `-o json` has for
+each member how far its timeline has been brought up to the group's (`fanned_to`), and whether it has
+read the message (`read`).
 
 Examples:
   imctl messages trace AAAAAAAAAAEAAAAAAAAAKg
@@ -62,7 +66,12 @@ pub(super) async fn run(args: TraceArgs, admin: &mut Admin) -> Result<(), Error>
 fn print(trace: &TraceView, format: Format) -> Result<(), Error> {
     match format {
         Format::Json | Format::Yaml => output::print(output::document(trace, format)?),
-        Format::Table | Format::Wide => output::list(&trace.lines(), format, ""),
+        Format::Table | Format::Wide => {
+            if let Some(home) = &trace.home {
+                output::note(&home.line());
+            }
+            output::list(&trace.lines(), format, "")
+        }
     }
 }
 
@@ -71,7 +80,19 @@ struct TraceView {
     message_id: String,
     sender_id: String,
     client_message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home: Option<HomeView>,
     copies: Vec<CopyView>,
+}
+
+/// Where a message of a group stands.
+#[derive(Debug, Serialize)]
+struct HomeView {
+    group_id: String,
+    seq: i64,
+    state: &'static str,
+    #[serde(with = "time::serde::rfc3339::option")]
+    appended_at: Option<OffsetDateTime>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +102,10 @@ struct CopyView {
     state: &'static str,
     #[serde(with = "time::serde::rfc3339::option")]
     appended_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fanned_to: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<bool>,
     terminals: Vec<TerminalView>,
 }
 
@@ -97,26 +122,51 @@ impl From<TraceMessageResponse> for TraceView {
             message_id: trace.message_id,
             sender_id: trace.sender_id,
             client_message_id: Some(trace.client_message_id).filter(|id| !id.is_empty()),
+            home: trace.home.map(HomeView::from),
             copies: trace.copies.into_iter().map(CopyView::from).collect(),
         }
     }
 }
 
+impl From<MessageHome> for HomeView {
+    fn from(home: MessageHome) -> Self {
+        Self {
+            state: state(home.state()),
+            group_id: home.group_id,
+            seq: home.seq,
+            appended_at: clock::time(home.appended_at),
+        }
+    }
+}
+
+impl HomeView {
+    fn line(&self) -> String {
+        let Self { group_id, seq, state, .. } = self;
+        format!("Entry {seq} of the timeline of the group {group_id}: {state}")
+    }
+}
+
+fn state(state: CopyState) -> &'static str {
+    match state {
+        CopyState::There => "there",
+        CopyState::Recalled => "recalled",
+        CopyState::Deleted => "deleted",
+        CopyState::Erased => "erased",
+        CopyState::Purged => "purged",
+        CopyState::OwnerDeleted => "owner deleted",
+        CopyState::Pending => "pending",
+        CopyState::Unspecified => "unknown",
+    }
+}
+
 impl From<MessageCopy> for CopyView {
     fn from(copy: MessageCopy) -> Self {
-        let state = match copy.state() {
-            CopyState::There => "there",
-            CopyState::Recalled => "recalled",
-            CopyState::Deleted => "deleted",
-            CopyState::Erased => "erased",
-            CopyState::Purged => "purged",
-            CopyState::OwnerDeleted => "owner deleted",
-            CopyState::Unspecified => "unknown",
-        };
         Self {
+            state: state(copy.state()),
             user_id: copy.user_id,
             seq: copy.seq,
-            state,
+            fanned_to: copy.fanned_to,
+            read: copy.read,
             appended_at: clock::time(copy.appended_at),
             terminals: copy.terminals.into_iter().map(TerminalView::from).collect(),
         }
@@ -227,7 +277,7 @@ mod tests {
                     seq: 7,
                     state: CopyState::There.into(),
                     appended_at,
-                    terminals: vec![],
+                    ..MessageCopy::default()
                 },
                 MessageCopy {
                     user_id: "ben".to_owned(),
@@ -238,8 +288,10 @@ mod tests {
                         terminal("Ben's Pixel", SessionState::Online, 0),
                         terminal("Ben's old phone", SessionState::Offline, 3),
                     ],
+                    ..MessageCopy::default()
                 },
             ],
+            home: None,
         })
     }
 

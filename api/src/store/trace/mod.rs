@@ -1,5 +1,7 @@
 //! Where a message has got to.
 
+mod groups;
+
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -8,7 +10,9 @@ use super::{
     Audit, Store, Transaction, entries::KIND_MESSAGE, timelines::Closed, transaction,
     users::DELETED,
 };
-use crate::model::{Error, MessageId, Result, SealedMessageId, Tombstone, UserNo};
+use crate::model::{
+    ConversationNo, Error, GroupId, MessageId, Result, SealedMessageId, Tombstone, UserNo,
+};
 
 /// How a message is named.
 #[derive(Debug, Clone)]
@@ -33,9 +37,24 @@ pub struct Trace {
     pub sender: UserNo,
     /// The id that its sender gave it; `None` when nothing is kept of the sender's copy.
     pub client_message_id: Option<Uuid>,
-    /// The sender's copy, then the others; the sender's alone when nothing is kept of it, for it knows
-    /// the others.
+    /// The sender's copy, then the others; between users the sender's alone when nothing is kept of it,
+    /// for it knows the others.
     pub copies: Vec<MessageCopy>,
+    /// Where it stands once; `None` between users.
+    pub home: Option<MessageHome>,
+}
+
+/// Where a message of a group stands, once for all members.
+#[derive(Debug, Clone)]
+pub struct MessageHome {
+    /// The group.
+    pub group_id: GroupId,
+    /// The place in its timeline.
+    pub seq: i64,
+    /// What has become of it.
+    pub state: CopyState,
+    /// When it was appended.
+    pub appended_at: OffsetDateTime,
 }
 
 /// One participant's copy.
@@ -49,8 +68,19 @@ pub struct MessageCopy {
     pub seq: i64,
     /// What has become of it.
     pub state: CopyState,
-    /// When it was appended; `None` when it is gone.
+    /// When it was appended; `None` when it is gone, or not there yet.
     pub appended_at: Option<OffsetDateTime>,
+    /// What holds in a group alone.
+    pub in_group: Option<CopyInGroup>,
+}
+
+/// How far a member of a group is.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyInGroup {
+    /// The place in the group's timeline up to which the member's has been brought.
+    pub fanned_to: i64,
+    /// Whether the member has read the message; `None` for its sender.
+    pub read: Option<bool>,
 }
 
 /// What has become of a copy.
@@ -64,6 +94,8 @@ pub enum CopyState {
     Purged,
     /// It was deleted with its owner's account.
     OwnerDeleted,
+    /// The fan-out of its group is to bring it.
+    Pending,
 }
 
 impl Store {
@@ -77,6 +109,12 @@ impl Store {
                 }
             };
             let MessageId { home, seq, generation } = message_id;
+            if let Some(group_no) = home.group() {
+                let trace = self.trace_in_group(&tx, group_no, message_id).await?;
+                audit.record(&tx, Some(trace.sender)).await?;
+                tx.commit().await?;
+                return Ok(trace);
+            }
             let sender = home.user().ok_or(Error::MessageNotFound)?;
             let own = tx
                 .query_opt(
@@ -97,7 +135,7 @@ impl Store {
             tx.commit().await?;
             let client_message_id = own.and_then(|row| row.get("client_message_id"));
             let message_id = self.message_id_cipher().await?.seal(message_id)?;
-            Ok(Trace { message_id, sender, client_message_id, copies })
+            Ok(Trace { message_id, sender, client_message_id, copies, home: None })
         })
     }
 }
@@ -105,13 +143,18 @@ impl Store {
 async fn sent(tx: &Transaction<'_>, sender: UserNo, id: Uuid) -> Result<MessageId> {
     let row = tx
         .query_opt(
-            "SELECT seq, coalesce(generation, 0::smallint) FROM entries
+            "SELECT conversation, home_seq, coalesce(generation, 0::smallint) AS generation FROM entries
              WHERE owner = $1 AND client_message_id = $2",
             &[&sender.0, &id],
         )
         .await?;
-    let id = |row: Row| MessageId { home: sender.into(), seq: row.get(0), generation: row.get(1) };
-    row.map(id).ok_or(Error::MessageNotFound)
+    let row = row.ok_or(Error::MessageNotFound)?;
+    let group = ConversationNo(row.get("conversation")).group();
+    Ok(MessageId {
+        home: group.map_or(sender.into(), Into::into),
+        seq: row.get("home_seq"),
+        generation: row.get("generation"),
+    })
 }
 
 /// Whether what stood at the place is gone. It was a message, or else nobody would know of the id.
@@ -147,17 +190,22 @@ async fn copies(tx: &Transaction<'_>, places: &[i64]) -> Result<Vec<MessageCopy>
         seq: row.get("seq"),
         state: state(row),
         appended_at: row.get("appended_at"),
+        in_group: None,
     };
     Ok(rows.iter().map(copy).collect())
 }
 
 fn state(row: &Row) -> CopyState {
-    let tombstone: Option<i16> = row.get("tombstone");
     if row.get("owner_deleted") {
         return CopyState::OwnerDeleted;
     }
     if row.get::<_, Option<OffsetDateTime>>("appended_at").is_none() {
         return CopyState::Purged;
     }
+    standing(row.get("tombstone"))
+}
+
+/// What has become of what stands in its place.
+fn standing(tombstone: Option<i16>) -> CopyState {
     tombstone.and_then(Tombstone::from_number).map_or(CopyState::There, CopyState::Gone)
 }
