@@ -54,6 +54,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             return Err(Problem::unsupported_media_type());
         }
         let body = Bytes::from_request(request, state).await?;
+        // A structure would be read from the list of its members, too.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            return Err(Problem::invalid("body", &"must be an object"));
+        }
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = read("body", &mut json)?;
         json.end().map_err(|error| Problem::invalid("body", &error))?;
@@ -200,7 +204,7 @@ mod tests {
         let invalid = "invalid_argument";
         refused(json(r#"{"inner": {"number": "7"}}"#).await, 400, invalid, Some("inner.number"));
         refused(json(r#"{"inner": null}"#).await, 400, invalid, Some("inner"));
-        for body in ["", "[", "{", "7", "{} {}", r#"{"inner": {}, "inner": {}}"#] {
+        for body in ["", "[", "[{}]", "{", "7", "{} {}", r#"{"inner": {}, "inner": {}}"#] {
             refused(json(body).await, 400, invalid, Some("body"));
         }
         refused(json(&" ".repeat(65)).await, 413, "body_too_large", None);
