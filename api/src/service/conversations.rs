@@ -37,7 +37,8 @@ impl Service {
         let place = self.read_page_token(&scope, page_token, parse)?.unwrap_or(ListPlace::Start);
         let read = async {
             let _turn = self.page_turn().await?;
-            self.store.conversations(caller.user_no, place, size.get()).await
+            // Boxed: it is large.
+            Box::pin(self.store.conversations(caller.user_no, place, size.get())).await
         };
         let ConversationPage { mut items, next } =
             self.begin_read(caller.user_no).await?.run(read).await?;

@@ -21,6 +21,14 @@ const COPY_TABLES: &str = "
             EXECUTE format('CREATE TABLE {schema}.%I (LIKE %s.%I INCLUDING ALL) %s',
                 original.relname, original.schema, original.relname, original.options);
         END LOOP;
+        FOR original IN
+            SELECT replace(pg_get_functiondef(p.oid),
+                format('FUNCTION %s.', p.pronamespace::regnamespace), 'FUNCTION {schema}.') AS definition
+            FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+            WHERE p.pronamespace = imd AND p.prokind = 'f' AND l.lanname = 'sql'
+        LOOP
+            EXECUTE original.definition;
+        END LOOP;
     END $$";
 
 /// How imd sets up the connections of its lanes.
