@@ -43,16 +43,18 @@ impl Followers {
         Self { store, resting: Mutex::default() }
     }
 
-    /// A connection to a server that has all that the primary had at `primary`'s answer; `None` when
-    /// there is none at this moment.
-    async fn with_all(&self, primary: &Client) -> Result<Option<Client>> {
+    /// A connection to a server that has all that the primary has now; `None` when there is none at this
+    /// moment. The connection to the primary is given back before a standby is waited for.
+    async fn with_all(&self, primary: &Store) -> Result<Option<Client>> {
         if self.resting.lock().is_some_and(|until| Instant::now() < until) {
             return Ok(None);
         }
+        let primary = primary.client().await?;
         let statement = primary.prepare_cached(NOW).await?;
         let now = primary.query_one(&statement, &[]).await?;
         let (flushed, generation): (String, i16) = (now.get("flushed"), now.get("generation"));
         let wal_timeline: Option<i64> = now.get("wal_timeline");
+        drop(primary);
         let Ok(Ok(follower)) = timeout(CONNECTION, self.store.client()).await else {
             self.rest();
             return Ok(None);
@@ -88,8 +90,7 @@ impl Store {
     /// read. Used by [`reading`].
     pub(super) async fn follower(&self) -> Result<Option<Client>> {
         let Some(followers) = &self.0.followers else { return Ok(None) };
-        let primary = self.client().await?;
-        let follower = followers.with_all(&primary).await?;
+        let follower = followers.with_all(self).await?;
         let server = if follower.is_some() { "standby" } else { "primary" };
         counter!(telemetry::READS, "server" => server).increment(1);
         Ok(follower)
