@@ -104,8 +104,7 @@ impl Store {
             let (user_no, user_id) = user;
             let group = LockedGroup::lock(&tx, group_no, actor, &[*user_no]).await?;
             group.role()?;
-            let member = group.members.get(user_no);
-            let member = *member.ok_or_else(|| Error::MemberNotFound(user_id.clone()))?;
+            let member = group.member(user)?;
             if how == Removal::Removed {
                 group.require_above(member)?;
             }
@@ -136,12 +135,11 @@ impl Store {
         audit: Option<Audit<'_>>,
     ) -> Result<()> {
         transaction!(self, async |tx| {
-            let (user_no, user_id) = user;
+            let (user_no, _) = user;
             let group = LockedGroup::lock(&tx, group_no, actor, &[*user_no]).await?;
             let own = actor.user_no() == Some(*user_no);
             let actors = group.role()?;
-            let member = group.members.get(user_no);
-            let member = member.copied().ok_or_else(|| Error::MemberNotFound(user_id.clone()))?;
+            let member = group.member(user)?;
             if let Some(nickname) = &settings.nickname {
                 if !own {
                     group.require_above(member)?;
@@ -261,6 +259,12 @@ impl LockedGroup<'_> {
             )
             .await?;
         Ok(user_ids)
+    }
+
+    /// What a user is in the group. Errors: [`Error::MemberNotFound`].
+    fn member(&self, (user_no, user_id): &(UserNo, UserId)) -> Result<GroupRole> {
+        let role = self.members.get(user_no).copied();
+        role.ok_or_else(|| Error::MemberNotFound(user_id.clone()))
     }
 
     /// Those of `users`, whose timelines are locked, whom the actor may add without asking them: who lets
