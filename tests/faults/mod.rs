@@ -20,6 +20,7 @@ mod changes;
 mod chaos;
 mod drain;
 mod follower;
+mod groups;
 pub(crate) mod held;
 pub(crate) mod load;
 mod node;

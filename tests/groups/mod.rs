@@ -1,11 +1,13 @@
 //! Groups: who sees what, in which order, and who may do what.
 
 mod changes;
+mod deletion;
 mod fence;
 mod joining;
 mod messages;
 mod races;
 mod refusals;
+mod retention;
 mod trace;
 
 use serde_json::{Value, json};
@@ -33,7 +35,7 @@ pub(crate) async fn group_of<const N: usize>(imd: &Cluster, names: [&str; N]) ->
     phones
 }
 
-async fn create(owner: &Terminal, members: &[&str]) -> Value {
+pub(crate) async fn create(owner: &Terminal, members: &[&str]) -> Value {
     let group = json!({ "group_id": OSLO, "name": "Trip to Oslo", "member_ids": members });
     owner.group(GroupCall::Create(group)).await.expect("a group")
 }

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{AdminCall, Service, repeat::repeat};
 use crate::{
-    model::{Error, Result, Role, UserNo},
-    store::PurgeTurn,
+    model::{Error, GroupNo, Result, Role, TimelineNo, UserNo},
+    store::{PurgeLook, PurgeTurn, PurgedBatch},
     telemetry,
 };
 
@@ -87,11 +87,19 @@ impl Service {
 struct Purge {
     service: Arc<Service>,
     _turn: PurgeTurn,
-    looked_to: UserNo,
-    /// Whose timeline is being purged, and whose come next.
-    purging: Option<UserNo>,
-    purgeable: VecDeque<UserNo>,
+    looked_to: LookedTo,
+    /// Which timeline is being purged, and which come next.
+    purging: Option<TimelineNo>,
+    purgeable: VecDeque<TimelineNo>,
     progress: PurgeProgress,
+}
+
+/// How far the purge has looked: at the timelines of users, and then at those of groups, which lose what
+/// no user's refers to any more.
+#[derive(Clone, Copy)]
+enum LookedTo {
+    User(UserNo),
+    Group(GroupNo),
 }
 
 impl Purge {
@@ -102,7 +110,7 @@ impl Purge {
         Ok(Some(Self {
             service,
             _turn: turn,
-            looked_to: UserNo(0),
+            looked_to: LookedTo::User(UserNo(0)),
             purging: None,
             purgeable: VecDeque::new(),
             progress: PurgeProgress { timelines, ..PurgeProgress::default() },
@@ -111,13 +119,8 @@ impl Purge {
 
     /// Deletes the next batch, or looks for the next timelines; whether there were any.
     async fn step(&mut self) -> Result<bool> {
-        let limits = &self.service.limits;
-        let hidden_for = limits.purge_after;
-        // What may still be recalled is found by the same rows.
-        let dedupe_for = limits.dedupe_for.max(limits.recall_window);
-        let store = &self.service.store;
-        if let Some(owner) = self.purging {
-            let batch = paced(store.purge_batch(owner, hidden_for, dedupe_for, BATCH)).await?;
+        if let Some(timeline) = self.purging {
+            let batch = paced(self.purge_batch(timeline)).await?;
             self.progress.entries += batch.entries;
             counter!(telemetry::PURGED).increment(batch.entries.unsigned_abs());
             if !batch.more {
@@ -126,13 +129,18 @@ impl Purge {
             }
             return Ok(true);
         }
-        let look = paced(store.purgeable(self.looked_to, hidden_for, LOOK)).await?;
-        let Some(last) = look.last else { return self.forget().await };
-        while paced(store.forget_purged_ids(self.looked_to, last, dedupe_for, BATCH)).await?
-            == BATCH
-        {}
+        let look = paced(self.look()).await?;
+        while self.forget_purged_ids(&look).await? == BATCH {}
         self.progress.timelines_seen += look.timelines;
-        self.looked_to = last;
+        self.looked_to = match (look.last, self.looked_to) {
+            (Some(last), _) => match (last.user(), last.group()) {
+                (Some(user_no), _) => LookedTo::User(user_no),
+                (None, Some(group_no)) => LookedTo::Group(group_no),
+                (None, None) => return Err(Error::internal("a timeline has no number")),
+            },
+            (None, LookedTo::User(_)) => LookedTo::Group(GroupNo(0)),
+            (None, LookedTo::Group(_)) => return self.forget().await,
+        };
         self.purgeable = look.purgeable.into();
         self.purging = self.purgeable.pop_front();
         Ok(true)
@@ -146,6 +154,41 @@ impl Purge {
         self.progress.sessions += sessions;
         self.progress.audit_records += records;
         Ok(sessions.max(records) >= BATCH)
+    }
+
+    async fn purge_batch(&self, timeline: TimelineNo) -> Result<PurgedBatch> {
+        let (store, hidden_for) = (&self.service.store, self.service.limits.purge_after);
+        if let Some(group_no) = timeline.group() {
+            return store.purge_group_batch(group_no, BATCH).await;
+        }
+        store.purge_batch(UserNo(timeline.0), hidden_for, self.dedupe_for(), BATCH).await
+    }
+
+    /// For how long a sender may send again, or recall: what may still be recalled is found by the same
+    /// rows.
+    fn dedupe_for(&self) -> Duration {
+        let limits = &self.service.limits;
+        limits.dedupe_for.max(limits.recall_window)
+    }
+
+    /// Looks at the next timelines.
+    async fn look(&self) -> Result<PurgeLook> {
+        let store = &self.service.store;
+        match self.looked_to {
+            LookedTo::User(after) => {
+                store.purgeable(after, self.service.limits.purge_after, LOOK).await
+            }
+            LookedTo::Group(after) => store.purgeable_groups(after, LOOK).await,
+        }
+    }
+
+    /// Forgets the next batch of what was kept of the messages purged from the users' timelines that were
+    /// just looked at; how many.
+    async fn forget_purged_ids(&self, look: &PurgeLook) -> Result<i64> {
+        let LookedTo::User(after) = self.looked_to else { return Ok(0) };
+        let Some(to) = look.last.and_then(TimelineNo::user) else { return Ok(0) };
+        let store = &self.service.store;
+        paced(store.forget_purged_ids(after, to, self.dedupe_for(), BATCH)).await
     }
 }
 

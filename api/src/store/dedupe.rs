@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{Store, Transaction, conversations::IN_CONVERSATION, entries::KIND_MESSAGE};
+use super::{
+    Store, Transaction, conversations::IN_CONVERSATION, entries::KIND_MESSAGE, purge::NOTE_PURGED,
+};
 use crate::model::{Result, Tombstone, UserNo};
 
 /// Purges the entries of a timeline after `after` and up to `to`, and keeps what tells a retry of those
@@ -20,21 +22,21 @@ pub(super) async fn purge_entries(
     // A conversation loses nothing by an event about it, nor by what its owner had deleted.
     let statement = tx
         .prepare_cached(&format!(
-            "WITH due AS MATERIALIZED (
-                 SELECT seq, conversation, kind, tombstone,
+            "WITH gone AS MATERIALIZED (
+                 SELECT seq, conversation, kind, tombstone, home_seq,
                      kind = $5 AND client_message_id IS NOT NULL
                          AND appended_at > now() - make_interval(secs => $4) AS kept
                  FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
-             ), gone AS (
-                 DELETE FROM entries e USING due d
-                 WHERE e.owner = $1 AND e.seq = d.seq AND NOT d.kept
+             ), deleted AS (
+                 DELETE FROM entries e USING gone g
+                 WHERE e.owner = $1 AND e.seq = g.seq AND NOT g.kept
              ), blanked AS (
                  UPDATE entries e SET tombstone = $6, content_type = NULL, body = ''
-                 FROM due d
-                 WHERE e.owner = $1 AND e.seq = d.seq AND d.kept AND d.tombstone IS DISTINCT FROM $6
-             )
+                 FROM gone g
+                 WHERE e.owner = $1 AND e.seq = g.seq AND g.kept AND g.tombstone IS DISTINCT FROM $6
+             ), {NOTE_PURGED}
              INSERT INTO purged_conversations (owner, conversation)
-             SELECT DISTINCT $1::bigint, conversation FROM due WHERE {IN_CONVERSATION}
+             SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}
              ON CONFLICT DO NOTHING"
         ))
         .await?;

@@ -4,6 +4,7 @@
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
+    purge::NOTE_PURGED,
     sessions::end_named,
     timelines::{Closed, Place},
     transaction,
@@ -197,12 +198,15 @@ async fn delete_entries(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Re
         return Ok(0);
     }
     tx.execute(
-        "WITH gone AS (
-             DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3 RETURNING conversation
-         )
-         INSERT INTO deletion_peers (user_no, peer)
-         SELECT DISTINCT $1::bigint, conversation FROM gone WHERE conversation <> $1
-         ON CONFLICT DO NOTHING",
+        &format!(
+            "WITH gone AS (
+                 DELETE FROM entries WHERE owner = $1 AND seq > $2 AND seq <= $3
+                 RETURNING conversation, home_seq
+             ), {NOTE_PURGED}
+             INSERT INTO deletion_peers (user_no, peer)
+             SELECT DISTINCT $1::bigint, conversation FROM gone WHERE conversation <> $1
+             ON CONFLICT DO NOTHING"
+        ),
         &[&user_no.0, &purged_to, &to],
     )
     .await?;

@@ -99,7 +99,8 @@ async fn erase(
                      WHERE owner = $1 AND conversation = $6 AND {SAID} AND seq > $3
                      ORDER BY seq LIMIT $4
                  ), erased AS (
-                     UPDATE entries e SET tombstone = $5, content_type = NULL, body = ''
+                     UPDATE entries e
+                     SET tombstone = $5, content_type = NULL, body = '', mentions = NULL
                      FROM next
                      WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
                          AND e.tombstone IS NULL

@@ -2,17 +2,27 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Row;
+
 use super::{
     Store, connection::Link, conversation_list::forget_purged, dedupe::purge_entries,
     retention::purge_floor, transaction,
 };
-use crate::model::{Result, UserNo};
+use crate::model::{Result, TimelineNo, UserNo};
 
 /// Held by the one node that purges. Any fixed number.
 const PURGE_LOCK: i64 = 0x696d_6402;
 
 /// The time before which an entry must have been hidden to go; `$2` is for how long, in seconds.
 const HIDDEN_BEFORE: &str = "(now() - make_interval(secs => $2))";
+
+/// A CTE that notes which references to groups' timelines a user `$1` has no longer, in `gone`.
+pub(super) const NOTE_PURGED: &str = "purged_references AS (
+     UPDATE group_members m SET purged_to = greatest(m.purged_to, g.home_seq)
+     FROM (SELECT conversation, max(home_seq) AS home_seq FROM gone
+           WHERE conversation < 0 GROUP BY conversation) g
+     WHERE m.group_no = -g.conversation AND m.user_no = $1
+ )";
 
 /// What one batch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,12 +36,12 @@ pub struct PurgedBatch {
 /// What there is to purge in a stretch of timelines.
 #[derive(Debug)]
 pub struct PurgeLook {
-    /// Whose timelines hold something to delete.
-    pub purgeable: Vec<UserNo>,
+    /// Which timelines hold something to delete.
+    pub purgeable: Vec<TimelineNo>,
     /// How many timelines were looked at.
     pub timelines: i64,
     /// The last of them; `None` when there was none.
-    pub last: Option<UserNo>,
+    pub last: Option<TimelineNo>,
 }
 
 /// The right to purge; gone when this is dropped, or with the connection or the node.
@@ -71,10 +81,7 @@ impl Store {
             ))
             .await?;
         let rows = client.query(&statement, &[&after.0, &hidden_for.as_secs_f64(), &limit]).await?;
-        let owner = |row: &tokio_postgres::Row| UserNo(row.get("owner"));
-        let purgeable = rows.iter().filter(|row| row.get("purgeable")).map(owner).collect();
-        let timelines = i64::try_from(rows.len()).unwrap_or(limit);
-        Ok(PurgeLook { purgeable, timelines, last: rows.last().map(owner) })
+        Ok(read_look(&rows))
     }
 
     /// Deletes up to `limit` of a timeline's entries that were hidden for `hidden_for`, the oldest
@@ -126,5 +133,15 @@ impl Store {
             tx.commit().await?;
             Ok(PurgedBatch { entries: to - purged_to, more: to < floor - 1 })
         })
+    }
+}
+
+/// Reads the columns `owner` and `purgeable`.
+pub(super) fn read_look(rows: &[Row]) -> PurgeLook {
+    let owner = |row: &Row| TimelineNo(row.get("owner"));
+    PurgeLook {
+        purgeable: rows.iter().filter(|row| row.get("purgeable")).map(owner).collect(),
+        timelines: i64::try_from(rows.len()).unwrap_or(i64::MAX),
+        last: rows.last().map(owner),
     }
 }

@@ -1,12 +1,13 @@
 -- Brings members' timelines up to their group's: appends references to the entries of the group's
 -- timeline that they do not have yet, in its order (I13). A pair is a group's timeline and a member.
 -- `group_taken` and `member_taken` are places at the ends of the two that the batch of this transaction
--- has taken already and still fills; `upto` may end it sooner.
+-- has taken already and still fills; `upto` may end it sooner. Where it ends before the place at which the
+-- member joined, it is for the messages that whoever joins is shown: those that still say something.
 --
 -- The timelines of all members are locked. Who changes `fanned_to` holds the lock of the member's
 -- timeline, so what is read here holds until the commit, and each reference is made once.
 WITH pair AS MATERIALIZED (
-    SELECT p.timeline, p.member, m.fanned_to,
+    SELECT p.timeline, p.member, m.fanned_to, m.joined_seq,
         least(g.last_seq - p.group_taken, p.upto) AS upto, stamp(t.epoch) AS epoch,
         t.last_seq - p.member_taken AS last_seq,
         t.last_message_no - p.member_taken AS last_message_no,
@@ -17,7 +18,8 @@ WITH pair AS MATERIALIZED (
     JOIN timelines t ON t.owner = p.member AND t.state = 1
     JOIN group_members m ON m.group_no = -p.timeline AND m.user_no = p.member AND m.left_seq IS NULL
 ), due AS MATERIALIZED (
-    -- One row for each reference. Those of one pair are dense, as the entries that they refer to.
+    -- One row for each reference. Those of one pair are dense, as the entries that they refer to, but
+    -- for those that who joins is shown, which are messages alone.
     SELECT p.timeline, p.member, p.epoch, p.at, p.fanned_to, p.last_seq + row_number() OVER entries AS seq,
         p.last_message_no + count(*) FILTER (WHERE e.kind = 1) OVER entries AS message_no,
         e.seq AS group_seq, e.kind, e.sender, e.tombstone, e.target_seq AS target_home, e.generation,
@@ -27,6 +29,7 @@ WITH pair AS MATERIALIZED (
             THEN 1::smallint END AS flags
     FROM pair p
     JOIN entries e ON e.owner = p.timeline AND e.seq > p.fanned_to AND e.seq <= p.upto
+        AND (p.upto >= p.joined_seq OR e.kind = 1 AND e.tombstone IS NULL)
     WINDOW entries AS (PARTITION BY p.member ORDER BY p.timeline, e.seq ROWS UNBOUNDED PRECEDING)
 ), placed AS MATERIALIZED (
     -- Where the message stands that an event is about: among these references, or by its own.
@@ -51,6 +54,14 @@ WITH pair AS MATERIALIZED (
     FROM placed p
     WHERE p.kind = 5 AND p.target_home <= p.fanned_to
         AND r.owner = p.member AND r.seq = p.target_seq AND r.tombstone IS NULL
+), erased AS (
+    -- For the same reason: of who was deleted and had all erased. What the member has read counts anyway.
+    UPDATE entries r SET tombstone = 3
+    FROM placed p
+    LEFT JOIN read_marks m ON m.owner = p.member AND m.conversation = p.timeline
+    WHERE p.kind = 7 AND r.owner = p.member AND r.conversation = p.timeline AND r.kind = 1
+        AND r.tombstone IS NULL AND r.sender = p.sender
+        AND r.seq > coalesce(greatest(m.read_seq, m.answered_seq), 0)
 ), answered AS (
     -- What stands before an own message counts as read, also when that message is gone.
     INSERT INTO read_marks (owner, conversation, answered_seq)

@@ -1,6 +1,6 @@
 //! Changing and dissolving groups.
 
-use super::{Actor, LockedGroup};
+use super::{Actor, LockedGroup, write_profile};
 use crate::{
     model::{
         EntryKind, Error, GroupChanged, GroupNo, GroupProfile, GroupRole, InGroup, JoinRule,
@@ -67,22 +67,7 @@ impl Store {
                 return Ok(false);
             }
             let version = group.version + 1;
-            tx.execute(
-                "UPDATE groups SET name = $2, announcement = $3, join_rule = $4, history = $5, muted = $6,
-                     attributes = $7, version = $8
-                 WHERE group_no = $1",
-                &[
-                    &group_no.0,
-                    &profile.name,
-                    &profile.announcement,
-                    &(profile.join as i16),
-                    &profile.history,
-                    &profile.muted,
-                    &profile.attributes,
-                    &version,
-                ],
-            )
-            .await?;
+            write_profile(&tx, group_no, &profile, version).await?;
             group.append_change(profile, version, false).await?;
             if let Some(audit) = &audit {
                 audit.record(&tx, None).await?;
@@ -105,13 +90,7 @@ impl Store {
         transaction!(self, async |tx| {
             let group = LockedGroup::lock(&tx, group_no, actor, &[]).await?;
             group.role()?.require(GroupRole::Owner)?;
-            group.append_change(group.profile.clone(), group.version, true).await?;
-            tx.execute(
-                "UPDATE timelines SET state = $2 WHERE owner = $1",
-                &[&TimelineNo::from(group_no).0, &(Closed::Deleted as i16)],
-            )
-            .await?;
-            tx.execute("DELETE FROM group_requests WHERE group_no = $1", &[&group_no.0]).await?;
+            group.dissolve().await?;
             if let Some(audit) = &audit {
                 audit.record(&tx, None).await?;
             }
@@ -122,6 +101,21 @@ impl Store {
 }
 
 impl LockedGroup<'_> {
+    /// Tells the members that the group is no more, and closes its timeline.
+    pub(super) async fn dissolve(&self) -> Result<()> {
+        self.append_change(self.profile.clone(), self.version, true).await?;
+        let timeline = TimelineNo::from(self.group_no);
+        self.tx
+            .execute(
+                "UPDATE timelines SET state = $2 WHERE owner = $1",
+                &[&timeline.0, &(Closed::Deleted as i16)],
+            )
+            .await?;
+        let requests = "DELETE FROM group_requests WHERE group_no = $1";
+        self.tx.execute(requests, &[&self.group_no.0]).await?;
+        Ok(())
+    }
+
     async fn append_change(
         &self,
         profile: GroupProfile,

@@ -2,6 +2,7 @@
 
 use super::{
     Actor, GROUP, LockedGroup, lock_timelines, members, now, read_group, requests::GroupAsk,
+    write_profile,
 };
 use crate::{
     model::{
@@ -125,25 +126,18 @@ impl Store {
     }
 }
 
-/// Writes what is set of the group. Errors: [`Error::GroupExists`].
+/// Writes the group's row. Errors: [`Error::GroupExists`].
 async fn insert(tx: &Transaction<'_>, new: &NewGroup) -> Result<GroupNo> {
     let profile = &new.profile;
     let inserted = tx
         .query_opt(
-            "INSERT INTO groups (group_id, name, announcement, join_rule, history, muted, attributes)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO groups (group_id, name, join_rule, history) VALUES ($1, '', $2, 0)
              ON CONFLICT (group_id) DO NOTHING RETURNING group_no",
-            &[
-                &new.group_id.as_str(),
-                &profile.name,
-                &profile.announcement,
-                &(profile.join as i16),
-                &profile.history,
-                &profile.muted,
-                &profile.attributes,
-            ],
+            &[&new.group_id.as_str(), &(profile.join as i16)],
         )
         .await?;
     let inserted = inserted.ok_or_else(|| Error::GroupExists(new.group_id.clone()))?;
-    Ok(GroupNo(inserted.get(0)))
+    let group_no = GroupNo(inserted.get(0));
+    write_profile(tx, group_no, profile, 1).await?;
+    Ok(group_no)
 }

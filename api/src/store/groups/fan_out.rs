@@ -9,9 +9,10 @@ use tokio_postgres::{Row, types::ToSql};
 
 use super::lock_timelines;
 use crate::{
-    model::{Cursor, EntryKind, GroupNo, Result, TimelineNo, UserNo},
+    model::{Cursor, EntryKind, GroupNo, Result, TimelineNo},
     store::{
         OtherNodes, Store, Transaction,
+        conversations::SAID,
         entries::ENTRY_COLUMNS,
         login_points::{OTHER_NODES, read_other_nodes},
         transaction,
@@ -184,59 +185,34 @@ async fn refer(
     Ok(tx.query(&statement, &values).await?)
 }
 
-/// Brings one member, whose timeline is locked, up to the place `upto` of the group's.
+/// Brings members, whose timelines are locked, up to the place `upto` of the group's.
 pub(super) async fn bring_up(
     tx: &Transaction<'_>,
     group_no: GroupNo,
-    user_no: UserNo,
+    members: &[i64],
     upto: i64,
 ) -> Result<()> {
-    refer(tx, group_no, &[user_no.0], upto).await.map(drop)
+    refer(tx, group_no, members, upto).await.map(drop)
 }
 
-/// Gives users, who are about to become members and whose timelines are locked, references to the newest
-/// `most` messages of the group.
-pub(super) async fn show_history(
+/// The place of the group's timeline behind which its newest `most` messages stand that still say
+/// something, and all behind `end`.
+pub(super) async fn before_newest(
     tx: &Transaction<'_>,
     group_no: GroupNo,
-    users: &[i64],
     most: i64,
-) -> Result<()> {
-    if most == 0 {
-        return Ok(());
-    }
-    // Who was a member before has some of them already.
-    tx.execute(
-        "WITH shown AS MATERIALIZED (
-             SELECT m.user_no, e.seq AS home_seq, e.sender, e.generation,
-                 t.last_seq + row_number() OVER member AS seq,
-                 t.last_message_no + row_number() OVER member AS message_no,
-                 greatest(t.last_at, now()) AS at,
-                 CASE WHEN m.user_no = ANY(e.mentions) OR e.flags & 2 <> 0 THEN 1::smallint END AS flags
-             FROM unnest($2::bigint[]) m (user_no)
-             JOIN timelines t ON t.owner = m.user_no AND t.state = 1
-             LEFT JOIN group_members before ON before.group_no = -$1::bigint AND before.user_no = m.user_no
-             CROSS JOIN LATERAL (
-                 SELECT seq, sender, generation, mentions, flags FROM entries
-                 WHERE owner = $1 AND conversation = $1 AND kind = 1 AND tombstone IS DISTINCT FROM 2
-                     AND tombstone IS NULL AND seq > coalesce(before.left_seq, 0)
-                 ORDER BY seq DESC LIMIT $3
-             ) e
-             WINDOW member AS (PARTITION BY m.user_no ORDER BY e.seq)
-         ), counted AS (
-             UPDATE timelines t
-             SET last_seq = t.last_seq + s.places, last_message_no = t.last_message_no + s.places,
-                 last_at = s.at
-             FROM (SELECT user_no, count(*) AS places, max(at) AS at FROM shown GROUP BY user_no) s
-             WHERE t.owner = s.user_no
-         )
-         INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
-             flags, generation, body)
-         SELECT user_no, seq, $1, sender, home_seq, message_no, at, 1, flags, generation, '' FROM shown",
-        &[&TimelineNo::from(group_no).0, &users, &most],
-    )
-    .await?;
-    Ok(())
+    end: i64,
+) -> Result<i64> {
+    let statement = tx
+        .prepare_cached(&format!(
+            "SELECT coalesce(min(seq) - 1, $3) FROM (
+                 SELECT seq FROM entries
+                 WHERE owner = $1 AND conversation = $1 AND {SAID} ORDER BY seq DESC LIMIT $2
+             ) newest"
+        ))
+        .await?;
+    let timeline = TimelineNo::from(group_no);
+    Ok(tx.query_one(&statement, &[&timeline.0, &most, &end]).await?.get(0))
 }
 
 fn read_reference(row: &Row) -> Reference {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     Actor, JoinOutcome, LockedGroup,
-    fan_out::{bring_up, show_history},
+    fan_out::{before_newest, bring_up},
     now,
     requests::GroupAsk,
 };
@@ -135,7 +135,7 @@ impl Store {
         audit: Option<Audit<'_>>,
     ) -> Result<()> {
         transaction!(self, async |tx| {
-            let (user_no, _) = user;
+            let user_no = &user.0;
             let group = LockedGroup::lock(&tx, group_no, actor, &[*user_no]).await?;
             let own = actor.user_no() == Some(*user_no);
             let actors = group.role()?;
@@ -184,9 +184,9 @@ impl Store {
             let group = match locked {
                 Ok(group) => group,
                 Err(Error::GroupNotFound(_)) => {
-                    // Dissolved: nobody is to be told.
+                    // Dissolved: nobody is to be told, and the user reads nothing more of it.
                     tx.execute(
-                        "UPDATE group_members SET left_seq = fanned_to
+                        "UPDATE group_members SET left_seq = fanned_to, purged_to = fanned_to
                          WHERE group_no = $1 AND user_no = $2",
                         &[&group_no.0, &user_no.0],
                     )
@@ -198,10 +198,14 @@ impl Store {
             };
             let owned = group.members.get(&user_no).is_some_and(|role| *role == GroupRole::Owner);
             group.end(&user_no, &user_id, MemberChange::Left).await?;
-            let heir = if owned { group.heir().await? } else { None };
-            if let Some(heir) = heir {
-                let user_id = self.user_id(heir).await?;
-                group.set_role(&(heir, user_id), GroupRole::Owner).await?;
+            if owned {
+                match group.heir().await? {
+                    Some(heir) => {
+                        let user_id = self.user_id(heir).await?;
+                        group.set_role(&(heir, user_id), GroupRole::Owner).await?;
+                    }
+                    None => group.dissolve().await?,
+                }
             }
             tx.commit().await?;
             Ok(Some(group_no))
@@ -225,7 +229,6 @@ impl LockedGroup<'_> {
         let new: Vec<(UserNo, UserId)> = new.into_iter().cloned().collect();
         require_open(self.tx, &new).await?;
         let numbers: Vec<i64> = new.iter().map(|(no, _)| no.0).collect();
-        show_history(self.tx, self.group_no, &numbers, self.profile.history.into()).await?;
         let user_ids: Vec<UserId> = new.iter().map(|(_, user_id)| user_id.clone()).collect();
         let by = self.actor.user_id();
         let joined = MemberChanged {
@@ -233,25 +236,34 @@ impl LockedGroup<'_> {
             ..MemberChanged::new(by, MemberChange::Joined, user_ids.clone())
         };
         let seq = self.tell(joined).await?;
-        // The first that they get of what comes is the entry that says so.
+        let shown = self.profile.history.into();
+        let after = before_newest(self.tx, self.group_no, shown, seq - 1).await?;
+        // Who was a member before has what there was until it left, as far as that is not purged.
         self.tx
             .execute(
-                "INSERT INTO group_members (group_no, user_no, role, joined_at, joined_seq, fanned_to)
-                 SELECT $1, m.user_no, $3, $4, $5::bigint, $5::bigint - 1
+                "INSERT INTO group_members (group_no, user_no, role, joined_at, joined_seq, fanned_to,
+                     purged_to)
+                 SELECT $1, m.user_no, $3, $4, $5, $6, $6
                  FROM unnest($2::bigint[]) m (user_no)
                  ON CONFLICT (group_no, user_no) DO UPDATE
                  SET role = excluded.role, nickname = '', muted_until = NULL,
                      joined_at = excluded.joined_at, joined_seq = excluded.joined_seq,
-                     left_seq = NULL, fanned_to = excluded.fanned_to",
+                     left_seq = NULL,
+                     fanned_to = greatest(excluded.fanned_to, group_members.left_seq),
+                     purged_to = CASE WHEN group_members.purged_to < group_members.left_seq
+                         THEN group_members.purged_to ELSE excluded.purged_to END",
                 &[
                     &self.group_no.0,
                     &numbers,
                     &(GroupRole::Member as i16),
                     &now(self.tx).await?,
                     &seq,
+                    &after,
                 ],
             )
             .await?;
+        // The first that they get of what comes is the entry that says so.
+        bring_up(self.tx, self.group_no, &numbers, seq - 1).await?;
         self.tx
             .execute(
                 "DELETE FROM group_requests WHERE group_no = $1 AND user_no = ANY($2)",
@@ -293,7 +305,7 @@ impl LockedGroup<'_> {
     async fn end(&self, user_no: &UserNo, user_id: &UserId, change: MemberChange) -> Result<()> {
         let change = MemberChanged::new(self.actor.user_id(), change, vec![user_id.clone()]);
         let seq = self.tell(change).await?;
-        bring_up(self.tx, self.group_no, *user_no, seq).await?;
+        bring_up(self.tx, self.group_no, &[user_no.0], seq).await?;
         self.tx
             .execute(
                 "UPDATE group_members SET left_seq = $3 WHERE group_no = $1 AND user_no = $2",

@@ -5,6 +5,7 @@ mod changes;
 mod create;
 mod fan_out;
 mod members;
+mod purge;
 mod readers;
 mod recall;
 mod requests;
@@ -98,14 +99,15 @@ impl<'a> LockedGroup<'a> {
         let statement = tx
             .prepare_cached(
                 "SELECT g.*, t.state AS timeline_state
-                 FROM groups g JOIN timelines t ON t.owner = -g.group_no WHERE g.group_no = $1",
+                 FROM groups g LEFT JOIN timelines t ON t.owner = -g.group_no
+                 WHERE g.group_no = $1",
             )
             .await?;
         let row = tx.query_opt(&statement, &[&group_no.0]).await?;
         // Numbers come from message ids, too, and those from anywhere.
         let row = row.ok_or(Error::NotAMember)?;
         let group_id = GroupId::from_stored(row.get("group_id"));
-        if row.get::<_, i16>("timeline_state") != OPEN {
+        if row.get::<_, Option<i16>>("timeline_state") != Some(OPEN) {
             return Err(Error::GroupNotFound(group_id));
         }
         let statement = tx
@@ -197,11 +199,37 @@ fn read_profile(row: &Row) -> Result<GroupProfile> {
     })
 }
 
+/// Writes what is set of a group.
+async fn write_profile(
+    tx: &Transaction<'_>,
+    group_no: GroupNo,
+    profile: &GroupProfile,
+    version: i64,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE groups SET name = $2, announcement = $3, join_rule = $4, history = $5, muted = $6,
+             attributes = $7, version = $8
+         WHERE group_no = $1",
+        &[
+            &group_no.0,
+            &profile.name,
+            &profile.announcement,
+            &(profile.join as i16),
+            &profile.history,
+            &profile.muted,
+            &profile.attributes,
+            &version,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Selects groups `g` as the user `$1` sees them; 0 is nobody.
-const GROUP: &str = "SELECT g.*, t.state <> 1 AS dissolved, m.role,
+const GROUP: &str = "SELECT g.*, t.state IS DISTINCT FROM 1 AS dissolved, m.role,
      (SELECT count(*) FROM group_members c WHERE c.group_no = g.group_no AND c.left_seq IS NULL)
          AS members
- FROM groups g JOIN timelines t ON t.owner = -g.group_no
+ FROM groups g LEFT JOIN timelines t ON t.owner = -g.group_no
  LEFT JOIN group_members m ON m.group_no = g.group_no AND m.user_no = $1 AND m.left_seq IS NULL";
 
 fn read_group(row: &Row) -> Result<Group> {
