@@ -309,12 +309,9 @@ fn lanes(settings: &Settings) -> LaneSettings {
 
 /// What a node does unasked, now and then.
 fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
-    let of = || service.clone();
-    let (purging, deleting, looking) = (of(), of(), of());
-    let purge = Task::new("purge").on_panic(OnPanic::Restart);
-    tasks.start(purge, move || purging.clone().keep_purging());
-    let deletion = Task::new("deletion").on_panic(OnPanic::Restart);
-    tasks.start(deletion, move || deleting.clone().keep_deleting());
+    let (working, looking, stop) = (service.clone(), service.clone(), tasks.stopping());
+    let jobs = Task::new("jobs").on_panic(OnPanic::Restart).finishing();
+    tasks.start(jobs, move || working.clone().keep_working_at_jobs(stop.clone()));
     tasks.start(Task::new("keys"), move || looking.clone().keep_keys());
 }
 

@@ -32,6 +32,8 @@ pub const HINTS_SENT: &str = "imd_hints_sent_total";
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
 pub const PURGED: &str = "imd_entries_purged_total";
+/// Runs of the cluster's jobs on this node, by `job` and `result`: `done`, `failed`, `given_up`.
+pub const JOB_RUNS: &str = "imd_job_runs_total";
 /// What was refused because one client takes too much, by the `limit` as the setting calls it.
 pub const LIMITED: &str = "imd_limited_total";
 /// Panics of the node's tasks, and ends that are as bad, by the name of the `task`.
@@ -125,6 +127,7 @@ fn describe() {
     describe_counter!(HINTS_SENT, Unit::Count, "Hints sent to other nodes");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
+    describe_counter!(JOB_RUNS, Unit::Count, "Runs of jobs on this node, by job and result");
     describe_counter!(LIMITED, Unit::Count, "Refused because one client takes too much, by limit");
     describe_counter!(TASK_PANICS, Unit::Count, "Panics of the node's tasks, by task");
     describe_gauge!(TASK_FAILING, Unit::Count, "Whether a task has failed and does not run again");

@@ -10,9 +10,10 @@ use crate::{
     clock,
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        demo::DemoArgs, groups::GroupsCommand, keys::KeysCommand, messages::MessagesCommand,
-        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
-        terminals::TerminalsCommand, timelines::TimelinesCommand, users::UsersCommand,
+        demo::DemoArgs, groups::GroupsCommand, jobs::JobsCommand, keys::KeysCommand,
+        messages::MessagesCommand, retention::RetentionCommand, sessions::SessionsCommand,
+        status::StatusArgs, terminals::TerminalsCommand, timelines::TimelinesCommand,
+        users::UsersCommand,
     },
 };
 
@@ -140,6 +141,9 @@ pub(crate) enum Command {
     /// Make and revoke the keys of administrators, and rotate those that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// List what the cluster does unasked; run it now, or end it
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Start the numbering of timelines anew
     #[command(subcommand)]
     Timelines(TimelinesCommand),

@@ -6,6 +6,7 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod groups;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod retention;
@@ -35,6 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
             retention::run(command, &mut connect(connection).await?).await
         }
         Command::Keys(command) => keys::run(command, &mut connect(connection).await?).await,
+        Command::Jobs(command) => jobs::run(command, &mut connect(connection).await?).await,
         Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
         Command::Timelines(command) => {
             timelines::run(command, &mut connect(connection).await?).await

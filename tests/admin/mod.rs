@@ -5,6 +5,7 @@ mod audit;
 mod cursors;
 mod epochs;
 mod groups;
+mod jobs;
 mod keys;
 mod kick;
 mod sessions;

@@ -25,6 +25,7 @@ use super::{
 use crate::support::{
     api::{Result, Transport},
     cluster::{Cluster, PASSWORD},
+    eventually,
     failure::Failure,
     grpc::{channel, with_bearer},
     node::ADMIN_KEY,
@@ -181,6 +182,16 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     calls.push(Call::new("/im.v1.AuthService/EndMySession", User, end));
     calls.push(Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}));
     calls
+}
+
+/// Those about the jobs of the cluster, of which `assertions` is kept at work.
+fn job_calls() -> [Call; 3] {
+    let name = || "assertions".to_owned();
+    [
+        Call::new("/im.v1.AdminService/ListJobs", Admin, v1::ListJobsRequest {}),
+        Call::new("/im.v1.AdminService/RetryJob", Admin, v1::RetryJobRequest { name: name() }),
+        Call::new("/im.v1.AdminService/CancelJob", Admin, v1::CancelJobRequest { name: name() }),
+    ]
 }
 
 fn tier_calls() -> [Call; 5] {
@@ -361,8 +372,21 @@ fn admin_group_calls() -> Vec<Call> {
     ]
 }
 
+/// Has a node that is not there work at the job `assertions`.
+async fn occupy_job(imd: &Cluster) {
+    let sql = imd.database.sql().await;
+    let occupy = "UPDATE jobs SET lease = gen_random_uuid(), leased_by = 'ghost',
+                      leased_until = now() + interval '1 hour'
+                  WHERE name = 'assertions' AND finished_at IS NOT NULL";
+    eventually("a job to cancel", async || {
+        sql.execute(occupy, &[]).await.is_ok_and(|jobs| jobs == 1).then_some(())
+    })
+    .await;
+}
+
 async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let imd = Cluster::start(Transport::Grpc).await;
+    occupy_job(&imd).await;
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
@@ -370,7 +394,7 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let rest = calls(&phone, &pc, &note);
     let groups = group_calls(&super::groups(&imd, &phone).await);
     let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls());
-    let first = first.chain(admin_group_calls()).chain(groups);
+    let first = first.chain(admin_group_calls()).chain(groups).chain(job_calls());
     let calls = first.chain(rest).collect();
     (imd, phone, calls)
 }
@@ -468,7 +492,9 @@ const NEEDS_SUPPORT: [&str; 8] = [
     "AdminUpdateGroupMember",
     "AdminRemoveGroupMember",
 ];
-const NEEDS_ADMIN: [&str; 18] = [
+const NEEDS_ADMIN: [&str; 20] = [
+    "RetryJob",
+    "CancelJob",
     "CreateUser",
     "SetPassword",
     "SetUserLimits",

@@ -38,7 +38,7 @@ const ESSENTIAL: [&str; 14] = [
 ];
 
 /// The tasks without which it works for a while.
-const BACKGROUND: [&str; 4] = ["housekeeping", "purge", "deletion", "health_reporter"];
+const BACKGROUND: [&str; 2] = ["jobs", "health_reporter"];
 
 /// The points at which a panic leaves most undone.
 const POINTS: [&str; 4] =

@@ -4,6 +4,7 @@ mod bench;
 mod chat;
 mod demo;
 mod groups;
+mod jobs;
 mod keys;
 mod messages;
 mod retention;
@@ -31,7 +32,8 @@ use crate::support::{
 };
 
 /// What differs from run to run, and the blanks that depend on it.
-const FILTERS: [(&str, &str); 15] = [
+const FILTERS: [(&str, &str); 16] = [
+    (r#"(?s)"jobs": \[.*?\n  \]"#, r#""jobs": [jobs]"#),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]"),
     (r"\b\d{10}\.\d+\b", "[cursor]"),
     (r"\b[A-Za-z0-9_-]{22}\b", "[message]"),

@@ -6,6 +6,7 @@ mod conversation;
 mod deletion;
 mod embedded;
 mod imctl;
+mod jobs;
 mod killed;
 mod load;
 mod nodes;

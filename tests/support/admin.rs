@@ -15,7 +15,7 @@ use tonic::{
     transport::Channel,
 };
 
-use super::{failure::Failure, grpc};
+use super::{eventually, failure::Failure, grpc};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -332,6 +332,29 @@ impl Admin {
 
     pub(crate) async fn status(&self) -> Result<v1::GetStatusResponse> {
         answer(self.0.clone().get_status(v1::GetStatusRequest {}).await)
+    }
+
+    pub(crate) async fn jobs(&self) -> Result<Vec<v1::Job>> {
+        Ok(answer(self.0.clone().list_jobs(v1::ListJobsRequest {}).await)?.jobs)
+    }
+
+    pub(crate) async fn job(&self, name: &str) -> v1::Job {
+        // A node that has just started makes them.
+        eventually("a job of this name", async || {
+            let jobs = self.jobs().await.expect("the jobs");
+            jobs.into_iter().find(|job| job.name == name)
+        })
+        .await
+    }
+
+    pub(crate) async fn retry_job(&self, name: &str) -> Result<v1::Job> {
+        let request = v1::RetryJobRequest { name: name.to_owned() };
+        Ok(answer(self.0.clone().retry_job(request).await)?.job.expect("a job"))
+    }
+
+    pub(crate) async fn cancel_job(&self, name: &str) -> Result<v1::Job> {
+        let request = v1::CancelJobRequest { name: name.to_owned() };
+        Ok(answer(self.0.clone().cancel_job(request).await)?.job.expect("a job"))
     }
 
     pub(crate) async fn audit(

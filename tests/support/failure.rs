@@ -36,6 +36,8 @@ const CODES: &[(&str, Code, u16)] = &[
     ("user_exists", Code::AlreadyExists, 409),
     ("client_message_id_conflict", Code::AlreadyExists, 409),
     ("purge_running", Code::FailedPrecondition, 409),
+    ("job_not_found", Code::NotFound, 404),
+    ("job_not_running", Code::FailedPrecondition, 409),
     ("rate_limited", Code::ResourceExhausted, 429),
     ("overloaded", Code::ResourceExhausted, 429),
     ("unavailable", Code::Unavailable, 503),

@@ -22,7 +22,7 @@ use crate::{
     model::Result,
     planted_bugs::PlantedBugs,
     store::{LoginPoint, PeerHeartbeat, Store},
-    tasks::{OnPanic, Task, Tasks},
+    tasks::{Task, Tasks},
     telemetry,
 };
 
@@ -32,17 +32,11 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often a node compares its streams with their timelines though nothing seems to be missing.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// How often a node clears away what is over: sessions that have expired, nodes that are long dead.
-const HOUSEKEEPING: Duration = Duration::from_mins(1);
-
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How many timelines a sweep compares at a time.
 const SWEEP_BATCH: usize = 1000;
-
-/// How many expired sessions are ended at a time.
-const EXPIRED_BATCH: i64 = 100;
 
 pub(super) struct Node {
     pub(super) store: Store,
@@ -74,13 +68,11 @@ impl Node {
         let node = Arc::new(self);
         let of = |node: &Arc<Self>| node.clone();
         let (hearing, fetching, beating) = (of(&node), of(&node), of(&node));
-        let (sweeping, keeping) = (of(&node), node);
+        let sweeping = node;
         tasks.start(Task::new("bus_listener"), move || hearing.clone().hear());
         tasks.start(Task::new("fetcher"), move || fetching.clone().fetch());
         tasks.start(Task::new("heartbeat"), move || beating.clone().beat());
         tasks.start(Task::new("sweep"), move || sweeping.clone().sweep());
-        let housekeeping = Task::new("housekeeping").on_panic(OnPanic::Restart);
-        tasks.start(housekeeping, move || keeping.clone().housekeeping());
     }
 
     /// Fetches for ever.
@@ -201,29 +193,6 @@ impl Node {
                     // Gone with its user, as the log says.
                     None => self.hub.wake(owner, RENUMBERED),
                 }
-            }
-        }
-        Ok(())
-    }
-
-    async fn housekeeping(self: Arc<Self>) {
-        let mut ticks = interval(HOUSEKEEPING);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.housekeeping_once().await {
-                tracing::warn!(%error, "housekeeping failed");
-            }
-        }
-    }
-
-    async fn housekeeping_once(&self) -> Result<()> {
-        self.store.remove_dead_nodes().await?;
-        self.store.forget_assertions().await?;
-        for (owner, ended) in self.store.end_expired(EXPIRED_BATCH).await? {
-            if let Some(entry) = ended.entry {
-                self.hub.wake(owner.into(), entry.seq());
-                self.hint_queue.announce_places([(owner.into(), entry.seq())]);
             }
         }
         Ok(())

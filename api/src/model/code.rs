@@ -139,6 +139,10 @@ codes! {
         "The id was used for another recipient or content.";
     PurgeRunning, "purge_running", FailedPrecondition, Administrators,
         "A purge is under way, here or on another node.";
+    JobNotFound, "job_not_found", NotFound, Administrators,
+        "There is no such job.";
+    JobNotRunning, "job_not_running", FailedPrecondition, Administrators,
+        "No node works at the job at present.";
     RateLimited, "rate_limited", ResourceExhausted, Clients,
         "One client takes too much; `limit` names the limit. Try again after the time given.";
     Overloaded, "overloaded", ResourceExhausted, Clients,

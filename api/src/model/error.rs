@@ -1,6 +1,6 @@
 //! The one error type: what can go wrong, and how each of the two transports shows it.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter::successors, sync::Arc, time::Duration};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -186,6 +186,12 @@ pub enum Error {
     /// A purge is under way, here or on another node.
     #[error("a purge is under way")]
     PurgeRunning,
+    /// There is no such job.
+    #[error("there is no job of this name")]
+    JobNotFound,
+    /// A job that no node works at cannot be cancelled.
+    #[error("no node works at this job at present")]
+    JobNotRunning,
     /// One client takes too much.
     #[error("the limit {} is reached", .limit.name())]
     RateLimited {
@@ -330,6 +336,13 @@ impl Error {
         Self::Unavailable(source.into().into())
     }
 
+    /// The message with its causes, which are for operators and not for clients.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let causes = successors(std::error::Error::source(self), |cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     /// What went wrong, for programs.
     #[must_use]
     pub fn kind(&self) -> Code {
@@ -375,6 +388,8 @@ impl Error {
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
             Self::PurgeRunning => Code::PurgeRunning,
+            Self::JobNotFound => Code::JobNotFound,
+            Self::JobNotRunning => Code::JobNotRunning,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::Overloaded { .. } => Code::Overloaded,
             Self::Unavailable(_)

@@ -224,7 +224,6 @@ impl Service {
     }
 
     async fn look_at_keys(&self) -> Result<()> {
-        self.store.delete_old_access_keys().await?;
         self.access_tokens.read_keys(&self.store).await
     }
 }

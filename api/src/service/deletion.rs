@@ -1,12 +1,12 @@
 //! Deleting users: the account at once, the rest in small batches. What is begun is finished, if not by
 //! the call that began it then by any node.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{Stream, stream};
 use serde_json::json;
 
-use super::{AdminCall, Service, admin::check_note, repeat::repeat};
+use super::{AdminCall, Service, admin::check_note};
 use crate::{
     model::{Error, Result, Role, Session, UserId, UserNo},
     store::{self, Erased},
@@ -14,9 +14,6 @@ use crate::{
 
 /// The most rows in one transaction.
 const BATCH: i64 = 500;
-
-/// How often a node looks for deletions that nobody works at.
-const EVERY: Duration = Duration::from_mins(1);
 
 /// How far a deletion has come.
 #[derive(Debug, Clone, Default)]
@@ -34,13 +31,8 @@ pub struct DeletionProgress {
 }
 
 impl Service {
-    /// Finishes, every minute, what others have left half-way. Runs for ever.
-    pub async fn keep_deleting(self: Arc<Self>) {
-        let failed = "a deletion stopped half-way; it is taken up again";
-        repeat(Duration::ZERO, EVERY, failed, || self.clone().delete_what_rests()).await;
-    }
-
-    async fn delete_what_rests(self: Arc<Self>) -> Result<()> {
+    /// Finishes what others have left half-way.
+    pub(super) async fn delete_what_rests(self: Arc<Self>) -> Result<()> {
         while let Some(user_no) = self.store.take_up_deletion().await? {
             let mut deletion = Deletion::of(self.clone(), user_no).await?;
             while deletion.step().await? {}

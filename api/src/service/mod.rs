@@ -18,6 +18,7 @@ mod export;
 mod groups;
 mod import;
 mod info;
+mod jobs;
 mod limits;
 mod login;
 mod passwords;
@@ -68,8 +69,8 @@ pub use crate::{
     delivery::{Event, Subscription},
     store::{
         AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
-        ExportedMessage, MemberSettings, MessageHome, Node, Replication, SessionState, Standby,
-        TerminalTypeChange, TierUse, TimelinePage, User,
+        ExportedMessage, Job, MemberSettings, MessageHome, Node, Replication, SessionState,
+        Standby, TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
 

@@ -8,7 +8,7 @@ use metrics::counter;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{AdminCall, Service, repeat::repeat};
+use super::{AdminCall, Service};
 use crate::{
     model::{Error, GroupNo, Result, Role, TimelineNo, UserNo},
     store::{PurgeLook, PurgeTurn, PurgedBatch},
@@ -20,13 +20,6 @@ const BATCH: i64 = 500;
 
 /// How many timelines are looked at in one statement.
 const LOOK: i64 = 200;
-
-/// How often a node looks for something to purge.
-const EVERY: Duration = Duration::from_hours(1);
-
-/// How long after its start it does so first: nodes that restart often purge too, and a start is not
-/// slowed down.
-const FIRST: Duration = Duration::from_mins(1);
 
 /// The purge rests this many times as long as it works, so that it takes a fifth of one connection.
 const REST: u32 = 4;
@@ -49,13 +42,8 @@ pub struct PurgeProgress {
 }
 
 impl Service {
-    /// Purges every hour, when it is this node's turn. Runs for ever.
-    pub async fn keep_purging(self: Arc<Self>) {
-        let failed = "the purge stopped half-way; the next one goes on";
-        repeat(FIRST, EVERY, failed, || self.clone().purge_unasked()).await;
-    }
-
-    async fn purge_unasked(self: Arc<Self>) -> Result<()> {
+    /// Purges, unless somebody does already.
+    pub(super) async fn purge_unasked(self: Arc<Self>) -> Result<()> {
         let Some(mut purge) = Purge::begin(self).await? else { return Ok(()) };
         while purge.step().await? {}
         let PurgeProgress { entries, sessions, audit_records, .. } = purge.progress;

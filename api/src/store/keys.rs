@@ -104,12 +104,13 @@ impl Store {
         Ok(client.query(&statement, &[&SLACK_SECONDS]).await?.iter().map(read).collect())
     }
 
-    /// The keys of access tokens that are not gone yet, the newest first.
+    /// The keys of access tokens that are still good, the newest first.
     pub async fn access_keys(&self) -> Result<Vec<AccessKey>> {
         let client = self.client().await?;
         let all = format!(
             "SELECT key_id, created_at, retired_at, {GOOD_UNTIL} AS good_until FROM keys
-             WHERE purpose = 'access_token' ORDER BY retired_at DESC NULLS FIRST"
+             WHERE purpose = 'access_token' AND coalesce({GOOD_UNTIL} > now(), true)
+             ORDER BY retired_at DESC NULLS FIRST"
         );
         let rows = client.query(&all, &[&SLACK_SECONDS]).await?;
         let key = |row: &Row| AccessKey {

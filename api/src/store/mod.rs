@@ -26,6 +26,7 @@ mod followers;
 mod groups;
 mod health;
 mod import;
+mod jobs;
 mod keys;
 mod login_points;
 mod migrate;
@@ -65,6 +66,7 @@ pub use groups::{
     Reference, Removal, RequestAnswer,
 };
 pub use import::{ImportMessage, ImportedBatch};
+pub use jobs::Job;
 pub use keys::{AccessKey, Key};
 pub use login_points::{LoginPoint, OtherNodes};
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};

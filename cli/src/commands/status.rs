@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     client::Admin,
     clock,
+    commands::jobs::JobView,
     error::Error,
     output::{self, Format, OutputArgs, Row},
 };
@@ -32,6 +33,7 @@ struct StatusView {
     database_bytes: i64,
     postgres_version: String,
     replication: ReplicationView,
+    jobs: Vec<JobView>,
     nodes: Vec<NodeView>,
 }
 
@@ -87,7 +89,8 @@ impl StatusView {
              sessions   {} live, {} online\n\
              entries    {}\n\
              database   {}\n\
-             primary    {}\n",
+             primary    {}\n\
+             jobs       {}\n",
             self.version,
             self.node_id,
             self.postgres_version,
@@ -97,7 +100,23 @@ impl StatusView {
             count(self.entries),
             HumanBytes(u64::try_from(self.database_bytes).unwrap_or(0)),
             self.replication.summary(),
+            self.jobs_summary(),
         )
+    }
+}
+
+impl StatusView {
+    fn jobs_summary(&self) -> String {
+        let failing: Vec<String> = self
+            .jobs
+            .iter()
+            .filter(|job| job.failures > 0)
+            .map(|job| format!("{} fails: {}", job.name, job.error))
+            .collect();
+        match failing.as_slice() {
+            [] => "none fails".to_owned(),
+            failing => failing.join("; "),
+        }
     }
 }
 
@@ -113,6 +132,7 @@ impl From<GetStatusResponse> for StatusView {
             database_bytes: status.database_bytes,
             postgres_version: status.postgres_version,
             replication: status.replication.map(ReplicationView::from).unwrap_or_default(),
+            jobs: status.jobs.into_iter().map(JobView::from).collect(),
             nodes: status.nodes.into_iter().map(NodeView::from).collect(),
         }
     }
@@ -221,6 +241,7 @@ mod tests {
                 generation_reason: "the server has gone back to an earlier state".to_owned(),
                 ..ReplicationView::default()
             },
+            jobs: Vec::new(),
             nodes: Vec::new(),
         };
         insta::assert_snapshot!(status.summary(), @r#"
@@ -232,6 +253,7 @@ mod tests {
         database   5.00 GiB
         primary    10.0.0.7:5432; commits wait for a standby: db2, 2.00 KiB behind
         generation 1: the server has gone back to an earlier state
+        jobs       none fails
         "#);
     }
 }

@@ -32,6 +32,7 @@ async fn status_shows_every_node_and_what_it_holds() {
     entries  1
     database  [size]
     primary  [node]; no standby
+    jobs  none fails
 
     NODE  STATE  STREAMS  VERSION  STARTED  HEARTBEAT
     [node]  alive  0  0.1.0  [ago]  [ago]
@@ -55,6 +56,7 @@ async fn status_shows_every_node_and_what_it_holds() {
         "generation_started_at": "[time]",
         "generation_reason": "the first"
       },
+      "jobs": [jobs],
       "nodes": [
         {
           "node_id": "[node]",

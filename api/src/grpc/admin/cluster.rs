@@ -4,7 +4,7 @@ use imd_proto::v1;
 
 use crate::{
     grpc::convert::timestamp,
-    service::{ClusterStatus, Node, Replication, Standby},
+    service::{ClusterStatus, Job, Node, Replication, Standby},
 };
 
 pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
@@ -18,7 +18,24 @@ pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
         entries: cluster.status.entries,
         database_bytes: cluster.status.database_bytes,
         postgres_version: cluster.status.postgres_version,
+        jobs: jobs(cluster.jobs),
         replication: Some(replication(cluster.status.replication)),
+    }
+}
+
+pub(super) fn jobs(jobs: Vec<Job>) -> Vec<v1::Job> {
+    jobs.into_iter().map(job).collect()
+}
+
+pub(super) fn job(job: Job) -> v1::Job {
+    v1::Job {
+        name: job.name,
+        node_id: job.node_id.unwrap_or_default(),
+        due_at: Some(timestamp(job.due_at)),
+        started_at: job.started_at.map(timestamp),
+        finished_at: job.finished_at.map(timestamp),
+        failures: job.failures,
+        error: job.error,
     }
 }
 

@@ -309,6 +309,32 @@ impl v1::admin_service_server::AdminService for Administration {
         Ok(Response::new(cluster::status(seen)))
     }
 
+    async fn list_jobs(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let known = self.admin(&request).await?.list_jobs().await.map_err(status)?;
+        Ok(Response::new(v1::ListJobsResponse { jobs: cluster::jobs(known) }))
+    }
+
+    async fn retry_job(
+        &self,
+        request: Request<v1::RetryJobRequest>,
+    ) -> Result<Response<v1::RetryJobResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let job = admin.retry_job(&request.get_ref().name).await.map_err(status)?;
+        Ok(Response::new(v1::RetryJobResponse { job: Some(cluster::job(job)) }))
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<v1::CancelJobRequest>,
+    ) -> Result<Response<v1::CancelJobResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let job = admin.cancel_job(&request.get_ref().name).await.map_err(status)?;
+        Ok(Response::new(v1::CancelJobResponse { job: Some(cluster::job(job)) }))
+    }
+
     async fn list_audit_records(
         &self,
         request: Request<v1::ListAuditRecordsRequest>,

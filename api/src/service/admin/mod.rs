@@ -3,6 +3,7 @@
 
 mod epochs;
 mod groups;
+mod jobs;
 mod keys;
 mod messages;
 mod retention;

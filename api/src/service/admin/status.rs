@@ -3,7 +3,7 @@
 use super::Admin;
 use crate::{
     model::{Result, Role},
-    store::{Node, Status},
+    store::{Job, Node, Status},
 };
 
 /// The cluster as one node sees it.
@@ -15,6 +15,8 @@ pub struct ClusterStatus {
     pub node_id: String,
     /// The nodes on the list.
     pub nodes: Vec<Node>,
+    /// The jobs of the cluster.
+    pub jobs: Vec<Job>,
     /// What the database holds.
     pub status: Status,
 }
@@ -27,6 +29,7 @@ impl Admin<'_> {
             version: env!("CARGO_PKG_VERSION"),
             node_id: self.service.node_id.clone(),
             nodes: self.service.store.nodes().await?,
+            jobs: self.service.store.jobs().await?,
             status: self.service.store.status().await?,
         })
     }
