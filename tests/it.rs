@@ -34,6 +34,7 @@ mod retention;
 mod send;
 mod send_stream;
 mod sessions;
+mod signals;
 mod socket;
 mod subscribe;
 mod support;

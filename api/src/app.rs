@@ -408,6 +408,7 @@ fn client_limits(limits: &config::Limits) -> ClientLimits {
         logins_per_user: limits.logins_per_user,
         sends_per_session: limits.sends_per_session,
         sends_per_user: limits.sends_per_user,
+        signals_per_session: limits.signals_per_session,
         reads_per_user: limits.reads_per_user,
         reads_at_once: limits.reads_at_once,
         changes_per_user: limits.changes_per_user,

@@ -28,6 +28,13 @@ pub const STREAMS: &str = "imd_streams";
 pub const DELIVERED: &str = "imd_entries_delivered_total";
 /// Hints sent to other nodes.
 pub const HINTS_SENT: &str = "imd_hints_sent_total";
+/// Signals that were admitted.
+pub const SIGNALS: &str = "imd_signals_total";
+/// Signals handed to transports, one for each stream.
+pub const SIGNALS_DELIVERED: &str = "imd_signals_delivered_total";
+/// Signals dropped, by the `reason`: `group` has too many who type, the `bus` is too slow, a `stream` does not
+/// read.
+pub const SIGNALS_DROPPED: &str = "imd_signals_dropped_total";
 /// Sweeps of all streams of the node.
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
@@ -125,6 +132,9 @@ fn describe() {
     describe_gauge!(STREAMS, Unit::Count, "Open streams");
     describe_counter!(DELIVERED, Unit::Count, "Entries handed to transports, by source");
     describe_counter!(HINTS_SENT, Unit::Count, "Hints sent to other nodes");
+    describe_counter!(SIGNALS, Unit::Count, "Signals admitted");
+    describe_counter!(SIGNALS_DELIVERED, Unit::Count, "Signals handed to transports");
+    describe_counter!(SIGNALS_DROPPED, Unit::Count, "Signals dropped, by reason");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(JOB_RUNS, Unit::Count, "Runs of jobs on this node, by job and result");

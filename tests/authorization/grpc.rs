@@ -99,6 +99,10 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         ..Default::default()
     };
     let stream = v1::SendStreamRequest { send: Some(send.clone()) };
+    let signal = v1::SignalRequest {
+        to: Some(v1::signal_request::To::UserId(ann())),
+        signal: Some(v1::signal_request::Signal::Typing(v1::Typing::Started.into())),
+    };
     let terminal = v1::Terminal {
         r#type: "pad".to_owned(),
         device_id: "pad".to_owned(),
@@ -146,6 +150,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AuthService/ListMySessions", User, v1::ListMySessionsRequest {}),
         Call::new("/im.v1.MessageService/SendStream", User, stream),
         Call::new("/im.v1.MessageService/Send", User, send),
+        Call::new("/im.v1.MessageService/Signal", User, signal),
         Call::new("/im.v1.MessageService/Subscribe", User, v1::SubscribeRequest::default()),
         Call::new("/im.v1.MessageService/PullTimeline", User, v1::PullTimelineRequest::default()),
         Call::new(

@@ -94,6 +94,8 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
         Operation::new(Method::POST, "/v1/refresh", Anyone).body(refresh),
         Operation::new(Method::GET, "/v1/sessions", User),
         Operation::new(Method::POST, "/v1/messages", User).body(send),
+        Operation::new(Method::POST, "/v1/signals", User)
+            .body(json!({ "to": { "user_id": "ann" }, "typing": "STARTED" })),
         Operation::new(Method::GET, "/v1/events", User),
         Operation::new(Method::GET, "/v1/timeline", User),
         Operation::new(Method::GET, "/v1/conversations", User),

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::{counted, limited_to, over_each, refused_for};
 use crate::support::{
-    api::{Outgoing, Result, Transport},
+    api::{Outgoing, OutgoingSignal, Result, Transport},
     eventually,
     terminal::Terminal,
     types::Sent,
@@ -13,6 +13,7 @@ use crate::support::{
 over_each! {
     a_session_sends_so_many_in_a_second: Grpc grpc, Rest rest, WebSocket websocket;
     a_user_sends_so_many_on_all_terminals_together: Grpc grpc, Rest rest;
+    a_session_signals_so_many_times_in_a_second: Grpc grpc, Rest rest, WebSocket websocket;
     a_session_has_so_many_streams: Grpc grpc, Rest rest, WebSocket websocket;
 }
 
@@ -44,6 +45,23 @@ async fn a_session_sends_so_many_in_a_second(transport: Transport) {
     let stored = phone.pull("").await.expect("the timeline").state.last_seq;
     let expected = i64::try_from(2 + (40 - lost) + 2).expect("a small number");
     assert_eq!(stored, expected, "what was refused is not stored");
+}
+
+async fn a_session_signals_so_many_times_in_a_second(transport: Transport) {
+    let imd = limited_to(transport, |settings| settings.limits.signals_per_session = 2).await;
+    let phone = imd.user_with_phone("ann").await;
+    let pc = imd.log_in("ann", "pc", "desk").await;
+    let before = counted(&imd, "signals_per_session").await;
+    let signal = OutgoingSignal::typing("ann", "STARTED");
+    let outcomes = join_all((0..40).map(|_| phone.signal(&signal))).await;
+    let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    for failure in &refused {
+        refused_for("signals_per_session", failure);
+    }
+    assert!((1..=20).contains(&refused.len()), "{}", refused.len());
+    assert!(counted(&imd, "signals_per_session").await >= before + refused.len() as u64);
+    pc.types("ann").await;
+    phone.say("ann", "a message is no signal").await;
 }
 
 async fn a_user_sends_so_many_on_all_terminals_together(transport: Transport) {

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::stream::BoxStream;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -117,6 +118,38 @@ impl Outgoing {
     }
 }
 
+/// A signal as a client sends it. What it says is JSON of REST: `typing`, or `content_type` and `data`.
+#[derive(Debug, Clone)]
+pub(crate) struct OutgoingSignal {
+    /// A user, or `group:<id>`.
+    pub(crate) to: Option<String>,
+    pub(crate) content: Value,
+}
+
+impl OutgoingSignal {
+    /// `STARTED` or `STOPPED`.
+    pub(crate) fn typing(to: &str, typing: &str) -> Self {
+        Self { to: Some(to.to_owned()), content: json!({ "typing": typing }) }
+    }
+
+    pub(crate) fn data(to: &str, content_type: &str, data: &[u8]) -> Self {
+        let data = BASE64_STANDARD.encode(data);
+        let content = json!({ "content_type": content_type, "data": data });
+        Self { to: Some(to.to_owned()), content }
+    }
+
+    /// As the body of a request over REST.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = self.content.clone();
+        match self.to.as_deref().map(|to| (to, to.strip_prefix("group:"))) {
+            Some((_, Some(group))) => body["to"] = json!({ "group_id": group }),
+            Some((user, None)) => body["to"] = json!({ "user_id": user }),
+            None => {}
+        }
+        body
+    }
+}
+
 /// The calls of the contract. Where a call needs a token, it is the first argument.
 #[async_trait]
 pub(crate) trait Api: Send + Sync {
@@ -128,6 +161,7 @@ pub(crate) trait Api: Send + Sync {
     async fn end_session(&self, token: &str, session_id: &str) -> Result<()>;
     async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent>;
     /// `after` may be `last=N`, here and in `pull`.
+    async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()>;
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events>;
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch>;
     async fn conversations(

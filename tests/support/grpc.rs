@@ -7,6 +7,7 @@ mod groups;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::StreamExt;
 use imd_proto::v1::{
     self, auth_service_client::AuthServiceClient, block_service_client::BlockServiceClient,
@@ -21,7 +22,9 @@ use tonic::{
 pub(crate) use self::convert::at;
 use self::convert::{all, name};
 use super::{
-    api::{Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, Result},
+    api::{
+        Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result,
+    },
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, Event, HistoryPage,
@@ -186,6 +189,31 @@ impl Api for Grpc {
             sent_at: at(sent.sent_at),
             duplicate: sent.duplicate,
         })
+    }
+
+    async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()> {
+        use v1::signal_request::{Signal, To};
+        let text = |member: &str| signal.content[member].as_str().map(str::to_owned);
+        let said = match (text("typing"), text("content_type"), text("data")) {
+            (Some(typing), ..) => {
+                // One that there is not goes as a number that there is not.
+                let typing = v1::Typing::from_str_name(&format!("TYPING_{typing}"));
+                Some(Signal::Typing(typing.map_or(99, Into::into)))
+            }
+            (None, None, None) => None,
+            (None, content_type, data) => {
+                let data = BASE64_STANDARD.decode(data.unwrap_or_default()).expect("base64");
+                let content_type = content_type.unwrap_or_default();
+                Some(Signal::Data(v1::Data { content_type, data: data.into() }))
+            }
+        };
+        let to = signal.to.as_deref().map(|to| match to.strip_prefix("group:") {
+            Some(group) => To::GroupId(group.to_owned()),
+            None => To::UserId(to.to_owned()),
+        });
+        let request = v1::SignalRequest { to, signal: said };
+        self.messages().signal(with_bearer(token, request)).await?;
+        Ok(())
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {

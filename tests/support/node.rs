@@ -55,6 +55,7 @@ impl Node {
         settings.limits.logins_per_user = 0;
         settings.limits.sends_per_session = 0;
         settings.limits.sends_per_user = 0;
+        settings.limits.signals_per_session = 0;
         settings.limits.reads_per_user = 0;
         settings.limits.changes_per_user = 0;
         settings.limits.streams_per_session = 0;

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, serde::rfc3339};
 
 use super::{
-    api::{Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, Result},
+    api::{
+        Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result,
+    },
     failure::Failure,
     types::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationPage,
@@ -163,6 +165,11 @@ impl Api for Rest {
     async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent> {
         let body = send_request(message);
         json_of(self.request(Method::POST, "/v1/messages").bearer_auth(token).json(&body)).await
+    }
+
+    async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()> {
+        let request = self.request(Method::POST, "/v1/signals").bearer_auth(token);
+        answer(request.json(&signal.body())).await.map(drop)
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {

@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    api::{Api, ContactCall, Events, GroupCall, Login, Outgoing, Result},
+    api::{Api, ContactCall, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result},
     failure::Failure,
     rest::{Rest, entry_of, send_request},
     types::{
@@ -119,9 +119,9 @@ pub(crate) fn failure(problem: Value) -> Failure {
 
 /// The event that a frame is.
 pub(crate) fn event((name, data): (String, Value)) -> Event {
-    let of = |data| serde_json::from_value(data).expect("the data of an event");
+    let of = |data| serde_json::from_value(data).expect("a signal");
     match name.as_str() {
-        "opened" => Event::Opened(of(data)),
+        "opened" => Event::Opened(serde_json::from_value(data).expect("a state")),
         "entry" => Event::Entry(entry_of(data)),
         "history_truncated" => {
             Event::HistoryTruncated(serde_json::from_value(data).expect("a stretch"))
@@ -129,6 +129,7 @@ pub(crate) fn event((name, data): (String, Value)) -> Event {
         "timeline_reset" => {
             Event::TimelineReset { epoch: data["epoch"].as_i64().expect("an epoch") }
         }
+        "signal" => Event::Signal(of(data)),
         "heartbeat" => Event::Heartbeat,
         "session_ended" => Event::SessionEnded(serde_json::from_value(data).expect("an end")),
         "reconnect" => Event::Reconnect,
@@ -258,6 +259,19 @@ impl Api for Sockets {
             }
         };
         answer.await.map_err(Failure::lost)?
+    }
+
+    async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        socket.say(&json!({ "signal": signal.body() })).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, _)) if name == "signaled" => return Ok(()),
+                Some((_, problem)) => return Err(failure(problem)),
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {

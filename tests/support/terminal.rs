@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::{
-    api::{Api, ContactCall, GroupCall, Outgoing, Result},
+    api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, Result},
     feed::Feed,
     types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch},
 };
@@ -59,6 +59,15 @@ impl Terminal {
         texts: impl Iterator<Item = String>,
     ) -> Vec<Sent> {
         join_all(texts.map(async |text| self.say(to, &text).await)).await
+    }
+
+    pub(crate) async fn signal(&self, signal: &OutgoingSignal) -> Result<()> {
+        self.api.signal(&self.token, signal).await
+    }
+
+    /// Says that the user types, which must be taken.
+    pub(crate) async fn types(&self, to: &str) {
+        self.signal(&OutgoingSignal::typing(to, "STARTED")).await.expect("it is taken");
     }
 
     /// Opens a stream, which must succeed.

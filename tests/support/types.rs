@@ -274,15 +274,28 @@ pub(crate) struct HistoryTruncated {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every event is an entry")]
 pub(crate) enum Event {
     Opened(TimelineState),
     Entry(Entry),
     HistoryTruncated(HistoryTruncated),
     TimelineReset { epoch: i64 },
+    Signal(Signal),
     Heartbeat,
     SessionEnded(SessionEnd),
     Reconnect,
+}
+
+/// What is stored nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Signal {
+    pub(crate) conversation_id: String,
+    pub(crate) sender_id: String,
+    pub(crate) typing: Option<String>,
+    /// In seconds.
+    pub(crate) expires_in: Option<i64>,
+    pub(crate) content_type: Option<String>,
+    /// In base64.
+    pub(crate) data: Option<String>,
 }
 
 /// What a pull of the timeline brings.

@@ -17,6 +17,7 @@ pub struct Limits {
     pub logins_per_user: u32,
     pub sends_per_session: u32,
     pub sends_per_user: u32,
+    pub signals_per_session: u32,
     pub reads_per_user: u32,
     pub reads_at_once: usize,
     pub changes_per_user: u32,

@@ -82,6 +82,7 @@ impl Settings {
             ("limits.sends_per_session", limits.sends_per_session),
             ("limits.sends_per_user", limits.sends_per_user),
             ("limits.pings_per_second", limits.pings_per_second),
+            ("limits.signals_per_session", limits.signals_per_session),
             ("limits.reads_per_user", limits.reads_per_user),
             ("limits.changes_per_user", limits.changes_per_user),
         ] {

@@ -225,6 +225,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "the same of all sessions of one user",
     },
     Setting {
+        key: "limits.signals_per_session",
+        default: Some("5"),
+        meaning: "signals of one session in a second, those of 10 s at once; 0 for no limit",
+    },
+    Setting {
         key: "limits.reads_per_user",
         default: Some("50"),
         meaning: "reads of one user in a second, those of 10 s at once: pages, listings, the opening of streams; 0 for no limit",

@@ -14,7 +14,7 @@ use crate::{
 
 /// What the entries and stretches of a hint may take, in bytes: the payload of a NOTIFY must stay
 /// below 8,000.
-const ROOM: usize = 7800;
+pub(super) const ROOM: usize = 7800;
 
 /// The longest entry that is carried, in bytes as it is encoded. Longer ones are fetched.
 const LONGEST_ENTRY: usize = 2048;

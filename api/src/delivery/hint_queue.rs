@@ -1,5 +1,7 @@
 //! Tells the other nodes which timelines have grown: only the nodes that hold streams of the owner,
-//! and after the commit, so that a stream that registered meanwhile is not missed.
+//! and after the commit, so that a stream that registered meanwhile is not missed. Signals go the same
+//! way, each in front of the hints that it was announced with at the latest: one that says that somebody types
+//! does not come behind the message that ends it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,9 +14,10 @@ use metrics::counter;
 use parking_lot::Mutex;
 
 use super::{
-    bus::Bus,
+    bus::{Bus, encode_hint, encode_signals},
     gathered::{Gathered, Stretches},
     hint::{Hints, Outgoing, SharedPlace},
+    signal_frame::{self, OutgoingSignal},
 };
 use crate::{
     model::{Entry, EntryKind, Result, Stretch, TimelineNo},
@@ -29,6 +32,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The most entries that wait to be carried. Of others only their places are told.
 const MOST_ENTRIES: usize = 1000;
+
+/// The most signals that wait to be carried. More are dropped.
+const MOST_SIGNALS: usize = 2000;
 
 /// A timeline that has grown by an entry.
 struct AppendedEntry {
@@ -70,6 +76,7 @@ struct PendingHints {
     entries: Vec<AppendedEntry>,
     shared: Vec<SharedEntry>,
     stretches: Stretches,
+    signals: Vec<OutgoingSignal>,
 }
 
 impl HintQueue {
@@ -120,6 +127,17 @@ impl HintQueue {
         self.pending.add(|pending| pending.stretches.extend(stretches));
     }
 
+    /// Has other nodes get a signal, unless too many wait already.
+    pub(super) fn signal(&self, signal: OutgoingSignal) {
+        self.pending.add(|pending| {
+            if pending.signals.len() < MOST_SIGNALS {
+                pending.signals.push(signal);
+            } else {
+                drop_signals(1);
+            }
+        });
+    }
+
     /// The number of the last hint sent to each node.
     pub(super) fn sent(&self) -> HashMap<i64, i64> {
         self.sent.lock().clone()
@@ -153,10 +171,11 @@ impl Run for HintSender {
         // What was being told at a panic is told again.
         self.put_back();
         loop {
-            let PendingHints { entries, shared, stretches } = self.hint_queue.pending.take().await;
+            let PendingHints { entries, shared, stretches, signals } =
+                self.hint_queue.pending.take().await;
             (self.entries, self.shared) = (entries, shared);
             self.stretches = stretches.into_iter().collect();
-            match self.tell().await {
+            match self.tell(signals).await {
                 Ok(()) => {
                     self.entries.clear();
                     self.shared.clear();
@@ -199,7 +218,16 @@ impl HintSender {
         });
     }
 
-    async fn tell(&self) -> Result<()> {
+    async fn tell(&self, signals: Vec<OutgoingSignal>) -> Result<()> {
+        let count = signals.len();
+        let told = self.tell_all(signals).await;
+        if told.is_err() {
+            drop_signals(count);
+        }
+        told
+    }
+
+    async fn tell_all(&self, signals: Vec<OutgoingSignal>) -> Result<()> {
         let Self { entries, shared, stretches, .. } = self;
         self.bugs.pass("hint_sender/tell");
         let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
@@ -235,10 +263,22 @@ impl HintSender {
             (node, Outgoing { from: self.node_no, no, ..hint })
         };
         let hints: Vec<(i64, Outgoing)> = hints.into_hints().into_iter().map(number).collect();
-        if hints.is_empty() || self.bugs.lose_hints() {
+        if self.bugs.lose_hints() {
             return Ok(());
         }
         counter!(telemetry::HINTS_SENT).increment(hints.len() as u64);
-        self.bus.send(&hints).await
+        let mut frames = Vec::with_capacity(hints.len());
+        for (node, frame) in signal_frame::frames(signals) {
+            frames.push((node, encode_signals(&frame)?));
+        }
+        for (node, hint) in &hints {
+            frames.push((*node, encode_hint(hint)?));
+        }
+        if frames.is_empty() { Ok(()) } else { self.bus.send(&frames).await }
     }
+}
+
+/// Counts signals that other nodes go without.
+fn drop_signals(count: usize) {
+    counter!(telemetry::SIGNALS_DROPPED, "reason" => "bus").increment(count as u64);
 }

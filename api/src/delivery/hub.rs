@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use metrics::gauge;
+use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    model::{Cursor, Entry, Error, Limit, Result, SessionId, TimelineNo, UserNo},
+    model::{Cursor, Entry, Error, Limit, Result, SessionId, Signal, TimelineNo, UserNo},
     store::LoginPoint,
     telemetry,
 };
@@ -22,6 +22,12 @@ use crate::{
 /// How many entries wait for a stream that does not take them. Beyond that they are dropped and the
 /// stream reads the log at its own pace (I10).
 const INBOX_LIMIT: usize = 256;
+
+/// How many signals wait for a stream that does not take them. More are dropped.
+const MOST_SIGNALS: usize = 32;
+
+/// How many entries may wait for a stream that still gets signals: they are what it goes without first.
+const ENTRIES_BEFORE_SIGNALS: usize = INBOX_LIMIT / 4;
 
 /// When a session with too many streams may try again: a dead one ends about then.
 const STREAM_WAIT: Duration = Duration::from_secs(10);
@@ -101,6 +107,19 @@ impl Hub {
     /// Hands an entry to the owner's streams.
     pub(super) fn publish(&self, owner: TimelineNo, entry: &Arc<Entry>) {
         self.each(owner, |inbox| inbox.put(entry));
+    }
+
+    /// Hands a signal to the owner's streams, but not to those of the session `except`.
+    pub(super) fn signal(
+        &self,
+        owner: TimelineNo,
+        signal: &Arc<Signal>,
+        except: Option<SessionId>,
+    ) {
+        if let Some(streams) = self.shard(owner).lock().get(&owner) {
+            let others = streams.iter().filter(|stream| Some(stream.point.session_id) != except);
+            others.for_each(|stream| stream.inbox.put_signal(signal));
+        }
     }
 
     /// Says that the owner's timeline reaches `seq`: the owner's streams that are behind read the log.
@@ -198,6 +217,8 @@ pub(super) struct Inbox {
 pub(super) struct Waiting {
     /// Entries, mostly in the order of `seq`.
     pub(super) entries: VecDeque<Arc<Entry>>,
+    /// Signals, each with the number of the entries that came before it.
+    pub(super) signals: VecDeque<(usize, Arc<Signal>)>,
     /// How far the timeline is known to reach beyond those entries; 0 when nothing is known.
     pub(super) expected: i64,
     /// The stamp of the numbering that was last seen to hold, if one was.
@@ -215,7 +236,24 @@ impl Inbox {
             let dropped = waiting.entries.iter().map(|entry| entry.seq()).max().unwrap_or_default();
             waiting.expected = waiting.expected.max(dropped).max(entry.seq());
             waiting.entries = VecDeque::new();
+            drop_signals(waiting.signals.len());
+            waiting.signals = VecDeque::new();
         }
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Signals wait in the order in which they came among the entries, so that a message ends the typing
+    /// before it and not the one behind it.
+    fn put_signal(&self, signal: &Arc<Signal>) {
+        let mut waiting = self.waiting.lock();
+        waiting.signals.retain(|(_, earlier)| !earlier.is_replaced_by(signal));
+        let before = waiting.entries.len();
+        if before >= ENTRIES_BEFORE_SIGNALS || waiting.signals.len() >= MOST_SIGNALS {
+            drop_signals(1);
+            return;
+        }
+        waiting.signals.push_back((before, signal.clone()));
         drop(waiting);
         self.arrived.notify_one();
     }
@@ -248,4 +286,9 @@ impl Inbox {
         let closed = waiting.closed;
         Waiting { closed, ..std::mem::take(&mut *waiting) }
     }
+}
+
+/// Counts signals that a stream goes without.
+fn drop_signals(count: usize) {
+    counter!(telemetry::SIGNALS_DROPPED, "reason" => "stream").increment(count as u64);
 }

@@ -15,6 +15,8 @@ mod hub;
 mod lanes;
 mod login_points;
 mod node;
+mod signal_frame;
+mod signals;
 mod subscription;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +33,7 @@ use self::{
     hub::Hub,
     lanes::Lanes,
     login_points::LoginPoints,
+    signals::Signals,
 };
 use crate::{
     model::{Cursor, Entry, GroupNo, Result, SessionId, Start, TimelineNo, UserNo},
@@ -41,6 +44,7 @@ use crate::{
 
 pub use bus::BusSettings;
 pub use lanes::{Appending, LaneSettings};
+pub use signals::NewSignal;
 pub use subscription::{Event, Subscription};
 
 /// How far a timeline is said to reach whose numbering has changed, or that is gone. No stream is as
@@ -56,6 +60,7 @@ pub struct Delivery {
     hint_queue: HintQueue,
     fan_out: FanOut,
     login_points: LoginPoints,
+    signals: Signals,
     cursors: Cursors,
     tasks: Tasks,
     node_no: i64,
@@ -117,6 +122,14 @@ impl Delivery {
                 }
                 connection
             });
+        let signals = Signals::start(
+            store.clone(),
+            hub.clone(),
+            hint_queue.clone(),
+            node_no,
+            settings.lanes.messages_from,
+            &tasks,
+        );
         let node = node::Node {
             fetcher: Fetcher::new(control.clone(), hub.clone()),
             store: control,
@@ -138,6 +151,7 @@ impl Delivery {
             hint_queue,
             fan_out,
             login_points,
+            signals,
             cursors,
             tasks,
             node_no,
@@ -150,6 +164,13 @@ impl Delivery {
     /// themselves. Messages of one sender are appended in the order of the calls.
     pub fn append(&self, append: Append) -> Result<Appending> {
         self.lanes.append(append)
+    }
+
+    /// Sends a signal to the streams of its recipients. Returns when it is on its way.
+    ///
+    /// Errors: those of a message to the same recipient.
+    pub async fn signal(&self, signal: NewSignal) -> Result<()> {
+        self.signals.send(signal).await
     }
 
     /// How many messages wait for a batch on this node.

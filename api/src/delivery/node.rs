@@ -16,7 +16,12 @@ use tokio::{
 };
 
 use super::{
-    RENUMBERED, bus::Bus, fetcher::Fetcher, hint::Incoming, hint_queue::HintQueue, hub::Hub,
+    RENUMBERED,
+    bus::{Bus, Frame},
+    fetcher::Fetcher,
+    hint::Incoming,
+    hint_queue::HintQueue,
+    hub::Hub,
 };
 use crate::{
     model::Result,
@@ -88,8 +93,13 @@ impl Node {
                 Ok(mut hints) => {
                     // What was said while nobody listened is lost.
                     self.sweep_wanted.notify_one();
-                    while let Some(hint) = hints.next().await {
-                        self.take(&hint);
+                    while let Some(frame) = hints.next().await {
+                        match frame {
+                            Frame::Hint(hint) => self.take(&hint),
+                            Frame::Signals(signals) => signals.for_each(|owner, signal, except| {
+                                self.hub.signal(owner, signal, except);
+                            }),
+                        }
                     }
                     tracing::warn!("hints may have been lost; listening again");
                 }

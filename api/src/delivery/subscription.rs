@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{RENUMBERED, cursors::Cursors, hub::Registration, login_points::Held};
 use crate::{
     model::{
-        Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Start, TimelineState,
-        Truncated, UserNo,
+        Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Signal, Start,
+        TimelineState, Truncated, UserNo,
     },
     store::{SessionCheck, Store, TimelinePage},
     telemetry,
@@ -44,6 +44,8 @@ pub enum Event {
         /// The stamp of the numbering.
         epoch: i64,
     },
+    /// Somebody types, or says something that is stored nowhere.
+    Signal(Arc<Signal>),
     /// The stream is alive.
     Heartbeat,
     /// The session has ended. The last event.
@@ -161,7 +163,7 @@ impl Subscription {
             Event::TimelineReset { epoch } => self.note(Cursor { epoch: *epoch, seq: 0 }),
             // The entry that ends the session is the last one it gets.
             Event::SessionEnded(_) => self.note(self.last),
-            Event::Opened(_) | Event::Heartbeat | Event::Reconnect => {}
+            Event::Opened(_) | Event::Signal(_) | Event::Heartbeat | Event::Reconnect => {}
         }
     }
 
@@ -176,7 +178,12 @@ impl Subscription {
         if waiting.epoch.is_some_and(|epoch| epoch != self.last.epoch) {
             self.expected = RENUMBERED;
         }
-        for entry in waiting.entries {
+        let mut signals = waiting.signals.into_iter().peekable();
+        for (before, entry) in waiting.entries.into_iter().enumerate() {
+            while let Some((_, signal)) = signals.next_if(|(entries, _)| *entries <= before) {
+                self.deliver_early();
+                self.deliver_signal(signal);
+            }
             if entry.cursor.epoch != self.last.epoch {
                 self.expected = RENUMBERED;
             } else if entry.seq() > self.last.seq {
@@ -184,8 +191,17 @@ impl Subscription {
             }
         }
         self.deliver_early();
+        signals.for_each(|(_, signal)| self.deliver_signal(signal));
         if waiting.closed && !self.finished {
             self.finish(Event::Reconnect);
+        }
+    }
+
+    /// Delivers a signal, unless the session has ended. It waits for no entry that is still missing.
+    fn deliver_signal(&mut self, signal: Arc<Signal>) {
+        if !self.finished {
+            counter!(telemetry::SIGNALS_DELIVERED).increment(1);
+            self.ready.push_back(Event::Signal(signal));
         }
     }
 

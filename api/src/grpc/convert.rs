@@ -10,7 +10,7 @@ use crate::{
     model::{
         Body, Content, Conversation, Entry, EntryKind, Expect, GroupChanged, HistoryEnd,
         IfOccupied, InGroup, MemberChanged, Message, Retention, Session, SessionEnd, SessionId,
-        TimelineState, Tombstone, Truncated, UserId, UserSettings,
+        Signal, SignalContent, TimelineState, Tombstone, Truncated, UserId, UserSettings,
     },
     service::{Event, Tokens},
 };
@@ -269,11 +269,29 @@ pub(super) fn event(event: &Event) -> v1::SubscribeResponse {
         Event::Entry(next) => Wire::Entry(entry(next)),
         Event::HistoryTruncated(range) => Wire::HistoryTruncated(truncated(range)),
         Event::TimelineReset { epoch } => Wire::TimelineReset(v1::TimelineReset { epoch: *epoch }),
+        Event::Signal(sent) => Wire::Signal(signal(sent)),
         Event::Heartbeat => Wire::Heartbeat(v1::Heartbeat {}),
         Event::SessionEnded(end) => Wire::SessionEnded(session_end(end)),
         Event::Reconnect => Wire::Reconnect(v1::Reconnect {}),
     };
     v1::SubscribeResponse { event: Some(event) }
+}
+
+fn signal(signal: &Signal) -> v1::Signal {
+    use v1::signal::Signal as Wire;
+    v1::Signal {
+        conversation_id: signal.conversation_id.to_string(),
+        sender_id: signal.sender.to_string(),
+        expires_in: signal.expires_in().map(duration),
+        signal: Some(match &signal.content {
+            // The numbers are the contract's.
+            SignalContent::Typing(typing) => Wire::Typing(*typing as i32),
+            SignalContent::Data(content) => Wire::Data(v1::Data {
+                content_type: content.content_type().unwrap_or_default().to_owned(),
+                data: content.body().clone(),
+            }),
+        }),
+    }
 }
 
 pub(super) fn expect(expect: v1::Expect) -> Expect {

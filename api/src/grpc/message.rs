@@ -7,7 +7,12 @@ use imd_proto::v1;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{bearer, convert, send_stream, status::status};
-use crate::service::{Recipient, Send as SendMessage, SendContent, Sent, Service};
+use crate::{
+    model::{Error, Typing},
+    service::{
+        Recipient, Send as SendMessage, SendContent, SendSignal, SendSignalContent, Sent, Service,
+    },
+};
 
 pub(super) struct Messages(pub(super) Arc<Service>);
 
@@ -34,6 +39,16 @@ impl v1::message_service_server::MessageService for Messages {
         self.0.session_of(token).await.map_err(status)?;
         let answers = send_stream::answers(self.0.clone(), token.map(str::to_owned), requests);
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn signal(
+        &self,
+        request: Request<v1::SignalRequest>,
+    ) -> Result<Response<v1::SignalResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let signal = decode_signal(request).map_err(status)?;
+        self.0.signal(bearer(&metadata), signal).await.map_err(status)?;
+        Ok(Response::new(v1::SignalResponse {}))
     }
 
     type SubscribeStream =
@@ -163,4 +178,27 @@ pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
     });
     let v1::SendRequest { client_message_id, mentions, mention_all, .. } = request;
     SendMessage { to, client_message_id, content, mentions, mention_all }
+}
+
+fn decode_signal(request: v1::SignalRequest) -> Result<SendSignal, Error> {
+    let to = request.to.map(|to| match to {
+        v1::signal_request::To::UserId(id) => Recipient::User(id),
+        v1::signal_request::To::GroupId(id) => Recipient::Group(id),
+    });
+    let content = match request.signal {
+        None => None,
+        Some(v1::signal_request::Signal::Typing(number)) => {
+            Some(SendSignalContent::Typing(match v1::Typing::try_from(number) {
+                Ok(v1::Typing::Started) => Typing::Started,
+                Ok(v1::Typing::Stopped) => Typing::Stopped,
+                Ok(v1::Typing::Unspecified) | Err(_) => {
+                    return Err(Error::invalid("typing", "must be STARTED or STOPPED"));
+                }
+            }))
+        }
+        Some(v1::signal_request::Signal::Data(v1::Data { content_type, data })) => {
+            Some(SendSignalContent::Data { content_type, data })
+        }
+    };
+    Ok(SendSignal { to, content })
 }

@@ -13,6 +13,8 @@ pub enum Limit {
     SendsPerSession,
     /// Messages of one user.
     SendsPerUser,
+    /// Signals of one session.
+    SignalsPerSession,
     /// Reads of one user.
     ReadsPerUser,
     /// Reads of one user that run or wait.
@@ -47,6 +49,7 @@ impl Limit {
             Self::LoginsPerUser => "logins_per_user",
             Self::SendsPerSession => "sends_per_session",
             Self::SendsPerUser => "sends_per_user",
+            Self::SignalsPerSession => "signals_per_session",
             Self::ReadsPerUser => "reads_per_user",
             Self::ReadsAtOnce => "reads_at_once",
             Self::ChangesPerUser => "changes_per_user",

@@ -16,6 +16,7 @@ mod naming;
 mod paging;
 mod retention;
 mod session;
+mod signal;
 
 pub use address::{AddressPrefix, ClientAddress};
 pub use admin::Role;
@@ -51,3 +52,4 @@ pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,
     TerminalType, UserState, is_display_name, is_line, make_room,
 };
+pub use signal::{MAX_SIGNAL_BYTES, Signal, SignalContent, TYPING_EXPIRES, Typing};

@@ -16,7 +16,7 @@ use super::{
     document::Refusal,
     extract::{Bearer, Query},
     problem::Problem,
-    types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
+    types::{Entry, HistoryTruncated, Reconnect, SessionEnd, Signal, TimelineReset, TimelineState},
 };
 use crate::{
     model::Result as ServiceResult,
@@ -54,6 +54,7 @@ struct EventsQuery {
 /// | `entry` | `Entry`. The next one. |
 /// | `history_truncated` | `HistoryTruncated`. Entries after the cursor are gone; the entries that follow start behind them. |
 /// | `timeline_reset` | `TimelineReset`. The cursor was of another numbering. Entries follow from the floor. |
+/// | `signal` | `Signal`. Somebody types, or says something that is stored nowhere. |
 /// | `session_ended` | `SessionEnd`. The last event. The client stops; only a fresh login helps. |
 /// | `reconnect` | `Reconnect`. The last event. Open the stream again with the last cursor. |
 ///
@@ -129,6 +130,7 @@ fn encode(event: &Event) -> Result<sse::Event, axum::Error> {
             named("history_truncated", &HistoryTruncated::from(gone.clone()))
         }
         Event::TimelineReset { epoch } => named("timeline_reset", &TimelineReset { epoch: *epoch }),
+        Event::Signal(signal) => named("signal", &Signal::from(signal.as_ref())),
         Event::Heartbeat => Ok(sse::Event::default().comment("heartbeat")),
         Event::SessionEnded(end) => named("session_ended", &SessionEnd::from(end)),
         Event::Reconnect => named("reconnect", &Reconnect {}),

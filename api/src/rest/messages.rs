@@ -11,13 +11,14 @@ use super::{
     document::Refusal,
     extract::{Bearer, Json, Path, Query},
     problem::Problem,
-    types::{SendRequest, SendResponse, TimelinePage},
+    types::{SendRequest, SendResponse, SignalRequest, TimelinePage},
 };
 use crate::service::Service;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
         .routes(routes!(send))
+        .routes(routes!(signal))
         .routes(routes!(recall))
         .routes(routes!(pull_timeline))
 }
@@ -50,6 +51,36 @@ async fn send(
 ) -> Result<Json<SendResponse>, Problem> {
     let sent = service.send(bearer.token(), request.try_into()?).await?;
     Ok(Json(sent.into()))
+}
+
+/// Say something that is stored nowhere.
+///
+/// That the caller is typing, or a content of the client's own of at most 1 KiB. It goes to the terminals of
+/// the user or the group that have a stream open at this moment (`signal`), at once or never. The answer does
+/// not say whether anybody has got it.
+///
+/// Who types calls this while the user types, as often as it likes: the server passes on one signal in 3 s for
+/// each session and conversation, and at most 10 in a second for each group. The typing ends for those who see
+/// it 6 s after the last signal, at `STOPPED`, or with a message of the sender's in the conversation, whichever
+/// comes first.
+///
+/// Errors: those of `POST /v1/messages` that say that the recipient or the group takes nothing from the caller;
+/// `rate_limited`; `overloaded`.
+#[utoipa::path(
+    post, path = "/v1/signals", tag = "Messages", security(("access_token" = [])),
+    responses(
+        (status = 204, description = "It is on its way, if it was not one too many."),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn signal(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Json(request): Json<SignalRequest>,
+) -> Result<StatusCode, Problem> {
+    service.signal(bearer.token(), request.try_into()?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -29,6 +29,7 @@ mod repeat;
 mod send;
 mod send_order;
 mod sessions;
+mod signals;
 mod timeline;
 mod tokens;
 
@@ -63,6 +64,7 @@ pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
+pub use signals::{SendSignal, SendSignalContent};
 pub use timeline::TimelineRead;
 
 pub use crate::{
@@ -76,7 +78,7 @@ pub use crate::{
 
 use self::{
     access_tokens::AccessTokens, assertions::Assertions, limits::Counts, passwords::Passwords,
-    tokens::OpaqueTokens,
+    signals::WhoTypes, tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -135,6 +137,7 @@ pub struct Service {
     demo_code: SecretString,
     limits: Limits,
     counts: Counts,
+    who_types: WhoTypes,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
     pages: Semaphore,
@@ -165,6 +168,7 @@ impl Service {
             bootstrap_key,
             demo_code: demo::new_code()?,
             counts: Counts::new(&limits.clients),
+            who_types: WhoTypes::default(),
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,
             node_id,

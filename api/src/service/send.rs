@@ -100,6 +100,7 @@ impl Service {
         let admitted = self.admit(token, send).await;
         ticket.turn().await;
         let append = admitted?;
+        self.who_types.stop((append.session_id, append.conversation));
         let conversation_id = append.conversation_id.clone();
         let appending = self.delivery.append(append)?;
         // It has its place in the queue: the next one may take the place behind it.

@@ -37,6 +37,7 @@ mod read_marks;
 mod retention;
 mod server;
 mod sessions;
+mod signals;
 mod status;
 mod terminal_types;
 mod tiers;
@@ -78,6 +79,7 @@ pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionCheck, SessionFilter,
     SessionState, SessionsEnded, UNKNOWN_TIER, Which,
 };
+pub use signals::{SignalCheck, SignalVerdict};
 pub use status::{Replication, Standby, Status};
 pub use terminal_types::TerminalTypeChange;
 pub use tiers::{Effect, TierUse, UserLimits};

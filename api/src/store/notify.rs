@@ -47,7 +47,7 @@ impl Store {
 
     /// Sends payloads, each to its channel, in one transaction of their own, which does not wait for the
     /// disk: no notification outlives the server.
-    pub async fn notify(&self, channels: &[String], payloads: &[String]) -> Result<()> {
+    pub async fn notify(&self, channels: &[String], payloads: &[&str]) -> Result<()> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(

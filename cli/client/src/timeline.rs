@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use imd_proto::v1::{
-    Entry, HistoryTruncated, TimelineReset, TimelineState, subscribe_response::Event as Received,
+    Entry, HistoryTruncated, Signal, TimelineReset, TimelineState,
+    subscribe_response::Event as Received,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -34,6 +35,8 @@ pub enum Event {
     HistoryTruncated(HistoryTruncated),
     /// The numbering has changed: drop what is stored locally. Entries follow from the floor.
     TimelineReset(TimelineReset),
+    /// Somebody types, or says something that is stored nowhere.
+    Signal(Signal),
 }
 
 /// A terminal's view of its user's timeline: every entry after a cursor, in the order of `seq`, each
@@ -159,6 +162,10 @@ impl Timeline {
             Some(Received::Reconnect(_)) => {
                 self.leave();
                 Ok(None)
+            }
+            Some(Received::Signal(signal)) => {
+                self.backoff = None;
+                Ok(Some(Event::Signal(signal)))
             }
             Some(Received::Heartbeat(_)) => {
                 self.backoff = None;

@@ -77,6 +77,7 @@ def messages(caller, user):
           "a stream of messages is answered in its order")
     sent = answers[-1].sent
     check(sent.seq - answers[0].sent.seq == 19, "and stored so")
+    call("Signal", message_pb2.SignalRequest(user_id=user, typing=message_pb2.TYPING_STARTED))
     events = call("Subscribe", message_pb2.SubscribeRequest())
     for event in events:
         if event.WhichOneof("event") == "entry" and event.entry.cursor == sent.cursor:

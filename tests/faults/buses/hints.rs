@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use super::{LOST_HINT, Stage, bus::on_both_buses, loses_hints, never_sweeps};
 use crate::faults::node::Plan;
-use crate::support::{api::Outgoing, types::Content, within_deadline};
+use crate::support::{
+    api::{Outgoing, OutgoingSignal},
+    types::{Content, Event},
+    within_deadline,
+};
 
 on_both_buses! {
 
@@ -54,6 +58,21 @@ async fn messages_arrive_through_hints_as_they_were_sent(bus: Bus) {
         assert_eq!(entry.message().content.as_ref(), Some(&content));
         let stored = stage.ben.pull(&before).await.expect("a page");
         assert_eq!(stored.entries, [entry]);
+    }
+}
+
+/// Signals go over the bus and are not numbered: the far node never sweeps, and hints get through as before.
+async fn signals_arrive_at_the_other_node(bus: Bus) {
+    let stage = Stage::start_with(bus, PlantedBugs::default(), never_sweeps()).await;
+    let mut feed = stage.ben.follow("now").await;
+    stage.hints_get_through(&mut feed, Vec::new()).await;
+    let all_bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1024).collect();
+    for round in 0..20 {
+        let data = OutgoingSignal::data("ben", "application/x-all", &all_bytes);
+        stage.ann.signal(&data).await.expect("it is taken");
+        let Event::Signal(signal) = feed.event().await else { panic!("no signal") };
+        assert_eq!(signal.data.as_deref(), data.content["data"].as_str());
+        stage.delay(&mut feed, &round.to_string()).await;
     }
 }
 

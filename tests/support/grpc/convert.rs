@@ -1,12 +1,13 @@
 //! The contract's messages as clients get to see them.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest,
     HistoryTruncated, Kind, MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo,
-    Retention, Session, SessionChanged, SessionEnd, Settings, TimelineState, Tokens,
+    Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -201,6 +202,28 @@ impl From<v1::HistoryTruncated> for HistoryTruncated {
     }
 }
 
+impl From<v1::Signal> for Signal {
+    fn from(signal: v1::Signal) -> Self {
+        use v1::signal::Signal as Said;
+        let of = Self {
+            conversation_id: signal.conversation_id,
+            sender_id: signal.sender_id,
+            expires_in: signal.expires_in.map(|duration| duration.seconds),
+            ..Self::default()
+        };
+        match signal.signal.expect("it says something") {
+            Said::Typing(number) => {
+                let typing = v1::Typing::try_from(number).expect("a known number");
+                Self { typing: Some(name(typing.as_str_name(), "TYPING_")), ..of }
+            }
+            Said::Data(v1::Data { content_type, data }) => {
+                let data = Some(BASE64_STANDARD.encode(data));
+                Self { content_type: Some(content_type), data, ..of }
+            }
+        }
+    }
+}
+
 impl From<v1::SubscribeResponse> for Event {
     fn from(response: v1::SubscribeResponse) -> Self {
         use v1::subscribe_response::Event as Wire;
@@ -209,6 +232,7 @@ impl From<v1::SubscribeResponse> for Event {
             Wire::Entry(entry) => Self::Entry(entry.into()),
             Wire::HistoryTruncated(truncated) => Self::HistoryTruncated(truncated.into()),
             Wire::TimelineReset(reset) => Self::TimelineReset { epoch: reset.epoch },
+            Wire::Signal(signal) => Self::Signal(signal.into()),
             Wire::Heartbeat(_) => Self::Heartbeat,
             Wire::SessionEnded(end) => Self::SessionEnded(end.into()),
             Wire::Reconnect(_) => Self::Reconnect,

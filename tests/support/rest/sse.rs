@@ -78,6 +78,7 @@ fn event(block: &str) -> Event {
         "entry" => Event::Entry(read::<WireEntry>(&data).into()),
         "history_truncated" => Event::HistoryTruncated(read(&data)),
         "timeline_reset" => Event::TimelineReset { epoch: read::<WireReset>(&data).epoch },
+        "signal" => Event::Signal(read(&data)),
         "session_ended" => Event::SessionEnded(read(&data)),
         "reconnect" => Event::Reconnect,
         _ => panic!("an unknown event {name:?}"),

@@ -1,5 +1,5 @@
-//! How hints travel between nodes. A bus may lose, repeat and reorder them (I9): they are numbered,
-//! and a node that misses one sweeps.
+//! How hints and signals travel between nodes. A bus may lose, repeat and reorder them (I9). Hints are
+//! numbered, and a node that misses one sweeps; signals are not, and what is lost of them is lost.
 
 mod nats;
 mod postgres;
@@ -9,21 +9,33 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 
-use super::hint::{Incoming, Outgoing};
+use super::{hint::Incoming, signal_frame::IncomingSignals};
 use crate::{
     model::{Error, Result},
     store::Store,
 };
 
-/// Carries hints from node to node, each at most once as far as it can.
+/// What tells a frame of signals from a hint, which is a JSON object and begins with a brace.
+const OF_SIGNALS: u8 = b's';
+
+/// Carries frames from node to node, each at most once as far as it can, and mostly in their order.
 #[async_trait]
 pub(super) trait Bus: Send + Sync {
-    /// Sends each hint to the node that it stands with.
-    async fn send(&self, hints: &[(i64, Outgoing)]) -> Result<()>;
+    /// Sends each frame, as [`encode_hint`] and [`encode_signals`] make it, to the node that it stands with.
+    async fn send(&self, frames: &[(i64, String)]) -> Result<()>;
 
-    /// The hints to a node from now on. Ends when some may have been missed.
-    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Incoming>>;
+    /// The frames to a node from now on. Ends when some may have been missed.
+    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Frame>>;
+}
+
+/// What nodes tell each other.
+pub(super) enum Frame {
+    /// What was appended.
+    Hint(Incoming),
+    /// What is stored nowhere.
+    Signals(IncomingSignals),
 }
 
 /// Where the bus is.
@@ -48,13 +60,23 @@ pub(super) async fn open(store: &Store, settings: &BusSettings) -> Result<Arc<dy
     })
 }
 
-fn encode(hint: &Outgoing) -> Result<String> {
+pub(super) fn encode_hint(hint: &impl Serialize) -> Result<String> {
     serde_json::to_string(hint).map_err(Error::internal)
 }
 
-fn decode(payload: &[u8]) -> Option<Incoming> {
-    serde_json::from_slice(payload)
-        // The error itself may quote a message.
-        .inspect_err(|error| tracing::warn!(kind = ?error.classify(), "a hint that cannot be read"))
-        .ok()
+pub(super) fn encode_signals(signals: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_string(signals).map_err(Error::internal)?;
+    Ok(format!("{}{json}", char::from(OF_SIGNALS)))
+}
+
+fn decode(payload: &[u8]) -> Option<Frame> {
+    let read = match payload.split_first() {
+        Some((&OF_SIGNALS, json)) => serde_json::from_slice(json).map(Frame::Signals),
+        _ => serde_json::from_slice(payload).map(Frame::Hint),
+    };
+    // The error itself may quote a message.
+    read.inspect_err(
+        |error| tracing::warn!(kind = ?error.classify(), "a frame that cannot be read"),
+    )
+    .ok()
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use tokio::{sync::watch, time::timeout};
 
-use super::{Bus, BusSettings, Incoming, Outgoing, decode, encode};
+use super::{Bus, BusSettings, Frame, decode};
 use crate::{
     model::{Error, Result},
     tls::{self, TlsFileError},
@@ -79,14 +79,14 @@ fn options(url: &str, settings: &BusSettings) -> Result<ConnectOptions, TlsFileE
 
 #[async_trait]
 impl Bus for NatsBus {
-    async fn send(&self, hints: &[(i64, Outgoing)]) -> Result<()> {
-        for (node_no, hint) in hints {
+    async fn send(&self, frames: &[(i64, String)]) -> Result<()> {
+        for (node_no, payload) in frames {
             // While the connection is away the client would queue, and then block. A hint that does not
             // go is a missing number, which the other node sees.
             if self.client.connection_state() != State::Connected {
                 return Ok(());
             }
-            let publish = self.client.publish(subject(*node_no), encode(hint)?.into());
+            let publish = self.client.publish(subject(*node_no), payload.clone().into());
             match timeout(PATIENCE, publish).await {
                 Ok(published) => published.map_err(Error::unavailable)?,
                 Err(_) => return Ok(()),
@@ -95,7 +95,7 @@ impl Bus for NatsBus {
         Ok(())
     }
 
-    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Incoming>> {
+    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Frame>> {
         let mut breaks = self.breaks.clone();
         breaks.mark_unchanged();
         let messages = self.client.subscribe(subject(node_no)).await.map_err(Error::unavailable)?;

@@ -7,7 +7,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use super::{Bus, Incoming, Outgoing, decode, encode};
+use super::{Bus, Frame, decode};
 use crate::{model::Result, store::Store};
 
 pub(super) struct PostgresBus {
@@ -22,14 +22,13 @@ impl PostgresBus {
 
 #[async_trait]
 impl Bus for PostgresBus {
-    async fn send(&self, hints: &[(i64, Outgoing)]) -> Result<()> {
-        let channels: Vec<String> = hints.iter().map(|(node_no, _)| channel(*node_no)).collect();
-        let payloads: Vec<String> =
-            hints.iter().map(|(_, hint)| encode(hint)).collect::<Result<_>>()?;
+    async fn send(&self, frames: &[(i64, String)]) -> Result<()> {
+        let channels: Vec<String> = frames.iter().map(|(node_no, _)| channel(*node_no)).collect();
+        let payloads: Vec<&str> = frames.iter().map(|(_, payload)| payload.as_str()).collect();
         self.store.notify(&channels, &payloads).await
     }
 
-    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Incoming>> {
+    async fn listen(&self, node_no: i64) -> Result<BoxStream<'static, Frame>> {
         let listener = self.store.listen(&channel(node_no)).await?;
         let payloads = stream::unfold(listener, async |mut listener| {
             let payload = listener.next().await?;

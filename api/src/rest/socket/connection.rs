@@ -23,7 +23,7 @@ use crate::{
     rest::{
         events::or_reconnect,
         problem::Problem,
-        types::{MarkReadResponse, SendRequest},
+        types::{MarkReadResponse, SendRequest, SignalRequest},
     },
     service::{Event, SendOrder, Service},
 };
@@ -230,6 +230,7 @@ impl Connection {
             Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
                 self.mark_read(conversation_id, seq);
             }
+            Ok(SocketRequest::Signal(request)) => self.signal(request),
             Ok(SocketRequest::Ping {}) => return self.say(Ok(SocketFrame::Pong {})).await,
             Err(problem) => return self.say(Err(problem)).await,
         }
@@ -325,6 +326,18 @@ impl Connection {
                 .map_err(|error| Problem::from(error).about("conversation_id", &conversation_id))?;
             let response = MarkReadResponse { read_seq };
             Ok(SocketFrame::MarkedRead { conversation_id, response })
+        };
+        self.under_way.push(answer.boxed());
+    }
+
+    fn signal(&mut self, request: SignalRequest) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let id = request.conversation_id();
+            let about = |error: ServiceError| Problem::from(error).about("conversation_id", &id);
+            let signal = request.try_into().map_err(about)?;
+            service.signal(token.as_deref(), signal).await.map_err(about)?;
+            Ok(SocketFrame::Signaled { conversation_id: id })
         };
         self.under_way.push(answer.boxed());
     }

@@ -9,7 +9,7 @@ use crate::{
         problem::{Members, Problem},
         types::{
             Entry, HistoryTruncated, MarkReadResponse, Reconnect, SendRequest, SendResponse,
-            SessionEnd, TimelineReset, TimelineState,
+            SessionEnd, Signal, SignalRequest, TimelineReset, TimelineState,
         },
     },
     service::{Event, Service},
@@ -55,6 +55,7 @@ pub(crate) enum SocketRequest {
         #[schema(required = true, minimum = 1)]
         seq: i64,
     },
+    Signal(SignalRequest),
     Ping {},
 }
 
@@ -80,6 +81,7 @@ pub(crate) enum SocketFrame {
     Entry(Entry),
     HistoryTruncated(HistoryTruncated),
     TimelineReset(TimelineReset),
+    Signal(Signal),
     Heartbeat {},
     SessionEnded(SessionEnd),
     Reconnect(Reconnect),
@@ -94,6 +96,10 @@ pub(crate) enum SocketFrame {
         conversation_id: String,
         #[serde(flatten)]
         response: MarkReadResponse,
+    },
+    Signaled {
+        /// To whom the signal is that this answers: `user:<user id>` or `group:<group id>`.
+        conversation_id: String,
     },
     Pong {},
     Error(Members),
@@ -118,6 +124,7 @@ impl From<&Event> for SocketFrame {
             Event::Entry(entry) => Self::Entry(entry.as_ref().into()),
             Event::HistoryTruncated(gone) => Self::HistoryTruncated(gone.clone().into()),
             Event::TimelineReset { epoch } => Self::TimelineReset(TimelineReset { epoch: *epoch }),
+            Event::Signal(signal) => Self::Signal(signal.as_ref().into()),
             Event::Heartbeat => Self::Heartbeat {},
             Event::SessionEnded(end) => Self::SessionEnded(end.into()),
             Event::Reconnect => Self::Reconnect(Reconnect {}),

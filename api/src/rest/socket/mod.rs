@@ -85,6 +85,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | `subscribe` | `{"after"}` or `{"last"}`, as in `GET /v1/events`. Once a connection, or never. |
 /// | `send` | `SendRequest`. Many may be under way at a time; they are stored in the order of the frames. |
 /// | `mark_read` | `{"conversation_id", "seq"}`, as in `POST /v1/conversations/{conversation_id}/read`. |
+/// | `signal` | `SignalRequest`, as in `POST /v1/signals`. |
 /// | `ping` | `{}`. Answered with `pong`. |
 ///
 /// The server sends a `SocketFrame`:
@@ -96,13 +97,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | `entry` | `Entry`. The next one. Keep its cursor: it is the `after` of the next connection. |
 /// | `history_truncated` | `HistoryTruncated`. Entries after the cursor are gone; the entries that follow start behind them. |
 /// | `timeline_reset` | `TimelineReset`. The cursor was of another numbering. Entries follow from the floor. |
+/// | `signal` | `Signal`. Somebody types, or says something that is stored nowhere. |
 /// | `heartbeat` | `{}`. Nothing has happened for a while. |
 /// | `session_ended` | `SessionEnd`. The last frame. The client stops; only a fresh login helps. |
 /// | `reconnect` | `{}`. The last frame. Open another connection with the last cursor. |
 /// | `sent` | `SendResponse` with the `client_message_id` that it answers. The message is stored. |
 /// | `marked_read` | `MarkReadResponse` with the `conversation_id` that it answers. |
+/// | `signaled` | `{"conversation_id"}` of the `signal` that it answers. |
 /// | `pong` | `{}`. The answer to `ping`. |
-/// | `error` | `Problem`, with the `client_message_id` of the `send`, or the `conversation_id` of the `mark_read`, that it answers. |
+/// | `error` | `Problem`, with the `client_message_id` of the `send`, or the `conversation_id` of the `mark_read` or `signal`, that it answers. |
 ///
 /// A client ignores a frame it does not know. After an `error` the connection goes on, except when the
 /// first token is refused, and when its `code` is `session_ended`: that is the last frame, too. A

@@ -14,6 +14,7 @@ mod login;
 mod read;
 mod send;
 mod session;
+mod signal;
 mod timeline;
 
 pub(super) use block::BlockedUserList;
@@ -31,6 +32,7 @@ pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
 pub(super) use read::{MarkReadRequest, MarkReadResponse};
 pub(super) use send::{SendRequest, SendResponse};
 pub(super) use session::{SessionEnd, SessionList};
+pub(super) use signal::{Signal, SignalRequest};
 pub(super) use timeline::{
     HistoryTruncated, Reconnect, TimelinePage, TimelineReset, TimelineState,
 };

@@ -71,11 +71,22 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 /// The recipient.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(expecting = "an object with the member user_id or group_id")]
-struct To {
+pub(super) struct To {
     /// A user; one's own id is a note to oneself.
-    user_id: Option<UserId>,
+    pub(super) user_id: Option<UserId>,
     /// A group that the caller is a member of.
-    group_id: Option<GroupId>,
+    pub(super) group_id: Option<GroupId>,
+}
+
+impl To {
+    /// The recipient, if there is one.
+    pub(super) fn into_recipient(self) -> Result<Option<Recipient>, Error> {
+        match (self.user_id, self.group_id) {
+            (Some(_), Some(_)) => Err(Error::invalid("to", "must be a user or a group")),
+            (Some(id), None) => Ok(Some(Recipient::User(id.0))),
+            (None, id) => Ok(id.map(|id| Recipient::Group(id.0))),
+        }
+    }
 }
 
 /// A message that has been stored.
@@ -124,13 +135,8 @@ impl TryFrom<SendRequest> for Send {
     type Error = Error;
 
     fn try_from(request: SendRequest) -> Result<Self, Error> {
-        let to = match (request.to.user_id, request.to.group_id) {
-            (Some(_), Some(_)) => return Err(Error::invalid("to", "must be a user or a group")),
-            (Some(id), None) => Some(Recipient::User(id.0)),
-            (None, id) => id.map(|id| Recipient::Group(id.0)),
-        };
         Ok(Self {
-            to,
+            to: request.to.into_recipient()?,
             client_message_id: request.client_message_id,
             content: request.content.into_content()?,
             mentions: request.mentions.into_iter().map(|id| id.0).collect(),

@@ -15,10 +15,14 @@ use self::{
     reads::{Reading, Reads},
 };
 use super::{Service, access::Identity};
-use crate::model::{Error, Limit, Result, SessionId, UserNo};
+use crate::model::{Error, GroupNo, Limit, Result, SessionId, UserNo};
 
 /// How many seconds' worth may come at once.
 const BURST: u32 = 10;
+
+/// How many signals that somebody types a group gets in a second. Nobody can read the names of more, and each
+/// of them goes to all members.
+const TYPING_IN_GROUP: u32 = 10;
 
 /// How much one client may take of a node. Zero stands for no limit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +35,8 @@ pub struct ClientLimits {
     pub sends_per_session: u32,
     /// Messages of one user in a second.
     pub sends_per_user: u32,
+    /// Signals of one session in a second.
+    pub signals_per_session: u32,
     /// Successful logins of one user in a minute.
     pub logins_per_user: u32,
     /// Reads of one user in a second.
@@ -50,6 +56,8 @@ pub(super) struct Counts {
     pub(super) logins: Logins,
     sends_of_session: Rate<SessionId>,
     sends_of_user: Rate<UserNo>,
+    signals_of_session: Rate<SessionId>,
+    typing_in_group: Rate<GroupNo>,
     reads_of_user: Rate<UserNo>,
     changes_of_user: Rate<UserNo>,
     reads: Reads,
@@ -62,6 +70,8 @@ impl Counts {
             logins: Logins::new(limits),
             sends_of_session: Rate::new(in_a_second(limits.sends_per_session)),
             sends_of_user: Rate::new(in_a_second(limits.sends_per_user)),
+            signals_of_session: Rate::new(in_a_second(limits.signals_per_session)),
+            typing_in_group: Rate::new((TYPING_IN_GROUP, Duration::from_secs(1), 1)),
             reads_of_user: Rate::new(in_a_second(limits.reads_per_user)),
             changes_of_user: Rate::new(in_a_second(limits.changes_per_user)),
             reads: Reads::new(limits.reads_at_once),
@@ -80,6 +90,19 @@ impl Service {
             .take(caller.session_id, now)
             .map_err(limited(Limit::SendsPerSession))?;
         counts.sends_of_user.take(caller.user_no, now).map_err(limited(Limit::SendsPerUser))
+    }
+
+    /// Counts a signal that the caller sends.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(super) fn count_signal(&self, caller: &Identity) -> Result<()> {
+        let taken = self.counts.signals_of_session.take(caller.session_id, Instant::now());
+        taken.map_err(limited(Limit::SignalsPerSession))
+    }
+
+    /// Counts a signal that somebody types in a group; whether the group gets it.
+    pub(super) fn count_typing(&self, group_no: GroupNo) -> bool {
+        self.counts.typing_in_group.take(group_no, Instant::now()).is_ok()
     }
 
     /// How many pings may come over one WebSocket in a second; 0 for no limit.

@@ -32,6 +32,7 @@ use crate::{
 };
 
 pub use self::session::LANE_SETTINGS;
+pub(super) use self::verdicts::{kept_out, not_taken, other_closed};
 
 /// For how long a batch is run again after a failure that is nobody's fault.
 const RETRY_FOR: Duration = Duration::from_secs(5);

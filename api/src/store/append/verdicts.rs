@@ -49,20 +49,31 @@ pub(super) fn verdict(
     if row.get::<_, Option<i64>>("seq").is_some() {
         return earlier(item, row, cipher)?.ok_or(Error::ClientMessageIdConflict);
     }
-    Err(closed(item, row).or_else(|| kept_out(row)).unwrap_or_else(|| blocked(item, row)))
+    let refusal = closed(item, row)
+        .or_else(|| kept_out(row))
+        .or_else(|| not_taken(&item.conversation_id, row));
+    Err(refusal.unwrap_or_else(|| blocked(item)))
 }
 
 /// Why nothing can be appended to one of the timelines.
 fn closed(item: &Append, row: &Row) -> Option<Error> {
-    let closed = |state| match row.get::<_, Option<i16>>(state) {
-        Some(state) => Closed::read(state),
-        None => Some(Closed::Deleted),
-    };
-    if closed("sender_state").is_some() {
+    if state(row, "sender_state").is_some() {
         return Some(Error::InvalidToken(UNKNOWN));
     }
-    let closed = closed("other_state")?;
-    Some(match (&item.conversation_id, closed) {
+    other_closed(&item.conversation_id, row)
+}
+
+fn state(row: &Row, column: &str) -> Option<Closed> {
+    match row.get::<_, Option<i16>>(column) {
+        Some(state) => Closed::read(state),
+        None => Some(Closed::Deleted),
+    }
+}
+
+/// Why nothing can be sent to the recipient or the group, whoever sends it.
+pub(in crate::store) fn other_closed(conversation_id: &ConversationId, row: &Row) -> Option<Error> {
+    let closed = state(row, "other_state")?;
+    Some(match (conversation_id, closed) {
         (ConversationId::Group(group_id), _) => Error::GroupNotFound(group_id.clone()),
         (ConversationId::User(user_id), Closed::Deleted) => Error::UserNotFound(user_id.clone()),
         (ConversationId::User(user_id), Closed::Importing) => {
@@ -72,7 +83,7 @@ fn closed(item: &Append, row: &Row) -> Option<Error> {
 }
 
 /// Why the group does not take it.
-fn kept_out(row: &Row) -> Option<Error> {
+pub(in crate::store) fn kept_out(row: &Row) -> Option<Error> {
     Some(match row.get::<_, Option<i32>>("group_refusal")? {
         1 => Error::NotAMember,
         2 => Error::Muted { until: row.get("muted_until") },
@@ -81,20 +92,24 @@ fn kept_out(row: &Row) -> Option<Error> {
     })
 }
 
-/// Whether the recipient takes nothing from the sender, or which block stands in the way.
-fn blocked(item: &Append, row: &Row) -> Error {
+/// Whether the sender blocks the recipient, or is left out by whom the recipient takes messages from. Asked
+/// before the recipient's own block: a user who is left out anyway does not learn of one.
+pub(in crate::store) fn not_taken(conversation_id: &ConversationId, row: &Row) -> Option<Error> {
+    let ConversationId::User(recipient) = conversation_id else { return None };
+    if row.get("recipient_blocked") {
+        return Some(Error::RecipientBlocked(recipient.clone()));
+    }
+    let from = row.get::<_, Option<i32>>("accepts_from")?;
+    let from = i16::try_from(from).ok().and_then(WhoMay::from_number);
+    let user_id = recipient.clone();
+    Some(Error::NotAccepted { user_id, from: from.unwrap_or(WhoMay::Nobody) })
+}
+
+/// The recipient's block, which is all that is left to stand in the way.
+fn blocked(item: &Append) -> Error {
     let ConversationId::User(recipient) = &item.conversation_id else {
         return Error::internal("a message to a group was refused without a reason");
     };
-    if row.get("recipient_blocked") {
-        return Error::RecipientBlocked(recipient.clone());
-    }
-    // Before what a block says: a user who is left out anyway does not learn of one.
-    if let Some(from) = row.get::<_, Option<i32>>("accepts_from") {
-        let from = i16::try_from(from).ok().and_then(WhoMay::from_number);
-        let user_id = recipient.clone();
-        return Error::NotAccepted { user_id, from: from.unwrap_or(WhoMay::Nobody) };
-    }
     debug_assert!(matches!(item.if_blocked, IfBlocked::Refuse), "nothing else is in the way");
     Error::Blocked(recipient.clone())
 }

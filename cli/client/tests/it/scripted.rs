@@ -237,6 +237,10 @@ impl MessageService for Messages {
         Err(Status::unimplemented("no test calls it"))
     }
 
+    async fn signal(&self, _: Request<proto::SignalRequest>) -> Answer<proto::SignalResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn recall(&self, _: Request<proto::RecallRequest>) -> Answer<proto::RecallResponse> {
         Err(Status::unimplemented("no test calls it"))
     }

@@ -140,7 +140,7 @@ impl Conversation {
             }
             News::Event(Event::Opened(state)) => self.last_seq = self.last_seq.max(state.last_seq),
             // Until the timeline has it, the echo stays.
-            News::Sent { outcome: Ok(()), .. } => {}
+            News::Event(Event::Signal(_)) | News::Sent { outcome: Ok(()), .. } => {}
             News::Sent { client_message_id, outcome: Err(error) } => {
                 let of_it = |echo: &&mut Echo| echo.client_message_id == client_message_id;
                 if let Some(echo) = self.echoes.iter_mut().find(of_it) {

@@ -247,7 +247,7 @@ impl Terminal {
                 Some(Event::HistoryTruncated(_) | Event::TimelineReset(_)) => {
                     return Err(self.fault("its new timeline is said to have lost entries"));
                 }
-                Some(Event::Opened(_) | Event::Heartbeat(_)) | None => {}
+                Some(Event::Opened(_) | Event::Heartbeat(_) | Event::Signal(_)) | None => {}
             }
         }
     }

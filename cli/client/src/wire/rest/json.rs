@@ -50,6 +50,16 @@ struct Terminal {
 }
 
 #[derive(Deserialize)]
+struct Signal {
+    conversation_id: String,
+    sender_id: String,
+    typing: Option<String>,
+    expires_in: Option<i64>,
+    content_type: Option<String>,
+    data: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct SessionEnd {
     reason: String,
     by_terminal_type: String,
@@ -256,6 +266,7 @@ pub(super) fn event(name: &str, data: &str) -> Result<Option<Event>, Error> {
             let TimelineReset { epoch } = parse(data)?;
             Event::TimelineReset(v1::TimelineReset { epoch })
         }
+        "signal" => Event::Signal(parse::<Signal>(data)?.try_into()?),
         "session_ended" => Event::SessionEnded(parse::<SessionEnd>(data)?.into()),
         "reconnect" => Event::Reconnect(v1::Reconnect {}),
         _ => return Ok(None),
@@ -268,6 +279,34 @@ fn parse<T: DeserializeOwned>(data: &str) -> Result<T, Error> {
 
 fn timestamp(text: &str) -> Option<Timestamp> {
     text.parse().ok()
+}
+
+impl TryFrom<Signal> for v1::Signal {
+    type Error = Error;
+
+    fn try_from(signal: Signal) -> Result<Self, Error> {
+        use v1::signal::Signal as Said;
+        let said = match (signal.typing, signal.content_type, signal.data) {
+            (Some(typing), ..) => {
+                let typing = v1::Typing::from_str_name(&format!("TYPING_{typing}"));
+                Some(Said::Typing(typing.unwrap_or_default().into()))
+            }
+            (None, Some(content_type), Some(data)) => {
+                let data = BASE64_STANDARD.decode(data);
+                let data = data.map_err(|_| Error::Contract("data that is not base64"))?.into();
+                Some(Said::Data(v1::Data { content_type, data }))
+            }
+            (None, ..) => None,
+        };
+        Ok(Self {
+            conversation_id: signal.conversation_id,
+            sender_id: signal.sender_id,
+            signal: said,
+            expires_in: signal
+                .expires_in
+                .map(|seconds| prost_types::Duration { seconds, nanos: 0 }),
+        })
+    }
 }
 
 impl From<Tokens> for v1::Tokens {
