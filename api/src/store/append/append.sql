@@ -10,6 +10,9 @@
 -- A recipient takes messages from whom its row of `timelines` says, or else from whom the connection's
 -- setting `imd.messages_from` says, numbered as there. Its contacts are looked at only where that matters.
 --
+-- What stands between `groups:` and `:groups` is left out for a batch without messages to groups, which
+-- spares it a fifth of what PostgreSQL computes.
+--
 -- A statement of its own behind the locks: one snapshot with them would not see what the holders of
 -- those locks have just committed.
 WITH item AS MATERIALIZED (
@@ -37,12 +40,17 @@ WITH item AS MATERIALIZED (
             END
         END AS accepts_from,
         -- Why a group does not take it; null between users.
-        CASE WHEN i.other > 0 THEN NULL
+        CASE WHEN i.other > 0 THEN NULL::integer
+            -- groups:
             WHEN m.user_no IS NULL THEN 1
             WHEN m.muted_until > now() THEN 2
             WHEN g.muted AND m.role = 1 THEN 3
             WHEN i.flags = 2 AND m.role = 1 THEN 4
-        END AS group_refusal, m.muted_until
+            -- :groups
+        END AS group_refusal
+        -- groups:
+        , m.muted_until
+        -- :groups
     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[],
                 $7::uuid[], $8::bytea[], $9::text[], $10::bytea[], $11::text[], $12::smallint[])
         WITH ORDINALITY
@@ -54,8 +62,10 @@ WITH item AS MATERIALIZED (
     LEFT JOIN entries e ON e.owner = i.sender AND e.client_message_id = i.client_message_id
     LEFT JOIN blocks theirs ON theirs.owner = i.other AND theirs.blocked = i.sender
     LEFT JOIN blocks own ON own.owner = i.sender AND own.blocked = i.other
+    -- groups:
     LEFT JOIN groups g ON g.group_no = -i.other
     LEFT JOIN group_members m ON m.group_no = -i.other AND m.user_no = i.sender AND m.left_seq IS NULL
+    -- :groups
 ), held AS MATERIALIZED (
     -- What is not appended as it came; `refused` where not at all.
     SELECT *, session IS NULL OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked
@@ -75,7 +85,7 @@ WITH item AS MATERIALIZED (
     SET last_seq = t.last_seq - u.places, last_message_no = t.last_message_no - u.places
     FROM (SELECT owner, count(*) AS places FROM unfilled GROUP BY owner) u
     WHERE t.owner = u.owner
-), placed AS MATERIALIZED (
+), placed AS (
     SELECT i.*, i.sender_seq - before.sent AS own_seq,
         i.sender_message_no - before.sent AS own_message_no,
         -- None for a note to oneself, or where the recipient gets no copy.
@@ -89,6 +99,7 @@ WITH item AS MATERIALIZED (
         FROM unfilled u WHERE u.item < i.item
     ) before
     WHERE h.refused IS NOT TRUE
+-- groups:
 ), moved AS (
     -- What a member writes it has: the fan-out goes on behind it.
     UPDATE group_members m SET fanned_to = p.copy_seq
@@ -99,6 +110,7 @@ WITH item AS MATERIALIZED (
     -- Until the fan-out is done; it takes the mark away behind the lock that this transaction holds.
     INSERT INTO fan_outs (group_no) SELECT DISTINCT -p.other FROM placed p WHERE p.other < 0
     ON CONFLICT DO NOTHING
+-- :groups
 ), filled AS (
     INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
         client_message_id, content_hash, copies, content_type, body, mentions, flags, generation)
@@ -107,7 +119,7 @@ WITH item AS MATERIALIZED (
         c.client_message_id, c.content_hash, c.copies,
         CASE WHEN c.is_home THEN p.content_type END, CASE WHEN c.is_home THEN p.body ELSE '' END,
         CASE WHEN c.is_home THEN p.mentions::bigint[] END, CASE WHEN c.is_home THEN p.flags END,
-        nullif(current_generation(), 0)
+        (SELECT nullif(current_generation(), 0))
     FROM placed p
     CROSS JOIN LATERAL (VALUES
         (p.sender, p.own_seq, p.other, p.own_message_no, p.sender_at, p.client_message_id,
@@ -121,5 +133,8 @@ WITH item AS MATERIALIZED (
 )
 SELECT item, refused, session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,
     sender_state, other_state, epoch, seq, conversation, earlier_hash, appended_at, copies,
-    generation, blocked, recipient_blocked, accepts_from, group_refusal, muted_until
+    generation, blocked, recipient_blocked, accepts_from, group_refusal
+    -- groups:
+    , muted_until
+    -- :groups
 FROM held

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use futures::future::{join, try_join4, try_join5};
+use futures::future::{join, try_join5};
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
@@ -38,6 +38,21 @@ const COUNT: &str = include_str!("count.sql");
 const APPEND: &str = include_str!("append.sql");
 const REFERENCES: &str = include_str!("references.sql");
 
+/// `APPEND` for a batch without messages to groups.
+static APPEND_TO_USERS: LazyLock<String> = LazyLock::new(|| {
+    let mut between_users = String::with_capacity(APPEND.len());
+    let mut of_groups = false;
+    for line in APPEND.lines() {
+        match line.trim() {
+            "-- groups:" => of_groups = true,
+            "-- :groups" => of_groups = false,
+            _ if of_groups => {}
+            _ => between_users.extend([line, "\n"]),
+        }
+    }
+    between_users
+});
+
 /// An open connection.
 pub(super) struct LaneConnection {
     client: Client,
@@ -49,6 +64,8 @@ pub(super) struct LaneConnection {
     begin: &'static str,
     count: Statement,
     append: Statement,
+    /// Where none of the batch is for a group.
+    append_to_users: Statement,
     references: Statement,
     other_nodes: Statement,
 }
@@ -82,9 +99,10 @@ impl LaneConnection {
         let link = store.0.connector.open(&settings).await?;
         let generation = link.generation();
         let Link { client, driver, .. } = link;
-        let (count, append, references, other_nodes) = try_join4(
+        let (count, append, append_to_users, references, other_nodes) = try_join5(
             client.prepare(COUNT),
             client.prepare(APPEND),
+            client.prepare(&APPEND_TO_USERS),
             client.prepare(REFERENCES),
             client.prepare(OTHER_NODES),
         )
@@ -98,6 +116,7 @@ impl LaneConnection {
             begin,
             count,
             append,
+            append_to_users,
             references,
             other_nodes,
         })
@@ -184,10 +203,11 @@ impl LaneConnection {
         let Layout { owners, entries, behind } = layout;
         let sent: Vec<i64> = behind.iter().map(|behind| behind.sent).collect();
         let received: Vec<Option<i64>> = behind.iter().map(|behind| behind.received).collect();
+        let to_groups = batch.iter().any(|append| append.conversation.group().is_some());
         let appending = async {
             self.client
                 .query(
-                    &self.append,
+                    if to_groups { &self.append } else { &self.append_to_users },
                     &[
                         &column(batch, |append| append.sender.0),
                         &column(batch, |append| append.session_id.0),
