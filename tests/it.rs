@@ -28,6 +28,7 @@ mod nodes;
 mod outgoing_tls;
 mod page;
 mod pages;
+mod presence;
 mod process;
 mod read_marks;
 mod retention;

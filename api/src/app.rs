@@ -18,9 +18,9 @@ use tonic_health::server::HealthReporter;
 use crate::{
     config::{self, Settings},
     cors,
-    delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings},
+    delivery::{BusSettings, Delivery, DeliverySettings, LaneSettings, PresenceSettings},
     grpc,
-    model::{Error, RetentionLimits, TerminalType, Tier, UserSettings},
+    model::{Error, PresenceDefaults, RetentionLimits, TerminalType, Tier, UserSettings},
     planted_bugs::PlantedBugs,
     rest::{self, Sockets},
     serve::{Listening, Recognize, Tls, serve},
@@ -151,6 +151,7 @@ impl App {
                 heartbeat: settings.streams.heartbeat,
                 lanes: lanes(settings),
                 bus: bus(&settings.bus),
+                presence: presence(&settings.presence),
                 bugs,
             },
         )
@@ -307,6 +308,12 @@ fn lanes(settings: &Settings) -> LaneSettings {
     }
 }
 
+fn presence(settings: &config::Presence) -> PresenceSettings {
+    let (visible_to, shows_types) = (settings.visible_to, settings.terminal_types);
+    let defaults = PresenceDefaults { visible_to, shows_types };
+    PresenceSettings { grace: settings.grace, defaults }
+}
+
 /// What a node does unasked, now and then.
 fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let (working, looking, stop) = (service.clone(), service.clone(), tasks.stopping());
@@ -385,6 +392,9 @@ fn limits(settings: &Settings, public_address: SocketAddr, pool_size: usize) -> 
         settings: UserSettings {
             messages_from: settings.messages.from,
             groups_invite_from: settings.groups.invite_from,
+            presence_visible_to: settings.presence.visible_to,
+            presence_terminal_types: settings.presence.terminal_types,
+            invisible: false,
         },
         max_members: settings.groups.max_members.into(),
         heartbeat: settings.streams.heartbeat,

@@ -116,6 +116,7 @@ pub struct Settings {
     pub append: Append,
     pub messages: Messages,
     pub groups: Groups,
+    pub presence: Presence,
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
@@ -228,6 +229,17 @@ pub struct Messages {
 pub struct Groups {
     pub max_members: u32,
     pub invite_from: WhoMay,
+}
+
+/// `presence.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Presence {
+    pub visible_to: WhoMay,
+    pub terminal_types: bool,
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
 }
 
 /// `cors.*`

@@ -35,6 +35,10 @@ pub const SIGNALS_DELIVERED: &str = "imd_signals_delivered_total";
 /// Signals dropped, by the `reason`: `group` has too many who type, the `bus` is too slow, a `stream` does not
 /// read.
 pub const SIGNALS_DROPPED: &str = "imd_signals_dropped_total";
+/// Users whom streams of the node watch, each counted for each stream.
+pub const WATCHED: &str = "imd_presence_watched";
+/// Changes of presence handed to streams that watch.
+pub const PRESENCE_CHANGES: &str = "imd_presence_changes_total";
 /// Sweeps of all streams of the node.
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
@@ -135,6 +139,8 @@ fn describe() {
     describe_counter!(SIGNALS, Unit::Count, "Signals admitted");
     describe_counter!(SIGNALS_DELIVERED, Unit::Count, "Signals handed to transports");
     describe_counter!(SIGNALS_DROPPED, Unit::Count, "Signals dropped, by reason");
+    describe_gauge!(WATCHED, Unit::Count, "Users watched, for each stream that watches them");
+    describe_counter!(PRESENCE_CHANGES, Unit::Count, "Changes of presence handed to streams");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(JOB_RUNS, Unit::Count, "Runs of jobs on this node, by job and result");

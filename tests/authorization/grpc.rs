@@ -99,10 +99,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         ..Default::default()
     };
     let stream = v1::SendStreamRequest { send: Some(send.clone()) };
-    let signal = v1::SignalRequest {
-        to: Some(v1::signal_request::To::UserId(ann())),
-        signal: Some(v1::signal_request::Signal::Typing(v1::Typing::Started.into())),
-    };
     let terminal = v1::Terminal {
         r#type: "pad".to_owned(),
         device_id: "pad".to_owned(),
@@ -150,7 +146,6 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AuthService/ListMySessions", User, v1::ListMySessionsRequest {}),
         Call::new("/im.v1.MessageService/SendStream", User, stream),
         Call::new("/im.v1.MessageService/Send", User, send),
-        Call::new("/im.v1.MessageService/Signal", User, signal),
         Call::new("/im.v1.MessageService/Subscribe", User, v1::SubscribeRequest::default()),
         Call::new("/im.v1.MessageService/PullTimeline", User, v1::PullTimelineRequest::default()),
         Call::new(
@@ -183,10 +178,25 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
     ];
     calls.extend(tier_calls());
+    calls.extend(passing_calls());
     calls.extend(timeline_calls(note));
     calls.push(Call::new("/im.v1.AuthService/EndMySession", User, end));
     calls.push(Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}));
     calls
+}
+
+/// Those about what is stored nowhere.
+fn passing_calls() -> [Call; 3] {
+    let signal = v1::SignalRequest {
+        to: Some(v1::signal_request::To::UserId("ann".to_owned())),
+        signal: Some(v1::signal_request::Signal::Typing(v1::Typing::Started.into())),
+    };
+    let presence = v1::GetPresenceRequest { user_ids: vec!["zoe".to_owned()] };
+    [
+        Call::new("/im.v1.MessageService/Signal", User, signal),
+        Call::new("/im.v1.PresenceService/GetPresence", User, presence),
+        Call::new("/im.v1.PresenceService/SetIdle", User, v1::SetIdleRequest { idle: true }),
+    ]
 }
 
 /// Those about the jobs of the cluster, of which `assertions` is kept at work.

@@ -42,6 +42,10 @@ impl Operation {
         Self { url: self.url.replace(parameter, value), ..self }
     }
 
+    fn query(self, query: &str) -> Self {
+        Self { url: format!("{}?{query}", self.url), ..self }
+    }
+
     fn body(self, body: Value) -> Self {
         Self { body: Some(body), ..self }
     }
@@ -116,6 +120,8 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .with("{user_id}", "zoe")
             .body(json!({})),
         Operation::new(Method::DELETE, "/v1/contacts/{user_id}", User).with("{user_id}", "zoe"),
+        Operation::new(Method::GET, "/v1/presence", User).query("user_ids=zoe"),
+        Operation::new(Method::PUT, "/v1/presence", User).body(json!({ "idle": true })),
         Operation::new(Method::GET, "/v1/settings", User),
         Operation::new(Method::PATCH, "/v1/settings", User)
             .body(json!({ "messages_from": "CONTACTS" })),

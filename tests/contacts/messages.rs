@@ -81,11 +81,20 @@ async fn a_setting_follows_the_deployment_until_it_is_made(imd: Cluster) {
         .start_node_with(|settings| {
             settings.messages.from = WhoMay::Contacts;
             settings.groups.invite_from = WhoMay::Nobody;
+            settings.presence.visible_to = WhoMay::Contacts;
+            settings.presence.terminal_types = false;
         })
         .await;
     let strict = |terminal: &Terminal| terminal.through(strict.clone());
     let settings = strict(&ann).contact(ContactCall::Settings).await.expect("settings");
-    assert_eq!(settings, json!({ "messages_from": "CONTACTS", "groups_invite_from": "NOBODY" }));
+    let expected = json!({
+        "messages_from": "CONTACTS",
+        "groups_invite_from": "NOBODY",
+        "presence_visible_to": "CONTACTS",
+        "presence_terminal_types": false,
+        "invisible": false,
+    });
+    assert_eq!(settings, expected);
     assert_eq!(refused(&strict(&ben), "ann").await, not_accepted("CONTACTS"));
     lets(&ann, "messages_from", "ANYONE").await;
     strict(&ben).say("ann", "her own setting").await;

@@ -15,7 +15,7 @@ use super::{
     socket::Sockets,
     types::{
         BlockedUserPage, Content, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent,
-        Session, Stretch, Tokens,
+        Session, Stretch, Tokens, UserPresence,
     },
 };
 
@@ -163,6 +163,10 @@ pub(crate) trait Api: Send + Sync {
     /// `after` may be `last=N`, here and in `pull`.
     async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()>;
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events>;
+    /// A stream of what comes, which watches these users; `idle` when nobody is at the terminal.
+    async fn watch(&self, token: &str, user_ids: &[&str], idle: bool) -> Result<Events>;
+    async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>>;
+    async fn set_idle(&self, token: &str, idle: bool) -> Result<()>;
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch>;
     async fn conversations(
         &self,

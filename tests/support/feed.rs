@@ -65,6 +65,16 @@ impl Feed {
         }
     }
 
+    /// The next event of presence; entries before it are left out.
+    pub(crate) async fn presence(&mut self) -> Event {
+        loop {
+            match self.event().await {
+                Event::Entry(_) => {}
+                event => return event,
+            }
+        }
+    }
+
     /// The next event, which must be an entry.
     #[track_caller]
     pub(crate) fn entry(&mut self) -> impl Future<Output = Entry> {

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use imd_proto::v1::{
     self, auth_service_client::AuthServiceClient, block_service_client::BlockServiceClient,
     info_service_client::InfoServiceClient, message_service_client::MessageServiceClient,
+    presence_service_client::PresenceServiceClient,
 };
 use serde_json::Value;
 use tonic::{
@@ -28,7 +29,7 @@ use super::{
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, Event, HistoryPage,
-        Info, LoggedIn, Sent, Session, Stretch, TerminalType, Tokens,
+        Info, LoggedIn, Sent, Session, Stretch, TerminalType, Tokens, UserPresence,
     },
 };
 
@@ -53,6 +54,10 @@ impl Grpc {
 
     fn blocks(&self) -> BlockServiceClient<Channel> {
         BlockServiceClient::new(self.channel.clone())
+    }
+
+    fn presence(&self) -> PresenceServiceClient<Channel> {
+        PresenceServiceClient::new(self.channel.clone())
     }
 
     fn messages(&self) -> MessageServiceClient<Channel> {
@@ -218,9 +223,28 @@ impl Api for Grpc {
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
         let (after, last) = start(after);
-        let request = with_bearer(token, v1::SubscribeRequest { after, last });
+        let request =
+            with_bearer(token, v1::SubscribeRequest { after, last, ..Default::default() });
         let stream = self.messages().subscribe(request).await?.into_inner();
         Ok(stream.map(|event| event.map(Event::from).map_err(Failure::from)).boxed())
+    }
+
+    async fn watch(&self, token: &str, user_ids: &[&str], idle: bool) -> Result<Events> {
+        let watch = user_ids.iter().copied().map(str::to_owned).collect();
+        let request = v1::SubscribeRequest { after: "now".to_owned(), last: 0, watch, idle };
+        let stream = self.messages().subscribe(with_bearer(token, request)).await?.into_inner();
+        Ok(stream.map(|event| event.map(Event::from).map_err(Failure::from)).boxed())
+    }
+
+    async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>> {
+        let user_ids = user_ids.iter().copied().map(str::to_owned).collect();
+        let request = with_bearer(token, v1::GetPresenceRequest { user_ids });
+        Ok(all(self.presence().get_presence(request).await?.into_inner().users))
+    }
+
+    async fn set_idle(&self, token: &str, idle: bool) -> Result<()> {
+        self.presence().set_idle(with_bearer(token, v1::SetIdleRequest { idle })).await?;
+        Ok(())
     }
 
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {

@@ -50,6 +50,7 @@ impl Node {
         settings.database.pool_size = 6;
         settings.streams.heartbeat = Duration::from_secs(1);
         settings.shutdown.grace = Duration::from_secs(1);
+        settings.presence.grace = Duration::from_secs(1);
         settings.limits.failed_logins = 0;
         settings.limits.failed_logins_per_address = 0;
         settings.limits.logins_per_user = 0;

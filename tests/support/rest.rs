@@ -22,8 +22,8 @@ use super::{
     types::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationPage,
         Entry, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
-        MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo, Sent, Session,
-        SessionChanged, Settings, Stretch, TimelineState, Tokens,
+        MemberChanged, Message, MessageGone, MessagesErased, PresenceList, ReadUpTo, Sent, Session,
+        SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -175,6 +175,25 @@ impl Api for Rest {
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
         let response = answer(self.get(token, "/v1/events").query(&[start(after)])).await?;
         Ok(sse::events(response))
+    }
+
+    async fn watch(&self, token: &str, user_ids: &[&str], idle: bool) -> Result<Events> {
+        let watch = user_ids.join(",");
+        let idle = idle.to_string();
+        let query = [("after", "now"), ("watch", watch.as_str()), ("idle", idle.as_str())];
+        let response = answer(self.get(token, "/v1/events").query(&query)).await?;
+        Ok(sse::events(response))
+    }
+
+    async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>> {
+        let query = [("user_ids", user_ids.join(","))];
+        let listed: PresenceList = json_of(self.get(token, "/v1/presence").query(&query)).await?;
+        Ok(listed.users)
+    }
+
+    async fn set_idle(&self, token: &str, idle: bool) -> Result<()> {
+        let request = self.request(Method::PUT, "/v1/presence").bearer_auth(token);
+        answer(request.json(&json!({ "idle": idle }))).await.map(drop)
     }
 
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {

@@ -24,8 +24,8 @@ use super::{
     failure::Failure,
     rest::{Rest, entry_of, send_request},
     types::{
-        BlockedUserPage, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent, Session,
-        Stretch, Tokens,
+        BlockedUserPage, ConversationPage, Event, HistoryPage, Info, LoggedIn, PresenceList, Sent,
+        Session, Stretch, Tokens, UserPresence,
     },
     within_deadline,
 };
@@ -129,6 +129,10 @@ pub(crate) fn event((name, data): (String, Value)) -> Event {
         "timeline_reset" => {
             Event::TimelineReset { epoch: data["epoch"].as_i64().expect("an epoch") }
         }
+        "presence" => {
+            let list: PresenceList = serde_json::from_value(data).expect("users");
+            Event::Presence(list.users)
+        }
         "signal" => Event::Signal(of(data)),
         "heartbeat" => Event::Heartbeat,
         "session_ended" => Event::SessionEnded(serde_json::from_value(data).expect("an end")),
@@ -147,6 +151,26 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self { rest: Rest::new(address), address, sending: AsyncMutex::default() }
+    }
+
+    /// Opens a stream.
+    async fn follow(&self, token: &str, subscribe: &Value) -> Result<Events> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        socket.say(&json!({ "subscribe": subscribe })).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, problem)) if name == "error" => return Err(failure(problem)),
+                Some(opened) => {
+                    let first = stream::iter([Ok(event(opened))]);
+                    let rest = stream::unfold(socket, async |mut socket| {
+                        Some((Ok(event(socket.next().await?)), socket))
+                    });
+                    return Ok(first.chain(rest).boxed());
+                }
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
     }
 }
 
@@ -275,24 +299,30 @@ impl Api for Sockets {
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
+        self.follow(token, &json!(start(after))).await
+    }
+
+    async fn watch(&self, token: &str, user_ids: &[&str], idle: bool) -> Result<Events> {
+        let subscribe = json!({ "after": "now", "watch": user_ids, "idle": idle });
+        self.follow(token, &subscribe).await
+    }
+
+    async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>> {
+        self.rest.presence(token, user_ids).await
+    }
+
+    async fn set_idle(&self, token: &str, idle: bool) -> Result<()> {
         let mut socket = Socket::open_as(self.address, token).await;
-        socket.say(&json!({ "subscribe": start(after) })).await;
+        socket.say(&json!({ "set_idle": { "idle": idle } })).await;
         loop {
             match socket.next().await {
                 Some((name, _)) if name == "authenticated" => {}
-                Some((name, problem)) if name == "error" => return Err(failure(problem)),
-                Some(opened) => {
-                    let first = stream::iter([Ok(event(opened))]);
-                    let rest = stream::unfold(socket, async |mut socket| {
-                        Some((Ok(event(socket.next().await?)), socket))
-                    });
-                    return Ok(first.chain(rest).boxed());
-                }
+                Some((name, _)) if name == "idle_set" => return Ok(()),
+                Some((_, problem)) => return Err(failure(problem)),
                 None => return Err(Failure::lost("the connection has ended")),
             }
         }
     }
-
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
         self.rest.pull(token, after, limit).await
     }

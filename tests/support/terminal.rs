@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, Result},
     feed::Feed,
-    types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch},
+    types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch, UserPresence},
 };
 
 #[derive(Clone)]
@@ -73,6 +73,21 @@ impl Terminal {
     /// Opens a stream, which must succeed.
     pub(crate) async fn follow(&self, after: &str) -> Feed {
         Feed::open(self.api.subscribe(&self.token, after).await.expect("a stream")).await
+    }
+
+    /// Opens a stream of what comes that watches these users, which must succeed.
+    pub(crate) async fn watch(&self, user_ids: &[&str]) -> Feed {
+        let events = self.api.watch(&self.token, user_ids, false).await;
+        Feed::open(events.expect("a stream")).await
+    }
+
+    /// How these users are.
+    pub(crate) async fn presence(&self, user_ids: &[&str]) -> Result<Vec<UserPresence>> {
+        self.api.presence(&self.token, user_ids).await
+    }
+
+    pub(crate) async fn set_idle(&self, idle: bool) {
+        self.api.set_idle(&self.token, idle).await.expect("it is noted");
     }
 
     pub(crate) async fn pull(&self, after: &str) -> Result<Stretch> {

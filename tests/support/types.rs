@@ -179,6 +179,9 @@ pub(crate) struct ContactChanged {
 pub(crate) struct Settings {
     pub(crate) messages_from: String,
     pub(crate) groups_invite_from: String,
+    pub(crate) presence_visible_to: String,
+    pub(crate) presence_terminal_types: bool,
+    pub(crate) invisible: bool,
 }
 
 /// A user was blocked, or is so no longer.
@@ -280,9 +283,26 @@ pub(crate) enum Event {
     HistoryTruncated(HistoryTruncated),
     TimelineReset { epoch: i64 },
     Signal(Signal),
+    Presence(Vec<UserPresence>),
     Heartbeat,
     SessionEnded(SessionEnd),
     Reconnect,
+}
+
+/// How a user is: `ONLINE` …
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct UserPresence {
+    pub(crate) user_id: String,
+    pub(crate) state: String,
+    pub(crate) terminal_types: Vec<String>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(crate) last_seen: Option<OffsetDateTime>,
+}
+
+/// As it stands in an event and in an answer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PresenceList {
+    pub(crate) users: Vec<UserPresence>,
 }
 
 /// What is stored nowhere.

@@ -62,6 +62,7 @@ impl Settings {
             self.messages.dedupe_for,
             Duration::ZERO..=YEAR * 10,
         )?;
+        duration_within("presence.grace", self.presence.grace, Duration::ZERO..=MINUTE * 10)?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;

@@ -180,6 +180,21 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how many members a group may have, 2 to 2000",
     },
     Setting {
+        key: "presence.visible_to",
+        default: Some("anyone"),
+        meaning: "who sees whether users are there who have not said: `anyone`, `contacts` or `nobody`; blocks hold besides",
+    },
+    Setting {
+        key: "presence.terminal_types",
+        default: Some("true"),
+        meaning: "whether the types of their terminals are shown, too, of users who have not said: `true` or `false`",
+    },
+    Setting {
+        key: "presence.grace",
+        default: Some("15s"),
+        meaning: "how long a terminal that has lost its stream still counts as there, 0s to 10m",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

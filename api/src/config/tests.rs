@@ -83,7 +83,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "listen" => "127.0.0.1:7",
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
-        "login.passwords" | "page" => "false",
+        "login.passwords" | "page" | "presence.terminal_types" => "false",
         "insecure_listen" | "messages.read_receipts" | "limits.loopback" => "true",
         "limits.header_bytes" => "65536",
         "limits.streams_per_connection" | "limits.calls" => "170",
@@ -97,11 +97,12 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         | "messages.dedupe_for"
         | "tokens.access_ttl"
         | "streams.heartbeat"
+        | "presence.grace"
         | "shutdown.grace" => "7m",
         "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" => "40days",
         "messages.recall_window" => "0s",
         "messages.if_blocked" => "drop",
-        "messages.from" | "groups.invite_from" => "contacts",
+        "messages.from" | "groups.invite_from" | "presence.visible_to" => "contacts",
         "terminals.exclusive" => "phone+pad",
         _ => "17",
     };

@@ -14,9 +14,11 @@ use metrics::counter;
 use parking_lot::Mutex;
 
 use super::{
-    bus::{Bus, encode_hint, encode_signals},
+    bus::{Bus, encode_hint, encode_presence, encode_signals},
     gathered::{Gathered, Stretches},
     hint::{Hints, Outgoing, SharedPlace},
+    presence::Changes,
+    presence_frame,
     signal_frame::{self, OutgoingSignal},
 };
 use crate::{
@@ -68,6 +70,8 @@ impl SharedEntry {
 pub(super) struct HintQueue {
     pending: Arc<Gathered<PendingHints>>,
     sent: Arc<Mutex<HashMap<i64, i64>>>,
+    /// The other nodes that run.
+    peers: Arc<Mutex<Vec<i64>>>,
 }
 
 /// What is to be told: entries themselves, or where they are.
@@ -77,6 +81,7 @@ struct PendingHints {
     shared: Vec<SharedEntry>,
     stretches: Stretches,
     signals: Vec<OutgoingSignal>,
+    presence: Changes,
 }
 
 impl HintQueue {
@@ -138,6 +143,21 @@ impl HintQueue {
         });
     }
 
+    /// Has the other nodes look how users are.
+    pub(super) fn presence(&self, changes: Changes) {
+        if !self.peers.lock().is_empty() {
+            self.pending.add(|pending| pending.presence.extend(changes));
+        }
+    }
+
+    /// Notes which other nodes run. One that is new has missed what was told before.
+    pub(super) fn set_peers(&self, peers: &[i64]) {
+        let known = mem::replace(&mut *self.peers.lock(), peers.to_vec());
+        if peers.iter().any(|peer| !known.contains(peer)) {
+            self.presence(Changes::everything());
+        }
+    }
+
     /// The number of the last hint sent to each node.
     pub(super) fn sent(&self) -> HashMap<i64, i64> {
         self.sent.lock().clone()
@@ -171,11 +191,11 @@ impl Run for HintSender {
         // What was being told at a panic is told again.
         self.put_back();
         loop {
-            let PendingHints { entries, shared, stretches, signals } =
+            let PendingHints { entries, shared, stretches, signals, presence } =
                 self.hint_queue.pending.take().await;
             (self.entries, self.shared) = (entries, shared);
             self.stretches = stretches.into_iter().collect();
-            match self.tell(signals).await {
+            match self.tell(signals, &presence).await {
                 Ok(()) => {
                     self.entries.clear();
                     self.shared.clear();
@@ -185,6 +205,7 @@ impl Run for HintSender {
                     tracing::warn!(%error, "hints are late");
                     tokio::time::sleep(PAUSE).await;
                     self.put_back();
+                    self.hint_queue.presence(presence);
                 }
             }
         }
@@ -218,16 +239,16 @@ impl HintSender {
         });
     }
 
-    async fn tell(&self, signals: Vec<OutgoingSignal>) -> Result<()> {
+    async fn tell(&self, signals: Vec<OutgoingSignal>, presence: &Changes) -> Result<()> {
         let count = signals.len();
-        let told = self.tell_all(signals).await;
+        let told = self.tell_all(signals, presence).await;
         if told.is_err() {
             drop_signals(count);
         }
         told
     }
 
-    async fn tell_all(&self, signals: Vec<OutgoingSignal>) -> Result<()> {
+    async fn tell_all(&self, signals: Vec<OutgoingSignal>, presence: &Changes) -> Result<()> {
         let Self { entries, shared, stretches, .. } = self;
         self.bugs.pass("hint_sender/tell");
         let unasked = entries.iter().filter(|by| by.other_nodes.is_none()).map(|by| by.owner);
@@ -273,6 +294,11 @@ impl HintSender {
         }
         for (node, hint) in &hints {
             frames.push((*node, encode_hint(hint)?));
+        }
+        let peers = self.hint_queue.peers.lock().clone();
+        for frame in presence_frame::frames(presence) {
+            let encoded = encode_presence(&frame)?;
+            frames.extend(peers.iter().map(|node| (*node, encoded.clone())));
         }
         if frames.is_empty() { Ok(()) } else { self.bus.send(&frames).await }
     }

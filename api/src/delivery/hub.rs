@@ -1,7 +1,7 @@
 //! The streams of this node, and the hand-over of entries to them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    model::{Cursor, Entry, Error, Limit, Result, SessionId, Signal, TimelineNo, UserNo},
+    model::{Cursor, Entry, Error, Limit, Presence, Result, SessionId, Signal, TimelineNo, UserNo},
     store::LoginPoint,
     telemetry,
 };
@@ -185,7 +185,7 @@ impl Registration {
         self.point
     }
 
-    pub(super) fn inbox(&self) -> &Inbox {
+    pub(super) fn inbox(&self) -> &Arc<Inbox> {
         &self.inbox
     }
 }
@@ -219,6 +219,8 @@ pub(super) struct Waiting {
     pub(super) entries: VecDeque<Arc<Entry>>,
     /// Signals, each with the number of the entries that came before it.
     pub(super) signals: VecDeque<(usize, Arc<Signal>)>,
+    /// Users whom the stream watches and who have changed: how they are now.
+    pub(super) presence: BTreeMap<UserNo, Presence>,
     /// How far the timeline is known to reach beyond those entries; 0 when nothing is known.
     pub(super) expected: i64,
     /// The stamp of the numbering that was last seen to hold, if one was.
@@ -256,6 +258,17 @@ impl Inbox {
         waiting.signals.push_back((before, signal.clone()));
         drop(waiting);
         self.arrived.notify_one();
+    }
+
+    /// Of each user the last that is known waits, so those that the stream watches bound it.
+    pub(super) fn put_presence(&self, user_no: UserNo, presence: Presence) {
+        self.waiting.lock().presence.insert(user_no, presence);
+        self.arrived.notify_one();
+    }
+
+    /// Drops what waits of those who were watched so far.
+    pub(super) fn forget_presence(&self) {
+        self.waiting.lock().presence.clear();
     }
 
     fn expect(&self, seq: i64) {

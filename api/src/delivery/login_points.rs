@@ -1,9 +1,10 @@
 //! The login points of this node: a stream holds one for as long as it is open.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
+use super::presence::PresenceOfNode;
 use crate::{
     model::{Error, Result},
     store::{LoginPoint, Store},
@@ -19,6 +20,7 @@ const BATCH: usize = 500;
 #[derive(Clone)]
 pub(super) struct LoginPoints {
     store: Store,
+    presence: Arc<PresenceOfNode>,
     node_no: i64,
     // Unbounded in form only: the streams bound it.
     left: mpsc::UnboundedSender<LoginPoint>,
@@ -39,21 +41,35 @@ impl Drop for Held {
 
 impl LoginPoints {
     /// Starts the task that removes, over `control`, what streams leave behind.
-    pub(super) fn start(store: Store, control: Store, node_no: i64, tasks: &Tasks) -> Self {
+    pub(super) fn start(
+        store: Store,
+        control: Store,
+        presence: Arc<PresenceOfNode>,
+        node_no: i64,
+        tasks: &Tasks,
+    ) -> Self {
         let (left, leaving) = mpsc::unbounded_channel();
-        let remover = Remover { store: control, node_no, leaving, points: Vec::new() };
+        let remover = Remover {
+            store: control,
+            presence: presence.clone(),
+            node_no,
+            leaving,
+            points: Vec::new(),
+        };
         tasks.start(Task::new("login_point_remover"), remover);
-        Self { store, node_no, left }
+        Self { store, presence, node_no, left }
     }
 
-    /// Commits a login point.
-    pub(super) async fn hold(&self, point: LoginPoint) -> Result<Held> {
+    /// Commits a login point, of a terminal that somebody is at unless it is `idle`.
+    pub(super) async fn hold(&self, point: LoginPoint, idle: bool) -> Result<Held> {
         let held = Held { point, left: self.left.clone() };
         let (store, node_no) = (self.store.clone(), self.node_no);
+        let presence = self.presence.clone();
         // A task of its own, so that a call that is given up half-way cannot have the login point
         // removed before it stands.
         let adding = tokio::spawn(async move {
-            store.add_login_points(node_no, &[point]).await?;
+            store.add_login_points(node_no, &[point], idle).await?;
+            presence.changed([point.user_no]);
             Ok(held)
         });
         adding.await.map_err(Error::internal)?
@@ -63,6 +79,7 @@ impl LoginPoints {
 /// Removes what streams leave behind.
 struct Remover {
     store: Store,
+    presence: Arc<PresenceOfNode>,
     node_no: i64,
     leaving: mpsc::UnboundedReceiver<LoginPoint>,
     /// Those that are being removed.
@@ -77,7 +94,7 @@ impl Run for Remover {
                 return;
             }
             match self.store.remove_login_points(self.node_no, &self.points).await {
-                Ok(()) => self.points.clear(),
+                Ok(()) => self.presence.changed(self.points.drain(..).map(|point| point.user_no)),
                 Err(error) => {
                     tracing::warn!(%error, "login points stay for now");
                     tokio::time::sleep(PAUSE).await;

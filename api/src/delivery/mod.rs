@@ -15,6 +15,8 @@ mod hub;
 mod lanes;
 mod login_points;
 mod node;
+mod presence;
+mod presence_frame;
 mod signal_frame;
 mod signals;
 mod subscription;
@@ -33,10 +35,13 @@ use self::{
     hub::Hub,
     lanes::Lanes,
     login_points::LoginPoints,
+    presence::PresenceOfNode,
     signals::Signals,
 };
 use crate::{
-    model::{Cursor, Entry, GroupNo, Result, SessionId, Start, TimelineNo, UserNo},
+    model::{
+        Cursor, Entry, GroupNo, Presence, Result, SessionId, Start, TimelineNo, UserId, UserNo,
+    },
     planted_bugs::PlantedBugs,
     store::{Append, Store},
     tasks::{Task, Tasks},
@@ -44,6 +49,7 @@ use crate::{
 
 pub use bus::BusSettings;
 pub use lanes::{Appending, LaneSettings};
+pub use presence::{PresenceSettings, Watcher};
 pub use signals::NewSignal;
 pub use subscription::{Event, Subscription};
 
@@ -61,6 +67,7 @@ pub struct Delivery {
     fan_out: FanOut,
     login_points: LoginPoints,
     signals: Signals,
+    presence: Arc<PresenceOfNode>,
     cursors: Cursors,
     tasks: Tasks,
     node_no: i64,
@@ -80,6 +87,8 @@ pub struct DeliverySettings {
     pub lanes: LaneSettings,
     /// Where hints travel.
     pub bus: BusSettings,
+    /// What presence is to be like.
+    pub presence: PresenceSettings,
     /// None but in tests.
     pub bugs: PlantedBugs,
 }
@@ -103,7 +112,10 @@ impl Delivery {
         let hint_sender =
             HintSender::new(telling, control.clone(), bus_to_tell, node_no, planted.clone());
         tasks.start(Task::new("hint_sender"), hint_sender);
-        let login_points = LoginPoints::start(store.clone(), control.clone(), node_no, &tasks);
+        let presence =
+            PresenceOfNode::start(store.clone(), hint_queue.clone(), settings.presence, &tasks);
+        let login_points =
+            LoginPoints::start(store.clone(), control.clone(), presence.clone(), node_no, &tasks);
         let cursors = Cursors::default();
         let (keeping, keeping_in, stop) = (cursors.clone(), store.clone(), tasks.stopping());
         tasks.start(Task::new("cursors").finishing(), move || {
@@ -134,6 +146,7 @@ impl Delivery {
             fetcher: Fetcher::new(control.clone(), hub.clone()),
             store: control,
             hub: hub.clone(),
+            presence: presence.clone(),
             bus,
             hint_queue: hint_queue.clone(),
             node_no,
@@ -152,6 +165,7 @@ impl Delivery {
             fan_out,
             login_points,
             signals,
+            presence,
             cursors,
             tasks,
             node_no,
@@ -171,6 +185,25 @@ impl Delivery {
     /// Errors: those of a message to the same recipient.
     pub async fn signal(&self, signal: NewSignal) -> Result<()> {
         self.signals.send(signal).await
+    }
+
+    /// How these users are for one who looks, in their order.
+    pub async fn look(
+        &self,
+        watcher: UserNo,
+        users: Vec<(UserNo, UserId)>,
+    ) -> Result<Vec<Presence>> {
+        self.presence.look(watcher, users).await
+    }
+
+    /// Has the streams that watch these users, on every node, learn how they are now.
+    pub fn presence_changed(&self, users: impl IntoIterator<Item = UserNo>) {
+        self.presence.changed(users);
+    }
+
+    /// The same where these users stand to somebody else in another way than before.
+    pub fn relations_changed(&self, users: impl IntoIterator<Item = UserNo>) {
+        self.presence.related(users);
     }
 
     /// How many messages wait for a batch on this node.
@@ -205,13 +238,13 @@ impl Delivery {
     }
 
     /// Follows a timeline from `start` on, as the session `session_id`, which may have `most` streams
-    /// here. `check` is called at the moment from which on no entry can be missed: it says whether the
-    /// session may.
+    /// here; the terminal is `idle` when nobody is at it. `check` is called at the moment from which on no
+    /// entry can be missed: it says whether the session may.
     pub async fn subscribe<C>(
         &self,
         owner: UserNo,
         session_id: SessionId,
-        start: Start,
+        (start, idle): (Start, bool),
         most: usize,
         check: C,
     ) -> Result<Subscription>
@@ -221,11 +254,14 @@ impl Delivery {
         // In this order: from the registration on, this node hands its entries over; from the login
         // point on, the others send hints; and whatever was committed before is in the log.
         let registration = self.hub.register(owner, session_id, most)?;
-        let login_point = self.login_points.hold(registration.point()).await?;
+        let login_point = self.login_points.hold(registration.point(), idle).await?;
         check.await?;
         let cursors = self.cursors.clone();
         let store = self.store.clone();
-        Subscription::open(store, registration, login_point, cursors, start, self.heartbeat).await
+        let watcher = Arc::new(self.presence.watcher(owner, registration.inbox().clone()));
+        let heartbeat = self.heartbeat;
+        Subscription::open(store, registration, login_point, watcher, cursors, start, heartbeat)
+            .await
     }
 
     /// Notes that a session has everything up to `cursor` without a stream.

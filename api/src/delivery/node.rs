@@ -22,6 +22,7 @@ use super::{
     hint::Incoming,
     hint_queue::HintQueue,
     hub::Hub,
+    presence::PresenceOfNode,
 };
 use crate::{
     model::Result,
@@ -46,6 +47,7 @@ const SWEEP_BATCH: usize = 1000;
 pub(super) struct Node {
     pub(super) store: Store,
     pub(super) hub: Arc<Hub>,
+    pub(super) presence: Arc<PresenceOfNode>,
     pub(super) fetcher: Fetcher,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) hint_queue: HintQueue,
@@ -93,12 +95,14 @@ impl Node {
                 Ok(mut hints) => {
                     // What was said while nobody listened is lost.
                     self.sweep_wanted.notify_one();
+                    self.presence.sweep();
                     while let Some(frame) = hints.next().await {
                         match frame {
                             Frame::Hint(hint) => self.take(&hint),
                             Frame::Signals(signals) => signals.for_each(|owner, signal, except| {
                                 self.hub.signal(owner, signal, except);
                             }),
+                            Frame::Presence(frame) => self.presence.take(frame.into()),
                         }
                     }
                     tracing::warn!("hints may have been lost; listening again");
@@ -138,7 +142,10 @@ impl Node {
             let beat = self.beat_once().await;
             let last = std::mem::replace(&mut generation, self.store.generation());
             match beat {
-                Ok(wanted) if wanted || generation != last => self.sweep_wanted.notify_one(),
+                Ok(wanted) if wanted || generation != last => {
+                    self.sweep_wanted.notify_one();
+                    self.presence.sweep();
+                }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "a heartbeat failed"),
             }
@@ -159,6 +166,8 @@ impl Node {
         for peer in &heartbeat.peers {
             lost |= peers.entry(peer.node_no).or_default().update(peer);
         }
+        let alive = heartbeat.peers.iter().filter(|peer| peer.alive);
+        self.hint_queue.set_peers(&alive.map(|peer| peer.node_no).collect::<Vec<_>>());
         let known = peers.len();
         peers.retain(|node_no, _| heartbeat.peers.iter().any(|peer| peer.node_no == *node_no));
         // One that has left may have taken its last hints with it.
@@ -169,7 +178,7 @@ impl Node {
         tracing::info!("registering the node and its streams anew");
         self.store.restore_node(self.node_no, &self.node_id, self.version).await?;
         let points = self.hub.points();
-        self.store.add_login_points(self.node_no, &points).await?;
+        self.store.add_login_points(self.node_no, &points, false).await?;
         // Those that left meanwhile may have been removed before they stood.
         let open: HashSet<LoginPoint> = self.hub.points().into_iter().collect();
         let left: Vec<LoginPoint> = points.into_iter().filter(|p| !open.contains(p)).collect();

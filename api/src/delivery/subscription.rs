@@ -11,10 +11,12 @@ use futures::Stream;
 use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
-use super::{RENUMBERED, cursors::Cursors, hub::Registration, login_points::Held};
+use super::{
+    RENUMBERED, cursors::Cursors, hub::Registration, login_points::Held, presence::Watcher,
+};
 use crate::{
     model::{
-        Cursor, Entry, EntryKind, Error, Result, SessionEnd, SessionId, Signal, Start,
+        Cursor, Entry, EntryKind, Error, Presence, Result, SessionEnd, SessionId, Signal, Start,
         TimelineState, Truncated, UserNo,
     },
     store::{SessionCheck, Store, TimelinePage},
@@ -46,6 +48,8 @@ pub enum Event {
     },
     /// Somebody types, or says something that is stored nowhere.
     Signal(Arc<Signal>),
+    /// How users are now whom the stream watches.
+    Presence(Arc<[Presence]>),
     /// The stream is alive.
     Heartbeat,
     /// The session has ended. The last event.
@@ -59,6 +63,7 @@ pub struct Subscription {
     store: Store,
     registration: Registration,
     _login_point: Held,
+    watcher: Arc<Watcher>,
     cursors: Cursors,
     owner: UserNo,
     session_id: SessionId,
@@ -83,6 +88,7 @@ impl Subscription {
         store: Store,
         registration: Registration,
         login_point: Held,
+        watcher: Arc<Watcher>,
         cursors: Cursors,
         start: Start,
         heartbeat: Duration,
@@ -93,6 +99,7 @@ impl Subscription {
             store,
             registration,
             _login_point: login_point,
+            watcher,
             cursors,
             owner: point.user_no,
             session_id: point.session_id,
@@ -145,6 +152,12 @@ impl Subscription {
         }
     }
 
+    /// What says whom the stream watches, now and when that changes.
+    #[must_use]
+    pub fn watcher(&self) -> Arc<Watcher> {
+        self.watcher.clone()
+    }
+
     /// The events as a stream for a transport.
     pub fn into_stream(self) -> impl Stream<Item = Result<Event>> + Send + 'static {
         // Boxed: the stream has room for it twice, in its state and in the future of the next event.
@@ -163,7 +176,11 @@ impl Subscription {
             Event::TimelineReset { epoch } => self.note(Cursor { epoch: *epoch, seq: 0 }),
             // The entry that ends the session is the last one it gets.
             Event::SessionEnded(_) => self.note(self.last),
-            Event::Opened(_) | Event::Signal(_) | Event::Heartbeat | Event::Reconnect => {}
+            Event::Opened(_)
+            | Event::Signal(_)
+            | Event::Presence(_)
+            | Event::Heartbeat
+            | Event::Reconnect => {}
         }
     }
 
@@ -192,6 +209,9 @@ impl Subscription {
         }
         self.deliver_early();
         signals.for_each(|(_, signal)| self.deliver_signal(signal));
+        if !waiting.presence.is_empty() && !self.finished {
+            self.ready.push_back(Event::Presence(waiting.presence.into_values().collect()));
+        }
         if waiting.closed && !self.finished {
             self.finish(Event::Reconnect);
         }

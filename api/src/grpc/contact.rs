@@ -72,6 +72,10 @@ impl v1::contact_service_server::ContactService for Contacts {
             messages_from: who_may("messages_from", asked.messages_from).map_err(status)?,
             groups_invite_from: who_may("groups_invite_from", asked.groups_invite_from)
                 .map_err(status)?,
+            presence_visible_to: who_may("presence_visible_to", asked.presence_visible_to)
+                .map_err(status)?,
+            presence_terminal_types: asked.presence_terminal_types,
+            invisible: asked.invisible,
         };
         let settings = self.0.change_settings(token, change).await.map_err(status)?;
         let settings = Some(convert::settings(settings));

@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use crate::{
     model::{
         Body, Content, Conversation, Entry, EntryKind, Expect, GroupChanged, HistoryEnd,
-        IfOccupied, InGroup, MemberChanged, Message, Retention, Session, SessionEnd, SessionId,
-        Signal, SignalContent, TimelineState, Tombstone, Truncated, UserId, UserSettings,
+        IfOccupied, InGroup, MemberChanged, Message, Presence, Retention, Session, SessionEnd,
+        SessionId, Signal, SignalContent, TimelineState, Tombstone, Truncated, UserId,
+        UserSettings,
     },
     service::{Event, Tokens},
 };
@@ -141,6 +142,9 @@ pub(super) fn settings(settings: UserSettings) -> v1::Settings {
     v1::Settings {
         messages_from: settings.messages_from as i32,
         groups_invite_from: settings.groups_invite_from as i32,
+        presence_visible_to: settings.presence_visible_to as i32,
+        presence_terminal_types: settings.presence_terminal_types,
+        invisible: settings.invisible,
     }
 }
 
@@ -270,11 +274,25 @@ pub(super) fn event(event: &Event) -> v1::SubscribeResponse {
         Event::HistoryTruncated(range) => Wire::HistoryTruncated(truncated(range)),
         Event::TimelineReset { epoch } => Wire::TimelineReset(v1::TimelineReset { epoch: *epoch }),
         Event::Signal(sent) => Wire::Signal(signal(sent)),
+        Event::Presence(users) => {
+            let users = users.iter().map(presence).collect();
+            Wire::Presence(v1::PresenceChanged { users })
+        }
         Event::Heartbeat => Wire::Heartbeat(v1::Heartbeat {}),
         Event::SessionEnded(end) => Wire::SessionEnded(session_end(end)),
         Event::Reconnect => Wire::Reconnect(v1::Reconnect {}),
     };
     v1::SubscribeResponse { event: Some(event) }
+}
+
+pub(super) fn presence(presence: &Presence) -> v1::UserPresence {
+    v1::UserPresence {
+        user_id: presence.user_id.to_string(),
+        // The numbers are the contract's.
+        state: presence.state as i32,
+        terminal_types: presence.terminal_types.clone(),
+        last_seen: presence.last_seen.map(timestamp),
+    }
 }
 
 fn signal(signal: &Signal) -> v1::Signal {

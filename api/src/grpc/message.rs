@@ -10,7 +10,8 @@ use super::{bearer, convert, send_stream, status::status};
 use crate::{
     model::{Error, Typing},
     service::{
-        Recipient, Send as SendMessage, SendContent, SendSignal, SendSignalContent, Sent, Service,
+        Follow, Recipient, Send as SendMessage, SendContent, SendSignal, SendSignalContent, Sent,
+        Service,
     },
 };
 
@@ -58,12 +59,10 @@ impl v1::message_service_server::MessageService for Messages {
         &self,
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let asked = request.get_ref();
-        let subscription = self
-            .0
-            .subscribe(bearer(request.metadata()), &asked.after, asked.last)
-            .await
-            .map_err(status)?;
+        let (metadata, _, asked) = request.into_parts();
+        let v1::SubscribeRequest { after, last, watch, idle } = asked;
+        let follow = Follow { after, last, watch, idle };
+        let subscription = self.0.subscribe(bearer(&metadata), follow).await.map_err(status)?;
         let events = subscription
             .into_stream()
             .map(|event| event.map(|event| convert::event(&event)).map_err(status));

@@ -9,6 +9,7 @@ mod deadline;
 mod group;
 mod info;
 mod message;
+mod presence;
 mod send_stream;
 mod status;
 mod terminals;
@@ -45,19 +46,20 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 7] = [
+const PUBLIC_SERVICES: [&str; 8] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
     v1::group_service_server::SERVICE_NAME,
     v1::contact_service_server::SERVICE_NAME,
+    v1::presence_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
 
 /// The services of the public listener, and the handle by which their health is told.
 pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
-    let largest = service.max_body_bytes() + OVERHEAD;
+    let largest = service.max_body_bytes() + OVERHEAD * 4;
     let auth = v1::auth_service_server::AuthServiceServer::new(auth::Auth(service.clone()))
         .max_decoding_message_size(largest)
         .accept_compressed(CompressionEncoding::Gzip);
@@ -74,6 +76,10 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let contact =
         v1::contact_service_server::ContactServiceServer::new(contact::Contacts(service.clone()))
             .max_decoding_message_size(OVERHEAD);
+    let presence = v1::presence_service_server::PresenceServiceServer::new(
+        presence::PresenceOfUsers(service.clone()),
+    );
+    let presence = presence.max_decoding_message_size(OVERHEAD * 4);
     let call_timeout = service.call_timeout();
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
@@ -86,6 +92,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(group)
         .add_service(block)
         .add_service(contact)
+        .add_service(presence)
         .add_service(info);
     routes.add_service(health_service);
     let reflection = || {

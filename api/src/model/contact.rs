@@ -66,6 +66,25 @@ pub struct UserSettings {
     pub messages_from: WhoMay,
     /// Who may add it to groups at once.
     pub groups_invite_from: WhoMay,
+    /// Who may see whether it is there.
+    #[serde(default = "anyone")]
+    pub presence_visible_to: WhoMay,
+    /// Whether those see the types of the terminals that it is there with.
+    #[serde(default = "shown")]
+    pub presence_terminal_types: bool,
+    /// Whether it looks as if it were not there.
+    #[serde(default)]
+    pub invisible: bool,
+}
+
+/// What held before there was a choice.
+fn anyone() -> WhoMay {
+    WhoMay::Anyone
+}
+
+/// What held before there was a choice.
+fn shown() -> bool {
+    true
 }
 
 /// What is to become of one of [`UserSettings`].
@@ -87,6 +106,12 @@ pub struct ChangeSettings {
     pub messages_from: SettingChange,
     /// Who may add it to groups at once.
     pub groups_invite_from: SettingChange,
+    /// Who may see whether it is there.
+    pub presence_visible_to: SettingChange,
+    /// Whether those see the types of its terminals; `None` to leave that as it is.
+    pub presence_terminal_types: Option<bool>,
+    /// Whether it looks as if it were not there; `None` to leave that as it is.
+    pub invisible: Option<bool>,
 }
 
 /// How two users stand to each other, as one of them sees it. Numbered as in the contract and in the

@@ -14,6 +14,7 @@ mod ids;
 mod limit;
 mod naming;
 mod paging;
+mod presence;
 mod retention;
 mod session;
 mod signal;
@@ -47,6 +48,9 @@ pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;
 pub use naming::{Expect, nearest};
 pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
+pub use presence::{
+    MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
+};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,

@@ -15,12 +15,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     document::Refusal,
     extract::{Bearer, Query},
+    presence::split,
     problem::Problem,
-    types::{Entry, HistoryTruncated, Reconnect, SessionEnd, Signal, TimelineReset, TimelineState},
+    types::{
+        Entry, HistoryTruncated, PresenceList, Reconnect, SessionEnd, Signal, TimelineReset,
+        TimelineState,
+    },
 };
 use crate::{
     model::Result as ServiceResult,
-    service::{Event, Service},
+    service::{Event, Follow, Service},
     telemetry,
 };
 
@@ -39,6 +43,16 @@ struct EventsQuery {
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
     last: i32,
+    /// Up to 500 users with commas between them whose presence the stream tells.
+    #[serde(default)]
+    #[param(
+        pattern = "^([A-Za-z0-9._@+=-]{1,64}(,[A-Za-z0-9._@+=-]{1,64}){0,499})?$",
+        example = "bob,carl"
+    )]
+    watch: String,
+    /// Whether nobody is at the terminal.
+    #[serde(default)]
+    idle: bool,
 }
 
 /// Follow one's timeline.
@@ -55,6 +69,7 @@ struct EventsQuery {
 /// | `history_truncated` | `HistoryTruncated`. Entries after the cursor are gone; the entries that follow start behind them. |
 /// | `timeline_reset` | `TimelineReset`. The cursor was of another numbering. Entries follow from the floor. |
 /// | `signal` | `Signal`. Somebody types, or says something that is stored nowhere. |
+/// | `presence` | `PresenceList`. How users are whom the stream watches: first all of them, then those who have changed. |
 /// | `session_ended` | `SessionEnd`. The last event. The client stops; only a fresh login helps. |
 /// | `reconnect` | `Reconnect`. The last event. Open the stream again with the last cursor. |
 ///
@@ -62,7 +77,7 @@ struct EventsQuery {
 /// again with the last cursor. While nothing happens, comment lines (`: heartbeat`) show that the stream
 /// is alive.
 ///
-/// Errors: `rate_limited` when the session has too many streams open.
+/// Errors: `user_not_found` for who is to be watched; `rate_limited` when the session has too many streams open.
 #[utoipa::path(
     get, path = "/v1/events", tag = "Messages", security(("access_token" = [])),
     params(
@@ -74,7 +89,7 @@ struct EventsQuery {
     responses(
         (status = 200, description = "The events.", body = String, content_type = "text/event-stream",
             example = example),
-        Refusal<400>, Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
     ),
 )]
 async fn subscribe(
@@ -83,9 +98,12 @@ async fn subscribe(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let (after, last) =
-        last_event_id(&headers).map_or((query.after.as_str(), query.last), |id| (id, 0));
-    let subscription = service.subscribe(bearer.token(), after, last).await?;
+    let (after, last) = match last_event_id(&headers) {
+        Some(id) => (id.to_owned(), 0),
+        None => (query.after, query.last),
+    };
+    let follow = Follow { after, last, watch: split(&query.watch), idle: query.idle };
+    let subscription = service.subscribe(bearer.token(), follow).await?;
     let events = subscription.into_stream().map(or_reconnect).map(|event| encode(&event));
     // Asks proxies to pass on each event as it comes.
     Ok(([("x-accel-buffering", "no")], Sse::new(events)))
@@ -131,6 +149,7 @@ fn encode(event: &Event) -> Result<sse::Event, axum::Error> {
         }
         Event::TimelineReset { epoch } => named("timeline_reset", &TimelineReset { epoch: *epoch }),
         Event::Signal(signal) => named("signal", &Signal::from(signal.as_ref())),
+        Event::Presence(users) => named("presence", &PresenceList::from(users.as_ref())),
         Event::Heartbeat => Ok(sse::Event::default().comment("heartbeat")),
         Event::SessionEnded(end) => named("session_ended", &SessionEnd::from(end)),
         Event::Reconnect => named("reconnect", &Reconnect {}),

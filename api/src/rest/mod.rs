@@ -16,6 +16,7 @@ mod info;
 mod messages;
 mod page;
 mod paging;
+mod presence;
 mod problem;
 mod socket;
 mod types;
@@ -112,6 +113,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(groups::routes())
         .merge(blocks::routes())
         .merge(contacts::routes())
+        .merge(presence::routes())
         .merge(info::routes())
 }
 

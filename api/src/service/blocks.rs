@@ -51,6 +51,9 @@ impl Service {
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let entry = self.store.change_block(&change).await?;
+        if entry.is_some() {
+            self.delivery.relations_changed([caller.user_no, change.user_no]);
+        }
         self.announce(entry.map(|entry| (caller.user_no, entry)));
         Ok(())
     }

@@ -30,6 +30,7 @@ impl Service {
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let (contact, told) = self.store.set_contact(&set).await?;
+        self.delivery.relations_changed(told.iter().map(|(user_no, _)| *user_no));
         self.announce(told);
         Ok(contact)
     }
@@ -48,6 +49,7 @@ impl Service {
         let owner = (caller.user_no, caller.user_id);
         let remove = RemoveContact { owner, session_id: caller.session_id, user };
         let told = self.store.remove_contact(&remove).await?;
+        self.delivery.relations_changed(told.iter().map(|(user_no, _)| *user_no));
         self.announce(told);
         Ok(())
     }
@@ -88,6 +90,9 @@ impl Service {
         let default = self.limits.settings;
         let (settings, entry) =
             self.store.change_settings(owner, session_id, change, default).await?;
+        if entry.is_some() {
+            self.delivery.presence_changed([owner]);
+        }
         self.announce(entry.map(|entry| (owner, entry)));
         Ok(settings)
     }

@@ -22,6 +22,7 @@ mod jobs;
 mod limits;
 mod login;
 mod passwords;
+mod presence;
 mod purge;
 mod read_marks;
 mod recall;
@@ -65,10 +66,10 @@ pub use purge::PurgeProgress;
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
-pub use timeline::TimelineRead;
+pub use timeline::{Follow, TimelineRead};
 
 pub use crate::{
-    delivery::{Event, Subscription},
+    delivery::{Event, Subscription, Watcher},
     store::{
         AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
         ExportedMessage, Job, MemberSettings, MessageHome, Node, Replication, SessionState,

@@ -16,25 +16,41 @@ pub struct TimelineRead {
     pub next_after: Cursor,
 }
 
+/// A stream as a client asks for it.
+#[derive(Debug, Default)]
+pub struct Follow {
+    /// A cursor, or a word for one.
+    pub after: String,
+    /// Instead of it, how many of the newest entries.
+    pub last: i32,
+    /// Whose presence the stream tells, by id.
+    pub watch: Vec<String>,
+    /// Whether nobody is at the terminal.
+    pub idle: bool,
+}
+
 impl Service {
     /// Opens a stream over the caller's timeline.
     ///
-    /// Errors: [`crate::model::Error::RateLimited`] when the session has too many open here.
-    pub async fn subscribe(
-        &self,
-        token: Option<&str>,
-        after: &str,
-        last: i32,
-    ) -> Result<Subscription> {
+    /// Errors: [`crate::model::Error::InvalidArgument`], [`crate::model::Error::UserNotFound`] for who is to be
+    /// watched; [`crate::model::Error::RateLimited`] when the session has too many open here.
+    pub async fn subscribe(&self, token: Option<&str>, follow: Follow) -> Result<Subscription> {
         let caller = self.identify(token).await?;
         self.count_read(caller.user_no)?;
-        let start = match Start::parse(after, last) {
+        let start = match Start::parse(&follow.after, follow.last) {
             Ok(start) => start,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
+        let watch = self.read_watch(&caller, &follow.watch).await?;
         let check = self.check_session(&caller);
         let most = self.most_streams();
-        self.delivery.subscribe(caller.user_no, caller.session_id, start, most, check).await
+        let (owner, session_id) = (caller.user_no, caller.session_id);
+        let how = (start, follow.idle);
+        let subscription = self.delivery.subscribe(owner, session_id, how, most, check).await?;
+        if !watch.is_empty() {
+            subscription.watcher().watch(watch);
+        }
+        Ok(subscription)
     }
 
     /// Reads the caller's timeline once.

@@ -215,7 +215,10 @@ impl Store {
     ) -> Result<UserSettings> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT messages_from, invite_from FROM timelines WHERE owner = $1")
+            .prepare_cached(
+                "SELECT messages_from, invite_from, presence_to, presence_types, invisible
+                 FROM timelines WHERE owner = $1",
+            )
             .await?;
         match client.query_opt(&statement, &[&owner.0]).await? {
             Some(row) => read_settings(&row, default),
@@ -247,10 +250,16 @@ impl Store {
                 .prepare_cached(
                     "UPDATE timelines SET
                          messages_from = CASE WHEN $2 THEN $3 ELSE messages_from END,
-                         invite_from = CASE WHEN $4 THEN $5 ELSE invite_from END
+                         invite_from = CASE WHEN $4 THEN $5 ELSE invite_from END,
+                         presence_to = CASE WHEN $6 THEN $7 ELSE presence_to END,
+                         presence_types = coalesce($8, presence_types),
+                         invisible = coalesce($9, invisible)
                      WHERE owner = $1 AND (($2 AND messages_from IS DISTINCT FROM $3)
-                         OR ($4 AND invite_from IS DISTINCT FROM $5))
-                     RETURNING messages_from, invite_from",
+                         OR ($4 AND invite_from IS DISTINCT FROM $5)
+                         OR ($6 AND presence_to IS DISTINCT FROM $7)
+                         OR $8 <> coalesce(presence_types, $10)
+                         OR $9 <> coalesce(invisible, false))
+                     RETURNING messages_from, invite_from, presence_to, presence_types, invisible",
                 )
                 .await?;
             let changed = tx
@@ -262,13 +271,19 @@ impl Store {
                         &number(change.messages_from),
                         &(change.groups_invite_from != SettingChange::Keep),
                         &number(change.groups_invite_from),
+                        &(change.presence_visible_to != SettingChange::Keep),
+                        &number(change.presence_visible_to),
+                        &change.presence_terminal_types,
+                        &change.invisible,
+                        &default.presence_terminal_types,
                     ],
                 )
                 .await?;
             let Some(row) = changed else {
                 let row = tx
                     .query_one(
-                        "SELECT messages_from, invite_from FROM timelines WHERE owner = $1",
+                        "SELECT messages_from, invite_from, presence_to, presence_types, invisible
+                         FROM timelines WHERE owner = $1",
                         &[&owner.0],
                     )
                     .await?;
@@ -461,10 +476,16 @@ fn read_settings(row: &Row, default: UserSettings) -> Result<UserSettings> {
     Ok(UserSettings {
         messages_from: read_who(row.get("messages_from"))?.unwrap_or(default.messages_from),
         groups_invite_from: read_who(row.get("invite_from"))?.unwrap_or(default.groups_invite_from),
+        presence_visible_to: read_who(row.get("presence_to"))?
+            .unwrap_or(default.presence_visible_to),
+        presence_terminal_types: row
+            .get::<_, Option<bool>>("presence_types")
+            .unwrap_or(default.presence_terminal_types),
+        invisible: row.get::<_, Option<bool>>("invisible").unwrap_or_default(),
     })
 }
 
-fn read_who(number: Option<i16>) -> Result<Option<WhoMay>> {
+pub(super) fn read_who(number: Option<i16>) -> Result<Option<WhoMay>> {
     let who = |number| {
         WhoMay::from_number(number)
             .ok_or_else(|| Error::internal(format!("no rule of who may has number {number}")))

@@ -41,25 +41,31 @@ pub(super) const MARKER: LoginPoint =
     LoginPoint { user_no: UserNo(0), session_id: SessionId(Uuid::nil()), stream_no: 0 };
 
 impl Store {
-    /// Adds login points; those that stand already are left. Their sessions count as used just now.
-    pub async fn add_login_points(&self, node_no: i64, points: &[LoginPoint]) -> Result<()> {
+    /// Adds login points, of terminals that somebody is at unless they are `idle`; those that stand already are
+    /// left. Their sessions count as used just now.
+    pub async fn add_login_points(
+        &self,
+        node_no: i64,
+        points: &[LoginPoint],
+        idle: bool,
+    ) -> Result<()> {
         let (users, sessions, streams) = columns(points);
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "INSERT INTO login_points (user_no, session_id, node_no, stream_no)
-                 SELECT p.user_no, p.session_id, $1, p.stream_no
+                "INSERT INTO login_points (user_no, session_id, node_no, stream_no, idle)
+                 SELECT p.user_no, p.session_id, $1, p.stream_no, $5
                  FROM unnest($2::bigint[], $3::uuid[], $4::bigint[]) p (user_no, session_id, stream_no)
                  ON CONFLICT DO NOTHING",
             )
             .await?;
-        client.execute(&statement, &[&node_no, &users, &sessions, &streams]).await?;
-        touch(&client, &users, &sessions).await
+        client.execute(&statement, &[&node_no, &users, &sessions, &streams, &idle]).await?;
+        touch(&client, &users, &sessions, false).await
     }
 
     /// Adds the marker of a node, which says that its login points stand.
     pub async fn mark_login_points(&self, node_no: i64) -> Result<()> {
-        self.add_login_points(node_no, &[MARKER]).await
+        self.add_login_points(node_no, &[MARKER], false).await
     }
 
     /// Removes login points by their exact keys. Their sessions count as used just now.
@@ -75,7 +81,7 @@ impl Store {
             )
             .await?;
         client.execute(&statement, &[&node_no, &users, &sessions, &streams]).await?;
-        touch(&client, &users, &sessions).await
+        touch(&client, &users, &sessions, true).await
     }
 
     /// The nodes other than `node_no` that hold streams over these timelines.
@@ -91,12 +97,18 @@ impl Store {
     }
 }
 
-/// Notes that sessions were used just now. One that somebody else is changing at this moment is left
+/// Notes that sessions were used just now, and if so, that they have `left` a stream. One that somebody else is changing at this moment is left
 /// alone: so there is no lock to wait for and none to deadlock on.
-async fn touch(client: &Client, users: &[i64], sessions: &[Uuid]) -> Result<()> {
+pub(super) async fn touch(
+    client: &Client,
+    users: &[i64],
+    sessions: &[Uuid],
+    left: bool,
+) -> Result<()> {
     let statement = client
         .prepare_cached(
-            "UPDATE sessions s SET last_used_at = now()
+            "UPDATE sessions s SET last_used_at = now(),
+                 left_at = CASE WHEN $3 THEN now() ELSE left_at END
              FROM (SELECT s.user_no, s.session_id
                    FROM unnest($1::bigint[], $2::uuid[]) p (user_no, session_id)
                    JOIN sessions s USING (user_no, session_id)
@@ -104,7 +116,7 @@ async fn touch(client: &Client, users: &[i64], sessions: &[Uuid]) -> Result<()> 
              WHERE s.user_no = used.user_no AND s.session_id = used.session_id",
         )
         .await?;
-    client.execute(&statement, &[&users, &sessions]).await?;
+    client.execute(&statement, &[&users, &sessions, &left]).await?;
     Ok(())
 }
 

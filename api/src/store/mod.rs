@@ -32,6 +32,7 @@ mod login_points;
 mod migrate;
 mod nodes;
 mod notify;
+mod presence;
 mod purge;
 mod read_marks;
 mod retention;

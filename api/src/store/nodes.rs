@@ -4,8 +4,12 @@ use std::{collections::HashMap, time::SystemTime};
 
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Json};
+use uuid::Uuid;
 
-use super::{Store, clock, login_points::MARKER, transaction};
+use super::{
+    Store, clock,
+    login_points::{MARKER, touch},
+};
 use crate::model::Result;
 
 /// Whether the node `n` counts as running: its heartbeat is not older than ten seconds.
@@ -115,14 +119,22 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a node that stops off the list, with its login points.
+    /// Takes a node that stops off the list, with its login points. Their sessions count as used just now.
     pub async fn remove_node(&self, node_no: i64) -> Result<()> {
-        transaction!(self, async |tx| {
-            tx.execute("DELETE FROM login_points WHERE node_no = $1", &[&node_no]).await?;
-            tx.execute("DELETE FROM nodes WHERE node_no = $1", &[&node_no]).await?;
-            tx.commit().await?;
-            Ok(())
-        })
+        let client = self.client().await?;
+        let left = client
+            .query(
+                "DELETE FROM login_points WHERE node_no = $1 RETURNING user_no, session_id",
+                &[&node_no],
+            )
+            .await?;
+        let (users, sessions): (Vec<i64>, Vec<Uuid>) = left
+            .iter()
+            .map(|row| (row.get::<_, i64>("user_no"), row.get::<_, Uuid>("session_id")))
+            .unzip();
+        touch(&client, &users, &sessions, true).await?;
+        client.execute("DELETE FROM nodes WHERE node_no = $1", &[&node_no]).await?;
+        Ok(())
     }
 
     /// Takes off the list the nodes that have been silent for an hour, with their login points.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use imd_proto::v1::{
-    Entry, HistoryTruncated, Signal, TimelineReset, TimelineState,
+    Entry, HistoryTruncated, PresenceChanged, Signal, TimelineReset, TimelineState,
     subscribe_response::Event as Received,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -37,6 +37,8 @@ pub enum Event {
     TimelineReset(TimelineReset),
     /// Somebody types, or says something that is stored nowhere.
     Signal(Signal),
+    /// How users are now whom the stream watches.
+    Presence(PresenceChanged),
 }
 
 /// A terminal's view of its user's timeline: every entry after a cursor, in the order of `seq`, each
@@ -45,6 +47,8 @@ pub enum Event {
 pub struct Timeline {
     session: Arc<Session>,
     cursor: String,
+    /// Whose presence the streams tell, by user id.
+    watched: Vec<String>,
     /// The place of the cursor; none where it is not known yet.
     last_seq: Option<i64>,
     /// The epoch of the timeline as the last stream opened.
@@ -73,6 +77,7 @@ impl Timeline {
         Self {
             session,
             cursor: after.to_owned(),
+            watched: Vec::new(),
             last_seq: after.split_once('.').and_then(|(_, seq)| seq.parse().ok()),
             epoch: 0,
             stream: None,
@@ -82,6 +87,13 @@ impl Timeline {
             repeated: 0,
             over: None,
         }
+    }
+
+    /// Has the streams tell the presence of these users, by id: up to 500, all of whom there must be. To be
+    /// called before the first [`Timeline::next`].
+    #[must_use]
+    pub fn watching(self, user_ids: Vec<String>) -> Self {
+        Self { watched: user_ids, ..self }
     }
 
     /// The cursor after the last entry delivered: to be kept, and given to
@@ -167,6 +179,10 @@ impl Timeline {
                 self.backoff = None;
                 Ok(Some(Event::Signal(signal)))
             }
+            Some(Received::Presence(changed)) => {
+                self.backoff = None;
+                Ok(Some(Event::Presence(changed)))
+            }
             Some(Received::Heartbeat(_)) => {
                 self.backoff = None;
                 Ok(None)
@@ -240,7 +256,7 @@ impl Timeline {
 
     async fn subscribe(&mut self, token: &AccessToken) -> Result<(Stream, TimelineState), Error> {
         let line = self.session.connection.line();
-        let opened = line.wire.subscribe(token, &self.cursor).await;
+        let opened = line.wire.subscribe(token, &self.cursor, &self.watched).await;
         let (first, events) =
             opened.inspect_err(|error| self.session.connection.leave_if_at_fault(&line, error))?;
         match first {

@@ -3,6 +3,7 @@
 //! What every client must get right, [`imd_client`] does: resuming, sending again, stopping when told to.
 //! Here is what is left: showing it.
 
+mod around;
 mod conversation;
 mod groups;
 mod line;
@@ -39,7 +40,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Logs in as one more terminal of the user; the login may end another one of the same type. Enter sends,
-PageUp and PageDown scroll through all of the history there is, Ctrl-C leaves and logs out.
+PageUp and PageDown scroll through all of the history there is, Ctrl-C leaves and logs out. The bar above the line
+that you type on says whether the other is there, and who types.
 
 Where the output is no terminal, or a dumb one, it prints a line for each message, and sends each line of the input:
   (cat password; echo 'On my way') | imctl chat bob --user ann --password-stdin

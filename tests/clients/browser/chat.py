@@ -82,6 +82,32 @@ def talk(scene):
     return phone, pc, ben
 
 
+def presence_and_typing(scene, phone, pc, ben):
+    """What one sees of who is there, and of who types."""
+    expect(phone.one("#presence")).to_have_text("online on pc")
+    dot = pc.page.get_by_role("navigation").get_by_role("button", name="demo-ben online")
+    expect(dot).to_have_count(1)
+    check(True, "one sees that the other is there, and on what")
+    ben.one("#draft").press_sequentially("What about a table outsi")
+    expect(phone.one("#typing")).to_have_text("demo-ben is typing…")
+    scene.is_accessible(phone, "the chat while somebody types")
+    scene.picture(phone, "typing-phone")
+    ben.one("#draft").fill("")
+    expect(phone.one("#typing")).to_have_text("")
+    check(True, "that the other types shows, and that it has given up")
+    ben.one("#draft").press_sequentially("A table out")
+    expect(phone.one("#typing")).to_have_text("demo-ben is typing…")
+    ben.say("A table outside?")
+    phone.has("A table outside?")
+    expect(phone.one("#typing")).to_have_text("")
+    check(True, "a message ends the typing")
+    ben.one("#draft").press_sequentially("x")
+    expect(phone.one("#typing")).to_have_text("demo-ben is typing…")
+    expect(phone.one("#typing")).to_have_text("", timeout=9000)
+    check(True, "typing expires by itself")
+    ben.one("#draft").fill("")
+
+
 def markup_is_text(scene, phone, pc, ben):
     ben.say(MARKUP)
     for window in (phone, pc, ben):
@@ -219,6 +245,7 @@ def main(url, pictures, axe=None):
     with browser() as launched:
         scene = Scene(launched, url, pictures, Path(axe).read_text() if axe else None)
         phone, pc, ben = talk(scene)
+        presence_and_typing(scene, phone, pc, ben)
         markup_is_text(scene, phone, pc, ben)
         offline(phone, ben)
         roam(scene)

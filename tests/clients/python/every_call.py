@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
 from im.v1 import block_pb2, block_pb2_grpc, contact_pb2, contact_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
+from im.v1 import presence_pb2, presence_pb2_grpc
 
 
 def check(holds, what):
@@ -123,6 +124,17 @@ def contacts(caller, peer):
     call("UpdateSettings", messages_from=contact_pb2.WHO_MAY_DEFAULT)
 
 
+def presence(caller, peer):
+    caller.call("PresenceService", "SetIdle", presence_pb2.SetIdleRequest(idle=True))
+    seen = caller.call("PresenceService", "GetPresence", presence_pb2.GetPresenceRequest(user_ids=[peer])).users
+    check([user.user_id for user in seen] == [peer], "one sees how a user is")
+    watch = message_pb2.SubscribeRequest(after="now", watch=[peer])
+    events = caller.call("MessageService", "Subscribe", watch)
+    told = next(event for event in events if event.WhichOneof("event") == "presence")
+    check(told.presence.users[0].user_id == peer, "and a stream that watches is told")
+    events.cancel()
+
+
 def groups(caller, user, peer):
     def call(method, **members):
         request = getattr(group_pb2, f"{method}Request")(**members)
@@ -182,6 +194,7 @@ def main(server, user, peer):
         (group_pb2, group_pb2_grpc),
         (block_pb2, block_pb2_grpc),
         (contact_pb2, contact_pb2_grpc),
+        (presence_pb2, presence_pb2_grpc),
         (info_pb2, info_pb2_grpc),
     ]
     caller = Caller(channel, modules)
@@ -189,6 +202,7 @@ def main(server, user, peer):
     messages(caller, user)
     blocks(caller, peer)
     contacts(caller, peer)
+    presence(caller, peer)
     groups(caller, user, peer)
     around(caller, channel)
     caller.call("AuthService", "Logout", auth_pb2.LogoutRequest())

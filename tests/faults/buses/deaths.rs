@@ -48,6 +48,25 @@ async fn a_killed_node_leaves_nobody_online_and_locks_nobody_out(bus: Bus) {
     until("the session is offline", DEAD_NODE, async || (!online().await).then_some(())).await;
 }
 
+async fn the_users_of_a_killed_node_are_offline_when_it_is_seen_dead(bus: Bus) {
+    let Stage { near: _near, far, ann, ben, bus: _bus, database: _database } =
+        Stage::start(bus).await;
+    let _stream = ben.follow("now").await;
+    let mut feed = ann.watch(&["ben"]).await;
+    let state = |event: Event| match event {
+        Event::Presence(users) => users[0].state.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(state(feed.event().await), "ONLINE");
+    far.kill();
+    until("its user is offline", DEAD_NODE, async || {
+        let seen = ann.presence(&["ben"]).await.expect("presence");
+        (seen[0].state == "OFFLINE" && seen[0].last_seen.is_some()).then_some(())
+    })
+    .await;
+    assert_eq!(state(feed.event().await), "OFFLINE");
+}
+
 /// The near node dies between the commit and the hint.
 async fn what_a_killed_node_did_not_tell_is_found_when_it_is_seen_dead(bus: Bus) {
     let Stage { near, far: _far, ann, ben, bus: _bus, database: _database } =

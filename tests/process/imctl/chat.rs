@@ -19,6 +19,7 @@ use crate::support::{
     eventually,
     process::{DataFolder, Imd, binary, in_time},
     programs::program,
+    types::Event,
 };
 
 fn chat(imd: &Imd, user: &str, peer: &str) -> Command {
@@ -173,10 +174,26 @@ async fn a_chat_on_a_screen_sends_what_is_typed() {
     screen.types(&format!("{PASSWORD}\r")).await;
     screen.shows("the conversation begins here").await;
     screen.types("Hello, Bob\r").await;
+    let Event::Signal(typing) = feed.event().await else { panic!("no signal") };
+    assert_eq!((typing.typing.as_deref(), typing.sender_id.as_str()), (Some("STARTED"), "ann"));
     assert_eq!(feed.entry().await.text(), "Hello, Bob");
     screen.shows("ann: Hello, Bob").await;
     bob.say("ann", "Hello, Ann").await;
     screen.shows("bob: Hello, Ann").await;
+    // It is drawn anew with each key.
+    screen.types("\x15").await;
+    screen.shows("bob is online on pc").await;
+    bob.types("ann").await;
+    screen.shows("bob is typing…").await;
+    bob.say("ann", "How are you?").await;
+    screen.shows("bob: How are you?").await;
+    screen.types("Fi").await;
+    feed.entries(2).await;
+    let Event::Signal(typing) = feed.event().await else { panic!("no signal") };
+    assert_eq!(typing.typing.as_deref(), Some("STARTED"));
+    screen.types("\x15").await;
+    let Event::Signal(typing) = feed.event().await else { panic!("no signal") };
+    assert_eq!(typing.typing.as_deref(), Some("STOPPED"));
     screen.types("\x03").await;
     assert!(in_time("it leaves", screen.child.wait()).await.expect("a status").success());
 }

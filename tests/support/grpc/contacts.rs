@@ -56,6 +56,11 @@ pub(super) async fn call(channel: &Channel, token: &str, call: &ContactCall) -> 
             let request = v1::UpdateSettingsRequest {
                 messages_from: who("messages_from"),
                 groups_invite_from: who("groups_invite_from"),
+                presence_visible_to: who("presence_visible_to"),
+                presence_terminal_types: body
+                    .get("presence_terminal_types")
+                    .and_then(Value::as_bool),
+                invisible: body.get("invisible").and_then(Value::as_bool),
             };
             let updated = client.update_settings(with_bearer(token, request)).await?;
             settings(updated.into_inner().settings)
@@ -77,5 +82,8 @@ fn settings(settings: Option<v1::Settings>) -> Value {
     json!({
         "messages_from": name(settings.messages_from().as_str_name(), "WHO_MAY_"),
         "groups_invite_from": name(settings.groups_invite_from().as_str_name(), "WHO_MAY_"),
+        "presence_visible_to": name(settings.presence_visible_to().as_str_name(), "WHO_MAY_"),
+        "presence_terminal_types": settings.presence_terminal_types,
+        "invisible": settings.invisible,
     })
 }

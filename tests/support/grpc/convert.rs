@@ -8,6 +8,7 @@ use crate::support::types::{
     BlockChanged, ContactChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest,
     HistoryTruncated, Kind, MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo,
     Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens,
+    UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -136,6 +137,12 @@ impl From<v1::Entry> for Entry {
                         settings.groups_invite_from().as_str_name(),
                         "WHO_MAY_",
                     ),
+                    presence_visible_to: name(
+                        settings.presence_visible_to().as_str_name(),
+                        "WHO_MAY_",
+                    ),
+                    presence_terminal_types: settings.presence_terminal_types,
+                    invisible: settings.invisible,
                 })
             }
             None => Kind::Unknown,
@@ -202,6 +209,17 @@ impl From<v1::HistoryTruncated> for HistoryTruncated {
     }
 }
 
+impl From<v1::UserPresence> for UserPresence {
+    fn from(user: v1::UserPresence) -> Self {
+        Self {
+            state: name(user.state().as_str_name(), "PRESENCE_STATE_"),
+            last_seen: user.last_seen.map(|seen| at(Some(seen))),
+            user_id: user.user_id,
+            terminal_types: user.terminal_types,
+        }
+    }
+}
+
 impl From<v1::Signal> for Signal {
     fn from(signal: v1::Signal) -> Self {
         use v1::signal::Signal as Said;
@@ -233,6 +251,7 @@ impl From<v1::SubscribeResponse> for Event {
             Wire::HistoryTruncated(truncated) => Self::HistoryTruncated(truncated.into()),
             Wire::TimelineReset(reset) => Self::TimelineReset { epoch: reset.epoch },
             Wire::Signal(signal) => Self::Signal(signal.into()),
+            Wire::Presence(changed) => Self::Presence(all(changed.users)),
             Wire::Heartbeat(_) => Self::Heartbeat,
             Wire::SessionEnded(end) => Self::SessionEnded(end.into()),
             Wire::Reconnect(_) => Self::Reconnect,

@@ -9,7 +9,7 @@ use super::{WireEntry, WireReset, read};
 use crate::support::{
     api::{Events, Result},
     failure::Failure,
-    types::Event,
+    types::{Event, PresenceList},
 };
 
 /// The events of a response. Bytes are read only as events are asked for.
@@ -78,6 +78,7 @@ fn event(block: &str) -> Event {
         "entry" => Event::Entry(read::<WireEntry>(&data).into()),
         "history_truncated" => Event::HistoryTruncated(read(&data)),
         "timeline_reset" => Event::TimelineReset { epoch: read::<WireReset>(&data).epoch },
+        "presence" => Event::Presence(read::<PresenceList>(&data).users),
         "signal" => Event::Signal(read(&data)),
         "session_ended" => Event::SessionEnded(read(&data)),
         "reconnect" => Event::Reconnect,

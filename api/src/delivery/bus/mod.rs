@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::{hint::Incoming, signal_frame::IncomingSignals};
+use super::{hint::Incoming, presence_frame::PresenceFrame, signal_frame::IncomingSignals};
 use crate::{
     model::{Error, Result},
     store::Store,
@@ -20,10 +20,13 @@ use crate::{
 /// What tells a frame of signals from a hint, which is a JSON object and begins with a brace.
 const OF_SIGNALS: u8 = b's';
 
+/// What tells a frame of presence from the others.
+const OF_PRESENCE: u8 = b'p';
+
 /// Carries frames from node to node, each at most once as far as it can, and mostly in their order.
 #[async_trait]
 pub(super) trait Bus: Send + Sync {
-    /// Sends each frame, as [`encode_hint`] and [`encode_signals`] make it, to the node that it stands with.
+    /// Sends each frame, as one of the functions below makes it, to the node that it stands with.
     async fn send(&self, frames: &[(i64, String)]) -> Result<()>;
 
     /// The frames to a node from now on. Ends when some may have been missed.
@@ -36,6 +39,8 @@ pub(super) enum Frame {
     Hint(Incoming),
     /// What is stored nowhere.
     Signals(IncomingSignals),
+    /// Of whom to look how they are.
+    Presence(PresenceFrame),
 }
 
 /// Where the bus is.
@@ -69,9 +74,15 @@ pub(super) fn encode_signals(signals: &impl Serialize) -> Result<String> {
     Ok(format!("{}{json}", char::from(OF_SIGNALS)))
 }
 
+pub(super) fn encode_presence(frame: &PresenceFrame) -> Result<String> {
+    let json = serde_json::to_string(frame).map_err(Error::internal)?;
+    Ok(format!("{}{json}", char::from(OF_PRESENCE)))
+}
+
 fn decode(payload: &[u8]) -> Option<Frame> {
     let read = match payload.split_first() {
         Some((&OF_SIGNALS, json)) => serde_json::from_slice(json).map(Frame::Signals),
+        Some((&OF_PRESENCE, json)) => serde_json::from_slice(json).map(Frame::Presence),
         _ => serde_json::from_slice(payload).map(Frame::Hint),
     };
     // The error itself may quote a message.

@@ -82,6 +82,11 @@ function start(session) {
   on("conversations", () => conversations.render());
   on("conversation", (changed) => { if (changed === messages.conversation) messages.render(); });
   on("forgotten", () => open(messages.conversation && chat.timeline.conversation(messages.conversation.id)));
+  on("presence", (userIds) => {
+    conversations.render();
+    messages.renderPresence(userIds);
+  });
+  on("typing", (conversationId) => messages.renderTyping(conversationId));
   on("incoming", ({ message }) => announce(`${message.sender_id}: ${message.text ?? message.content_type}`));
   on("group", (groupId) => {
     messages.renderGroup(groupId);

@@ -20,7 +20,7 @@ macro_rules! asset {
 pub(super) const INDEX: Asset = asset!("index.html", HTML);
 
 /// Those below `/page/`.
-pub(super) const ASSETS: [Asset; 19] = [
+pub(super) const ASSETS: [Asset; 20] = [
     asset!("style.css", CSS),
     asset!("icon.svg", SVG),
     asset!("app.js", JAVASCRIPT),
@@ -31,6 +31,7 @@ pub(super) const ASSETS: [Asset; 19] = [
     asset!("outbox.js", JAVASCRIPT),
     asset!("drafts.js", JAVASCRIPT),
     asset!("conversation.js", JAVASCRIPT),
+    asset!("presence.js", JAVASCRIPT),
     asset!("timeline.js", JAVASCRIPT),
     asset!("groups.js", JAVASCRIPT),
     asset!("chat.js", JAVASCRIPT),

@@ -5,6 +5,7 @@ import { call, Problem } from "./api.js";
 import { Drafts } from "./drafts.js";
 import { Groups } from "./groups.js";
 import { Outbox } from "./outbox.js";
+import { Presence } from "./presence.js";
 import { endOf, Socket } from "./socket.js";
 import { Timeline } from "./timeline.js";
 
@@ -14,9 +15,13 @@ const PAGE = 30;
 /** How many of the newest are asked for when the server has to say what they are: more are not counted. */
 const NEWEST = 100;
 
+/** How many users a connection watches. */
+const MOST_WATCHED = 500;
+
 /**
  * Events: `state` of the connection, `conversations` and `conversation` when they have changed, `incoming`
- * messages, `group` when one has changed, `terminals` when one has come or gone, `ended`.
+ * messages, `group` when one has changed, `terminals` when one has come or gone, `presence` of users, `typing` in
+ * a conversation, `ended`.
  */
 export class Chat extends EventTarget {
   #socket;
@@ -36,6 +41,10 @@ export class Chat extends EventTarget {
     this.groups = new Groups();
     this.outbox = new Outbox(session.sessionId);
     this.drafts = new Drafts(session.sessionId);
+    this.presence = new Presence((frame) => this.#socket?.send(frame) ?? false);
+    for (const type of ["presence", "typing"]) {
+      this.presence.addEventListener(type, ({ detail }) => this.#say(type, detail));
+    }
   }
 
   /** Opens the connection and shows what there is. Keeps trying. */
@@ -62,6 +71,7 @@ export class Chat extends EventTarget {
   /** Ends it without a word to the server. */
   stop() {
     this.#stopped = true;
+    this.presence.stop();
     this.#socket?.close();
   }
 
@@ -81,6 +91,7 @@ export class Chat extends EventTarget {
       if (conversation.changedAt > began && conversation.isStale) this.#renew(conversation);
     }
     this.#moreToken = page.next_page_token;
+    this.#watch();
     this.#say("conversations");
   }
 
@@ -122,9 +133,23 @@ export class Chat extends EventTarget {
 
   /** Sends a text: shown at once, stored in the background, however long that takes. */
   send(conversation, text) {
+    this.presence.sent(conversation);
     const mentions = conversation.isGroup ? this.groups.mentionedIn(conversation.peer, text) : undefined;
     this.#transmit(this.outbox.add(conversation.id, text, mentions));
     this.#say("conversation", conversation);
+  }
+
+  /** The user has changed what it is about to send. */
+  drafted({ id, isGroup, peer }, draft) {
+    if (peer === this.session.userId && !isGroup) return;
+    this.presence.drafted({ id, to: isGroup ? { group_id: peer } : { user_id: peer } }, draft);
+  }
+
+  /** Watches those whom the user has messages with, the newest first. */
+  #watch() {
+    const known = this.timeline.conversations.filter(({ isGroup, lastMessage }) => !isGroup && lastMessage);
+    const peers = known.map(({ peer }) => peer).filter((peer) => peer !== this.session.userId);
+    this.presence.watch(peers.slice(0, MOST_WATCHED));
   }
 
   sendAgain(id) {
@@ -233,6 +258,7 @@ export class Chat extends EventTarget {
     switch (name) {
       case "opened":
         this.#opened();
+        this.presence.opened();
         for (const message of this.outbox.waiting()) this.#transmit(message);
         this.#refresh();
         break;
@@ -248,6 +274,12 @@ export class Chat extends EventTarget {
       case "sent":
         this.outbox.stored(body.client_message_id);
         this.#changed(this.outbox.get(body.client_message_id));
+        break;
+      case "presence":
+        this.presence.take(body);
+        break;
+      case "signal":
+        this.presence.signal(body);
         break;
       case "error":
         this.#notSent(body);
@@ -317,6 +349,10 @@ export class Chat extends EventTarget {
       if (conversation.isStale) this.#renew(conversation);
     }
     const { kind, message } = entry;
+    if (kind === "message") {
+      this.presence.message(message.conversation_id, message.sender_id);
+      this.#watch();
+    }
     if (kind === "message" && !message.tombstone && message.sender_id !== this.session.userId) {
       this.#say("incoming", { conversation, message });
     }

@@ -38,6 +38,14 @@ export class ConversationsView {
     return isGroup && Boolean(this.#chat.groups.get(peer)?.role);
   }
 
+  /** Whether the other side is there. */
+  #dot({ isGroup, peer }) {
+    const state = isGroup ? undefined : this.#chat.presence.of(peer)?.state;
+    if (state !== "ONLINE" && state !== "IDLE") return "";
+    const word = state === "ONLINE" ? "online" : "away";
+    return el("span", { class: `dot ${word}` }, el("span", { class: "hidden" }, ` ${word}`));
+  }
+
   #row(conversation) {
     let row = this.#rows.get(conversation.id);
     if (!row) {
@@ -48,7 +56,7 @@ export class ConversationsView {
     const button = row.firstElementChild;
     button.toggleAttribute("aria-current", conversation === this.open);
     button.replaceChildren(
-      el("strong", { dir: "auto" }, this.#chat.nameOf(conversation)),
+      el("strong", { dir: "auto" }, this.#chat.nameOf(conversation), this.#dot(conversation)),
       lastMessage ? el("time", { datetime: lastMessage.appended_at }, whenOf(lastMessage.appended_at)) : "",
       el("span", { class: "preview", dir: "auto" }, previewOf(lastMessage?.message, this.#chat.session.userId, isGroup)),
       unread > 0

@@ -50,6 +50,20 @@ export function whenOf(at, now = new Date()) {
 
 export const momentOf = (at) => full.format(new Date(at));
 
+/** How a user is, in words; nothing of whom nothing is known. */
+export function presenceText(presence) {
+  switch (presence?.state) {
+    case "ONLINE":
+      return presence.terminal_types.length ? `online on ${presence.terminal_types.join(", ")}` : "online";
+    case "IDLE":
+      return "away";
+    case "OFFLINE":
+      return presence.last_seen ? `last seen ${whenOf(presence.last_seen)}` : "";
+    default:
+      return "";
+  }
+}
+
 const GONE = {
   RECALLED: "This message was recalled.",
   ERASED: "This message was erased with the account of its sender.",

@@ -1,6 +1,6 @@
 // One conversation: its messages, older ones as one scrolls up, and what is being sent.
 
-import { arrange, byId, dayOf, el, goneText, show, timeOf } from "./dom.js";
+import { arrange, byId, dayOf, el, goneText, presenceText, show, timeOf } from "./dom.js";
 
 /** How near to an edge of the list counts as being there, in pixels. */
 const NEAR = 80;
@@ -34,6 +34,7 @@ export class MessagesView {
     byId("newest").addEventListener("click", () => this.#toBottom());
     byId("draft").addEventListener("input", () => {
       this.#keepDraft();
+      this.#chat.drafted(this.#conversation, byId("draft").value);
       this.#offerMentions();
     });
     document.addEventListener("visibilitychange", () => this.#seen());
@@ -56,6 +57,8 @@ export class MessagesView {
     draft.value = conversation ? chat.drafts.of(conversation) : "";
     if (!conversation) return;
     this.renderGroup(conversation.peer);
+    this.renderPresence([conversation.peer]);
+    this.renderTyping(conversation.id);
     this.#offerMentions();
     this.#atEnd = true;
     this.render();
@@ -80,6 +83,23 @@ export class MessagesView {
     const isOver = isGroup && group !== undefined && !group.role;
     show(byId("composer"), !isOver);
     show(byId("group-over"), isOver);
+  }
+
+  /** Shows whether the other side is there, if it is among these users. */
+  renderPresence(userIds) {
+    const { isGroup, peer } = this.#conversation ?? {};
+    if (!userIds.includes(peer)) return;
+    const text = isGroup ? "" : presenceText(this.#chat.presence.of(peer));
+    byId("presence").textContent = text;
+    show(byId("presence"), text !== "");
+  }
+
+  /** Shows who types, if it is in the conversation that is open. */
+  renderTyping(conversationId) {
+    if (this.#conversation?.id !== conversationId) return;
+    const names = this.#chat.presence.typingIn(conversationId);
+    const who = names.length > 3 ? `${names.length} members` : names.join(", ");
+    byId("typing").textContent = names.length === 0 ? "" : `${who} ${names.length === 1 ? "is" : "are"} typing…`;
   }
 
   /** Offers the members whose ids go on as what is typed behind an @. */

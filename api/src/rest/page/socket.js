@@ -48,7 +48,7 @@ export class Socket extends EventTarget {
     this.#socket = socket;
     socket.addEventListener("open", () => {
       this.#write({ authenticate: { access_token: token } });
-      this.#write({ subscribe: { after: this.cursor } });
+      this.#write({ subscribe: { after: this.cursor, idle: document.hidden } });
     });
     socket.addEventListener("message", ({ data }) => socket === this.#socket && this.#take(data));
     socket.addEventListener("close", () => socket === this.#socket && this.#again());
@@ -98,7 +98,7 @@ export class Socket extends EventTarget {
         this.#again();
         return;
       case "error":
-        if (!body.client_message_id) {
+        if (!this.#socket.opened || isOfTheToken(body)) {
           this.#refused(new Problem(body));
           return;
         }
@@ -172,6 +172,11 @@ export class Socket extends EventTarget {
   #say(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** Whether an error says that nothing more can be had with the token, whatever it answers. */
+function isOfTheToken({ code, client_message_id }) {
+  return code === "session_ended" || (code === "invalid_token" && !client_message_id);
 }
 
 /** How a session ended, as an error tells it. */

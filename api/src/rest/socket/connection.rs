@@ -23,9 +23,9 @@ use crate::{
     rest::{
         events::or_reconnect,
         problem::Problem,
-        types::{MarkReadResponse, SendRequest, SignalRequest},
+        types::{MarkReadResponse, SendRequest, SignalRequest, UserId},
     },
-    service::{Event, SendOrder, Service},
+    service::{Event, Follow, SendOrder, Service, Watcher},
 };
 
 /// How many requests of a connection may wait for their commit; its further frames wait unread.
@@ -69,7 +69,20 @@ type Answer = Result<SocketFrame, Problem>;
 enum Opened {
     /// The token with its session.
     Authenticated(Result<(String, SessionId), Problem>),
-    Subscribed(Result<BoxStream<'static, Event>, Problem>),
+    /// The events, and what says whom they tell the presence of.
+    Subscribed(Result<(BoxStream<'static, Event>, Arc<Watcher>), Problem>),
+    /// Of another request that the next ones wait for.
+    Answered(Box<Answer>),
+}
+
+/// A request that the next ones wait for.
+fn answered(answer: impl Future<Output = Answer> + Send + 'static) -> BoxFuture<'static, Opened> {
+    answer.map(|answer| Opened::Answered(Box::new(answer))).boxed()
+}
+
+/// Ids as texts.
+fn texts(user_ids: Vec<UserId>) -> Vec<String> {
+    user_ids.into_iter().map(|id| id.0).collect()
 }
 
 /// What happens next on a connection.
@@ -94,7 +107,8 @@ pub(super) struct Connection {
     session: Option<SessionId>,
     /// Never ends by itself.
     events: BoxStream<'static, Event>,
-    subscribed: bool,
+    /// Of the stream, when there is one.
+    watcher: Option<Arc<Watcher>>,
     /// A request that what comes behind it depends on: further frames wait unread.
     opening: Option<BoxFuture<'static, Opened>>,
     order: SendOrder,
@@ -117,7 +131,7 @@ impl Connection {
             token: None,
             session: None,
             events: stream::pending().boxed(),
-            subscribed: false,
+            watcher: None,
             opening: None,
             order: SendOrder::default(),
             under_way: FuturesUnordered::new(),
@@ -221,11 +235,19 @@ impl Connection {
         }
         match parse(text) {
             Ok(SocketRequest::Authenticate { access_token }) => self.authenticate(access_token),
-            Ok(SocketRequest::Subscribe { after, last }) => match self.subscribe(after, last) {
-                // The first event is the answer.
+            Ok(SocketRequest::Subscribe { after, last, watch, idle }) => {
+                let follow = Follow { after, last, watch: texts(watch), idle };
+                match self.subscribe(follow) {
+                    // The first event is the answer.
+                    Ok(()) => {}
+                    Err(problem) => return self.say(Err(problem)).await,
+                }
+            }
+            Ok(SocketRequest::Watch { user_ids }) => match self.watch(texts(user_ids)) {
                 Ok(()) => {}
                 Err(problem) => return self.say(Err(problem)).await,
             },
+            Ok(SocketRequest::SetIdle(request)) => self.set_idle(request.idle),
             Ok(SocketRequest::Send(request)) => self.send(request),
             Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
                 self.mark_read(conversation_id, seq);
@@ -268,8 +290,8 @@ impl Connection {
         self.opening = Some(checked.map(Opened::Authenticated).boxed());
     }
 
-    fn subscribe(&mut self, after: String, last: i32) -> Result<(), Problem> {
-        if self.subscribed {
+    fn subscribe(&mut self, follow: Follow) -> Result<(), Problem> {
+        if self.watcher.is_some() {
             return Err(Problem::invalid(
                 "subscribe",
                 &"the connection follows the timeline already",
@@ -277,11 +299,38 @@ impl Connection {
         }
         let (service, token) = (self.service.clone(), self.token.clone());
         let subscribed = async move {
-            let subscription = service.subscribe(token.as_deref(), &after, last).await?;
-            Ok(subscription.into_stream().map(or_reconnect).boxed())
+            let subscription = service.subscribe(token.as_deref(), follow).await?;
+            let watcher = subscription.watcher();
+            Ok((subscription.into_stream().map(or_reconnect).boxed(), watcher))
         };
         self.opening = Some(subscribed.map(Opened::Subscribed).boxed());
         Ok(())
+    }
+
+    /// Watches others than so far, one request after the other.
+    fn watch(&mut self, user_ids: Vec<String>) -> Result<(), Problem> {
+        let Some(watcher) = self.watcher.clone() else {
+            return Err(Problem::invalid(
+                "watch",
+                &"the connection does not follow the timeline yet",
+            ));
+        };
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            service.watch(token.as_deref(), &watcher, &user_ids).await?;
+            Ok(SocketFrame::Watching {})
+        };
+        self.opening = Some(answered(answer));
+        Ok(())
+    }
+
+    fn set_idle(&mut self, idle: bool) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let set = async move {
+            service.set_idle(token.as_deref(), idle).await?;
+            Ok(SocketFrame::IdleSet {})
+        };
+        self.opening = Some(answered(set));
     }
 
     /// Goes on with what the next requests depend on.
@@ -293,13 +342,14 @@ impl Connection {
                 self.say(Ok(SocketFrame::Authenticated {})).await
             }
             Opened::Authenticated(Err(problem)) => Ok(Err(Ending::refused(problem.into()))),
-            Opened::Subscribed(Ok(events)) => {
+            Opened::Subscribed(Ok((events, watcher))) => {
                 // The last event ends the connection.
                 self.events = events.chain(stream::pending()).boxed();
-                self.subscribed = true;
+                self.watcher = Some(watcher);
                 Ok(Ok(()))
             }
             Opened::Subscribed(Err(problem)) => self.say(Err(problem)).await,
+            Opened::Answered(answer) => self.say(*answer).await,
         }
     }
 

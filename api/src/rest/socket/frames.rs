@@ -8,8 +8,9 @@ use crate::{
         extract::read,
         problem::{Members, Problem},
         types::{
-            Entry, HistoryTruncated, MarkReadResponse, Reconnect, SendRequest, SendResponse,
-            SessionEnd, Signal, SignalRequest, TimelineReset, TimelineState,
+            Entry, HistoryTruncated, MarkReadResponse, PresenceList, Reconnect, SendRequest,
+            SendResponse, SessionEnd, SetIdleRequest, Signal, SignalRequest, TimelineReset,
+            TimelineState, UserId,
         },
     },
     service::{Event, Service},
@@ -43,7 +44,21 @@ pub(crate) enum SocketRequest {
         #[serde(default)]
         #[schema(minimum = 0)]
         last: i32,
+        /// Whose presence the stream tells.
+        #[serde(default)]
+        #[schema(required = false, max_items = 500)]
+        watch: Vec<UserId>,
+        /// Whether nobody is at the terminal.
+        #[serde(default)]
+        #[schema(required = false)]
+        idle: bool,
     },
+    Watch {
+        /// Whose presence the stream tells from now on, and no others'.
+        #[schema(max_items = 500)]
+        user_ids: Vec<UserId>,
+    },
+    SetIdle(SetIdleRequest),
     Send(SendRequest),
     MarkRead {
         /// `user:<peer id>` or `group:<group id>`.
@@ -82,6 +97,7 @@ pub(crate) enum SocketFrame {
     HistoryTruncated(HistoryTruncated),
     TimelineReset(TimelineReset),
     Signal(Signal),
+    Presence(PresenceList),
     Heartbeat {},
     SessionEnded(SessionEnd),
     Reconnect(Reconnect),
@@ -101,6 +117,8 @@ pub(crate) enum SocketFrame {
         /// To whom the signal is that this answers: `user:<user id>` or `group:<group id>`.
         conversation_id: String,
     },
+    Watching {},
+    IdleSet {},
     Pong {},
     Error(Members),
 }
@@ -125,6 +143,7 @@ impl From<&Event> for SocketFrame {
             Event::HistoryTruncated(gone) => Self::HistoryTruncated(gone.clone().into()),
             Event::TimelineReset { epoch } => Self::TimelineReset(TimelineReset { epoch: *epoch }),
             Event::Signal(signal) => Self::Signal(signal.as_ref().into()),
+            Event::Presence(users) => Self::Presence(users.as_ref().into()),
             Event::Heartbeat => Self::Heartbeat {},
             Event::SessionEnded(end) => Self::SessionEnded(end.into()),
             Event::Reconnect => Self::Reconnect(Reconnect {}),
@@ -180,7 +199,7 @@ mod tests {
     fn a_frame_is_an_object_of_one_member() {
         assert!(matches!(parse(r#"{"ping":{}}"#), Ok(SocketRequest::Ping {})));
         assert!(matches!(parse(r#" {"subscribe":{"new":1}} "#),
-            Ok(SocketRequest::Subscribe { after, last: 0 }) if after.is_empty()));
+            Ok(SocketRequest::Subscribe { after, last: 0, .. }) if after.is_empty()));
         for bad in
             ["", "7", "{", "{}", r#"{"pong":{}}"#, r#"{"ping":{}} {}"#, r#"{"ping":{},"x":1}"#]
         {

@@ -82,7 +82,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | request | data |
 /// |---|---|
 /// | `authenticate` | `{"access_token"}`. The first frame, within 10 s, unless the token came with the handshake. Again before the token expires, with a fresh one of the same session. |
-/// | `subscribe` | `{"after"}` or `{"last"}`, as in `GET /v1/events`. Once a connection, or never. |
+/// | `subscribe` | `{"after"}` or `{"last"}`, and `{"watch"}` and `{"idle"}`, as in `GET /v1/events`. Once a connection, or never. |
+/// | `watch` | `{"user_ids"}`. Whose presence the stream tells from now on, and no others'. |
+/// | `set_idle` | `{"idle"}`, as in `PUT /v1/presence`. |
 /// | `send` | `SendRequest`. Many may be under way at a time; they are stored in the order of the frames. |
 /// | `mark_read` | `{"conversation_id", "seq"}`, as in `POST /v1/conversations/{conversation_id}/read`. |
 /// | `signal` | `SignalRequest`, as in `POST /v1/signals`. |
@@ -98,12 +100,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | `history_truncated` | `HistoryTruncated`. Entries after the cursor are gone; the entries that follow start behind them. |
 /// | `timeline_reset` | `TimelineReset`. The cursor was of another numbering. Entries follow from the floor. |
 /// | `signal` | `Signal`. Somebody types, or says something that is stored nowhere. |
+/// | `presence` | `PresenceList`. How users are whom the stream watches: first all of them, then those who have changed. |
 /// | `heartbeat` | `{}`. Nothing has happened for a while. |
 /// | `session_ended` | `SessionEnd`. The last frame. The client stops; only a fresh login helps. |
 /// | `reconnect` | `{}`. The last frame. Open another connection with the last cursor. |
 /// | `sent` | `SendResponse` with the `client_message_id` that it answers. The message is stored. |
 /// | `marked_read` | `MarkReadResponse` with the `conversation_id` that it answers. |
 /// | `signaled` | `{"conversation_id"}` of the `signal` that it answers. |
+/// | `watching` | `{}`. The answer to `watch`; `presence` follows. |
+/// | `idle_set` | `{}`. The answer to `set_idle`. |
 /// | `pong` | `{}`. The answer to `ping`. |
 /// | `error` | `Problem`, with the `client_message_id` of the `send`, or the `conversation_id` of the `mark_read` or `signal`, that it answers. |
 ///

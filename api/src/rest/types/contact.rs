@@ -87,6 +87,9 @@ enum WhoIsToBe {
 pub(crate) struct UpdateSettingsRequest {
     messages_from: Option<WhoIsToBe>,
     groups_invite_from: Option<WhoIsToBe>,
+    presence_visible_to: Option<WhoIsToBe>,
+    presence_terminal_types: Option<bool>,
+    invisible: Option<bool>,
 }
 
 /// What a user takes from whom.
@@ -97,6 +100,12 @@ pub(crate) struct Settings {
     /// Who may add the user to groups; what others wish becomes an invitation, which the user may follow by
     /// joining.
     groups_invite_from: WhoMay,
+    /// Who may see whether the user is there.
+    presence_visible_to: WhoMay,
+    /// Whether those see the types of the terminals that it is there with.
+    presence_terminal_types: bool,
+    /// Whether it looks to everybody as if it were not there.
+    invisible: bool,
 }
 
 /// What became of a contact. The set is open.
@@ -190,6 +199,9 @@ impl From<UpdateSettingsRequest> for ChangeSettings {
         Self {
             messages_from: request.messages_from.into(),
             groups_invite_from: request.groups_invite_from.into(),
+            presence_visible_to: request.presence_visible_to.into(),
+            presence_terminal_types: request.presence_terminal_types,
+            invisible: request.invisible,
         }
     }
 }
@@ -199,6 +211,9 @@ impl From<&model::UserSettings> for Settings {
         Self {
             messages_from: settings.messages_from.into(),
             groups_invite_from: settings.groups_invite_from.into(),
+            presence_visible_to: settings.presence_visible_to.into(),
+            presence_terminal_types: settings.presence_terminal_types,
+            invisible: settings.invisible,
         }
     }
 }

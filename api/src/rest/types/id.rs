@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// The customer's own id of a user.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[schema(pattern = "^[A-Za-z0-9._@+=-]{1,64}$", examples("ann"))]
-pub(crate) struct UserId(pub(super) String);
+pub(crate) struct UserId(pub(in crate::rest) String);
 
 /// The customer's own id of a group, or one that the server made.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]

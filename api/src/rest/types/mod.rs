@@ -11,6 +11,7 @@ mod group;
 mod id;
 mod info;
 mod login;
+mod presence;
 mod read;
 mod send;
 mod session;
@@ -27,8 +28,10 @@ pub(super) use group::{
     AnswerGroupRequest, CreateGroupRequest, Group, GroupList, GroupMemberList, GroupRequestList,
     JoinGroupRequest, Membership, ReaderList, UpdateGroupMemberRequest, UpdateGroupRequest,
 };
+pub(super) use id::UserId;
 pub(super) use info::{Health, Info};
 pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
+pub(super) use presence::{PresenceList, SetIdleRequest};
 pub(super) use read::{MarkReadRequest, MarkReadResponse};
 pub(super) use send::{SendRequest, SendResponse};
 pub(super) use session::{SessionEnd, SessionList};

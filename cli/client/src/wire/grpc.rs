@@ -68,9 +68,14 @@ pub(super) async fn subscribe(
     channel: &Channel,
     token: &AccessToken,
     after: &str,
+    watched: &[String],
 ) -> Result<Streaming<SubscribeResponse>, Error> {
     let mut messages = MessageServiceClient::new(channel.clone());
-    let request = SubscribeRequest { after: after.to_owned(), last: 0 };
+    let request = SubscribeRequest {
+        after: after.to_owned(),
+        watch: watched.to_vec(),
+        ..SubscribeRequest::default()
+    };
     Ok(messages.subscribe(authorized(request, token)).await?.into_inner())
 }
 

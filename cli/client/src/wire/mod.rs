@@ -131,14 +131,15 @@ impl Wire {
         &self,
         token: &AccessToken,
         after: &str,
+        watched: &[String],
     ) -> Result<(Option<Event>, Events), Error> {
         in_time(async {
             let mut events = match self {
                 Self::Grpc(channel) => {
-                    Events::Grpc(Box::new(grpc::subscribe(channel, token, after).await?))
+                    Events::Grpc(Box::new(grpc::subscribe(channel, token, after, watched).await?))
                 }
                 #[cfg(feature = "rest")]
-                Self::Rest(client) => Events::Rest(client.subscribe(token, after).await?),
+                Self::Rest(client) => Events::Rest(client.subscribe(token, after, watched).await?),
             };
             let first = events.next().await?.ok_or_else(ended)?;
             Ok((first, events))

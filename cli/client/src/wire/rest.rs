@@ -111,9 +111,11 @@ impl Client {
         &self,
         token: &AccessToken,
         after: &str,
+        watched: &[String],
     ) -> Result<Events, Error> {
-        // A cursor needs no escaping.
-        let path = format!("/v1/events?after={after}");
+        // Of what cursors and ids are made of, only the plus sign needs escaping.
+        let watched = watched.join(",").replace('+', "%2B");
+        let path = format!("/v1/events?after={after}&watch={watched}");
         let stream = answer(authorized(self.request(Method::GET, &path), token)).await?;
         let bytes = stream.bytes_stream().map_err(io::Error::other);
         Ok(Events::new(StreamReader::new(bytes)))

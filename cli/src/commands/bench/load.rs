@@ -151,7 +151,7 @@ impl<'a> Load<'a> {
         match event {
             Ok(Event::Entry(entry)) => self.ledger.arrived(terminal, &entry),
             Ok(Event::Opened(_)) => self.ledger.reconnected(),
-            Ok(Event::Signal(_)) => {}
+            Ok(Event::Signal(_) | Event::Presence(_)) => {}
             Ok(Event::HistoryTruncated(_)) => self.ledger.disturbed("history_truncated"),
             Ok(Event::TimelineReset(_)) => self.ledger.disturbed("timeline_reset"),
             Err(error) => {

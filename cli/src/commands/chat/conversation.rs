@@ -9,6 +9,7 @@ use imd_proto::v1::{
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
+    around::Around,
     groups::{Members, group_change, member_change},
     line::News,
     peer::Peer,
@@ -60,6 +61,8 @@ pub(super) struct Conversation {
     echoes: Vec<Echo>,
     /// The newest place there is news of.
     last_seq: i64,
+    /// Who is there, and who types.
+    around: Around,
     /// The next older page: `None` while it is on its way or when there is none.
     older: Option<String>,
 }
@@ -96,6 +99,7 @@ impl Conversation {
             erased_before: HashMap::new(),
             echoes: Vec::new(),
             last_seq: 0,
+            around: Around::default(),
             older: None,
         }
     }
@@ -120,6 +124,16 @@ impl Conversation {
         self.echoes.iter().any(|echo| echo.failed.is_none())
     }
 
+    /// Who is there and who types, in a line; empty where there is nothing to say.
+    pub(super) fn around(&self) -> String {
+        self.around.told()
+    }
+
+    /// Waits until somebody does not type any more.
+    pub(super) async fn around_changes(&mut self) {
+        self.around.expires().await;
+    }
+
     /// The token of the next older page, once.
     pub(super) fn take_older(&mut self) -> Option<String> {
         self.older.take()
@@ -138,9 +152,15 @@ impl Conversation {
                 self.last_seq = 0;
                 self.notice("the timeline begins anew");
             }
+            News::Event(Event::Presence(changed)) => self.around.presence(changed),
+            News::Event(Event::Signal(signal)) => {
+                if signal.conversation_id == self.id {
+                    self.around.signal(&signal);
+                }
+            }
             News::Event(Event::Opened(state)) => self.last_seq = self.last_seq.max(state.last_seq),
             // Until the timeline has it, the echo stays.
-            News::Event(Event::Signal(_)) | News::Sent { outcome: Ok(()), .. } => {}
+            News::Sent { outcome: Ok(()), .. } => {}
             News::Sent { client_message_id, outcome: Err(error) } => {
                 let of_it = |echo: &&mut Echo| echo.client_message_id == client_message_id;
                 if let Some(echo) = self.echoes.iter_mut().find(of_it) {
@@ -227,6 +247,7 @@ impl Conversation {
 
     fn message(&mut self, entry: &Entry, message: &Message) {
         self.echoes.retain(|echo| echo.client_message_id != message.client_message_id);
+        self.around.stops(&message.sender_id);
         let text = match &message.content {
             Some(Content::Text(text)) => printable(text),
             Some(Content::Data(data)) => {

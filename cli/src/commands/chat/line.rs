@@ -6,17 +6,23 @@ use imd_client::{
     AuthorizedChannel, Error as ClientError, Event, NOW, SendError, Terminal, Timeline,
 };
 use imd_proto::v1::{
-    ListGroupMembersRequest, ListHistoryRequest, ListHistoryResponse, SendRequest,
-    group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
-    send_request::Content,
+    ListGroupMembersRequest, ListHistoryRequest, ListHistoryResponse, SendRequest, SignalRequest,
+    Typing, group_service_client::GroupServiceClient, message_service_client::MessageServiceClient,
+    send_request::Content, signal_request::Signal,
 };
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 use super::peer::Peer;
 
 /// For how long a message that does not get through is sent again.
 const PATIENCE: Duration = Duration::from_hours(1);
+
+/// How often it is said that the user types: the server passes on no more.
+const TYPING_EVERY: Duration = Duration::from_secs(3);
 
 /// How many messages a page of history has.
 const PAGE: i32 = 50;
@@ -33,16 +39,25 @@ pub(super) enum News {
     Members(Result<Vec<String>, String>),
 }
 
+/// What is to be sent, one after the other.
+enum Outgoing {
+    Message(SendRequest),
+    /// What is of no use when it goes late, and since when it waits.
+    Signal(SignalRequest, Instant),
+}
+
 pub(super) struct Line {
     terminal: Terminal,
     timeline: Timeline,
     peer: Peer,
-    outgoing: UnboundedSender<SendRequest>,
+    outgoing: UnboundedSender<Outgoing>,
     /// From the tasks.
     news: UnboundedReceiver<News>,
     tell: UnboundedSender<News>,
     /// Whether the newest page has been asked for.
     asked: bool,
+    /// When it was said last that the user types; `None` when it does not.
+    typed: Option<Instant>,
 }
 
 impl Line {
@@ -53,13 +68,17 @@ impl Line {
         let (outgoing, queue) = mpsc::unbounded_channel();
         tokio::spawn(send_in_order(terminal.clone(), queue, tell.clone()));
         Self {
-            timeline: terminal.follow(NOW),
+            timeline: match peer {
+                Peer::User(user_id) => terminal.follow(NOW).watching(vec![user_id.clone()]),
+                Peer::Group(_) => terminal.follow(NOW),
+            },
             terminal,
             peer: peer.clone(),
             outgoing,
             news,
             tell,
             asked: false,
+            typed: None,
         }
     }
 
@@ -80,7 +99,9 @@ impl Line {
     }
 
     /// Sends a text, behind those before it; its `client_message_id`.
-    pub(super) fn send(&self, text: &str, mentions: Vec<String>) -> String {
+    pub(super) fn send(&mut self, text: &str, mentions: Vec<String>) -> String {
+        // The message says by itself that the typing is over.
+        self.typed = None;
         let client_message_id = Uuid::new_v4().to_string();
         let request = SendRequest {
             to: Some(self.peer.to()),
@@ -90,8 +111,23 @@ impl Line {
             ..SendRequest::default()
         };
         // The task lives as long as this does.
-        let _ = self.outgoing.send(request);
+        let _ = self.outgoing.send(Outgoing::Message(request));
         client_message_id
+    }
+
+    /// Says that the user types, or has given up what it had typed.
+    pub(super) fn draft(&mut self, draft: &str) {
+        let typing = match self.typed {
+            Some(_) if draft.is_empty() => Typing::Stopped,
+            Some(said) if said.elapsed() < TYPING_EVERY => return,
+            None if draft.is_empty() => return,
+            _ => Typing::Started,
+        };
+        self.typed = (typing == Typing::Started).then(Instant::now);
+        let signal = Some(Signal::Typing(typing.into()));
+        let request = SignalRequest { to: Some(self.peer.signal_to()), signal };
+        // In line with the messages, so that it does not come behind the one that ends the typing.
+        let _ = self.outgoing.send(Outgoing::Signal(request, Instant::now()));
     }
 
     /// Asks who is in the group, if it is one.
@@ -148,13 +184,27 @@ async fn members(channel: AuthorizedChannel, group_id: &str) -> Result<Vec<Strin
     }
 }
 
+async fn signal(terminal: &Terminal, request: SignalRequest) {
+    if let Ok(channel) = terminal.channel().await {
+        let _ = MessageServiceClient::new(channel).signal(request).await;
+    }
+}
+
 /// One after the other, so that messages stand in the order in which they were written.
 async fn send_in_order(
     terminal: Terminal,
-    mut queue: UnboundedReceiver<SendRequest>,
+    mut queue: UnboundedReceiver<Outgoing>,
     tell: UnboundedSender<News>,
 ) {
-    while let Some(request) = queue.recv().await {
+    while let Some(outgoing) = queue.recv().await {
+        let request = match outgoing {
+            Outgoing::Message(request) => request,
+            Outgoing::Signal(request, since) => {
+                // Who does not get it misses nothing that is said.
+                let _ = timeout_at(since + TYPING_EVERY, signal(&terminal, request)).await;
+                continue;
+            }
+        };
         let client_message_id = request.client_message_id.clone();
         let outcome = terminal.send(request, PATIENCE).await.map(drop);
         let _ = tell.send(News::Sent { client_message_id, outcome });

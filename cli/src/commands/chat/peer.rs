@@ -1,6 +1,6 @@
 //! With whom a conversation is.
 
-use imd_proto::v1::send_request::To;
+use imd_proto::v1::{send_request::To, signal_request};
 
 /// A user or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,14 @@ impl Peer {
         match self {
             Self::User(id) => To::UserId(id.clone()),
             Self::Group(id) => To::GroupId(id.clone()),
+        }
+    }
+
+    /// Where signals to it are sent.
+    pub(super) fn signal_to(&self) -> signal_request::To {
+        match self {
+            Self::User(id) => signal_request::To::UserId(id.clone()),
+            Self::Group(id) => signal_request::To::GroupId(id.clone()),
         }
     }
 }

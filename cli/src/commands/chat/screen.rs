@@ -42,8 +42,9 @@ pub(super) async fn chat(mut line: Line, mut conversation: Conversation) -> Resu
         tokio::select! {
             () = &mut interrupted => return Ok(()),
             news = line.next() => conversation.take(news.map_err(over)?),
+            () = conversation.around_changes() => {}
             Some(input) = keys.recv() => match screen.take(&input) {
-                Wish::Nothing => {}
+                Wish::Nothing => line.draft(&screen.typed),
                 Wish::Send(text) => {
                     let id = line.send(&text, conversation.mentioned_in(&text));
                     conversation.echo(id, &text);
@@ -147,18 +148,22 @@ impl Screen {
         let end = rows.len().saturating_sub(self.back);
         let shown = &rows[end.saturating_sub(self.page)..end];
 
-        self.paint(shown, (width, height)).map_err(Error::Output)
+        let bar = match conversation.around() {
+            around if around.is_empty() => HELP.to_owned(),
+            around => format!("{around} · {HELP}"),
+        };
+        self.paint(shown, &bar, (width, height)).map_err(Error::Output)
     }
 
-    fn paint(&self, shown: &[Row], (width, height): (u16, u16)) -> io::Result<()> {
+    fn paint(&self, shown: &[Row], bar: &str, (width, height): (u16, u16)) -> io::Result<()> {
         let mut out = io::stdout().lock();
         queue!(out, Hide, MoveTo(0, 0), Clear(ClearType::All))?;
         for (row, y) in shown.iter().zip(0..) {
             queue!(out, MoveTo(0, y), SetAttribute(attribute(row.voice)), Print(&row.text))?;
             queue!(out, SetAttribute(Attribute::Reset))?;
         }
-        let help: String = HELP.chars().take(usize::from(width)).collect();
-        queue!(out, MoveTo(0, height - 2), SetAttribute(Attribute::Reverse), Print(help))?;
+        let bar: String = bar.chars().take(usize::from(width)).collect();
+        queue!(out, MoveTo(0, height - 2), SetAttribute(Attribute::Reverse), Print(bar))?;
         queue!(out, SetAttribute(Attribute::Reset), MoveTo(0, height - 1))?;
         queue!(
             out,

@@ -247,7 +247,10 @@ impl Terminal {
                 Some(Event::HistoryTruncated(_) | Event::TimelineReset(_)) => {
                     return Err(self.fault("its new timeline is said to have lost entries"));
                 }
-                Some(Event::Opened(_) | Event::Heartbeat(_) | Event::Signal(_)) | None => {}
+                Some(
+                    Event::Opened(_) | Event::Heartbeat(_) | Event::Signal(_) | Event::Presence(_),
+                )
+                | None => {}
             }
         }
     }
@@ -285,7 +288,7 @@ async fn open(
     name: &str,
     after: &str,
 ) -> Result<(Streaming<SubscribeResponse>, TimelineState), Error> {
-    let request = SubscribeRequest { after: after.to_owned(), last: 0 };
+    let request = SubscribeRequest { after: after.to_owned(), ..SubscribeRequest::default() };
     let failure = |status| server.failure(status);
     let mut events = calls.subscribe(request).await.map_err(failure)?.into_inner();
     match timeout(server.patience, events.message()).await {

@@ -50,6 +50,19 @@ struct Terminal {
 }
 
 #[derive(Deserialize)]
+struct PresenceList {
+    users: Vec<UserPresence>,
+}
+
+#[derive(Deserialize)]
+struct UserPresence {
+    user_id: String,
+    state: String,
+    terminal_types: Vec<String>,
+    last_seen: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Signal {
     conversation_id: String,
     sender_id: String,
@@ -194,6 +207,9 @@ struct ContactChanged {
 struct Settings {
     messages_from: String,
     groups_invite_from: String,
+    presence_visible_to: String,
+    presence_terminal_types: bool,
+    invisible: bool,
 }
 
 #[derive(Deserialize)]
@@ -267,6 +283,7 @@ pub(super) fn event(name: &str, data: &str) -> Result<Option<Event>, Error> {
             Event::TimelineReset(v1::TimelineReset { epoch })
         }
         "signal" => Event::Signal(parse::<Signal>(data)?.try_into()?),
+        "presence" => Event::Presence(parse::<PresenceList>(data)?.into()),
         "session_ended" => Event::SessionEnded(parse::<SessionEnd>(data)?.into()),
         "reconnect" => Event::Reconnect(v1::Reconnect {}),
         _ => return Ok(None),
@@ -279,6 +296,21 @@ fn parse<T: DeserializeOwned>(data: &str) -> Result<T, Error> {
 
 fn timestamp(text: &str) -> Option<Timestamp> {
     text.parse().ok()
+}
+
+impl From<PresenceList> for v1::PresenceChanged {
+    fn from(list: PresenceList) -> Self {
+        let user = |user: UserPresence| {
+            let state = format!("PRESENCE_STATE_{}", user.state);
+            v1::UserPresence {
+                user_id: user.user_id,
+                state: v1::PresenceState::from_str_name(&state).unwrap_or_default().into(),
+                terminal_types: user.terminal_types,
+                last_seen: user.last_seen.as_deref().and_then(timestamp),
+            }
+        };
+        Self { users: list.users.into_iter().map(user).collect() }
+    }
 }
 
 impl TryFrom<Signal> for v1::Signal {
@@ -496,6 +528,9 @@ impl From<Settings> for v1::SettingsChanged {
             settings: Some(v1::Settings {
                 messages_from: who(settings.messages_from).into(),
                 groups_invite_from: who(settings.groups_invite_from).into(),
+                presence_visible_to: who(settings.presence_visible_to).into(),
+                presence_terminal_types: settings.presence_terminal_types,
+                invisible: settings.invisible,
             }),
         }
     }
