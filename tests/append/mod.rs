@@ -1,5 +1,6 @@
 //! The hot path below the contract: how batches lock, and what they refuse.
 
+mod baseline;
 mod batch;
 pub(crate) mod locks;
 

@@ -69,9 +69,14 @@ struct Trap {
     sprung: oneshot::Sender<()>,
 }
 
+/// What the client of one connection has said.
+type Record = Arc<Mutex<Vec<u8>>>;
+
 struct Shared {
     state: watch::Sender<State>,
     trap: Mutex<Option<Trap>>,
+    /// What the client of each connection has said; none unless it is recorded.
+    recorded: Mutex<Option<Vec<Record>>>,
 }
 
 /// A listener on loopback that leads elsewhere. It ends, with its connections, when it is dropped.
@@ -87,7 +92,7 @@ impl Proxy {
         let address = listener.local_addr().expect("it listens");
         let state = State { target, weather: Weather::Fair, cuts: 0 };
         let state = watch::Sender::new(state);
-        let shared = Arc::new(Shared { state, trap: Mutex::default() });
+        let shared = Arc::new(Shared { state, trap: Mutex::default(), recorded: Mutex::default() });
         let mut listening = JoinSet::new();
         listening.spawn(listen(listener, shared.clone()));
         Self { address, shared, _listening: listening }
@@ -120,6 +125,17 @@ impl Proxy {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Writes down what the clients of connections from now on say.
+    pub(crate) fn record(&self) {
+        *self.shared.recorded() = Some(Vec::new());
+    }
+
+    /// What they have said so far, by connection.
+    pub(crate) fn recorded(&self) -> Vec<Vec<u8>> {
+        let recorded = self.shared.recorded();
+        recorded.iter().flatten().map(|said| said.lock().expect("no panic").clone()).collect()
     }
 
     /// Leads connections from now on elsewhere.
@@ -193,6 +209,18 @@ impl Shared {
         self.trap.lock().expect("nobody panics with it")
     }
 
+    fn recorded(&self) -> std::sync::MutexGuard<'_, Option<Vec<Record>>> {
+        self.recorded.lock().expect("nobody panics with it")
+    }
+
+    /// Begins to write down a connection, where it is wanted.
+    fn record_another(&self) -> Option<Record> {
+        let mut recorded = self.recorded();
+        let record = Record::default();
+        recorded.as_mut()?.push(record.clone());
+        Some(record)
+    }
+
     fn set(&self, weather: Weather) {
         self.state.send_modify(|state| state.weather = weather);
     }
@@ -262,12 +290,16 @@ async fn pump(
 ) -> std::io::Result<()> {
     let mut state = shared.state.subscribe();
     let mut chunk = vec![0; CHUNK];
+    let record = if side == Side::Client { shared.record_another() } else { None };
     loop {
         let read = from.read(&mut chunk).await?;
         if read == 0 {
             return Ok(());
         }
         let mut said = &chunk[..read];
+        if let Some(record) = &record {
+            record.lock().expect("no panic").extend(said);
+        }
         if let Some((place, trap)) = shared.springs(side, said) {
             to.write_all(&said[..place]).await?;
             said = &said[place..];

@@ -59,6 +59,17 @@ impl Connection {
         Self::open(servers.iter().map(Server::rest).collect::<Result<_, _>>()?)
     }
 
+    /// The same for one WebSocket, without TLS, over which one terminal alone sends and follows its
+    /// timeline. Answers to sends come as long as [`Timeline::next`](crate::Timeline::next) is called;
+    /// before its first call nothing can be sent.
+    ///
+    /// # Errors
+    /// As [`Connection::new`].
+    #[cfg(feature = "rest")]
+    pub fn websocket(servers: &[Uri]) -> Result<Self, Error> {
+        Self::open(servers.iter().map(Server::socket).collect::<Result<_, _>>()?)
+    }
+
     fn open(servers: Vec<Server>) -> Result<Self, Error> {
         let first = servers.first().ok_or_else(|| Error::Servers("there is none".to_owned()))?;
         let current = Mutex::new(Line { wire: first.connect(), number: 0 });

@@ -178,7 +178,9 @@ impl Terminal {
         match self.session.connection.line().wire {
             Wire::Grpc(channel) => Ok(InterceptedService::new(channel, Bearer(token.bearer))),
             #[cfg(feature = "rest")]
-            Wire::Rest(_) => Err(Error::Servers("they are used over REST".to_owned())),
+            Wire::Rest(_) | Wire::Socket(_) => {
+                Err(Error::Servers("they are not used over gRPC".to_owned()))
+            }
         }
     }
 

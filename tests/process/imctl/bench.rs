@@ -4,7 +4,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::Shell;
@@ -18,25 +18,83 @@ async fn bench(imctl: &Shell<'_>, args: &[&str]) -> Value {
     serde_json::from_str(&printed.stdout).expect("JSON")
 }
 
+/// Arguments of a run that is over soon.
+const SHORT: [&str; 4] = ["--duration", "1s", "--warmup", "0s"];
+
+/// All is well: something was measured, and all that was sent is everywhere.
+fn assert_sound(result: &Value) {
+    assert!(result["messages"].as_u64() > Some(0), "{result:#}");
+    assert_eq!((&result["violation_count"], &result["unfinished"]), (&0.into(), &0.into()));
+    for process in ["server", "generator"] {
+        assert!(result["cpu"][process]["us_per_message"].as_f64() > Some(0.0), "{result:#}");
+    }
+}
+
 #[tokio::test]
 async fn a_load_is_checked_and_compared_with_postgres_alone() {
     let folder = DataFolder::new();
     let imd = folder.start().await;
     let imctl = Shell::new(&folder, &imd);
-    let floor = folder.database_url().await;
+    let database = folder.database_url().await;
     for outstanding in ["1", "16"] {
-        let load = ["--users", "4", "--outstanding", outstanding, "--floor", &floor];
-        let short = ["--duration", "1s", "--warmup", "0s"];
-        let result = bench(&imctl, &[&load[..], &short].concat()).await;
-        assert!(result["messages"].as_u64() > Some(0), "{result:#}");
-        assert_eq!((&result["violation_count"], &result["unfinished"]), (&0.into(), &0.into()));
-        let batched = &result["floor"]["batched"];
+        let load = ["--users", "4", "--outstanding", outstanding];
+        let compared = ["--database", &database, "--baseline"];
+        let result = bench(&imctl, &[&load[..], &compared, &SHORT].concat()).await;
+        assert_sound(&result);
+        assert_eq!(result["settings"]["connections"], 8, "one for each terminal");
+        let postgres = &result["cpu"]["postgresql"];
+        assert!(postgres["us_per_message"].as_f64() > Some(0.0), "it runs here: {result:#}");
+        let batched = &result["baseline"]["batched"];
         assert_eq!(batched["connections"], 1, "one lane is the default");
         let size = batched["messages"].as_u64().expect("a number");
         // With one message under way there is nothing to gather.
         assert!(if outstanding == "1" { size == 1 } else { (2..=16).contains(&size) }, "{size}");
         assert!(batched["rate"].as_f64() > Some(0.0));
-        assert_eq!(result["floor"]["commit"].is_null(), outstanding != "1");
+        assert_eq!(result["baseline"]["commit"].is_null(), outstanding != "1");
+    }
+}
+
+#[tokio::test]
+async fn a_load_is_sound_over_every_transport() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let imctl = Shell::new(&folder, &imd);
+    for transport in ["grpc", "websocket", "sse"] {
+        let load = ["--users", "4", "--outstanding", "8", "--transport", transport];
+        let result = bench(&imctl, &[&load[..], &SHORT].concat()).await;
+        assert_sound(&result);
+        assert_eq!(result["settings"]["transport"], transport);
+        assert_eq!((&result["errors"], &result["reconnects"]), (&json!({}), &0.into()));
+        assert!(result["cpu"]["postgresql"].is_null(), "no database was given");
+    }
+    let shared = ["--users", "4", "--connections", "2"];
+    let result = bench(&imctl, &[&shared[..], &SHORT].concat()).await;
+    assert_sound(&result);
+    assert_eq!(result["settings"]["connections"], 2);
+}
+
+#[tokio::test]
+async fn groups_are_checked_and_compared_with_postgres_alone() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let imctl = Shell::new(&folder, &imd);
+    let database = folder.database_url().await;
+    for (transport, share) in [("grpc", "50"), ("websocket", "100")] {
+        let load = ["--users", "8", "--outstanding", "8", "--transport", transport];
+        // Neighbours share members.
+        let groups = ["--groups", "3", "--group-size", "4", "--group-share", share];
+        let compared = ["--database", &database, "--baseline"];
+        let result = bench(&imctl, &[&load[..], &groups, &compared, &SHORT].concat()).await;
+        assert_sound(&result);
+        let messages = |part: &str| result[part]["messages"].as_u64().expect("a number");
+        assert!(messages("to_groups") > 0, "{result:#}");
+        assert_eq!(messages("to_users") > 0, share != "100");
+        assert_eq!(messages("to_users") + messages("to_groups"), result["messages"]);
+        let batched = &result["baseline"]["batched"];
+        for figure in ["rate", "references_per_second", "imd_share"] {
+            assert!(batched[figure].as_f64() > Some(0.0), "{figure}: {result:#}");
+        }
+        assert!(result["baseline"]["one_by_one"].is_null(), "it has other rows");
     }
 }
 
@@ -64,7 +122,7 @@ async fn idle_terminals_are_counted_and_left_alone() {
     let imd = folder.start().await;
     let imctl = Shell::new(&folder, &imd);
     let database = folder.database_url().await;
-    for transport in ["grpc", "rest"] {
+    for transport in ["grpc", "sse"] {
         let idle = ["idle", "--users", "3", "--terminals", "2", "--transport", transport];
         let rest = ["--settle", "0s", "--rest", "2s", "--database", &database];
         let result = bench(&imctl, &[&idle[..], &rest].concat()).await;
@@ -124,7 +182,7 @@ async fn a_server_on_this_machine_is_not_reached_through_a_proxy() {
     let imctl = Shell::new(&folder, &imd);
     let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", proxy.local_addr().expect("it is bound"));
-    let args = ["bench", "--transport", "rest", "--users", "2", "--duration", "1s", "--json", "-"];
+    let args = ["bench", "--transport", "sse", "--users", "2", "--duration", "1s", "--json", "-"];
     let mut command = imctl.command(&args);
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
     {

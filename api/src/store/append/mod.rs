@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use self::session::LaneConnection;
 use super::{
     OtherNodes, Store,
     connection::ConnectError,
@@ -32,7 +31,11 @@ use crate::{
 };
 
 pub use self::session::LANE_SETTINGS;
-pub(super) use self::verdicts::{kept_out, not_taken, other_closed};
+pub(super) use self::{
+    places::Layout,
+    session::LaneConnection,
+    verdicts::{kept_out, not_taken, other_closed},
+};
 
 /// For how long a batch is run again after a failure that is nobody's fault.
 const RETRY_FOR: Duration = Duration::from_secs(5);

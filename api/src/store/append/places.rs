@@ -12,7 +12,7 @@ use crate::model::{
 };
 
 /// What a batch takes in the timelines concerned, before it is known how far these are filled.
-pub(super) struct Layout {
+pub(in crate::store) struct Layout {
     /// Whose timelines are locked, sorted: the order of the locks. That of a recipient who gets nothing
     /// is locked all the same: its blocks must hold until the commit.
     pub(super) owners: Vec<i64>,
@@ -31,7 +31,7 @@ pub(super) struct Behind {
 }
 
 impl Layout {
-    pub(super) fn of(batch: &[Append]) -> Self {
+    pub(in crate::store) fn of(batch: &[Append]) -> Self {
         let mut taken: BTreeMap<i64, i64> = BTreeMap::new();
         let mut take = |owner: TimelineNo| {
             let taken = taken.entry(owner.0).or_default();

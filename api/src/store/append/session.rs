@@ -33,7 +33,6 @@ pub const LANE_SETTINGS: &str = "-c enable_hashjoin=off -c enable_mergejoin=off 
      -c enable_seqscan=off -c plan_cache_mode=force_generic_plan \
      -c idle_in_transaction_session_timeout=2s";
 
-// `imctl bench` runs the same statements, to see what PostgreSQL does with them alone.
 const COUNT: &str = include_str!("count.sql");
 const APPEND: &str = include_str!("append.sql");
 const REFERENCES: &str = include_str!("references.sql");
@@ -54,7 +53,7 @@ static APPEND_TO_USERS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// An open connection.
-pub(super) struct LaneConnection {
+pub(in crate::store) struct LaneConnection {
     client: Client,
     driver: Driver,
     cipher: Arc<MessageIdCipher>,
@@ -84,7 +83,7 @@ struct Outcome {
 impl LaneConnection {
     /// Connects and prepares the statements; `begin` opens each transaction. Who has not said from whom it
     /// takes messages takes them from `messages_from`.
-    pub(super) async fn open(
+    pub(in crate::store) async fn open(
         store: &Store,
         cipher: Arc<MessageIdCipher>,
         node_no: i64,
@@ -178,6 +177,16 @@ impl LaneConnection {
             }
         }
         Ok(results)
+    }
+
+    /// The round trip of an attempt alone, for the baseline of benchmarks: appends the batch and commits;
+    /// how many items were not appended as they came.
+    pub(in crate::store) async fn append_unread(
+        &self,
+        batch: &[Append],
+        layout: &Layout,
+    ) -> Result<usize, tokio_postgres::Error> {
+        self.append(batch, layout).await.map(|outcome| outcome.held.len())
     }
 
     /// Tells a caller whose session is gone with its user that it is so.

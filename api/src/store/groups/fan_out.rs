@@ -60,16 +60,7 @@ pub struct Reference {
 impl Store {
     /// Brings some of the members who are behind up to the group's timeline.
     pub async fn fan_out(&self, group_no: GroupNo, node_no: i64) -> Result<FannedOut> {
-        let made = transaction!(self, async |tx| {
-            let Some((members, upto)) = behind(&tx, group_no).await? else {
-                tx.commit().await?;
-                return Ok(None);
-            };
-            lock_timelines(&tx, &members).await?;
-            let rows = refer(&tx, group_no, &members, upto).await?;
-            tx.commit().await?;
-            Ok(Some((members, rows)))
-        })?;
+        let made = self.bring_up_some(group_no).await?;
         let Some((members, rows)) = made else { return Ok(FannedOut::default()) };
         let client = self.client().await?;
         let statement = client.prepare_cached(OTHER_NODES).await?;
@@ -80,6 +71,24 @@ impl Store {
             references: rows.iter().map(read_reference).collect(),
             other_nodes: read_other_nodes(&other_nodes),
             more: true,
+        })
+    }
+
+    /// The transaction of a fan-out: whom it has brought up, and the references that this took; `None`
+    /// when nobody was behind.
+    pub(in crate::store) async fn bring_up_some(
+        &self,
+        group_no: GroupNo,
+    ) -> Result<Option<(Vec<i64>, Vec<Row>)>> {
+        transaction!(self, async |tx| {
+            let Some((members, upto)) = behind(&tx, group_no).await? else {
+                tx.commit().await?;
+                return Ok(None);
+            };
+            lock_timelines(&tx, &members).await?;
+            let rows = refer(&tx, group_no, &members, upto).await?;
+            tx.commit().await?;
+            Ok(Some((members, rows)))
         })
     }
 

@@ -2,11 +2,14 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
-use super::{History, Message, Outcome, Seen, SendNo, Sighting, Sightings, User, Violation};
+use super::{
+    Group, History, Message, Outcome, Recipient, Seen, Send, SendNo, Sighting, Sightings, User,
+    Violation,
+};
 
 pub(super) fn check(history: &History) -> Vec<Violation> {
     let tombstones = Tombstones::of(history);
@@ -19,6 +22,7 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
     for user in (0..).map(User).take(history.users.len()) {
         check.one_story(user);
     }
+    check.one_order();
     check.found
 }
 
@@ -106,9 +110,16 @@ impl Check<'_> {
         let send = &self.history.sends[send_no.index()];
         let (seq, terminal) = (entry.seq, || sightings.name.clone());
         let message = || self.history.name(send_no);
-        if ![send.sender, send.recipient].contains(&sightings.user) {
-            let (terminal, message) = (terminal(), message());
-            self.found.push(Violation::Astray { terminal, seq, message });
+        match self.history.concerns(send, sightings.user) {
+            Concern::Ours => {}
+            Concern::Never => {
+                let (terminal, message) = (terminal(), message());
+                self.found.push(Violation::Astray { terminal, seq, message });
+            }
+            Concern::OtherTimes => {
+                let (terminal, message) = (terminal(), message());
+                self.found.push(Violation::Outside { terminal, seq, message });
+            }
         }
         match send.outcome {
             Outcome::Unknown => {}
@@ -129,13 +140,26 @@ impl Check<'_> {
         }
     }
 
-    /// Every message is on every terminal of both its users once; one of unknown outcome on all or none.
+    /// Every message is once on every terminal of both its users, or of those who were members from before
+    /// it was sent until it was acknowledged; one of unknown outcome on all or none.
     fn completeness(&mut self) {
         let mut of_user: Vec<Vec<SendNo>> = vec![Vec::new(); self.history.users.len()];
         for (send_no, send) in (0..).map(SendNo).zip(&self.history.sends) {
-            of_user[send.sender.0 as usize].push(send_no);
-            if send.recipient != send.sender {
-                of_user[send.recipient.0 as usize].push(send_no);
+            match send.recipient {
+                Recipient::User(recipient) => {
+                    of_user[send.sender.0 as usize].push(send_no);
+                    if recipient != send.sender {
+                        of_user[recipient.0 as usize].push(send_no);
+                    }
+                }
+                Recipient::Group(group) => {
+                    let members = &self.history.groups[group.0 as usize].members;
+                    for (member, stays) in members {
+                        if stays.iter().any(|stay| stay.must_have(send)) {
+                            of_user[member.0 as usize].push(send_no);
+                        }
+                    }
+                }
             }
         }
         for sightings in &self.history.sightings {
@@ -219,28 +243,102 @@ impl Check<'_> {
     }
 
     fn order(&mut self, user: User, story: &[Sighting]) {
-        // The one of the messages so far that was sent last.
-        let mut latest: Option<(u32, SendNo)> = None;
+        // The one of the messages so far that was sent last: of those to users, which are appended where
+        // they go before they are acknowledged, and of those to each group, which members get later.
+        let mut latest: HashMap<Option<Group>, (u32, SendNo)> = HashMap::new();
         let tombstones = &self.tombstones;
         for (send_no, _) in story.iter().filter_map(|entry| tombstones.message_at(entry)) {
             let Some(send) = self.history.sends.get(send_no.index()) else { continue };
-            if let (Outcome::Acked { at, .. }, Some((sent_at, later))) = (send.outcome, latest)
-                && at < sent_at
-            {
+            let latest = latest.entry(send.group()).or_insert((send.at, send_no));
+            let (sent_at, later) = *latest;
+            if matches!(send.outcome, Outcome::Acked { at, .. } if at < sent_at) {
                 let user = self.history.users[user.0 as usize].clone();
                 let (earlier, later) = (self.history.name(send_no), self.history.name(later));
                 self.found.push(Violation::Order { user, earlier, later });
             }
-            latest = latest.max(Some((send.at, send_no)));
+            *latest = (*latest).max((send.at, send_no));
         }
+    }
+
+    /// All members have a group's messages in one order. They are compared with the terminal that has
+    /// most of them.
+    fn one_order(&mut self) {
+        let mut groups: BTreeMap<Group, Vec<(&Arc<str>, _)>> = BTreeMap::new();
+        for sightings in &self.history.sightings {
+            for (group, seen) in self.seen_in_groups(sightings) {
+                groups.entry(group).or_default().push((&sightings.name, seen));
+            }
+        }
+        let mut found = Vec::new();
+        for all in groups.into_values() {
+            let Some((model, longest)) = all.iter().max_by_key(|(_, seen)| seen.len()) else {
+                continue;
+            };
+            let places: HashMap<SendNo, usize> = longest.iter().copied().zip(0..).collect();
+            for (terminal, seen) in &all {
+                let known = seen.iter().filter_map(|sent| Some((places.get(sent)?, *sent)));
+                let known: Vec<_> = known.collect();
+                let turned = known.windows(2).find(|pair| pair[0].0 > pair[1].0);
+                if let Some(&[(_, earlier), (_, later)]) = turned {
+                    found.push(Violation::GroupOrder {
+                        terminal: (*terminal).clone(),
+                        earlier: self.history.name(earlier),
+                        later: self.history.name(later),
+                        model: (*model).clone(),
+                    });
+                }
+            }
+        }
+        self.found.extend(found);
+    }
+
+    /// The messages to groups that a terminal saw, in their order there, each where it first came.
+    fn seen_in_groups(&self, sightings: &Sightings) -> BTreeMap<Group, Vec<SendNo>> {
+        let mut groups: BTreeMap<Group, Vec<SendNo>> = BTreeMap::new();
+        let mut known = HashSet::new();
+        for entry in &sightings.entries {
+            let Some((send_no, _)) = self.tombstones.message_at(entry) else { continue };
+            let group = self.history.sends.get(send_no.index()).and_then(Send::group);
+            if let Some(group) = group
+                && known.insert(send_no)
+            {
+                groups.entry(group).or_default().push(send_no);
+            }
+        }
+        groups
     }
 }
 
+/// Whether a user gets a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    Ours,
+    /// It is to a group that the user was a member of, but not then.
+    OtherTimes,
+    Never,
+}
+
 impl History {
+    fn concerns(&self, send: &Send, user: User) -> Concern {
+        match send.recipient {
+            Recipient::User(recipient) if [send.sender, recipient].contains(&user) => Concern::Ours,
+            Recipient::User(_) => Concern::Never,
+            Recipient::Group(group) => match self.groups[group.0 as usize].members.get(&user) {
+                None => Concern::Never,
+                Some(stays) if stays.iter().any(|stay| stay.may_have(send)) => Concern::Ours,
+                Some(_) => Concern::OtherTimes,
+            },
+        }
+    }
+
     fn name(&self, send_no: SendNo) -> Message {
         let Self { users, sends, .. } = self;
         let send = &sends[send_no.index()];
         let name = |user: User| users[user.0 as usize].clone();
-        Message { number: send_no.0, sender: name(send.sender), recipient: name(send.recipient) }
+        let recipient = match send.recipient {
+            Recipient::User(user) => name(user),
+            Recipient::Group(group) => self.groups[group.0 as usize].name.clone(),
+        };
+        Message { number: send_no.0, sender: name(send.sender), recipient }
     }
 }

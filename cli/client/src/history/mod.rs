@@ -34,6 +34,7 @@ mod tests;
 mod violation;
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
@@ -47,8 +48,12 @@ pub use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct User(u32);
 
+/// A group of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group(u32);
+
 /// The number of a send in its history: 0, 1, 2 … in the order of [`History::intend`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SendNo(pub u32);
 
 impl SendNo {
@@ -63,6 +68,7 @@ impl SendNo {
 #[derive(Debug, Default)]
 pub struct History {
     users: Vec<Arc<str>>,
+    groups: Vec<Membership>,
     sends: Vec<Send>,
     sightings: Vec<Sightings>,
     /// Counts what is recorded about sends, to tell what came before what.
@@ -72,10 +78,33 @@ pub struct History {
 #[derive(Debug)]
 struct Send {
     sender: User,
-    recipient: User,
+    recipient: Recipient,
     /// When it was intended, by the history's clock.
     at: u32,
     outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recipient {
+    User(User),
+    Group(Group),
+}
+
+/// Who was a member of a group, and when.
+#[derive(Debug)]
+struct Membership {
+    name: Arc<str>,
+    members: BTreeMap<User, Vec<Stay>>,
+}
+
+/// A user's time in a group, by the history's clock. Between a call and its answer the user may or may
+/// not be a member.
+#[derive(Debug, Clone, Copy)]
+struct Stay {
+    joining: u32,
+    joined: Option<u32>,
+    leaving: Option<u32>,
+    left: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +156,49 @@ impl History {
         User(number)
     }
 
+    /// A group with these members, by a name for people. Who joins it is shown nothing that was said
+    /// before.
+    ///
+    /// # Panics
+    /// Beyond 2^32 groups.
+    pub fn group(&mut self, name: &str, members: impl IntoIterator<Item = User>) -> Group {
+        let number = u32::try_from(self.groups.len()).expect("fewer than 2^32 groups");
+        let now = self.tick();
+        let stay = Stay { joining: now, joined: Some(now), leaving: None, left: None };
+        let members = members.into_iter().map(|member| (member, vec![stay])).collect();
+        self.groups.push(Membership { name: name.into(), members });
+        Group(number)
+    }
+
+    /// A call is about to be made that has a user join a group.
+    pub fn joining(&mut self, user: User, group: Group) {
+        let stay = Stay { joining: self.tick(), joined: None, leaving: None, left: None };
+        self.groups[group.0 as usize].members.entry(user).or_default().push(stay);
+    }
+
+    /// That call has returned: the user is a member.
+    pub fn joined(&mut self, user: User, group: Group) {
+        let now = self.tick();
+        self.last_stay(user, group).joined = Some(now);
+    }
+
+    /// A call is about to be made that ends a user's membership.
+    pub fn leaving(&mut self, user: User, group: Group) {
+        let now = self.tick();
+        self.last_stay(user, group).leaving = Some(now);
+    }
+
+    /// That call has returned: the user is no member.
+    pub fn left(&mut self, user: User, group: Group) {
+        let now = self.tick();
+        self.last_stay(user, group).left = Some(now);
+    }
+
+    fn last_stay(&mut self, user: User, group: Group) -> &mut Stay {
+        let stays = self.groups[group.0 as usize].members.get_mut(&user);
+        stays.and_then(|stays| stays.last_mut()).expect("the user has been a member")
+    }
+
     /// A terminal that follows its user's timeline from now on: it has everything up to the seq
     /// `after`. Its sightings are to be given back with [`History::add`].
     #[must_use]
@@ -138,6 +210,15 @@ impl History {
 
     /// A message is about to be sent.
     pub fn intend(&mut self, sender: User, recipient: User) -> SendNo {
+        self.intend_to(sender, Recipient::User(recipient))
+    }
+
+    /// A message is about to be sent to a group.
+    pub fn intend_in(&mut self, sender: User, group: Group) -> SendNo {
+        self.intend_to(sender, Recipient::Group(group))
+    }
+
+    fn intend_to(&mut self, sender: User, recipient: Recipient) -> SendNo {
         let send = self.next_send();
         let at = self.tick();
         self.sends.push(Send { sender, recipient, at, outcome: Outcome::Unknown });
@@ -179,6 +260,35 @@ impl History {
     fn tick(&mut self) -> u32 {
         self.clock += 1;
         self.clock
+    }
+}
+
+impl Send {
+    /// The group that it is to.
+    fn group(&self) -> Option<Group> {
+        match self.recipient {
+            Recipient::User(_) => None,
+            Recipient::Group(group) => Some(group),
+        }
+    }
+}
+
+impl Stay {
+    /// Whether whoever is a member for this time must get a message.
+    fn must_have(&self, send: &Send) -> bool {
+        let begun = self.joined.is_some_and(|joined| joined < send.at);
+        let ended = self.leaving.is_some_and(|leaving| match send.outcome {
+            Outcome::Acked { at, .. } => leaving < at,
+            Outcome::Unknown | Outcome::Refused => true,
+        });
+        begun && !ended
+    }
+
+    /// Whether it may.
+    fn may_have(&self, send: &Send) -> bool {
+        let too_early = matches!(send.outcome, Outcome::Acked { at, .. } if at < self.joining);
+        let too_late = self.left.is_some_and(|left| left < send.at);
+        !too_early && !too_late
     }
 }
 

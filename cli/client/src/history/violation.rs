@@ -12,7 +12,7 @@ pub struct Message {
     pub number: u32,
     /// Who sent it.
     pub sender: Arc<str>,
-    /// To whom.
+    /// To whom, or to which group.
     pub recipient: Arc<str>,
 }
 
@@ -53,6 +53,9 @@ pub enum Violation {
     /// A message of others.
     #[error("{terminal}: entry {seq} is {message}, which is none of this user's")]
     Astray { terminal: Arc<str>, seq: i64, message: Message },
+    /// A message to a group, sent before its user was a member or after.
+    #[error("{terminal}: entry {seq} is {message}, sent while this user was no member")]
+    Outside { terminal: Arc<str>, seq: i64, message: Message },
     /// The acknowledgement named another message.
     #[error(
         "{terminal}: entry {seq} is {message} with another message_id than its sender was told"
@@ -67,4 +70,7 @@ pub enum Violation {
     /// A message stands before one that was acknowledged before it was sent.
     #[error("{user}: {later} stands before {earlier}, which was acknowledged before it was sent")]
     Order { user: Arc<str>, earlier: Message, later: Message },
+    /// Two members have a group's messages in different orders.
+    #[error("{terminal}: {earlier} stands before {later}, and on {model} behind it")]
+    GroupOrder { terminal: Arc<str>, earlier: Message, later: Message, model: Arc<str> },
 }

@@ -1,9 +1,11 @@
-//! The calls that a terminal makes, over gRPC or REST. The vocabulary is that of the contract's
+//! The calls that a terminal makes, over gRPC, REST or a WebSocket. The vocabulary is that of the contract's
 //! messages, whatever goes over the wire.
 
 mod grpc;
 #[cfg(feature = "rest")]
 mod rest;
+#[cfg(feature = "rest")]
+mod socket;
 
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub(crate) enum Server {
     Grpc(Box<tonic::transport::Endpoint>),
     #[cfg(feature = "rest")]
     Rest(Uri),
+    #[cfg(feature = "rest")]
+    Socket(Uri),
 }
 
 /// A connection to a server, or one for each call. Opens when it is needed.
@@ -39,6 +43,8 @@ pub(crate) enum Wire {
     Grpc(Channel),
     #[cfg(feature = "rest")]
     Rest(rest::Client),
+    #[cfg(feature = "rest")]
+    Socket(socket::Client),
 }
 
 /// The events of one stream.
@@ -47,6 +53,8 @@ pub(crate) enum Events {
     Grpc(Box<Streaming<SubscribeResponse>>),
     #[cfg(feature = "rest")]
     Rest(rest::Events),
+    #[cfg(feature = "rest")]
+    Socket(socket::Events),
 }
 
 impl Server {
@@ -62,11 +70,21 @@ impl Server {
         }
     }
 
+    #[cfg(feature = "rest")]
+    pub(crate) fn socket(server: &Uri) -> Result<Self, Error> {
+        match server.scheme_str() {
+            Some("http") => Ok(Self::Socket(server.clone())),
+            _ => Err(Error::Servers(format!("{server}: WebSockets are opened over http:// alone"))),
+        }
+    }
+
     pub(crate) fn connect(&self) -> Wire {
         match self {
             Self::Grpc(endpoint) => Wire::Grpc(endpoint.connect_lazy()),
             #[cfg(feature = "rest")]
             Self::Rest(server) => Wire::Rest(rest::Client::new(server)),
+            #[cfg(feature = "rest")]
+            Self::Socket(server) => Wire::Socket(socket::Client::new(server)),
         }
     }
 }
@@ -82,6 +100,8 @@ impl Wire {
                 Self::Grpc(channel) => grpc::login(channel, request).await,
                 #[cfg(feature = "rest")]
                 Self::Rest(client) => client.login(request).await,
+                #[cfg(feature = "rest")]
+                Self::Socket(client) => client.rest.login(request).await,
             }
         };
         let (login, seconds) = in_time(login).await?;
@@ -95,6 +115,8 @@ impl Wire {
                 Self::Grpc(channel) => grpc::refresh(channel, refresh_token).await,
                 #[cfg(feature = "rest")]
                 Self::Rest(client) => client.refresh(refresh_token).await,
+                #[cfg(feature = "rest")]
+                Self::Socket(client) => client.rest.refresh(refresh_token).await,
             }
         })
         .await
@@ -106,6 +128,8 @@ impl Wire {
                 Self::Grpc(channel) => grpc::logout(channel, token).await,
                 #[cfg(feature = "rest")]
                 Self::Rest(client) => client.logout(token).await,
+                #[cfg(feature = "rest")]
+                Self::Socket(client) => client.rest.logout(token).await,
             }
         })
         .await
@@ -121,6 +145,8 @@ impl Wire {
                 Self::Grpc(channel) => grpc::send(channel, token, request).await,
                 #[cfg(feature = "rest")]
                 Self::Rest(client) => client.send(token, request).await,
+                #[cfg(feature = "rest")]
+                Self::Socket(client) => client.send(token, request).await,
             }
         })
         .await
@@ -140,6 +166,10 @@ impl Wire {
                 }
                 #[cfg(feature = "rest")]
                 Self::Rest(client) => Events::Rest(client.subscribe(token, after, watched).await?),
+                #[cfg(feature = "rest")]
+                Self::Socket(client) => {
+                    Events::Socket(client.subscribe(token, after, watched).await?)
+                }
             };
             let first = events.next().await?.ok_or_else(ended)?;
             Ok((first, events))
@@ -156,6 +186,8 @@ impl Events {
             Self::Grpc(events) => Ok(events.message().await?.map(|response| response.event)),
             #[cfg(feature = "rest")]
             Self::Rest(events) => events.next().await,
+            #[cfg(feature = "rest")]
+            Self::Socket(events) => events.next().await,
         }
     }
 }

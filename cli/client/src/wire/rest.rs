@@ -1,6 +1,6 @@
 //! REST, and Server-Sent Events.
 
-mod json;
+pub(super) mod json;
 
 use std::{io, net::IpAddr, pin::Pin};
 
@@ -91,18 +91,7 @@ impl Client {
         token: &AccessToken,
         message: SendRequest,
     ) -> Result<SendResponse, Error> {
-        let mut body = json!({ "client_message_id": message.client_message_id });
-        if let Some(To::UserId(user_id)) = message.to {
-            body["to"] = json!({ "user_id": user_id });
-        }
-        match message.content {
-            Some(Content::Text(text)) => body["text"] = Value::String(text),
-            Some(Content::Data(typed)) => {
-                body["content_type"] = Value::String(typed.content_type);
-                body["data"] = Value::String(json::base64(&typed.data));
-            }
-            None => {}
-        }
+        let body = send_body(message);
         let request = authorized(self.post("/v1/messages"), token).json(&body);
         Ok(call::<json::SendResponse>(request).await?.into())
     }
@@ -136,6 +125,31 @@ fn is_loopback(server: &Uri) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// A `SendRequest` as REST and the socket have it.
+pub(super) fn send_body(message: SendRequest) -> Value {
+    let mut body = json!({ "client_message_id": message.client_message_id });
+    match message.to {
+        Some(To::UserId(user_id)) => body["to"] = json!({ "user_id": user_id }),
+        Some(To::GroupId(group_id)) => body["to"] = json!({ "group_id": group_id }),
+        None => {}
+    }
+    match message.content {
+        Some(Content::Text(text)) => body["text"] = Value::String(text),
+        Some(Content::Data(typed)) => {
+            body["content_type"] = Value::String(typed.content_type);
+            body["data"] = Value::String(json::base64(&typed.data));
+        }
+        None => {}
+    }
+    if !message.mentions.is_empty() {
+        body["mentions"] = json!(message.mentions);
+    }
+    if message.mention_all {
+        body["mention_all"] = Value::Bool(true);
+    }
+    body
 }
 
 fn authorized(request: RequestBuilder, token: &AccessToken) -> RequestBuilder {

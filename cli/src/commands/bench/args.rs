@@ -8,7 +8,13 @@ use secrecy::SecretString;
 use serde::Serialize;
 use tonic::transport::Uri;
 
-use super::{fleet::Cast, idle::IdleArgs, pairs::Pairs, report, roaming::RoamingArgs};
+use super::{
+    fleet::Cast,
+    idle::IdleArgs,
+    report,
+    roaming::RoamingArgs,
+    traffic::{Groups, Traffic},
+};
 use crate::{
     client::{display, profile_url, server_url},
     clock,
@@ -25,18 +31,21 @@ pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-A message counts when every terminal of both its users has it, the sending one included. Without
---rate the load is a closed loop of --outstanding messages. With it messages are due at fixed times,
-whatever the server does, and latencies count from there. Afterwards every timeline is checked; a
-violation fails the command.
+A message counts when every terminal of both its users, or of all members of its group, has it, the
+sending one included. Without --rate the load is a closed loop of --outstanding messages. With it
+messages are due at fixed times, whatever the server does, and latencies count from there. Afterwards
+every timeline is checked; a violation fails the command.
 
 The users bench-<run>-00001 … are created for it and deleted at the end, also when it fails or is
-interrupted. Their terminals are of types that the server lets a user have beside each other.
+interrupted, and the groups are dissolved. Their terminals are of types that the server lets a user
+have beside each other.
 
 Examples:
   imctl bench
   imctl bench --outstanding 1 --duration 30s
   imctl bench --rate 2000 --json result.json --plot latency.svg
+  imctl bench --groups 1 --group-size 100 --outstanding 1
+  imctl bench --database postgresql://imd@localhost/imd --baseline
   imctl bench --public-server http://10.0.0.5:8080 --public-server http://10.0.0.6:8080
   imctl bench idle --users 2500
   imctl bench roaming"
@@ -105,9 +114,18 @@ pub(super) struct LoadArgs {
     /// Everyone writes to the first user
     #[arg(long)]
     pub(super) hot_user: bool,
-    /// HTTP/2 connections that the terminals share, with gRPC
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub(super) connections: u16,
+    /// Groups, made for this run
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "hot_user", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(super) groups: u32,
+    /// Members of each group, its owner included
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "groups", value_parser = clap::value_parser!(u32).range(2..=2_000))]
+    pub(super) group_size: u32,
+    /// How many of a hundred messages go to groups; the others go to users
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, requires = "groups", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(super) group_share: u8,
+    /// HTTP/2 connections that the terminals share, with gRPC [default: one for each terminal]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) connections: Option<u16>,
     /// Makes the same choices of users again
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
@@ -120,19 +138,24 @@ pub(super) struct LoadArgs {
     /// Keep the users and their messages
     #[arg(long)]
     pub(super) keep: bool,
+    /// imd's database: tells what PostgreSQL's processes take, where they run on this machine
+    #[arg(long, value_name = "URL", env = "IMCTL_BENCH_DATABASE", hide_env_values = true)]
+    pub(super) database: Option<SecretString>,
     /// Measure what the same rows cost PostgreSQL alone, in a schema of its own in imd's database
-    #[arg(long, value_name = "DATABASE_URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
-    pub(super) floor: Option<SecretString>,
+    #[arg(long, requires = "database")]
+    pub(super) baseline: bool,
 }
 
 /// How terminals talk to imd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Transport {
-    /// gRPC, many terminals on one HTTP/2 connection
+    /// gRPC
     Grpc,
+    /// A WebSocket for each terminal, which sends and receives over it
+    Websocket,
     /// REST and Server-Sent Events, an HTTP/1.1 connection for each terminal and more to send on
-    Rest,
+    Sse,
 }
 
 impl Target {
@@ -158,7 +181,8 @@ impl Target {
             let connection = match (self.transport, trust.ca.as_deref()) {
                 (Transport::Grpc, None) => Connection::new(&servers),
                 (Transport::Grpc, Some(ca)) => Connection::with_ca(&servers, ca),
-                (Transport::Rest, _) => Connection::rest(&servers),
+                (Transport::Websocket, _) => Connection::websocket(&servers),
+                (Transport::Sse, _) => Connection::rest(&servers),
             };
             servers.rotate_left(1);
             connection.map_err(|error| Error::Usage(error.to_string()))
@@ -178,8 +202,37 @@ impl LoadArgs {
         self.outstanding.unwrap_or(default)
     }
 
-    pub(super) fn pairs(&self) -> Pairs {
-        Pairs::new(self.users as usize, self.hot_user, self.seed)
+    /// Who writes to whom.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic::new(self.users as usize, self.hot_user, self.groups(), self.seed)
+    }
+
+    /// Who is a member of which group.
+    pub(super) fn groups(&self) -> Groups {
+        let Self { groups, group_size, users, group_share, .. } = *self;
+        let share = f64::from(group_share) / 100.0;
+        Groups::new(groups as usize, group_size as usize, users as usize, share)
+    }
+
+    /// How many connections there are: one for each terminal, unless they are to share some.
+    pub(super) fn connections(&self) -> u32 {
+        let terminals = self.users * u32::from(self.terminals);
+        self.connections.map_or(terminals, u32::from)
+    }
+
+    /// Refuses what no single argument shows to be impossible.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.groups > 0 && self.group_size > self.users {
+            return Err(Error::Usage(format!(
+                "--group-size {} with --users {}: a group has no more members than there are users",
+                self.group_size, self.users
+            )));
+        }
+        if self.connections.is_some() && self.target.transport != Transport::Grpc {
+            let message = "--connections: only with gRPC can terminals share connections";
+            return Err(Error::Usage(message.to_owned()));
+        }
+        Ok(())
     }
 
     /// Bodies of this run carry a mark of their own, so that those of another one are told apart.
@@ -189,7 +242,11 @@ impl LoadArgs {
 
     /// Who takes part.
     pub(super) fn cast(&self) -> Cast {
-        Cast { users: self.users as usize, terminals: self.terminals }
+        Cast {
+            users: self.users as usize,
+            terminals: self.terminals,
+            groups: self.groups().members,
+        }
     }
 
     /// What the run was, for the report.
@@ -197,9 +254,14 @@ impl LoadArgs {
         report::Settings {
             servers: self.target.names(),
             transport: self.target.transport,
-            connections: self.connections,
+            connections: self.connections(),
             users: self.users,
             terminals: self.terminals,
+            groups: (self.groups > 0).then_some(report::GroupSettings {
+                count: self.groups,
+                size: self.group_size,
+                share_percent: self.group_share,
+            }),
             outstanding: self.outstanding(),
             rate: self.rate,
             body_size: self.body_size,
@@ -258,6 +320,8 @@ mod tests {
             ["--duration", "0s"],
             ["--rate", "0"],
             ["--connections", "0"],
+            ["--group-size", "1"],
+            ["--group-share", "50"],
             ["--transport", "pigeon"],
             ["--public-server", "127.0.0.1:8080"],
         ] {
@@ -280,7 +344,25 @@ mod tests {
 
     #[test]
     fn the_database_url_stays_out_of_debug_output() {
-        let args = parse(&["--floor", "postgresql://imd:hunter2@db/imd"]).expect("a URL");
+        let args = parse(&["--database", "postgresql://imd:hunter2@db/imd"]).expect("a URL");
         assert!(!format!("{args:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn every_terminal_has_a_connection_of_its_own_unless_they_are_shared() {
+        assert_eq!(parse(&[]).expect("nothing is needed").connections(), 400);
+        assert_eq!(parse(&["--connections", "8"]).expect("shared").connections(), 8);
+    }
+
+    #[test]
+    fn what_no_single_argument_shows_is_refused_before_the_run() {
+        for args in [
+            &["--connections", "8", "--transport", "sse"][..],
+            &["--groups", "1", "--group-size", "300"],
+        ] {
+            assert!(parse(args).expect("each is good").check().is_err(), "{args:?}");
+        }
+        assert!(parse(&["--groups", "1", "--group-size", "200"]).expect("good").check().is_ok());
+        assert!(parse(&["--baseline"]).is_err(), "without a database");
     }
 }

@@ -1,12 +1,13 @@
 //! The users and their terminals.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imd_client::{Connection, Event, NOW, Terminal, Timeline};
 use imd_proto::v1::{
-    CreateUserRequest, IfOccupied, ListTerminalTypesRequest, LoginRequest, SetPasswordRequest,
-    Terminal as Device, login_request::Credential,
+    AdminCreateGroupRequest, AdminDissolveGroupRequest, CreateGroupRequest, CreateUserRequest,
+    IfOccupied, ListTerminalTypesRequest, LoginRequest, SetPasswordRequest, Terminal as Device,
+    login_request::Credential,
 };
 use tokio::time::timeout;
 use tonic::Code;
@@ -31,11 +32,27 @@ const CONCURRENT: usize = 8;
 const OPENING: Duration = Duration::from_secs(30);
 
 /// Who takes part.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Cast {
     pub(super) users: usize,
     /// Terminals of each user, four at most.
     pub(super) terminals: u8,
+    /// The members of each group, by number of the user; the first owns it.
+    pub(super) groups: Arc<[Vec<usize>]>,
+}
+
+/// The users and groups of a run. An id is given out once, so each run has its own.
+struct Run {
+    users: Vec<String>,
+    groups: Vec<Group>,
+}
+
+/// A group of the run.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) id: String,
+    /// By number of the user.
+    pub(super) members: Vec<usize>,
 }
 
 /// Users with logged-in terminals.
@@ -46,6 +63,7 @@ pub(super) struct Fleet {
     pub(super) terminal_types: Vec<String>,
     /// All terminals, those of the first user first.
     pub(super) terminals: Vec<Terminal>,
+    pub(super) groups: Vec<Group>,
 }
 
 /// A terminal's view of its timeline, open.
@@ -56,13 +74,7 @@ pub(super) struct Following {
 }
 
 impl Cast {
-    /// New ones for each run: the users of a run are deleted at its end, and an id is given out once.
-    fn user_ids(self) -> Vec<String> {
-        let tag = Uuid::new_v4().simple().to_string();
-        (1..=self.users).map(|number| format!("bench-{}-{number:05}", &tag[..8])).collect()
-    }
-
-    async fn terminal_types(self, admin: &Admin) -> Result<Vec<String>, Error> {
+    async fn terminal_types(&self, admin: &Admin) -> Result<Vec<String>, Error> {
         let answer = admin.calls.clone().list_terminal_types(ListTerminalTypesRequest {}).await;
         let known = answer.map_err(|status| admin.failure(status))?.into_inner().terminal_types;
         let count = usize::from(self.terminals);
@@ -75,9 +87,24 @@ impl Cast {
     }
 }
 
+impl Run {
+    fn of(cast: &Cast) -> Self {
+        let tag = format!("bench-{:08x}", fastrand::u32(..));
+        let group = |(number, members): (usize, &Vec<usize>)| Group {
+            id: format!("{tag}-group-{}", number + 1),
+            members: members.clone(),
+        };
+        Self {
+            users: (1..=cast.users).map(|number| format!("{tag}-{number:05}")).collect(),
+            groups: cast.groups.iter().enumerate().map(group).collect(),
+        }
+    }
+}
+
 impl Fleet {
-    /// Makes users and logs all their terminals in over `connections`, by turns, does `work` with them, and
-    /// deletes the users again, whether it succeeds, fails or is interrupted; unless it is to `keep` them.
+    /// Makes users and groups and logs all terminals in over `connections`, by turns, does `work` with them,
+    /// and dissolves the groups and deletes the users again, whether it succeeds, fails or is interrupted;
+    /// unless it is to `keep` them.
     pub(super) async fn with<T>(
         cast: Cast,
         connections: &[Connection],
@@ -86,9 +113,9 @@ impl Fleet {
         work: impl AsyncFnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let terminal_types = cast.terminal_types(admin).await?;
-        let users = cast.user_ids();
+        let run = Run::of(&cast);
         let done = unless_interrupted(async {
-            let fleet = Self::muster(users.clone(), terminal_types, connections, admin).await?;
+            let fleet = Self::muster(&run, terminal_types, connections, admin).await?;
             let done = work(&fleet).await?;
             if keep {
                 fleet.disband().await;
@@ -97,21 +124,23 @@ impl Fleet {
         })
         .await;
         if !keep {
-            delete(&users, admin).await;
+            dissolve(&run.groups, admin).await;
+            delete(&run.users, admin).await;
         }
         done
     }
 
     async fn muster(
-        users: Vec<String>,
+        run: &Run,
         terminal_types: Vec<String>,
         connections: &[Connection],
         admin: &Admin,
     ) -> Result<Self, Error> {
         let password = Uuid::new_v4().to_string();
+        let users = &run.users;
 
         let bar = progress::bar("users", users.len());
-        stream::iter(&users)
+        stream::iter(users)
             .map(|user_id| create(user_id, &password, admin))
             .buffer_unordered(CONCURRENT)
             .inspect_ok(|()| bar.inc(1))
@@ -131,7 +160,11 @@ impl Fleet {
             .try_collect()
             .await?;
         bar.finish_and_clear();
-        Ok(Self { users, terminal_types, terminals })
+        for group in &run.groups {
+            make_group(group, users, admin).await?;
+        }
+        let (users, groups) = (users.clone(), run.groups.clone());
+        Ok(Self { users, terminal_types, terminals, groups })
     }
 
     /// Opens a stream for each terminal.
@@ -182,6 +215,35 @@ pub(super) async fn log_in_each(
         terminals.push(terminal.await?);
     }
     Ok(terminals)
+}
+
+/// Makes a group, by an administrator's hand: so it has all its members whatever these let others do.
+async fn make_group(group: &Group, users: &[String], admin: &Admin) -> Result<(), Error> {
+    let members = group.members[1..].iter().map(|member| users[*member].clone());
+    let request = AdminCreateGroupRequest {
+        owner_id: users[group.members[0]].clone(),
+        group: Some(CreateGroupRequest {
+            group_id: group.id.clone(),
+            name: "imctl bench".to_owned(),
+            member_ids: members.collect(),
+            ..CreateGroupRequest::default()
+        }),
+    };
+    let made = admin.calls.clone().admin_create_group(request).await;
+    made.map(drop).map_err(|status| admin.failure(status))
+}
+
+/// Dissolves the groups of a run; what goes wrong is only noted.
+async fn dissolve(groups: &[Group], admin: &Admin) {
+    for group in groups {
+        let request = AdminDissolveGroupRequest { group_id: group.id.clone() };
+        let dissolved = admin.calls.clone().admin_dissolve_group(request).await;
+        if let Err(error) = dissolved.map_err(|status| admin.failure(status))
+            && !error.is("group_not_found")
+        {
+            output::warn(&format!("the group {} could not be dissolved: {error}", group.id));
+        }
+    }
 }
 
 /// Deletes the users of a run; what goes wrong is only noted.

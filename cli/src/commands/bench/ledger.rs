@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use imd_client::{
     SendError, Sent,
-    history::{History, Marks, SendNo, Sightings, User},
+    history::{Group, History, Marks, SendNo, Sightings, User},
 };
 use imd_proto::v1::{Entry, Message, entry::Kind, message::Content};
 
 use super::{
     fleet::Fleet,
-    measure::{Counts, Meter, Results},
+    measure::{self, Counts, Meter, Results},
+    traffic::To,
 };
 
 /// What a run has brought.
@@ -25,13 +26,16 @@ pub(super) struct Outcome {
 pub(super) struct Ledger {
     history: History,
     users: Vec<User>,
+    groups: Vec<Group>,
+    /// How many members each group has.
+    sizes: Vec<u32>,
     /// By terminal.
     sightings: Vec<Sightings>,
     /// By the number of the send.
     flights: Vec<Flight>,
     under_way: usize,
-    /// On how many terminals a message must come.
-    copies: u8,
+    /// How many terminals each user has.
+    terminals: u32,
     marks: Marks,
     meter: Meter,
     counts: Counts,
@@ -43,7 +47,8 @@ struct Flight {
     /// When it was sent, or was due.
     begun: Instant,
     /// How many terminals do not have it yet.
-    awaited: u8,
+    awaited: u32,
+    kind: measure::Kind,
     state: State,
 }
 
@@ -59,6 +64,14 @@ impl Ledger {
     pub(super) fn open(fleet: &Fleet, at: &[i64], marks: Marks, meter: Meter) -> Self {
         let mut history = History::default();
         let users: Vec<User> = fleet.users.iter().map(|user_id| history.user(user_id)).collect();
+        let groups = fleet.groups.iter();
+        let groups = groups
+            .map(|group| {
+                history.group(&group.id, group.members.iter().map(|member| users[*member]))
+            })
+            .collect();
+        let size = |members: usize| u32::try_from(members).expect("groups are small");
+        let sizes = fleet.groups.iter().map(|group| size(group.members.len())).collect();
         let types = &fleet.terminal_types;
         let terminals =
             users.iter().flat_map(|user| types.iter().map(move |name| (*user, name.as_str())));
@@ -68,10 +81,12 @@ impl Ledger {
         Self {
             history,
             users,
+            groups,
+            sizes,
             sightings,
             flights: Vec::new(),
             under_way: 0,
-            copies: 2 * u8::try_from(types.len()).expect("there are four types"),
+            terminals: size(types.len()),
             marks,
             meter,
             counts: Counts::default(),
@@ -88,9 +103,19 @@ impl Ledger {
     }
 
     /// A message goes out; its number and body.
-    pub(super) fn send(&mut self, sender: usize, to: usize, begun: Instant) -> (SendNo, String) {
-        let send = self.history.intend(self.users[sender], self.users[to]);
-        self.flights.push(Flight { begun, awaited: self.copies, state: State::Sent });
+    pub(super) fn send(&mut self, sender: usize, to: To, begun: Instant) -> (SendNo, String) {
+        let sender = self.users[sender];
+        let (send, users, kind) = match to {
+            To::User(user) => {
+                (self.history.intend(sender, self.users[user]), 2, measure::Kind::ToUser)
+            }
+            To::Group(group) => {
+                let send = self.history.intend_in(sender, self.groups[group]);
+                (send, self.sizes[group], measure::Kind::ToGroup)
+            }
+        };
+        let awaited = users * self.terminals;
+        self.flights.push(Flight { begun, awaited, kind, state: State::Sent });
         self.under_way += 1;
         self.counts.sent += 1;
         (send, self.marks.body(send))
@@ -105,7 +130,7 @@ impl Ledger {
                 self.history.acked(send, &response.message_id, response.seq);
                 self.counts.retries += u64::from(attempts - 1);
                 flight.state = State::Acked;
-                self.meter.acked(flight.begun, now);
+                self.meter.acked(flight.kind, flight.begun, now);
                 self.complete_if_everywhere(send, now);
             }
             Err(SendError { cause, outcome_unknown, attempts }) => {
@@ -145,7 +170,7 @@ impl Ledger {
         flight.awaited -= 1;
         if flight.awaited == 0 && flight.state != State::GivenUp {
             let now = Instant::now();
-            self.meter.delivered_everywhere(flight.begun, now);
+            self.meter.delivered_everywhere(flight.kind, flight.begun, now);
             self.complete_if_everywhere(send, now);
         }
     }
@@ -153,7 +178,7 @@ impl Ledger {
     fn complete_if_everywhere(&mut self, send: SendNo, now: Instant) {
         let flight = &self.flights[send.index()];
         if flight.awaited == 0 && flight.state == State::Acked {
-            self.meter.complete(now);
+            self.meter.complete(flight.kind, now);
             self.under_way -= 1;
         }
     }
@@ -193,16 +218,18 @@ mod tests {
     use imd_client::proto::SendResponse;
 
     use super::*;
+    use crate::commands::bench::fleet::Group as FleetGroup;
 
-    /// Books of two users with two terminals each, in a window that is open.
+    /// Books of three users with two terminals each, all members of a group, in a window that is open.
     fn ledger() -> Ledger {
         let fleet = Fleet {
-            users: vec!["ann".to_owned(), "bob".to_owned()],
+            users: ["ann", "bob", "cat"].map(str::to_owned).into(),
             terminal_types: ["phone", "pc"].map(str::to_owned).to_vec(),
             terminals: Vec::new(),
+            groups: vec![FleetGroup { id: "team".to_owned(), members: vec![0, 1, 2] }],
         };
         let window = Instant::now()..Instant::now() + Duration::from_hours(1);
-        Ledger::open(&fleet, &[0; 4], Marks::new(1, 16), Meter::new(window))
+        Ledger::open(&fleet, &[0; 6], Marks::new(1, 16), Meter::new(window))
     }
 
     fn entry(body: &str) -> Entry {
@@ -224,7 +251,7 @@ mod tests {
     fn a_message_is_complete_when_it_is_acknowledged_and_everywhere() {
         for ack_after in 0..=4 {
             let mut ledger = ledger();
-            let (send, body) = ledger.send(0, 1, Instant::now());
+            let (send, body) = ledger.send(0, To::User(1), Instant::now());
             for terminal in 0..4 {
                 if terminal == ack_after {
                     ledger.answered(send, Ok(sent()));
@@ -238,18 +265,21 @@ mod tests {
             assert_eq!((ledger.under_way(), ledger.meter().messages()), (0, 1));
             let outcome = ledger.close(0, 0);
             assert_eq!(outcome.history.check(), []);
-            assert_eq!((outcome.results.ack.count(), outcome.results.delivery.count()), (1, 1));
+            assert_eq!(
+                (outcome.results.all.ack.count(), outcome.results.all.delivery.count()),
+                (1, 1)
+            );
         }
     }
 
     #[test]
     fn a_message_that_a_terminal_did_not_get_is_unfinished_and_a_violation() {
         let mut ledger = ledger();
-        let (send, body) = ledger.send(0, 1, Instant::now());
+        let (send, body) = ledger.send(0, To::User(1), Instant::now());
         ledger.answered(send, Ok(sent()));
         (0..3).for_each(|terminal| ledger.arrived(terminal, &entry(&body)));
         let outcome = ledger.close(0, 0);
-        assert_eq!((outcome.counts.unfinished, outcome.results.messages), (1, 0));
+        assert_eq!((outcome.counts.unfinished, outcome.results.all.messages), (1, 0));
         let found: Vec<_> = outcome.history.check().iter().map(ToString::to_string).collect();
         assert_eq!(found[0], "bob's pc: message 0 (ann → bob), acknowledged, never came");
     }
@@ -257,12 +287,12 @@ mod tests {
     #[test]
     fn a_message_given_up_makes_room_and_may_come_all_the_same() {
         let mut ledger = ledger();
-        let (send, body) = ledger.send(0, 1, Instant::now());
+        let (send, body) = ledger.send(0, To::User(1), Instant::now());
         ledger.answered(send, Err(given_up(true)));
         assert_eq!(ledger.under_way(), 0);
         (0..4).for_each(|terminal| ledger.arrived(terminal, &entry(&body)));
         let outcome = ledger.close(0, 0);
-        assert_eq!(outcome.results.messages, 0);
+        assert_eq!(outcome.results.all.messages, 0);
         assert_eq!(outcome.counts.errors["timeout"], 1);
         assert_eq!(outcome.counts.retries, 2);
         assert_eq!(outcome.history.check(), []);
@@ -271,7 +301,7 @@ mod tests {
     #[test]
     fn a_message_that_was_refused_must_not_come() {
         let mut ledger = ledger();
-        let (send, body) = ledger.send(0, 1, Instant::now());
+        let (send, body) = ledger.send(0, To::User(1), Instant::now());
         ledger.answered(send, Err(given_up(false)));
         ledger.arrived(0, &entry(&body));
         assert!(!ledger.close(0, 0).history.check().is_empty());
@@ -285,5 +315,21 @@ mod tests {
             let found = ledger.close(0, 0).history.check();
             assert_eq!(found[0].to_string(), "ann's phone: entry 1 is a message that nobody sent");
         }
+    }
+
+    #[test]
+    fn a_message_to_a_group_is_complete_when_every_member_has_it() {
+        let mut ledger = ledger();
+        let (send, body) = ledger.send(0, To::Group(0), Instant::now());
+        ledger.answered(send, Ok(sent()));
+        for terminal in 0..6 {
+            assert_eq!(ledger.under_way(), 1);
+            ledger.arrived(terminal, &entry(&body));
+        }
+        assert_eq!(ledger.under_way(), 0);
+        let outcome = ledger.close(0, 0);
+        assert_eq!(outcome.history.check(), []);
+        assert_eq!((outcome.results.to_groups.messages, outcome.results.to_users.messages), (1, 0));
+        assert_eq!(outcome.results.to_groups.delivery.count(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The load: one loop that sends and takes what comes.
 
 use std::{
+    ops::Range,
     pin::Pin,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use futures::{
 use imd_client::{
     Error as ClientError, Event, SendError, Sent, Terminal, Timeline, history::SendNo,
 };
-use imd_proto::v1::{SendRequest, send_request::Content, send_request::To};
+use imd_proto::v1::{SendRequest, send_request::Content, send_request::To as Recipient};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::{select, sync::mpsc, time::interval};
 use uuid::Uuid;
@@ -22,9 +23,8 @@ use super::{
     fleet::{Fleet, Following},
     ledger::{Ledger, Outcome},
     measure::Meter,
-    pacer,
-    pairs::Pairs,
-    progress,
+    pacer, progress,
+    traffic::{To, Traffic},
 };
 use crate::error::Error;
 
@@ -46,7 +46,7 @@ type Arrivals = SelectAll<Pin<Box<dyn Stream<Item = Arrival>>>>;
 /// The load generator.
 pub(super) struct Load<'a> {
     fleet: &'a Fleet,
-    pairs: Pairs,
+    traffic: Traffic,
     /// How long a message is tried.
     patience: Duration,
     /// The most messages under way.
@@ -56,7 +56,8 @@ pub(super) struct Load<'a> {
     /// For each terminal, see [`Arrival`].
     repeated: Vec<u64>,
     begin: Instant,
-    end: Instant,
+    /// When it is measured.
+    window: Range<Instant>,
     /// When messages are due, under a fixed rate.
     schedule: Option<mpsc::UnboundedReceiver<Instant>>,
 }
@@ -71,23 +72,27 @@ impl<'a> Load<'a> {
         let following = fleet.follow().await?;
         let begin = Instant::now();
         let window = begin + args.warmup..begin + args.warmup + args.duration;
-        let end = window.end;
         let at: Vec<i64> = following.iter().map(|following| following.after).collect();
-        let ledger = Ledger::open(fleet, &at, args.marks(), Meter::new(window));
+        let ledger = Ledger::open(fleet, &at, args.marks(), Meter::new(window.clone()));
         let arrivals =
             following.into_iter().enumerate().map(|(terminal, at)| arrivals(terminal, at));
         Ok(Self {
             fleet,
-            pairs: args.pairs(),
+            traffic: args.traffic(),
             patience,
             outstanding: args.outstanding() as usize,
             ledger,
             arrivals: stream::select_all(arrivals),
             repeated: vec![0; fleet.terminals.len()],
             begin,
-            end,
-            schedule: args.rate.map(|rate| pacer::start(rate, begin, end)),
+            schedule: args.rate.map(|rate| pacer::start(rate, begin, window.end)),
+            window,
         })
+    }
+
+    /// When it is measured.
+    pub(super) fn window(&self) -> Range<Instant> {
+        self.window.clone()
     }
 
     /// Loads until the end of the window, and waits for what is under way or overdue then.
@@ -97,10 +102,12 @@ impl<'a> Load<'a> {
         let bar = self.bar();
         loop {
             let now = Instant::now();
-            if now >= self.end && (self.is_done() || now > self.end + self.patience + STRAGGLING) {
+            if now >= self.window.end
+                && (self.is_done() || now > self.window.end + self.patience + STRAGGLING)
+            {
                 break;
             }
-            while self.schedule.is_none() && now < self.end && self.has_room() {
+            while self.schedule.is_none() && now < self.window.end && self.has_room() {
                 answers.push(self.send(now));
             }
             let room = self.has_room();
@@ -131,16 +138,20 @@ impl<'a> Load<'a> {
         &mut self,
         begun: Instant,
     ) -> impl Future<Output = (SendNo, Result<Sent, SendError>)> + use<'a> {
-        let (sender, recipient) = self.pairs.next();
-        let (number, body) = self.ledger.send(sender, recipient, begun);
+        let (sender, to) = self.traffic.next();
+        let (number, body) = self.ledger.send(sender, to, begun);
+        let recipient = match to {
+            To::User(user) => Recipient::UserId(self.fleet.users[user].clone()),
+            To::Group(group) => Recipient::GroupId(self.fleet.groups[group].id.clone()),
+        };
         let request = SendRequest {
-            to: Some(To::UserId(self.fleet.users[recipient].clone())),
+            to: Some(recipient),
             client_message_id: Uuid::new_v4().to_string(),
             content: Some(Content::Text(body)),
             ..SendRequest::default()
         };
         let terminals = self.fleet.terminal_types.len();
-        let terminal = sender * terminals + self.pairs.terminal(terminals);
+        let terminal = sender * terminals + self.traffic.terminal(terminals);
         let terminal: &'a Terminal = &self.fleet.terminals[terminal];
         let patience = self.patience;
         async move { (number, terminal.send(request, patience).await) }
@@ -167,13 +178,12 @@ impl<'a> Load<'a> {
     }
 
     fn bar(&self) -> ProgressBar {
-        let seconds = (self.end - self.begin).as_secs();
+        let seconds = (self.window.end - self.begin).as_secs();
         progress::bar("load", usize::try_from(seconds).unwrap_or(usize::MAX))
     }
 
     fn tick(&mut self, bar: &ProgressBar) {
         let now = Instant::now();
-        self.ledger.meter().tick(now);
         bar.set_position((now - self.begin).as_secs());
         let complete = HumanCount(self.ledger.meter().messages());
         bar.set_message(format!("{complete} messages, {} under way", self.ledger.under_way()));

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cpu_time::ProcessTime;
 use hdrhistogram::Histogram;
 
 /// The longest latency that is told apart.
@@ -44,18 +43,26 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What is measured in the window alone.
-#[derive(Debug)]
-pub(super) struct Results {
+/// What is measured of some messages, in the window alone.
+#[derive(Debug, Clone)]
+pub(super) struct Measured {
     /// From the sending, or from when it was due, to the acknowledgement.
     pub(super) ack: Latencies,
     /// From there to the last of all terminals.
     pub(super) delivery: Latencies,
     /// Messages that were complete within the window.
     pub(super) messages: u64,
+}
+
+/// What is measured in the window alone.
+#[derive(Debug)]
+pub(super) struct Results {
+    /// Of all messages.
+    pub(super) all: Measured,
+    /// Of messages to users, and of those to groups.
+    pub(super) to_users: Measured,
+    pub(super) to_groups: Measured,
     pub(super) window: Duration,
-    /// How much of a core the load generator itself used.
-    pub(super) client_cores: f64,
 }
 
 /// What is counted from the start to the end.
@@ -84,55 +91,69 @@ pub(super) struct Counts {
 pub(super) struct Meter {
     window: Range<Instant>,
     results: Results,
-    /// The time of the processor at the start of the window.
-    cpu: Option<ProcessTime>,
+}
+
+/// Which kind of message something happens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    ToUser,
+    ToGroup,
+}
+
+impl Measured {
+    pub(super) fn new() -> Self {
+        Self { ack: Latencies::new(), delivery: Latencies::new(), messages: 0 }
+    }
 }
 
 impl Meter {
     /// A meter for messages that are sent, or due, within `window`.
     pub(super) fn new(window: Range<Instant>) -> Self {
         let results = Results {
-            ack: Latencies::new(),
-            delivery: Latencies::new(),
-            messages: 0,
+            all: Measured::new(),
+            to_users: Measured::new(),
+            to_groups: Measured::new(),
             window: window.end - window.start,
-            client_cores: 0.0,
         };
-        Self { window, results, cpu: None }
+        Self { window, results }
     }
 
-    /// To be called now and then; notes when the window opens and closes.
-    pub(super) fn tick(&mut self, now: Instant) {
-        if now < self.window.start {
-            return;
-        }
-        let started = *self.cpu.get_or_insert_with(ProcessTime::now);
-        if now < self.window.end {
-            let wall = now - self.window.start;
-            self.results.client_cores = started.elapsed().div_duration_f64(wall.max(LEAST));
+    fn each(&mut self, kind: Kind) -> [&mut Measured; 2] {
+        let Results { all, to_users, to_groups, .. } = &mut self.results;
+        match kind {
+            Kind::ToUser => [all, to_users],
+            Kind::ToGroup => [all, to_groups],
         }
     }
 
-    pub(super) fn acked(&mut self, begun: Instant, now: Instant) {
+    pub(super) fn acked(&mut self, kind: Kind, begun: Instant, now: Instant) {
         if self.window.contains(&begun) {
-            self.results.ack.record(now - begun);
+            for measured in self.each(kind) {
+                measured.ack.record(now - begun);
+            }
         }
     }
 
-    pub(super) fn delivered_everywhere(&mut self, begun: Instant, now: Instant) {
+    pub(super) fn delivered_everywhere(&mut self, kind: Kind, begun: Instant, now: Instant) {
         if self.window.contains(&begun) {
-            self.results.delivery.record(now - begun);
+            for measured in self.each(kind) {
+                measured.delivery.record(now - begun);
+            }
         }
     }
 
     /// A message is acknowledged and everywhere.
-    pub(super) fn complete(&mut self, now: Instant) {
-        self.results.messages += u64::from(self.window.contains(&now));
+    pub(super) fn complete(&mut self, kind: Kind, now: Instant) {
+        if self.window.contains(&now) {
+            for measured in self.each(kind) {
+                measured.messages += 1;
+            }
+        }
     }
 
     /// How many messages are complete so far.
     pub(super) fn messages(&self) -> u64 {
-        self.results.messages
+        self.results.all.messages
     }
 
     pub(super) fn finish(self) -> Results {
@@ -140,13 +161,10 @@ impl Meter {
     }
 }
 
-/// Keeps a division from dividing by nothing.
-const LEAST: Duration = Duration::from_millis(1);
-
 impl Results {
     /// Complete messages a second.
     pub(super) fn throughput(&self) -> f64 {
-        per_second(self.messages, self.window)
+        per_second(self.all.messages, self.window)
     }
 }
 
@@ -187,16 +205,17 @@ mod tests {
         let at = |ms| start + ms * MS;
         let mut meter = Meter::new(at(100)..at(200));
         for (begun, ended) in [(50, 90), (90, 110), (110, 120), (190, 260), (210, 215)] {
-            meter.acked(at(begun), at(ended));
-            meter.delivered_everywhere(at(begun), at(ended));
-            meter.complete(at(ended));
+            meter.acked(Kind::ToUser, at(begun), at(ended));
+            meter.delivered_everywhere(Kind::ToUser, at(begun), at(ended));
+            meter.complete(Kind::ToUser, at(ended));
         }
         let results = meter.finish();
         // What began in it counts however late it ends, so that slow messages are not left out …
-        assert_eq!(results.ack.count(), 2);
-        assert!(results.delivery.max().abs_diff(70 * MS) < MS);
+        assert_eq!(results.all.ack.count(), 2);
+        assert!(results.all.delivery.max().abs_diff(70 * MS) < MS);
         // … and what ended in it is what got done in that time.
-        assert_eq!(results.messages, 2);
+        assert_eq!(results.to_users.messages, 2);
         assert!((results.throughput() - 20.0).abs() < 1e-9);
+        assert_eq!((results.to_groups.ack.count(), results.to_groups.messages), (0, 0));
     }
 }

@@ -2,30 +2,33 @@
 //! reordered or invented on the way.
 
 mod args;
+mod baseline;
+mod cpu;
 mod database;
 mod fleet;
-mod floor;
 mod idle;
 mod ledger;
 mod load;
 mod measure;
 mod metrics;
 mod pacer;
-mod pairs;
 mod plot;
 mod report;
 mod roaming;
+mod traffic;
 
 use std::{io::Write as _, path::Path, time::Duration};
 
-use secrecy::ExposeSecret as _;
+use futures::future::try_join;
+use secrecy::ExposeSecret;
 use serde::Serialize;
 
 pub(crate) use self::args::BenchArgs;
 use self::{
-    args::{LoadArgs, What},
+    args::{LoadArgs, Transport, What},
+    baseline::{Baseline, Figures},
+    cpu::Cpu,
     fleet::Fleet,
-    floor::{Figures, Floor},
     load::Load,
     measure::Results,
     metrics::Metrics,
@@ -38,6 +41,9 @@ use crate::{
 
 /// How many violations are printed.
 const VIOLATIONS_SHOWN: usize = 20;
+
+/// Files that are open besides the connections of the terminals.
+const OTHER_FILES: u64 = 100;
 
 /// Runs the benchmark.
 pub(crate) async fn run(args: BenchArgs, connection: &Connection) -> Result<(), Error> {
@@ -61,19 +67,25 @@ pub(crate) async fn run(args: BenchArgs, connection: &Connection) -> Result<(), 
 }
 
 async fn load(args: &LoadArgs, admin: &Admin, patience: Duration) -> Result<(), Error> {
+    args.check()?;
+    // REST sends on as many connections beside those of the streams.
+    let each = if args.target.transport == Transport::Sse { 2 } else { 1 };
+    raise_file_limit(each * u64::from(args.connections()))?;
     let plot = args.plot.as_deref().map(Destination::open).transpose()?;
     let json = Sink::open(args.json.as_deref())?;
-    let floor = match &args.floor {
-        Some(url) => Some(Floor::prepare(url.expose_secret(), args).await?),
-        None => None,
+    let database = args.database.as_ref().map(ExposeSecret::expose_secret);
+    let cpu = Cpu::find(admin, database).await?;
+    let baseline = match database {
+        Some(url) if args.baseline => Some(Baseline::prepare(url, args).await?),
+        _ => None,
     };
-    let measured = measure(args, admin, patience, floor.as_ref()).await;
-    if let Some(floor) = floor {
-        floor.remove().await?;
+    let measured = measure(args, admin, patience, &cpu, baseline.as_ref()).await;
+    if let Some(baseline) = baseline {
+        baseline.remove().await?;
     }
     let (results, report) = measured?;
     if let Some(file) = plot {
-        plot::draw(file, &results)?;
+        plot::draw(file, &results.all)?;
     }
     json.publish(&report)?;
     verdict(&report)
@@ -83,32 +95,37 @@ async fn measure(
     args: &LoadArgs,
     admin: &Admin,
     patience: Duration,
-    floor: Option<&Floor>,
+    cpu: &Cpu<'_>,
+    baseline: Option<&Baseline>,
 ) -> Result<(Results, Report), Error> {
-    let connections = args.target.connections(usize::from(args.connections), &admin.trust)?;
+    let connections = args.target.connections(args.connections() as usize, &admin.trust)?;
     let measured = async |fleet: &Fleet| {
-        let load = async || Load::start(args, fleet, patience).await?.run().await;
-        match floor {
-            Some(floor) => {
-                let (outcome, figures) = between(floor, args, admin, load).await?;
-                Ok((outcome, Some(figures)))
+        let load = async || {
+            let load = Load::start(args, fleet, patience).await?;
+            let window = load.window();
+            try_join(load.run(), cpu.watch(window)).await
+        };
+        match baseline {
+            Some(baseline) => {
+                let (measured, figures) = between(baseline, args, admin, load).await?;
+                Ok((measured, Some(figures)))
             }
             None => Ok((load().await?, None)),
         }
     };
-    let (outcome, figures) =
+    let ((outcome, usage), figures) =
         Fleet::with(args.cast(), &connections, args.keep, admin, measured).await?;
     let bar = progress::spinner("checking what each terminal saw");
     let violations = outcome.history.check();
     bar.finish_and_clear();
     let report =
-        Report::new(args.settings(), &outcome.results, outcome.counts, &violations, figures);
+        Report::new(args.settings(), &outcome.results, outcome.counts, usage, &violations, figures);
     Ok((outcome.results, report))
 }
 
 /// Runs `load` and measures PostgreSQL alone before and after it. Only then are the batches known.
 async fn between<T>(
-    floor: &Floor,
+    baseline: &Baseline,
     args: &LoadArgs,
     admin: &Admin,
     load: impl AsyncFnOnce() -> Result<T, Error>,
@@ -116,18 +133,36 @@ async fn between<T>(
     // The median of a single commit is only comparable with a single message under way.
     let commits = args.rate.is_none() && args.outstanding() == 1;
     let singles = async || {
+        if args.groups > 0 {
+            return Ok(None);
+        }
         let bar = progress::spinner("measuring PostgreSQL alone");
-        let singles = floor.singles(args.pairs(), commits).await;
+        let singles = baseline.singles(args.traffic(), commits).await;
         bar.finish_and_clear();
-        singles
+        singles.map(Some)
     };
     let before = singles().await?;
     let earlier = Metrics::read(admin).await?.batches()?;
     let outcome = load().await?;
     let shape = Metrics::read(admin).await?.batches()?.shape_since(earlier);
-    let batched = floor.batched(args.pairs(), shape).await?;
+    let batched = baseline.batched(args.traffic(), shape).await?;
     let after = singles().await?;
-    Ok((outcome, Figures { before, after, batched }))
+    Ok((outcome, Figures { singles: before.zip(after), batched }))
+}
+
+/// Allows this process as many open files as it needs: `connections`, and some others.
+fn raise_file_limit(connections: u64) -> Result<(), Error> {
+    let needed = connections + OTHER_FILES;
+    let allowed = rlimit::increase_nofile_limit(needed).map_err(|cause| {
+        Error::Bench(format!("the limit of open files cannot be read: {cause}"))
+    })?;
+    if allowed < needed {
+        let message = format!(
+            "{needed} files have to be open at a time and {allowed} may be (ulimit -Hn): fewer --users"
+        );
+        return Err(Error::Usage(message));
+    }
+    Ok(())
 }
 
 /// Where a report goes. It is opened before the measurement, so that none is lost for a misspelt path.

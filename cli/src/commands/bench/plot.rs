@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use plotters::prelude::*;
 
-use super::measure::{Latencies, Results};
+use super::measure::{Latencies, Measured};
 use crate::{destination::Destination, error::Error};
 
 const SIZE: (u32, u32) = (900, 500);
@@ -13,13 +13,13 @@ const SIZE: (u32, u32) = (900, 500);
 const POINTS: u32 = 100;
 
 /// Draws an SVG. To the right each step is a tenth of the messages before it: 90 %, 99 %, 99.9 % …
-pub(super) fn draw(mut file: Destination, results: &Results) -> Result<(), Error> {
+pub(super) fn draw(mut file: Destination, results: &Measured) -> Result<(), Error> {
     let picture = picture(results).map_err(|error| Error::Bench(format!("--plot: {error}")))?;
     file.write_all(picture.as_bytes()).map_err(|cause| file.failure(&cause))?;
     file.finish()
 }
 
-fn picture(results: &Results) -> Result<String, Box<dyn std::error::Error + '_>> {
+fn picture(results: &Measured) -> Result<String, Box<dyn std::error::Error + '_>> {
     let steps = steps(results.delivery.count());
     let highest = results.delivery.max().max(results.ack.max()).as_secs_f64() * 1_000.0;
     let mut picture = String::new();
@@ -90,13 +90,7 @@ mod tests {
 
     #[test]
     fn the_picture_has_both_curves() {
-        let mut results = Results {
-            ack: Latencies::new(),
-            delivery: Latencies::new(),
-            messages: 1_000,
-            window: Duration::from_secs(1),
-            client_cores: 0.1,
-        };
+        let mut results = Measured::new();
         for number in 1..=1_000 {
             results.ack.record(Duration::from_micros(number));
             results.delivery.record(Duration::from_micros(2 * number));

@@ -82,7 +82,7 @@ struct SessionEnd {
 }
 
 #[derive(Deserialize)]
-pub(super) struct SendResponse {
+pub(crate) struct SendResponse {
     message_id: String,
     seq: i64,
     cursor: String,
@@ -254,7 +254,7 @@ struct TimelineReset {
 
 /// An error, with the members that its code has beside these.
 #[derive(Deserialize)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     code: String,
     #[serde(default)]
     detail: String,
@@ -269,7 +269,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 }
 
 /// An event of a stream; none when its name is not known.
-pub(super) fn event(name: &str, data: &str) -> Result<Option<Event>, Error> {
+pub(crate) fn event(name: &str, data: &str) -> Result<Option<Event>, Error> {
     Ok(Some(match name {
         "opened" => Event::Opened(parse::<TimelineState>(data)?.into()),
         "entry" => Event::Entry(parse::<Entry>(data)?.into()),

@@ -20,7 +20,7 @@ to reuse. Each login costs the server a password hash.
 
 Examples:
   imctl bench idle
-  imctl bench idle --users 250 --transport rest --rest 2m --json -")]
+  imctl bench idle --users 250 --transport sse --rest 2m --json -")]
 pub(crate) struct IdleArgs {
     #[command(flatten)]
     pub(in crate::commands::bench) target: Target,
@@ -40,7 +40,7 @@ pub(crate) struct IdleArgs {
     #[arg(long)]
     pub(super) keep: bool,
     /// imd's database, to measure what it does meanwhile
-    #[arg(long, value_name = "URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "IMCTL_BENCH_DATABASE", hide_env_values = true)]
     pub(super) database: Option<SecretString>,
     /// Write the result as JSON to a file, or with - to stdout in place of the table
     #[arg(long, value_name = "FILE")]
@@ -49,7 +49,7 @@ pub(crate) struct IdleArgs {
 
 impl IdleArgs {
     pub(super) fn cast(&self) -> Cast {
-        Cast { users: self.users as usize, terminals: self.terminals }
+        Cast { users: self.users as usize, terminals: self.terminals, groups: [].into() }
     }
 
     /// Terminals of all users together.

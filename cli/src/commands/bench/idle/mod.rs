@@ -19,12 +19,9 @@ use super::{
     Sink,
     fleet::{Fleet, Following},
     metrics::Metrics,
-    progress,
+    progress, raise_file_limit,
 };
 use crate::{client::Admin, error::Error};
-
-/// Files that are open besides the connections of the terminals.
-const OTHER_FILES: u64 = 100;
 
 /// Opens the terminals, lets them rest, and tells what that took.
 pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
@@ -32,7 +29,7 @@ pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
     if args.target.servers.len() > 1 {
         return Err(Error::Usage("the memory of one server is measured: name no other".to_owned()));
     }
-    raise_file_limit(u64::from(args.all_terminals()) + OTHER_FILES)?;
+    raise_file_limit(u64::from(args.all_terminals()))?;
     let database = match &args.database {
         Some(url) => Some(Database::connect(url.expose_secret()).await?),
         None => None,
@@ -89,18 +86,4 @@ async fn undisturbed<T>(
             Err(Error::Bench(format!("{} was disturbed: {event:?}", fleet.name(terminal))))
         }
     }
-}
-
-/// Allows this process as many open files as it needs.
-fn raise_file_limit(needed: u64) -> Result<(), Error> {
-    let allowed = rlimit::increase_nofile_limit(needed).map_err(|cause| {
-        Error::Bench(format!("the limit of open files cannot be read: {cause}"))
-    })?;
-    if allowed < needed {
-        let message = format!(
-            "{needed} files have to be open at a time and {allowed} may be (ulimit -Hn): fewer --users"
-        );
-        return Err(Error::Usage(message));
-    }
-    Ok(())
 }

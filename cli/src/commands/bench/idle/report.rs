@@ -94,7 +94,8 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let transport = match self.transport {
             Transport::Grpc => "gRPC",
-            Transport::Rest => "REST and SSE",
+            Transport::Websocket => "WebSocket",
+            Transport::Sse => "REST and SSE",
         };
         writeln!(
             f,

@@ -21,7 +21,7 @@ pub(crate) struct RoamingArgs {
     #[command(flatten)]
     pub(in crate::commands::bench) target: Target,
     /// imd's database
-    #[arg(long, value_name = "URL", env = "IMCTL_BENCH_FLOOR", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "IMCTL_BENCH_DATABASE", hide_env_values = true)]
     pub(super) database: SecretString,
     /// How many entries the large timelines have
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..=100_000_000))]

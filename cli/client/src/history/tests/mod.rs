@@ -1,5 +1,7 @@
 //! A faithful run is faultless; each planted fault is found, and nothing beside it.
 
+mod groups;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -34,7 +34,7 @@ type Place = (i64, i64, OffsetDateTime);
 
 impl Single {
     pub(super) async fn open(config: &Config) -> Result<Self, Error> {
-        let client = connect(config, "").await?;
+        let client = connect(config).await?;
         let (count, insert) = try_join(client.prepare(COUNT), client.prepare(INSERT)).await?;
         Ok(Self { client, count, insert })
     }
