@@ -41,7 +41,11 @@ enum Command {
     /// Print the settings that hold, secrets masked
     Config,
     /// Print the OpenAPI description of the REST interface
-    Openapi,
+    Openapi {
+        /// That of the admin listener
+        #[arg(long)]
+        admin: bool,
+    },
     /// Make a certificate to try TLS with, and say how to use it
     DevCert(DevCertArgs),
 }
@@ -60,7 +64,8 @@ fn main() -> ExitCode {
 fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Some(Command::DevCert(args)) => return print(&dev_cert::make(args)?),
-        Some(Command::Openapi) => return print(&rest::openapi().to_pretty_json()?),
+        Some(Command::Openapi { admin: true }) => return print(&rest::admin_openapi_json()),
+        Some(Command::Openapi { admin: false }) => return print(&rest::openapi_json()),
         Some(Command::Config) => return print_settings(&load(&arguments.flags)?),
         None => {}
     }

@@ -113,9 +113,14 @@ fn arguments_that_make_no_sense_exit_with_2() {
 }
 
 #[test]
-fn the_committed_openapi_description_is_the_one_that_is_printed() {
-    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/openapi.json");
-    let committed = fs::read_to_string(committed).expect("it is committed");
-    let printed = stdout(&Shell::new().imd(&["openapi"]).assert().success());
-    assert!(printed == committed, "run: cargo run -p imd -- openapi >openapi/openapi.json");
+fn the_committed_openapi_descriptions_are_those_that_are_printed() {
+    for (file, args) in
+        [("openapi.json", &["openapi"][..]), ("admin.json", &["openapi", "--admin"])]
+    {
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi").join(file);
+        let committed = fs::read_to_string(committed).expect("it is committed");
+        let printed = stdout(&Shell::new().imd(args).assert().success());
+        let run = args.join(" ");
+        assert!(printed == committed, "run: cargo run -p imd -- {run} >openapi/{file}");
+    }
 }

@@ -8,6 +8,8 @@ mod groups;
 mod jobs;
 mod keys;
 mod kick;
+mod rest;
+mod send;
 mod sessions;
 mod status;
 mod terminals;

@@ -5,7 +5,7 @@ mod batch;
 pub(crate) mod locks;
 
 use imd::{
-    model::{Content, ConversationId, IfBlocked, Mentions, SessionId, UserId, UserNo},
+    model::{Content, ConversationId, IfBlocked, Mentions, Notice, SessionId, UserId, UserNo},
     store::{Append, AppendConnection, Store},
 };
 use uuid::Uuid;
@@ -54,7 +54,7 @@ pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text:
     Append {
         sender: from.user_no,
         sender_id: from.user_id.clone(),
-        session_id: from.session_id,
+        session_id: Some(from.session_id),
         conversation: to.user_no.into(),
         conversation_id: ConversationId::User(to.user_id.clone()),
         client_message_id,
@@ -62,6 +62,8 @@ pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text:
         content,
         mentions: Mentions::default(),
         if_blocked: IfBlocked::Refuse,
+        bypass: false,
+        notice: Notice::default(),
     }
 }
 

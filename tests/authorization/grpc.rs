@@ -199,6 +199,27 @@ fn passing_calls() -> [Call; 3] {
     ]
 }
 
+/// Those that send from no terminal.
+fn admin_send_calls() -> [Call; 2] {
+    let message = || v1::AdminSendRequest {
+        from: Some(v1::AdminSender {
+            from: Some(v1::admin_sender::From::System("notices".to_owned())),
+        }),
+        message: Some(v1::SendRequest {
+            to: Some(send_request::To::UserId("zoe".to_owned())),
+            client_message_id: Uuid::new_v4().to_string(),
+            content: Some(send_request::Content::Text("a notice".to_owned())),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let batch = v1::AdminSendBatchRequest { messages: vec![message(), message()] };
+    [
+        Call::new("/im.v1.AdminService/AdminSend", Admin, message()),
+        Call::new("/im.v1.AdminService/AdminSendBatch", Admin, batch),
+    ]
+}
+
 /// Those about the jobs of the cluster, of which `assertions` is kept at work.
 fn job_calls() -> [Call; 3] {
     let name = || "assertions".to_owned();
@@ -388,7 +409,7 @@ fn admin_group_calls() -> Vec<Call> {
 }
 
 /// Has a node that is not there work at the job `assertions`.
-async fn occupy_job(imd: &Cluster) {
+pub(super) async fn occupy_job(imd: &Cluster) {
     let sql = imd.database.sql().await;
     let occupy = "UPDATE jobs SET lease = gen_random_uuid(), leased_by = 'ghost',
                       leased_until = now() + interval '1 hour'
@@ -409,7 +430,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let rest = calls(&phone, &pc, &note);
     let groups = group_calls(&super::groups(&imd, &phone).await);
     let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls());
-    let first = first.chain(admin_group_calls()).chain(groups).chain(job_calls());
+    let first =
+        first.chain(admin_group_calls()).chain(groups).chain(job_calls()).chain(admin_send_calls());
     let calls = first.chain(rest).collect();
     (imd, phone, calls)
 }
@@ -507,11 +529,18 @@ const NEEDS_SUPPORT: [&str; 8] = [
     "AdminUpdateGroupMember",
     "AdminRemoveGroupMember",
 ];
-const NEEDS_ADMIN: [&str; 20] = [
-    "RetryJob",
-    "CancelJob",
+const NEEDS_BACKEND: [&str; 7] = [
+    "AdminSend",
+    "AdminSendBatch",
     "CreateUser",
     "SetPassword",
+    "DeleteUser",
+    "AdminCreateGroup",
+    "AdminDissolveGroup",
+];
+const NEEDS_ADMIN: [&str; 15] = [
+    "RetryJob",
+    "CancelJob",
     "SetUserLimits",
     "ApplyTiers",
     "DeleteTier",
@@ -525,23 +554,22 @@ const NEEDS_ADMIN: [&str; 20] = [
     "ImportMessages",
     "RotateAccessTokenKey",
     "StartEpoch",
-    "DeleteUser",
-    "AdminCreateGroup",
-    "AdminDissolveGroup",
 ];
 
 #[tokio::test]
 async fn a_role_may_do_what_it_is_for() {
-    use v1::Role::{Admin as Administrator, Support, Viewer};
-    let (imd, _phone, calls) = scene().await;
-    for role in [Viewer, Support, Administrator] {
+    use v1::Role::{Admin as Administrator, Backend, Support, Viewer};
+    for role in [Viewer, Support, Backend, Administrator] {
+        // What one role deletes, another one is to find.
+        let (imd, _phone, calls) = scene().await;
         let key = imd.admin().create_key(role.as_str_name(), role).await.expect("a key");
         for call in calls.iter().filter(|call| call.access == Admin) {
             let name = call.path.rsplit('/').next().expect("a name");
             let denied = match role {
                 Administrator => false,
-                Support => NEEDS_ADMIN.contains(&name),
-                _ => NEEDS_ADMIN.contains(&name) || NEEDS_SUPPORT.contains(&name),
+                Backend => NEEDS_ADMIN.contains(&name),
+                Support => NEEDS_ADMIN.contains(&name) || NEEDS_BACKEND.contains(&name),
+                _ => [&NEEDS_ADMIN[..], &NEEDS_BACKEND, &NEEDS_SUPPORT].concat().contains(&name),
             };
             let answer = call.on(&imd, Some(&key)).await.map_err(|refused| refused.code);
             let expected = if denied { Err("permission_denied".to_owned()) } else { Ok(()) };

@@ -1,5 +1,6 @@
 //! Who may do what: each call of the contract, over both transports, with each kind of credentials.
 
+mod admin_rest;
 mod credentials;
 mod grpc;
 mod order;

@@ -334,6 +334,20 @@ impl Admin {
         answer(self.0.clone().get_status(v1::GetStatusRequest {}).await)
     }
 
+    pub(crate) async fn send(&self, message: v1::AdminSendRequest) -> Result<v1::SendResponse> {
+        let sent = answer(self.0.clone().admin_send(message).await)?;
+        Ok(sent.sent.expect("where it stands"))
+    }
+
+    pub(crate) async fn send_batch(
+        &self,
+        messages: Vec<v1::AdminSendRequest>,
+    ) -> Result<Vec<v1::admin_send_result::Result>> {
+        let request = v1::AdminSendBatchRequest { messages };
+        let results = answer(self.0.clone().admin_send_batch(request).await)?.results;
+        Ok(results.into_iter().map(|result| result.result.expect("a result")).collect())
+    }
+
     pub(crate) async fn jobs(&self) -> Result<Vec<v1::Job>> {
         Ok(answer(self.0.clone().list_jobs(v1::ListJobsRequest {}).await)?.jobs)
     }

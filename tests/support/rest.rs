@@ -424,6 +424,7 @@ struct WireEntry {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
 struct WireMessage {
     message_id: String,
     conversation_id: String,
@@ -441,6 +442,10 @@ struct WireMessage {
     mention_all: bool,
     #[serde(default)]
     mentioned: bool,
+    #[serde(default)]
+    silent: bool,
+    #[serde(default)]
+    no_push: bool,
 }
 
 fn entries(wire: Vec<WireEntry>) -> Vec<Entry> {
@@ -494,6 +499,8 @@ impl From<WireMessage> for Message {
             mentions: wire.mentions,
             mention_all: wire.mention_all,
             mentioned: wire.mentioned,
+            silent: wire.silent,
+            no_push: wire.no_push,
         }
     }
 }

@@ -76,6 +76,7 @@ pub(crate) enum Content {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
 pub(crate) struct Message {
     pub(crate) message_id: String,
     pub(crate) conversation_id: String,
@@ -90,6 +91,8 @@ pub(crate) struct Message {
     pub(crate) mentions: Vec<String>,
     pub(crate) mention_all: bool,
     pub(crate) mentioned: bool,
+    pub(crate) silent: bool,
+    pub(crate) no_push: bool,
 }
 
 impl Message {

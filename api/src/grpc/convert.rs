@@ -201,6 +201,8 @@ fn message(message: &Message) -> v1::Message {
         mentions: message.mentions.iter().map(ToString::to_string).collect(),
         mention_all: message.mention_all,
         mentioned: message.mentioned,
+        silent: message.notice.silent,
+        no_push: message.notice.no_push,
         content,
         tombstone: tombstone.into(),
     }

@@ -124,7 +124,7 @@ impl SendStream {
             let result = match sent {
                 Ok(sent) => Answer::Sent(encode_sent(&sent)),
                 Err(error) if error.class() == Class::Unauthenticated => return Err(error),
-                Err(error) => Answer::Error(refusal(&error)),
+                Err(error) => Answer::Error(send_error(&error)),
             };
             Ok(v1::SendStreamResponse { client_message_id, result: Some(result) })
         };
@@ -133,7 +133,7 @@ impl SendStream {
 }
 
 /// An error as it stands in an answer: what a call of its own would have for its status.
-fn refusal(error: &Error) -> v1::SendError {
+pub(super) fn send_error(error: &Error) -> v1::SendError {
     telemetry::note(error);
     let details: HashMap<_, _> =
         error.details().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// What an administrator may do: each role all that those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What an administrator, or a backend of the customer's, may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// See users, sessions, status and audit; nothing of what users say.
     Viewer = 1,
@@ -11,13 +11,29 @@ pub enum Role {
     Support = 2,
     /// Everything.
     Admin = 3,
+    /// What support may, and send messages, make and delete users and groups, and have webhooks.
+    Backend = 4,
 }
 
 impl Role {
     /// The role with this number in the contract and in the database.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
-        [Self::Viewer, Self::Support, Self::Admin].into_iter().find(|role| *role as i32 == number)
+        let roles = [Self::Viewer, Self::Support, Self::Admin, Self::Backend];
+        roles.into_iter().find(|role| *role as i32 == number)
+    }
+
+    /// Whether this role may do what `needed` may. Support may what viewers may, a backend what support
+    /// may, an administrator everything.
+    #[must_use]
+    pub fn covers(self, needed: Self) -> bool {
+        let rank = |role| match role {
+            Self::Viewer => 1,
+            Self::Support => 2,
+            Self::Backend => 3,
+            Self::Admin => 4,
+        };
+        rank(self) >= rank(needed)
     }
 }
 
@@ -27,6 +43,7 @@ impl fmt::Display for Role {
             Self::Viewer => "viewer",
             Self::Support => "support",
             Self::Admin => "admin",
+            Self::Backend => "backend",
         })
     }
 }

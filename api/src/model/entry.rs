@@ -152,6 +152,15 @@ impl Mentions {
     }
 }
 
+/// How terminals are to make a message known. By default as any other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Without a sound.
+    pub silent: bool,
+    /// Without a push to terminals that have no stream.
+    pub no_push: bool,
+}
+
 /// How far a conversation has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadUpTo {
@@ -192,6 +201,9 @@ pub struct Message {
     pub mention_all: bool,
     /// Whether the owner of the timeline is among those whom it mentions.
     pub mentioned: bool,
+    /// How terminals are to make it known.
+    #[serde(default)]
+    pub notice: Notice,
     /// What it says, or why it says nothing any more.
     pub body: Body,
 }

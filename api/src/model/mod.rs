@@ -31,7 +31,7 @@ pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
     BlockChanged, Body, Conversation, Entry, EntryKind, InGroup, Kind, MOST_UNREAD, Mentions,
-    Message, MessageGone, MessagesErased, ReadUpTo, SessionChanged, Stretch, TimelineState,
+    Message, MessageGone, MessagesErased, Notice, ReadUpTo, SessionChanged, Stretch, TimelineState,
     Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};

@@ -26,6 +26,8 @@ pub enum UserState {
     Disabled,
     /// Is no more; its id is not given out again.
     Deleted,
+    /// Speaks for the system: nobody logs in as it, and it can be sent to.
+    System,
 }
 
 /// A kind of terminal, how many live sessions a user may have of it, and beside which.

@@ -31,10 +31,11 @@ fn rows() -> impl Iterator<Item = Row> {
     shared.chain(own)
 }
 
-/// The codes that clients get with a status: `a`, `b`.
-pub(super) fn of_status(status: &str) -> String {
+/// The codes that clients get with a status, or also those that administrators get: `a`, `b`.
+pub(super) fn of_status(status: &str, audience: Audience) -> String {
+    let seen = |row: &Row| row.audience == Audience::Clients || row.audience == audience;
     let names: Vec<_> = rows()
-        .filter(|row| row.audience == Audience::Clients && row.status.to_string() == status)
+        .filter(|row| seen(row) && row.status.to_string() == status)
         .map(|row| format!("`{}`", row.name))
         .collect();
     names.join(", ")

@@ -16,6 +16,7 @@ use super::{
     socket::{SocketFrame, SocketRequest},
     types::{Entry, HistoryTruncated, Reconnect, SessionEnd, TimelineReset, TimelineState},
 };
+use crate::model::Audience;
 
 const DESCRIPTION: &str = "\
 One account on every terminal, every message on each of them, history that roams to any new device.
@@ -94,19 +95,33 @@ const REFUSALS: [(&str, &str, &str); 11] = [
     ("503", "ServiceUnavailable", "The database does not answer; try again later"),
 ];
 
+/// Those that clients get.
 struct Refusals;
+
+/// And those that administrators get.
+pub(super) struct AllRefusals;
 
 impl Modify for Refusals {
     fn modify(&self, document: &mut openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        for (status, name, description) in REFUSALS {
-            let schema = Ref::from_schema_name(Members::name());
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            let response = ResponseBuilder::new()
-                .description(format!("{description}: {}.", codes::of_status(status)))
-                .content(MEDIA_TYPE, content)
-                .build();
-            components.responses.insert(name.to_owned(), response.into());
-        }
+        add_refusals(document, Audience::Clients);
+    }
+}
+
+impl Modify for AllRefusals {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        add_refusals(document, Audience::Administrators);
+    }
+}
+
+fn add_refusals(document: &mut openapi::OpenApi, audience: Audience) {
+    let components = document.components.get_or_insert_default();
+    for (status, name, description) in REFUSALS {
+        let schema = Ref::from_schema_name(Members::name());
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(format!("{description}: {}.", codes::of_status(status, audience)))
+            .content(MEDIA_TYPE, content)
+            .build();
+        components.responses.insert(name.to_owned(), response.into());
     }
 }

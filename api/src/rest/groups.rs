@@ -35,21 +35,21 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct GroupPath {
+pub(super) struct GroupPath {
     /// Which group.
     #[param(pattern = "^[A-Za-z0-9._@+=-]{1,64}$", example = "oslo")]
-    group_id: String,
+    pub(super) group_id: String,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct MemberPath {
+pub(super) struct MemberPath {
     /// Which group.
     #[param(pattern = "^[A-Za-z0-9._@+=-]{1,64}$", example = "oslo")]
-    group_id: String,
+    pub(super) group_id: String,
     /// Which user.
     #[param(pattern = "^[A-Za-z0-9._@+=-]{1,64}$", example = "ben")]
-    user_id: String,
+    pub(super) user_id: String,
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -1,5 +1,6 @@
 //! The REST transport: decode, one call of the service, encode. It mirrors the gRPC contract in JSON.
 
+mod admin;
 mod auth;
 mod blocks;
 mod codes;
@@ -66,8 +67,9 @@ pub fn admin_router(service: Arc<Service>) -> Router {
     let (operations, _) = info::health().split_for_parts();
     let operations = operations.route("/metrics", get(async || telemetry::render_metrics()));
     operations
-        .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(service.clone(), deadline::keep))
+        .merge(admin::router(&service))
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(service)
 }
 
@@ -103,6 +105,13 @@ pub fn openapi_json() -> String {
     openapi().to_pretty_json().expect("the document is JSON")
 }
 
+/// The OpenAPI document of [`admin_router`], as it is committed, without the line end.
+#[must_use]
+#[expect(clippy::missing_panics_doc, reason = "a tree of strings and numbers always serializes")]
+pub fn admin_openapi_json() -> String {
+    admin::openapi().to_pretty_json().expect("the document is JSON")
+}
+
 fn operations() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(auth::routes())
@@ -135,6 +144,15 @@ mod tests {
         assert!(
             committed.trim_end() == super::openapi_json(),
             "run: cargo run -- openapi > openapi/openapi.json"
+        );
+    }
+
+    #[test]
+    fn the_committed_admin_json_is_current() {
+        let committed = include_str!("../../../openapi/admin.json");
+        assert!(
+            committed.trim_end() == super::admin_openapi_json(),
+            "run: cargo run -- openapi --admin > openapi/admin.json"
         );
     }
 }

@@ -132,6 +132,11 @@ impl Problem {
         self
     }
 
+    /// What went wrong, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(super) fn into_members(self) -> Members {
         // Never sooner than was meant.
         let in_seconds = |wait: Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

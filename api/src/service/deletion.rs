@@ -55,7 +55,7 @@ impl Service {
         note: &str,
     ) -> Result<impl Stream<Item = Result<DeletionProgress>> + Send + 'static> {
         let admin = self.admin(call).await?;
-        admin.require(Role::Admin)?;
+        admin.require(Role::Backend)?;
         check_note(note)?;
         let user_no = self.store.user_no(&UserId::parse("user_id", user_id)?).await?;
         let audit = admin.audit("delete_user", json!({ "erase_sent": erase_sent, "note": note }));

@@ -50,7 +50,8 @@ use crate::{
 
 pub use admin::{
     Admin, AdminCall, AdminGroup, ClusterStatus, Kick, MessageTrace, NewEpochs, NewTier,
-    NewUserLimits, Progress, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, Whose,
+    NewUserLimits, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
+    TracedTerminal, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;

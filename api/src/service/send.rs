@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
     model::{
-        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, Result,
-        SealedMessageId, UserId, UserNo, parse_uuid,
+        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, Notice, Result,
+        SealedMessageId, SessionId, UserId, UserNo, parse_uuid,
     },
-    store::Append,
+    store::{Append, Appended},
 };
 
 /// The most users that a message mentions one by one.
@@ -68,6 +68,18 @@ pub struct Sent {
     pub duplicate: bool,
 }
 
+impl Sent {
+    pub(super) fn new(appended: &Appended, conversation_id: ConversationId) -> Self {
+        Self {
+            message_id: appended.message_id,
+            cursor: appended.cursor,
+            conversation_id,
+            sent_at: appended.appended_at,
+            duplicate: appended.duplicate,
+        }
+    }
+}
+
 impl SendContent {
     /// Its size in bytes.
     pub(super) fn len(&self) -> usize {
@@ -100,19 +112,14 @@ impl Service {
         let admitted = self.admit(token, send).await;
         ticket.turn().await;
         let append = admitted?;
-        self.who_types.stop((append.session_id, append.conversation));
+        if let Some(session_id) = append.session_id {
+            self.who_types.stop((session_id, append.conversation));
+        }
         let conversation_id = append.conversation_id.clone();
         let appending = self.delivery.append(append)?;
         // It has its place in the queue: the next one may take the place behind it.
         drop(ticket);
-        let appended = appending.committed().await?;
-        Ok(Sent {
-            message_id: appended.message_id,
-            cursor: appended.cursor,
-            conversation_id,
-            sent_at: appended.appended_at,
-            duplicate: appended.duplicate,
-        })
+        Ok(Sent::new(&appending.committed().await?, conversation_id))
     }
 
     /// All that is checked before a message gets its place. The session, blocks and what else may change
@@ -128,6 +135,17 @@ impl Service {
     }
 
     async fn read_send(&self, caller: &Identity, send: Send) -> Result<Append> {
+        self.read_message(caller.user_no, &caller.user_id, Some(caller.session_id), send).await
+    }
+
+    /// Checks a message, whoever brings it.
+    pub(super) async fn read_message(
+        &self,
+        sender: UserNo,
+        sender_id: &UserId,
+        session_id: Option<SessionId>,
+        send: Send,
+    ) -> Result<Append> {
         let conversation_id = match &send.to {
             Some(Recipient::User(id)) => ConversationId::User(UserId::parse("to.user_id", id)?),
             Some(Recipient::Group(id)) => ConversationId::Group(GroupId::parse("to.group_id", id)?),
@@ -138,9 +156,9 @@ impl Service {
         let conversation = self.store.conversation_no(&conversation_id).await?;
         let mentions = self.mentions(conversation, &send.mentions, send.mention_all).await?;
         Ok(Append {
-            sender: caller.user_no,
-            sender_id: caller.user_id.clone(),
-            session_id: caller.session_id,
+            sender,
+            sender_id: sender_id.clone(),
+            session_id,
             conversation,
             conversation_id,
             client_message_id,
@@ -148,6 +166,8 @@ impl Service {
             content,
             mentions,
             if_blocked: self.limits.if_blocked,
+            bypass: false,
+            notice: Notice::default(),
         })
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::{
     Content, ConversationId, ConversationNo, Error, GroupNo, IfBlocked, Mentions, MessageIdCipher,
-    Result, SessionId, UserId, UserNo, WhoMay,
+    Notice, Result, SessionId, UserId, UserNo, WhoMay,
 };
 
 /// The schema. One that an aborted run left behind is replaced.
@@ -134,7 +134,7 @@ impl Baseline {
         Append {
             sender: UserNo(user_no(sender)),
             sender_id: nobody.clone(),
-            session_id: SessionId(self.sessions[sender]),
+            session_id: Some(SessionId(self.sessions[sender])),
             conversation: ConversationNo(conversation),
             conversation_id: ConversationId::User(nobody),
             client_message_id: Uuid::new_v4(),
@@ -142,6 +142,8 @@ impl Baseline {
             content,
             mentions: Mentions::default(),
             if_blocked: IfBlocked::Refuse,
+            bypass: false,
+            notice: Notice::default(),
         }
     }
 

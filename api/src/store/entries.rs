@@ -15,7 +15,7 @@ use super::{Store, directory::KnownUser, reading};
 use crate::model::{
     BlockChanged, Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error,
     GroupId, GroupNo, InGroup, Kind, Message, MessageGone, MessageId, MessageIdCipher,
-    MessagesErased, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
+    MessagesErased, Notice, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -28,6 +28,16 @@ const KIND_UNKNOWN: i16 = 0;
 const MENTIONED: i16 = 1;
 /// Of `entries.flags`, at a message's home: it mentions everybody.
 pub(super) const EVERYBODY: i16 = 2;
+/// Of `entries.flags`, at a message's home: terminals make no noise about it.
+const SILENT: i16 = 4;
+/// Of `entries.flags`, at a message's home: nobody is to be pushed for it.
+const NO_PUSH: i16 = 8;
+
+/// The flags of a message for how terminals make it known.
+pub(super) fn notice_flags(notice: Notice) -> i16 {
+    let flag = |set, flag| if set { flag } else { 0 };
+    flag(notice.silent, SILENT) | flag(notice.no_push, NO_PUSH)
+}
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
@@ -357,6 +367,7 @@ impl Names {
             mentions: mentions.collect::<Result<_>>()?,
             mention_all: row.has(EVERYBODY),
             mentioned: row.has(MENTIONED),
+            notice: Notice { silent: row.has(SILENT), no_push: row.has(NO_PUSH) },
             body: row.body()?,
         })
     }

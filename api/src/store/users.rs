@@ -52,12 +52,14 @@ const ACTIVE: i16 = 1;
 const DISABLED: i16 = 2;
 /// `users.state` of a tombstone.
 pub(super) const DELETED: i16 = 3;
+const SYSTEM: i16 = 4;
 
 /// Reads the column `state`.
 pub(super) fn read_state(row: &Row) -> UserState {
     match row.get("state") {
         ACTIVE => UserState::Active,
         DELETED => UserState::Deleted,
+        SYSTEM => UserState::System,
         _ => UserState::Disabled,
     }
 }
@@ -70,7 +72,7 @@ pub(super) async fn require_user(tx: &Transaction<'_>, user_no: UserNo) -> Resul
         .await?;
     match read_state(&row) {
         UserState::Deleted => Err(Error::UserNotFound(UserId::from_stored(row.get("user_id")))),
-        UserState::Active | UserState::Disabled => Ok(()),
+        UserState::Active | UserState::Disabled | UserState::System => Ok(()),
     }
 }
 
@@ -84,7 +86,7 @@ impl Store {
         tier: &str,
         audit: Audit<'_>,
     ) -> Result<()> {
-        let created = self.create_if_new(user_id, password_hash, tier, audit).await?;
+        let created = self.create_if_new(user_id, password_hash, tier, ACTIVE, audit).await?;
         created.map(drop).ok_or_else(|| Error::UserExists(user_id.clone()))
     }
 
@@ -101,9 +103,28 @@ impl Store {
             Err(Error::UserNotFound(_)) => {}
             known => return known,
         }
-        match self.create_if_new(user_id, None, tier, audit).await? {
+        match self.create_if_new(user_id, None, tier, ACTIVE, audit).await? {
             Some(created) => Ok(created),
             None => self.user_no(user_id).await,
+        }
+    }
+
+    /// The number of the account that the system speaks as under this name, which is made when there is none.
+    ///
+    /// Errors: [`Error::InvalidArgument`] when it is the account of a user.
+    pub async fn system_sender(
+        &self,
+        name: &UserId,
+        tier: &str,
+        audit: Audit<'_>,
+    ) -> Result<UserNo> {
+        let created = self.create_if_new(name, None, tier, SYSTEM, audit).await?;
+        if let Some(created) = created {
+            return Ok(created);
+        }
+        match self.get_user(name).await?.state {
+            UserState::System => self.user_no(name).await,
+            _ => Err(Error::invalid("from.system", format!("{name} is or was a user"))),
         }
     }
 
@@ -112,15 +133,16 @@ impl Store {
         user_id: &UserId,
         password_hash: Option<&str>,
         tier: &str,
+        state: i16,
         audit: Audit<'_>,
     ) -> Result<Option<UserNo>> {
         transaction!(self, async |tx| {
             check_tier(&tx, tier).await?;
             let created = tx
                 .query_opt(
-                    "INSERT INTO users (user_id, password_hash, tier) VALUES ($1, $2, $3)
+                    "INSERT INTO users (user_id, password_hash, tier, state) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (user_id) DO NOTHING RETURNING user_no",
-                    &[&user_id.as_str(), &password_hash, &tier],
+                    &[&user_id.as_str(), &password_hash, &tier, &state],
                 )
                 .await?;
             let Some(user_no) = created.map(|row| UserNo(row.get(0))) else { return Ok(None) };

@@ -66,6 +66,8 @@ pub(crate) enum RoleArg {
     Viewer,
     /// The same, and end sessions, disable and enable users
     Support,
+    /// What support may, and send messages, make and delete users and groups, and have webhooks
+    Backend,
     /// Everything
     Admin,
 }
@@ -93,6 +95,7 @@ async fn create(
     let role = match role {
         RoleArg::Viewer => Role::Viewer,
         RoleArg::Support => Role::Support,
+        RoleArg::Backend => Role::Backend,
         RoleArg::Admin => Role::Admin,
     };
     let answer = admin.calls.create_admin_key(CreateAdminKeyRequest { name, role: role.into() });
@@ -200,6 +203,7 @@ impl From<AdminKey> for KeyView {
                 Role::Viewer => "viewer",
                 Role::Support => "support",
                 Role::Admin => "admin",
+                Role::Backend => "backend",
                 Role::Unspecified => "unknown",
             },
             name: key.name,

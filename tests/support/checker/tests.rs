@@ -48,6 +48,8 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         mentions: Vec::new(),
         mention_all: false,
         mentioned: false,
+        silent: false,
+        no_push: false,
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

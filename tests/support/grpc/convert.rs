@@ -176,6 +176,8 @@ impl From<v1::Message> for Message {
             mentions: message.mentions,
             mention_all: message.mention_all,
             mentioned: message.mentioned,
+            silent: message.silent,
+            no_push: message.no_push,
         }
     }
 }

@@ -6,6 +6,7 @@ mod epochs;
 mod groups;
 mod keys;
 mod retention;
+mod send;
 mod sessions;
 mod trace;
 mod transfer;
@@ -24,7 +25,10 @@ use secrecy::ExposeSecret;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
-use super::{bearer, bearer_token, convert, deadline::exceeded, group, status::status, terminals};
+use super::{
+    bearer, bearer_token, convert, deadline::exceeded, group, message::encode_sent, status::status,
+    terminals,
+};
 use crate::{
     model::{Error, Limit, Result as ServiceResult, Role},
     service::{Admin, AdminCall, Service},
@@ -445,6 +449,27 @@ impl v1::admin_service_server::AdminService for Administration {
         let whose = request.into_inner().whose.and_then(epochs::whose);
         let renumbering = admin.start_epoch(whose).await.map_err(status)?;
         Ok(Response::new(steps(renumbering.into_stream(), epochs::progress)))
+    }
+
+    async fn admin_send(
+        &self,
+        request: Request<v1::AdminSendRequest>,
+    ) -> Result<Response<v1::AdminSendResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let sent = admin.send(send::decode(request.into_inner())).await.map_err(status)?;
+        Ok(Response::new(v1::AdminSendResponse { sent: Some(encode_sent(&sent)) }))
+    }
+
+    async fn admin_send_batch(
+        &self,
+        request: Request<v1::AdminSendBatchRequest>,
+    ) -> Result<Response<v1::AdminSendBatchResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let messages = request.into_inner().messages;
+        let messages = messages.into_iter().map(|message| Ok(send::decode(message))).collect();
+        let results = admin.send_batch(messages).await.map_err(status)?;
+        let results = results.into_iter().map(send::result).collect();
+        Ok(Response::new(v1::AdminSendBatchResponse { results }))
     }
 
     async fn admin_list_groups(

@@ -13,6 +13,7 @@ pub(super) fn user(user: &User) -> v1::User {
         UserState::Active => v1::UserState::Active,
         UserState::Disabled => v1::UserState::Disabled,
         UserState::Deleted => v1::UserState::Deleted,
+        UserState::System => v1::UserState::System,
     };
     v1::User {
         user_id: user.user_id.to_string(),

@@ -104,6 +104,7 @@ kinds! {
 
 /// A message as one participant sees it.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
 struct Message {
     /// Opaque. The same for every participant.
     message_id: String,
@@ -130,6 +131,14 @@ struct Message {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     mentioned: bool,
+    /// Whether terminals are to show it without a sound. Absent for false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    silent: bool,
+    /// Whether terminals without a stream are not to be pushed for it. Absent for false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    no_push: bool,
     #[serde(flatten)]
     body: Body,
 }
@@ -208,6 +217,8 @@ impl From<&model::Message> for Message {
             mentions: message.mentions.iter().map(Into::into).collect(),
             mention_all: message.mention_all,
             mentioned: message.mentioned,
+            silent: message.notice.silent,
+            no_push: message.notice.no_push,
             body: (&message.body).into(),
         }
     }

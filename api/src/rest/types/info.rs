@@ -35,7 +35,7 @@ pub(crate) struct Info {
 
 /// A kind of terminal.
 #[derive(Debug, Serialize, ToSchema)]
-struct TerminalType {
+pub(super) struct TerminalType {
     /// `phone`, `pc`, `web` …
     name: String,
     /// How many sessions of the type one user can have at a time.
@@ -57,16 +57,21 @@ impl Health {
     pub(in crate::rest) const OK: Self = Self { status: "ok" };
 }
 
-impl From<service::Info> for Info {
-    fn from(info: service::Info) -> Self {
-        let terminal_type = |terminal_type: model::TerminalType| TerminalType {
+impl From<model::TerminalType> for TerminalType {
+    fn from(terminal_type: model::TerminalType) -> Self {
+        Self {
             name: terminal_type.name,
             session_limit: terminal_type.session_limit,
             excludes: terminal_type.excludes,
-        };
+        }
+    }
+}
+
+impl From<service::Info> for Info {
+    fn from(info: service::Info) -> Self {
         Self {
             version: info.version,
-            terminal_types: info.terminal_types.into_iter().map(terminal_type).collect(),
+            terminal_types: info.terminal_types.into_iter().map(Into::into).collect(),
             max_body_bytes: info.max_body_bytes,
             heartbeat_interval: info.heartbeat.as_secs(),
             recall_window: info.recall_window.as_secs(),

@@ -1,6 +1,7 @@
 //! The JSON of REST: `snake_case`, RFC 3339 times, 64-bit integers as numbers. Members that a request
 //! leaves out count as empty, as in proto3; the service says which must not be.
 
+pub(super) mod admin;
 mod block;
 mod contact;
 mod content;
@@ -14,6 +15,7 @@ mod login;
 mod presence;
 mod read;
 mod send;
+pub(super) mod send_as;
 mod session;
 mod signal;
 mod timeline;

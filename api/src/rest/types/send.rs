@@ -30,18 +30,18 @@ use crate::{
     }),
 ))]
 pub(crate) struct SendRequest {
-    to: To,
+    pub(super) to: To,
     /// Made by the client, new for each message and the same for each retry of it.
     #[schema(value_type = Uuid)]
-    client_message_id: String,
+    pub(super) client_message_id: String,
     #[serde(flatten)]
-    content: ContentMembers,
+    pub(super) content: ContentMembers,
     /// Members whom it mentions; only in groups.
     #[schema(required = false, max_items = 50)]
-    mentions: Vec<UserId>,
+    pub(super) mentions: Vec<UserId>,
     /// Whether it mentions everybody; only in groups, by their owner and admins.
     #[schema(required = false)]
-    mention_all: bool,
+    pub(super) mention_all: bool,
 }
 
 /// The members of a [`SendRequest`]. Not nested: serde cannot name a wrong member that it flattens.
@@ -64,7 +64,9 @@ struct Members {
 }
 
 /// A text where the member was given: null is none.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }
 

@@ -60,7 +60,7 @@ impl Admin<'_> {
     ///
     /// Errors: as [`Service::create_group`](crate::service::Service::create_group).
     pub async fn create_group(&self, owner_id: &str, create: CreateGroup) -> Result<AdminGroup> {
-        self.require(Role::Admin)?;
+        self.require(Role::Backend)?;
         let owner_id = UserId::parse("owner_id", owner_id)?;
         let owner = (self.service.store.user_no(&owner_id).await?, owner_id);
         let new = self.service.new_group(owner, create).await?;
@@ -94,7 +94,7 @@ impl Admin<'_> {
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::NoSuchGroup`], [`Error::GroupNotFound`].
     pub async fn dissolve_group(&self, group_id: &str) -> Result<()> {
-        self.require(Role::Admin)?;
+        self.require(Role::Backend)?;
         let group_no = self.group_no(group_id).await?;
         let audit = self.audit("dissolve_group", json!({ "group_id": group_id }));
         let store = &self.service.store;

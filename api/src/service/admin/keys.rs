@@ -28,7 +28,8 @@ impl Admin<'_> {
     ) -> Result<(AdminKey, SecretString)> {
         self.require(Role::Admin)?;
         check_id("name", name)?;
-        let role = role.ok_or_else(|| Error::invalid("role", "viewer, support or admin"))?;
+        let role =
+            role.ok_or_else(|| Error::invalid("role", "viewer, support, backend or admin"))?;
         if name == BOOTSTRAP_KEY {
             return Err(Error::AdminKeyExists);
         }

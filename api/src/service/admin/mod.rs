@@ -7,6 +7,7 @@ mod jobs;
 mod keys;
 mod messages;
 mod retention;
+mod send;
 mod sessions;
 mod status;
 mod terminals;
@@ -26,6 +27,7 @@ pub use epochs::{NewEpochs, Whose};
 pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
+pub use send::{SendAs, Sender};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
 
@@ -138,7 +140,7 @@ impl Admin<'_> {
 
     /// Whether the administrator's role allows what needs `role`.
     pub(super) fn require(&self, role: Role) -> Result<()> {
-        if self.role >= role { Ok(()) } else { Err(Error::PermissionDenied(role)) }
+        if self.role.covers(role) { Ok(()) } else { Err(Error::PermissionDenied(role)) }
     }
 
     pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {

@@ -21,7 +21,7 @@ impl Admin<'_> {
         password: Option<String>,
         tier: &str,
     ) -> Result<User> {
-        self.require(Role::Admin)?;
+        self.require(Role::Backend)?;
         let user_id = UserId::parse("user_id", user_id)?;
         let tier = if tier.is_empty() { &self.service.limits.default_tier } else { tier };
         let hash = match password {
@@ -56,7 +56,7 @@ impl Admin<'_> {
 
     /// Sets a password; the sessions that this ended.
     pub async fn set_password(&self, user_id: &str, password: String) -> Result<Vec<Session>> {
-        self.require(Role::Admin)?;
+        self.require(Role::Backend)?;
         let user_no = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
         let hash = self.hash(password).await?;
         let audit = self.audit("set_password", json!({}));

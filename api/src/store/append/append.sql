@@ -10,13 +10,18 @@
 -- A recipient takes messages from whom its row of `timelines` says, or else from whom the connection's
 -- setting `imd.messages_from` says, numbered as there. Its contacts are looked at only where that matters.
 --
+-- An item without a session is of a backend or of the system itself, for which no session has to be live. Where
+-- `drop_if_blocked` is null, a backend has asked to be let past what the recipient or the group wants: blocks,
+-- contacts, membership, mutes and roles.
+--
 -- What stands between `groups:` and `:groups` is left out for a batch without messages to groups, which
 -- spares it a fifth of what PostgreSQL computes.
 --
 -- A statement of its own behind the locks: one snapshot with them would not see what the holders of
 -- those locks have just committed.
 WITH item AS MATERIALIZED (
-    SELECT i.*, s.session_id AS session, s.ended_at, s.end_reason, s.ended_by_type,
+    SELECT i.*, s.session_id AS session,
+        i.session_id IS NOT NULL AND s.session_id IS NULL AS no_session, s.ended_at, s.end_reason, s.ended_by_type,
         s.ended_by_device_name, s.end_note,
         sent.state AS sender_state, received.state AS other_state, stamp(sent.epoch) AS epoch,
         sent.last_seq - i.sender_behind AS sender_seq,
@@ -25,9 +30,10 @@ WITH item AS MATERIALIZED (
         received.last_message_no - i.other_behind AS other_message_no,
         received.last_at AS other_at,
         e.seq, e.conversation, e.content_hash AS earlier_hash, e.appended_at, e.copies, e.generation,
-        theirs.owner IS NOT NULL AS blocked, own.owner IS NOT NULL AS recipient_blocked,
+        theirs.owner IS NOT NULL AND i.drop_if_blocked IS NOT NULL AS blocked,
+        own.owner IS NOT NULL AND i.drop_if_blocked IS NOT NULL AS recipient_blocked,
         -- From whom the recipient takes messages, where that leaves the sender out; else null.
-        CASE WHEN i.other < 0 OR i.other = i.sender THEN NULL
+        CASE WHEN i.other < 0 OR i.other = i.sender OR i.drop_if_blocked IS NULL THEN NULL
             ELSE CASE coalesce(received.messages_from,
                     nullif(current_setting('imd.messages_from', true), '')::smallint, 1)
                 WHEN 1 THEN NULL
@@ -40,12 +46,12 @@ WITH item AS MATERIALIZED (
             END
         END AS accepts_from,
         -- Why a group does not take it; null between users.
-        CASE WHEN i.other > 0 THEN NULL::integer
+        CASE WHEN i.other > 0 OR i.drop_if_blocked IS NULL THEN NULL::integer
             -- groups:
             WHEN m.user_no IS NULL THEN 1
             WHEN m.muted_until > now() THEN 2
             WHEN g.muted AND m.role = 1 THEN 3
-            WHEN i.flags = 2 AND m.role = 1 THEN 4
+            WHEN i.flags & 2 <> 0 AND m.role = 1 THEN 4
             -- :groups
         END AS group_refusal
         -- groups:
@@ -68,12 +74,12 @@ WITH item AS MATERIALIZED (
     -- :groups
 ), held AS MATERIALIZED (
     -- What is not appended as it came; `refused` where not at all.
-    SELECT *, session IS NULL OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked
+    SELECT *, no_session OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked
         OR (sender_state = 1 AND other_state = 1) IS NOT TRUE OR group_refusal IS NOT NULL
         OR accepts_from IS NOT NULL
         OR (blocked AND NOT drop_if_blocked) AS refused
     FROM item
-    WHERE session IS NULL OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked OR blocked
+    WHERE no_session OR ended_at IS NOT NULL OR seq IS NOT NULL OR recipient_blocked OR blocked
         OR (sender_state = 1 AND other_state = 1) IS NOT TRUE OR group_refusal IS NOT NULL
         OR accepts_from IS NOT NULL
 ), unfilled AS MATERIALIZED (
@@ -131,7 +137,7 @@ WITH item AS MATERIALIZED (
          is_home)
     WHERE c.seq IS NOT NULL
 )
-SELECT item, refused, session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,
+SELECT item, refused, no_session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,
     sender_state, other_state, epoch, seq, conversation, earlier_hash, appended_at, copies,
     generation, blocked, recipient_blocked, accepts_from, group_refusal
     -- groups:

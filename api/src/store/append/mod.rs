@@ -24,8 +24,8 @@ use super::{
 use crate::{
     model::{
         Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, IfBlocked,
-        Mentions, MessageIdCipher, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
-        WhoMay,
+        Mentions, MessageIdCipher, Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId,
+        UserNo, WhoMay,
     },
     telemetry,
 };
@@ -59,8 +59,8 @@ pub struct Append {
     pub sender: UserNo,
     /// The same, by id.
     pub sender_id: UserId,
-    /// The session it is sent from, which must be live.
-    pub session_id: SessionId,
+    /// The session it is sent from, which must be live; `None` for one that a backend sends.
+    pub session_id: Option<SessionId>,
     /// The conversation as the sender sees it: the recipient, a group, or the sender for a note to
     /// oneself.
     pub conversation: ConversationNo,
@@ -76,6 +76,11 @@ pub struct Append {
     pub mentions: Mentions,
     /// What becomes of it when the recipient blocks the sender.
     pub if_blocked: IfBlocked,
+    /// Whether it is stored whatever the recipient or the group wants: blocks, contacts, membership, mutes
+    /// and roles are not asked.
+    pub bypass: bool,
+    /// How terminals are to make it known.
+    pub notice: Notice,
 }
 
 /// A message that stands in every participant's timeline.

@@ -120,6 +120,7 @@ impl<'a> Places<'a> {
             mentions: append.mentions.user_ids(),
             mention_all: append.mentions.all,
             mentioned: false,
+            notice: append.notice,
             body: Body::Content(append.content.clone()),
         };
         let entry = |(cursor, appended_at), message| {

@@ -19,7 +19,7 @@ use crate::{
     store::{
         Store,
         connection::{Driver, Link},
-        entries::EVERYBODY,
+        entries::{EVERYBODY, notice_flags},
         fault::Fault,
         login_points::{OTHER_NODES, OtherNodes, read_other_nodes},
         sessions::{SessionCheck, session_end},
@@ -195,10 +195,11 @@ impl LaneConnection {
         append: &Append,
         result: Result<Appended>,
     ) -> Result<Result<Appended>, tokio_postgres::Error> {
+        let Some(session_id) = append.session_id else { return Ok(result) };
         if !matches!(result, Err(Error::InvalidToken(_))) {
             return Ok(result);
         }
-        let who: [&(dyn ToSql + Sync); 2] = [&append.sender.0, &append.session_id.0];
+        let who: [&(dyn ToSql + Sync); 2] = [&append.sender.0, &session_id.0];
         let row = self.client.query_opt(&session_end(), &who).await?;
         Ok(SessionCheck::read(row.as_ref()).require_live().map_or_else(Err, |()| result))
     }
@@ -219,17 +220,17 @@ impl LaneConnection {
                     if to_groups { &self.append } else { &self.append_to_users },
                     &[
                         &column(batch, |append| append.sender.0),
-                        &column(batch, |append| append.session_id.0),
+                        &column(batch, |append| append.session_id.map(|id| id.0)),
                         &sent,
                         &column(batch, |append| append.conversation.0),
                         &received,
-                        &column(batch, |append| matches!(append.if_blocked, IfBlocked::Drop)),
+                        &column(batch, drop_if_blocked),
                         &column(batch, |append| append.client_message_id),
                         &column(batch, |append| append.content_hash.as_slice()),
                         &column(batch, |append| append.content.content_type()),
                         &column(batch, |append| append.content.body().as_ref()),
                         &column(batch, |append| append.mentions.array()),
-                        &column(batch, |append| append.mentions.all.then_some(EVERYBODY)),
+                        &column(batch, flags),
                     ],
                 )
                 .await
@@ -279,6 +280,17 @@ impl LaneConnection {
             [&groups, &members, &group_taken, &member_taken, &upto];
         self.client.query(&self.references, &values).await
     }
+}
+
+/// What becomes of an item whose sender is blocked; `None` where no block counts.
+fn drop_if_blocked(append: &Append) -> Option<bool> {
+    (!append.bypass).then_some(matches!(append.if_blocked, IfBlocked::Drop))
+}
+
+/// `entries.flags` of the message at its home.
+fn flags(append: &Append) -> Option<i16> {
+    let everybody = if append.mentions.all { EVERYBODY } else { 0 };
+    Some(everybody | notice_flags(append.notice)).filter(|flags| *flags != 0)
 }
 
 fn column<'a, T>(batch: &'a [Append], read: impl Fn(&'a Append) -> T) -> Vec<T> {

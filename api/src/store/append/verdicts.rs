@@ -1,7 +1,6 @@
 //! What becomes of the items of a batch that are not appended as they came.
 
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::{Append, Appended};
 use crate::{
@@ -40,7 +39,7 @@ pub(super) fn verdict(
     if in_doubt && let Some(appended) = earlier(item, row, cipher)? {
         return Ok(appended);
     }
-    if row.get::<_, Option<Uuid>>("session").is_none() {
+    if row.get("no_session") {
         return Err(Error::InvalidToken(UNKNOWN));
     }
     if let Some(end) = read_end(row) {
@@ -57,8 +56,13 @@ pub(super) fn verdict(
 
 /// Why nothing can be appended to one of the timelines.
 fn closed(item: &Append, row: &Row) -> Option<Error> {
-    if state(row, "sender_state").is_some() {
-        return Some(Error::InvalidToken(UNKNOWN));
+    match (state(row, "sender_state"), item.session_id) {
+        (None, _) => {}
+        (Some(_), Some(_)) => return Some(Error::InvalidToken(UNKNOWN)),
+        (Some(Closed::Deleted), None) => return Some(Error::UserNotFound(item.sender_id.clone())),
+        (Some(Closed::Importing), None) => {
+            return Some(Error::ImportUnfinished(item.sender_id.clone()));
+        }
     }
     other_closed(&item.conversation_id, row)
 }

@@ -39,6 +39,7 @@ impl From<User> for UserView {
                 UserState::Active => "active",
                 UserState::Disabled => "disabled",
                 UserState::Deleted => "deleted",
+                UserState::System => "system",
                 UserState::Unspecified => "unknown",
             },
             user_id: user.user_id,

@@ -112,6 +112,7 @@ struct Entry {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
 struct Message {
     message_id: String,
     conversation_id: String,
@@ -131,6 +132,10 @@ struct Message {
     mention_all: bool,
     #[serde(default)]
     mentioned: bool,
+    #[serde(default)]
+    silent: bool,
+    #[serde(default)]
+    no_push: bool,
 }
 
 #[derive(Deserialize)]
@@ -585,6 +590,8 @@ impl From<Message> for v1::Message {
             mentions: message.mentions,
             mention_all: message.mention_all,
             mentioned: message.mentioned,
+            silent: message.silent,
+            no_push: message.no_push,
         }
     }
 }
