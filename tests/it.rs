@@ -30,6 +30,7 @@ mod page;
 mod pages;
 mod presence;
 mod process;
+mod push;
 mod read_marks;
 mod retention;
 mod send;

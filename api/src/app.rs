@@ -1,6 +1,7 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
 mod issuers;
+mod push;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -157,8 +158,10 @@ impl App {
         )
         .await?;
         let limits = limits(settings, public_address, pool_size);
-        let service =
-            Arc::new(Service::start(store, delivery.clone(), admin_key, limits, node_id).await?);
+        let push = push::read(&settings.push)?;
+        let service = Arc::new(
+            Service::start(store, delivery.clone(), admin_key, limits, push, node_id).await?,
+        );
         service.trust(issuers);
 
         let sockets = Sockets::default();
@@ -320,6 +323,9 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let jobs = Task::new("jobs").on_panic(OnPanic::Restart).finishing();
     tasks.start(jobs, move || working.clone().keep_working_at_jobs(stop.clone()));
     tasks.start(Task::new("keys"), move || looking.clone().keep_keys());
+    let pushing = service.clone();
+    let push = Task::new("push").on_panic(OnPanic::Restart);
+    tasks.start(push, move || pushing.clone().keep_pushing());
 }
 
 /// Has gRPC's health service say the same of the node's tasks as `/readyz`.

@@ -117,6 +117,7 @@ pub struct Settings {
     pub messages: Messages,
     pub groups: Groups,
     pub presence: Presence,
+    pub push: Push,
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
@@ -240,6 +241,22 @@ pub struct Presence {
     pub terminal_types: bool,
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+}
+
+/// `push.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Push {
+    #[serde(with = "humantime_serde")]
+    pub delay: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_push_subject: Option<String>,
+    pub web_push_services: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_key: Option<PathBuf>,
 }
 
 /// `cors.*`

@@ -39,6 +39,8 @@ pub const SIGNALS_DROPPED: &str = "imd_signals_dropped_total";
 pub const WATCHED: &str = "imd_presence_watched";
 /// Changes of presence handed to streams that watch.
 pub const PRESENCE_CHANGES: &str = "imd_presence_changes_total";
+/// Requests to providers of push, by the `provider` and the `result`: `delivered`, `failed`, `refused`, `gone`.
+pub const PUSHES: &str = "imd_pushes_total";
 /// Sweeps of all streams of the node.
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
@@ -141,6 +143,7 @@ fn describe() {
     describe_counter!(SIGNALS_DROPPED, Unit::Count, "Signals dropped, by reason");
     describe_gauge!(WATCHED, Unit::Count, "Users watched, for each stream that watches them");
     describe_counter!(PRESENCE_CHANGES, Unit::Count, "Changes of presence handed to streams");
+    describe_counter!(PUSHES, Unit::Count, "Requests to providers of push, by provider and result");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(JOB_RUNS, Unit::Count, "Runs of jobs on this node, by job and result");

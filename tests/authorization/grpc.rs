@@ -185,16 +185,24 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     calls
 }
 
-/// Those about what is stored nowhere.
-fn passing_calls() -> [Call; 3] {
+/// Those about what stands in no timeline.
+fn passing_calls() -> [Call; 6] {
     let signal = v1::SignalRequest {
         to: Some(v1::signal_request::To::UserId("ann".to_owned())),
         signal: Some(v1::signal_request::Signal::Typing(v1::Typing::Started.into())),
+    };
+    let push = v1::SetPushRequest {
+        provider: "webhook".to_owned(),
+        token: "a device".to_owned(),
+        ..Default::default()
     };
     let presence = v1::GetPresenceRequest { user_ids: vec!["zoe".to_owned()] };
     [
         Call::new("/im.v1.MessageService/Signal", User, signal),
         Call::new("/im.v1.PresenceService/GetPresence", User, presence),
+        Call::new("/im.v1.PushService/GetPush", User, v1::GetPushRequest {}),
+        Call::new("/im.v1.PushService/SetPush", User, push),
+        Call::new("/im.v1.PushService/RemovePush", User, v1::RemovePushRequest {}),
         Call::new("/im.v1.PresenceService/SetIdle", User, v1::SetIdleRequest { idle: true }),
     ]
 }
@@ -421,7 +429,7 @@ pub(super) async fn occupy_job(imd: &Cluster) {
 }
 
 async fn scene() -> (Cluster, Terminal, Vec<Call>) {
-    let imd = Cluster::start(Transport::Grpc).await;
+    let imd = crate::push::with_webhook(Transport::Grpc, "http://127.0.0.1:9").await;
     occupy_job(&imd).await;
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;

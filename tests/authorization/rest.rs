@@ -120,6 +120,10 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .with("{user_id}", "zoe")
             .body(json!({})),
         Operation::new(Method::DELETE, "/v1/contacts/{user_id}", User).with("{user_id}", "zoe"),
+        Operation::new(Method::GET, "/v1/push", User),
+        Operation::new(Method::POST, "/v1/push", User)
+            .body(json!({ "provider": "webhook", "token": "a device" })),
+        Operation::new(Method::DELETE, "/v1/push", User),
         Operation::new(Method::GET, "/v1/presence", User).query("user_ids=zoe"),
         Operation::new(Method::PUT, "/v1/presence", User).body(json!({ "idle": true })),
         Operation::new(Method::GET, "/v1/settings", User),
@@ -164,7 +168,7 @@ fn group_operations(message: &str) -> Vec<Operation> {
 }
 
 async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
-    let imd = Cluster::start(Transport::Rest).await;
+    let imd = crate::push::with_webhook(Transport::Rest, "http://127.0.0.1:9").await;
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;

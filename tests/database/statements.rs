@@ -16,7 +16,7 @@ const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
 
 /// Statements with parts that functions make, by file and beginning. They cannot be read from the source;
 /// each is run by the tests of what the file is about. One that is added has to be added here, too.
-const COMPOSED: [(&str, &str); 22] = [
+const COMPOSED: [(&str, &str); 23] = [
     ("connection/settings.rs", "SELECT {}"),
     ("connection/settings.rs", "SELECT pg_is_in_recovery()"),
     ("conversation_list.rs", "WITH newest"),
@@ -27,6 +27,7 @@ const COMPOSED: [(&str, &str); 22] = [
     ("deletion.rs", "WITH gone AS (\n             DELETE FROM {table}"),
     ("entries.rs", "SELECT * FROM (\n             SELECT e.*, count(*)"),
     ("export.rs", "WITH RECURSIVE exported"),
+    ("push.rs", "WITH lagging"),
     ("purge.rs", "WITH RECURSIVE {}\n"),
     ("purge.rs", "WITH RECURSIVE {} SELECT floor"),
     ("read_marks.rs", "SELECT mark.read_seq"),

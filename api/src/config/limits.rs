@@ -63,6 +63,7 @@ impl Settings {
             Duration::ZERO..=YEAR * 10,
         )?;
         duration_within("presence.grace", self.presence.grace, Duration::ZERO..=MINUTE * 10)?;
+        self.validate_push()?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;
@@ -97,6 +98,27 @@ impl Settings {
         duration_within("limits.header_timeout", limits.header_timeout, SECOND..=MINUTE * 10)?;
         duration_within("limits.call_timeout", limits.call_timeout, SECOND..=MINUTE * 60)?;
         duration_within("limits.keepalive", limits.keepalive, SECOND..=MINUTE * 60)
+    }
+
+    fn validate_push(&self) -> Result<(), ConfigError> {
+        let push = &self.push;
+        duration_within("push.delay", push.delay, Duration::ZERO..=MINUTE * 10)?;
+        if let Some(subject) = &push.web_push_subject
+            && !subject.starts_with("mailto:")
+            && !subject.starts_with("https://")
+        {
+            return Err(invalid("push.web_push_subject", "begins with mailto: or https://"));
+        }
+        if let Some(url) = &push.webhook_url
+            && !url.starts_with("https://")
+            && !url.starts_with("http://")
+        {
+            return Err(invalid("push.webhook_url", "begins with https:// or http://"));
+        }
+        if push.webhook_url.is_some() != push.webhook_key.is_some() {
+            return Err(invalid("push", "webhook_url and webhook_key belong together"));
+        }
+        Ok(())
     }
 
     fn validate_listeners(&self) -> Result<(), ConfigError> {

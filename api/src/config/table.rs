@@ -195,6 +195,33 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how long a terminal that has lost its stream still counts as there, 0s to 10m",
     },
     Setting {
+        key: "push.delay",
+        default: Some("3s"),
+        meaning: "how long after a message the terminals that have no stream and do not have it are told, 0s to 10m; less than 3s may tell some that have it",
+    },
+    Setting {
+        key: "push.web_push_subject",
+        default: None,
+        meaning: "who runs this deployment, as push services of browsers are told: `mailto:…` or `https://…`; unset: no Web Push",
+    },
+    Setting {
+        key: "push.web_push_services",
+        default: Some(
+            "https://fcm.googleapis.com,https://*.push.services.mozilla.com,https://web.push.apple.com,https://*.notify.windows.com",
+        ),
+        meaning: "origins of the push services that are written to, with commas between them; `*.` stands for the hosts below",
+    },
+    Setting {
+        key: "push.webhook_url",
+        default: None,
+        meaning: "server of the deployment's own that tells terminals, by a signed request for each; unset: none",
+    },
+    Setting {
+        key: "push.webhook_key",
+        default: None,
+        meaning: "file of the key that these requests are signed with",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

@@ -90,6 +90,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "limits.unread_bytes" => "2097152",
         "limits.header_timeout" | "limits.call_timeout" | "limits.keepalive" => "7s",
         "trusted_proxies" => "10.0.0.0/8,192.0.2.7",
+        "push.web_push_subject" => "mailto:ops@example.com",
+        "push.web_push_services" => "https://push.example.com",
         "log.level" => "warn",
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
         "data_dir" => "/srv/imd",
@@ -98,6 +100,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         | "tokens.access_ttl"
         | "streams.heartbeat"
         | "presence.grace"
+        | "push.delay"
         | "shutdown.grace" => "7m",
         "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" => "40days",
         "messages.recall_window" => "0s",
@@ -109,6 +112,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
     // Certificate and key only come together, and what belongs to a database or bus of one's own.
     for setting in SETTINGS.iter().filter(|setting| {
         !setting.key.contains("tls.")
+            && !setting.key.starts_with("push.webhook_")
             && !["database.ca", "database.read_url", "bus.ca", "bus.cert", "bus.key"]
                 .contains(&setting.key)
     }) {

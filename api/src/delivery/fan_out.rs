@@ -157,6 +157,9 @@ impl FanOut {
         let other_nodes = Arc::new(fanned_out.other_nodes.clone());
         let mut told: BTreeMap<i64, Vec<SharedPlace>> = BTreeMap::new();
         for reference in &fanned_out.references {
+            if let Some(kind) = fanned_out.kinds.get(&reference.group_seq) {
+                self.hub.recipients().note_kind(reference.owner, kind);
+            }
             let elsewhere = other_nodes.contains_key(&reference.owner);
             if !elsewhere && !self.hub.has_streams(reference.owner) {
                 continue;

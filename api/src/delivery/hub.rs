@@ -13,6 +13,7 @@ use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::recipients::Recipients;
 use crate::{
     model::{Cursor, Entry, Error, Limit, Presence, Result, SessionId, Signal, TimelineNo, UserNo},
     store::LoginPoint,
@@ -41,6 +42,7 @@ pub(super) struct Hub {
     next_stream_no: AtomicI64,
     streams: AtomicUsize,
     closed: AtomicBool,
+    recipients: Recipients,
 }
 
 struct Stream {
@@ -55,6 +57,7 @@ impl Default for Hub {
             next_stream_no: AtomicI64::new(1),
             streams: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            recipients: Recipients::default(),
         }
     }
 }
@@ -99,6 +102,11 @@ impl Hub {
         Ok(())
     }
 
+    /// Who has got messages, with streams or without.
+    pub(super) fn recipients(&self) -> &Recipients {
+        &self.recipients
+    }
+
     /// Whether the owner has streams here.
     pub(super) fn has_streams(&self, owner: TimelineNo) -> bool {
         self.shard(owner).lock().contains_key(&owner)
@@ -106,6 +114,7 @@ impl Hub {
 
     /// Hands an entry to the owner's streams.
     pub(super) fn publish(&self, owner: TimelineNo, entry: &Arc<Entry>) {
+        self.recipients.note(owner, entry);
         self.each(owner, |inbox| inbox.put(entry));
     }
 

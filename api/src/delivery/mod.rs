@@ -17,6 +17,7 @@ mod login_points;
 mod node;
 mod presence;
 mod presence_frame;
+mod recipients;
 mod signal_frame;
 mod signals;
 mod subscription;
@@ -204,6 +205,17 @@ impl Delivery {
     /// The same where these users stand to somebody else in another way than before.
     pub fn relations_changed(&self, users: impl IntoIterator<Item = UserNo>) {
         self.presence.related(users);
+    }
+
+    /// Has the recipients of messages remembered that this node appends.
+    pub fn want_recipients(&self) {
+        self.hub.recipients().want();
+    }
+
+    /// The users who have got messages so long ago and were not taken yet.
+    #[must_use]
+    pub fn take_recipients(&self, waited: Duration) -> Vec<UserNo> {
+        self.hub.recipients().take(waited)
     }
 
     /// How many messages wait for a batch on this node.

@@ -10,6 +10,7 @@ mod group;
 mod info;
 mod message;
 mod presence;
+mod push;
 mod send_stream;
 mod status;
 mod terminals;
@@ -46,13 +47,14 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 8] = [
+const PUBLIC_SERVICES: [&str; 9] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
     v1::group_service_server::SERVICE_NAME,
     v1::contact_service_server::SERVICE_NAME,
     v1::presence_service_server::SERVICE_NAME,
+    v1::push_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
@@ -80,6 +82,9 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         presence::PresenceOfUsers(service.clone()),
     );
     let presence = presence.max_decoding_message_size(OVERHEAD * 4);
+    let push =
+        v1::push_service_server::PushServiceServer::new(push::PushOfTerminals(service.clone()))
+            .max_decoding_message_size(OVERHEAD);
     let call_timeout = service.call_timeout();
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
@@ -93,6 +98,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(block)
         .add_service(contact)
         .add_service(presence)
+        .add_service(push)
         .add_service(info);
     routes.add_service(health_service);
     let reflection = || {

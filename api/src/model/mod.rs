@@ -15,6 +15,7 @@ mod limit;
 mod naming;
 mod paging;
 mod presence;
+mod push;
 mod retention;
 mod session;
 mod signal;
@@ -51,6 +52,7 @@ pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
 pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };
+pub use push::{PushContent, PushProvider, PushTarget, WebPushTarget};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,

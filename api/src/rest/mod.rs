@@ -19,6 +19,7 @@ mod page;
 mod paging;
 mod presence;
 mod problem;
+mod push;
 mod socket;
 mod types;
 
@@ -123,6 +124,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(blocks::routes())
         .merge(contacts::routes())
         .merge(presence::routes())
+        .merge(push::routes())
         .merge(info::routes())
 }
 

@@ -24,6 +24,7 @@ mod login;
 mod passwords;
 mod presence;
 mod purge;
+mod push;
 mod read_marks;
 mod recall;
 mod repeat;
@@ -64,6 +65,7 @@ pub use info::Info;
 pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
+pub use push::{PushSettings, PushState, SetPush};
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
@@ -80,7 +82,7 @@ pub use crate::{
 
 use self::{
     access_tokens::AccessTokens, assertions::Assertions, limits::Counts, passwords::Passwords,
-    signals::WhoTypes, tokens::OpaqueTokens,
+    push::Push, signals::WhoTypes, tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -140,6 +142,7 @@ pub struct Service {
     limits: Limits,
     counts: Counts,
     who_types: WhoTypes,
+    push: Push,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
     pages: Semaphore,
@@ -155,11 +158,13 @@ impl Service {
         delivery: Delivery,
         bootstrap_key: SecretString,
         limits: Limits,
+        push: PushSettings,
         node_id: String,
     ) -> Result<Self> {
         let access_tokens = AccessTokens::load(&store, limits.access_ttl).await?;
         let opaque_tokens = OpaqueTokens::load(&store).await?;
         let passwords = Passwords::new()?;
+        let push = Push::start(&store, push).await?;
         Ok(Self {
             store,
             delivery,
@@ -171,6 +176,7 @@ impl Service {
             demo_code: demo::new_code()?,
             counts: Counts::new(&limits.clients),
             who_types: WhoTypes::default(),
+            push,
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,
             node_id,

@@ -236,6 +236,10 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
              SELECT blocked FROM blocks WHERE owner = $1 LIMIT $2
          ) RETURNING owner"
             .to_owned(),
+        "DELETE FROM push_tokens WHERE user_no = $1 AND session_id IN (
+             SELECT session_id FROM push_tokens WHERE user_no = $1 LIMIT $2
+         ) RETURNING user_no"
+            .to_owned(),
         "DELETE FROM sessions WHERE user_no = $1 AND session_id IN (
              SELECT session_id FROM sessions WHERE user_no = $1 LIMIT $2
          ) RETURNING user_no"

@@ -35,6 +35,7 @@ mod nodes;
 mod notify;
 mod presence;
 mod purge;
+mod push;
 mod read_marks;
 mod retention;
 mod server;
@@ -76,6 +77,7 @@ pub use login_points::{LoginPoint, OtherNodes};
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
+pub use push::{PushClaim, PushLook, PushOutcome};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use server::UnusableDatabase;
 pub use sessions::{

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
 from im.v1 import block_pb2, block_pb2_grpc, contact_pb2, contact_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
-from im.v1 import presence_pb2, presence_pb2_grpc
+from im.v1 import presence_pb2, presence_pb2_grpc, push_pb2, push_pb2_grpc
 
 
 def check(holds, what):
@@ -135,6 +135,16 @@ def presence(caller, peer):
     events.cancel()
 
 
+def push(caller):
+    try:
+        caller.call("PushService", "SetPush", push_pb2.SetPushRequest(provider="pigeon", token="one"))
+        check(False, "an unknown provider of push is refused")
+    except grpc.RpcError as error:
+        check(error.code() == grpc.StatusCode.INVALID_ARGUMENT, "an unknown provider of push is refused")
+    check(not caller.call("PushService", "GetPush", push_pb2.GetPushRequest()).provider, "and nothing is pushed")
+    caller.call("PushService", "RemovePush", push_pb2.RemovePushRequest())
+
+
 def groups(caller, user, peer):
     def call(method, **members):
         request = getattr(group_pb2, f"{method}Request")(**members)
@@ -195,6 +205,7 @@ def main(server, user, peer):
         (block_pb2, block_pb2_grpc),
         (contact_pb2, contact_pb2_grpc),
         (presence_pb2, presence_pb2_grpc),
+        (push_pb2, push_pb2_grpc),
         (info_pb2, info_pb2_grpc),
     ]
     caller = Caller(channel, modules)
@@ -203,6 +214,7 @@ def main(server, user, peer):
     blocks(caller, peer)
     contacts(caller, peer)
     presence(caller, peer)
+    push(caller)
     groups(caller, user, peer)
     around(caller, channel)
     caller.call("AuthService", "Logout", auth_pb2.LogoutRequest())

@@ -1,0 +1,284 @@
+//! Whom to tell of messages: the terminals without a stream whose cursors are behind their timelines.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::Row;
+
+use super::{Store, nodes::ALIVE};
+use crate::model::{
+    Error, PushContent, PushProvider, PushTarget, Result, SessionId, UserNo, WebPushTarget,
+};
+
+/// A terminal that is to be told, claimed by the one who asked.
+#[derive(Debug)]
+pub struct PushClaim {
+    /// Whose terminal.
+    pub user_no: UserNo,
+    /// Its session.
+    pub session_id: SessionId,
+    /// Where it is told.
+    pub target: PushTarget,
+    /// What it is told.
+    pub content: PushContent,
+    /// The numbering of the timeline.
+    pub epoch: i64,
+    /// What the terminal has, or was told of.
+    pub has: i64,
+    /// The end of the timeline.
+    pub last_seq: i64,
+    /// How often telling it has failed in a row.
+    pub failures: i32,
+}
+
+/// Which terminals to look at.
+#[derive(Debug, Clone, Copy)]
+pub enum PushLook<'a> {
+    /// Those of these users.
+    Users(&'a [UserNo]),
+    /// All whose timelines have been still for so long.
+    Still(Duration),
+}
+
+/// What became of telling a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// It was told, or need not be.
+    Handled,
+    /// To be tried again after so long.
+    Later(Duration),
+    /// Nobody is there any more: the token is dropped.
+    Gone,
+}
+
+impl Store {
+    /// Binds a token to a session, in the place of the one it has. What stands in the timeline by now is not
+    /// told.
+    pub async fn set_push(
+        &self,
+        user_no: UserNo,
+        session_id: SessionId,
+        target: &PushTarget,
+        content: PushContent,
+    ) -> Result<()> {
+        let (token, key, secret) = match target {
+            PushTarget::Webhook { token } => (token, None, None),
+            PushTarget::WebPush(WebPushTarget { endpoint, key, secret }) => {
+                (endpoint, Some(key), Some(secret))
+            }
+        };
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "INSERT INTO push_tokens (user_no, session_id, provider, token, web_key, web_secret,
+                     content, handled_epoch, handled_seq, failures)
+                 SELECT t.owner, s.session_id, $3, $4, $5, $6, $7, stamp(t.epoch), t.last_seq, 0
+                 FROM timelines t JOIN sessions s ON s.user_no = t.owner
+                 WHERE t.owner = $1 AND s.session_id = $2 AND s.ended_at IS NULL
+                 ON CONFLICT (user_no, session_id) DO UPDATE
+                 SET provider = excluded.provider, token = excluded.token, web_key = excluded.web_key,
+                     web_secret = excluded.web_secret, content = excluded.content,
+                     handled_epoch = excluded.handled_epoch, handled_seq = excluded.handled_seq,
+                     claimed_until = NULL, failures = 0",
+            )
+            .await?;
+        let (provider, content) = (target.provider() as i16, content as i16);
+        client
+            .execute(
+                &statement,
+                &[
+                    &user_no.0,
+                    &session_id.0,
+                    &provider,
+                    &token.expose_secret(),
+                    &key,
+                    &secret,
+                    &content,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Drops the token of a session, if it has one.
+    pub async fn remove_push(&self, user_no: UserNo, session_id: SessionId) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("DELETE FROM push_tokens WHERE user_no = $1 AND session_id = $2")
+            .await?;
+        client.execute(&statement, &[&user_no.0, &session_id.0]).await?;
+        Ok(())
+    }
+
+    /// Who tells the terminal of a session, if anybody does.
+    pub async fn push_of(
+        &self,
+        user_no: UserNo,
+        session_id: SessionId,
+    ) -> Result<Option<PushProvider>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT provider FROM push_tokens WHERE user_no = $1 AND session_id = $2",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
+        row.as_ref().map(|row| read_provider(row.get("provider"))).transpose()
+    }
+
+    /// Drops the tokens of sessions that have ended.
+    pub async fn forget_push(&self) -> Result<()> {
+        let client = self.client().await?;
+        client
+            .execute(
+                "DELETE FROM push_tokens p WHERE NOT EXISTS (
+                     SELECT FROM sessions s WHERE s.user_no = p.user_no
+                         AND s.session_id = p.session_id AND s.ended_at IS NULL
+                 )",
+                &[],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Claims, for so long, terminals that lag and have no stream; at most `limit` of them. One that is claimed
+    /// already is left out.
+    pub async fn claim_push(
+        &self,
+        look: PushLook<'_>,
+        lasts: Duration,
+        limit: i64,
+    ) -> Result<Vec<PushClaim>> {
+        let (asked, still) = match look {
+            PushLook::Users(users) => (Some(users.iter().map(|no| no.0).collect::<Vec<_>>()), 0.0),
+            PushLook::Still(still) => (None, still.as_secs_f64()),
+        };
+        let tokens = if asked.is_some() {
+            "unnest($1::bigint[]) asked (user_no) JOIN push_tokens p USING (user_no)"
+        } else {
+            "push_tokens p"
+        };
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "WITH lagging AS MATERIALIZED (
+                     SELECT p.user_no, p.session_id, stamp(t.epoch) AS epoch, t.last_seq,
+                         greatest(
+                             CASE WHEN p.handled_epoch = stamp(t.epoch) THEN p.handled_seq ELSE 0 END,
+                             CASE WHEN s.cursor_epoch = stamp(t.epoch) THEN s.cursor_seq ELSE 0 END
+                         ) AS has
+                     FROM {tokens}
+                     JOIN sessions s USING (user_no, session_id)
+                     JOIN timelines t ON t.owner = p.user_no
+                     WHERE s.ended_at IS NULL AND coalesce(p.claimed_until, now()) <= now()
+                         AND ($1::bigint[] IS NOT NULL
+                              OR t.last_at < now() - make_interval(secs => $4))
+                         AND NOT EXISTS (
+                             SELECT FROM login_points l JOIN nodes n USING (node_no)
+                             WHERE l.user_no = p.user_no AND l.session_id = p.session_id AND {ALIVE}
+                         )
+                 ), free AS (
+                     SELECT p.user_no, p.session_id, lagging.epoch, lagging.last_seq, lagging.has
+                     FROM lagging JOIN push_tokens p USING (user_no, session_id)
+                     WHERE lagging.last_seq > lagging.has AND coalesce(p.claimed_until, now()) <= now()
+                     LIMIT $3 FOR UPDATE OF p SKIP LOCKED
+                 )
+                 UPDATE push_tokens p SET claimed_until = now() + make_interval(secs => $2)
+                 FROM free f
+                 WHERE p.user_no = f.user_no AND p.session_id = f.session_id
+                 RETURNING p.*, f.epoch, f.last_seq, f.has"
+            ))
+            .await?;
+        let rows =
+            client.query(&statement, &[&asked, &lasts.as_secs_f64(), &limit, &still]).await?;
+        rows.iter().map(read_claim).collect()
+    }
+
+    /// Notes what became of a claim.
+    pub async fn finish_push(&self, claim: &PushClaim, outcome: PushOutcome) -> Result<()> {
+        let (user_no, session_id) = (claim.user_no.0, claim.session_id.0);
+        let client = self.client().await?;
+        match outcome {
+            PushOutcome::Handled => {
+                let statement = client
+                    .prepare_cached(
+                        "UPDATE push_tokens SET handled_epoch = $3, handled_seq = $4,
+                             claimed_until = NULL, failures = 0
+                         WHERE user_no = $1 AND session_id = $2",
+                    )
+                    .await?;
+                let (epoch, seq) = (claim.epoch, claim.last_seq);
+                client.execute(&statement, &[&user_no, &session_id, &epoch, &seq]).await?;
+            }
+            PushOutcome::Later(pause) => {
+                let statement = client
+                    .prepare_cached(
+                        "UPDATE push_tokens SET failures = failures + 1,
+                             claimed_until = now() + make_interval(secs => $3)
+                         WHERE user_no = $1 AND session_id = $2",
+                    )
+                    .await?;
+                let seconds = pause.as_secs_f64();
+                client.execute(&statement, &[&user_no, &session_id, &seconds]).await?;
+            }
+            PushOutcome::Gone => {
+                let statement = client
+                    .prepare_cached(
+                        "DELETE FROM push_tokens
+                         WHERE user_no = $1 AND session_id = $2 AND token = $3",
+                    )
+                    .await?;
+                let token = token(&claim.target).expose_secret();
+                client.execute(&statement, &[&user_no, &session_id, &token]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far a user has read its conversations that it has read at all, by their numbers.
+    pub async fn read_marks_of(&self, user_no: UserNo) -> Result<Vec<(i64, i64)>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT conversation, read_seq FROM read_marks WHERE owner = $1")
+            .await?;
+        let rows = client.query(&statement, &[&user_no.0]).await?;
+        Ok(rows.iter().map(|row| (row.get("conversation"), row.get("read_seq"))).collect())
+    }
+}
+
+fn token(target: &PushTarget) -> &SecretString {
+    match target {
+        PushTarget::Webhook { token } => token,
+        PushTarget::WebPush(target) => &target.endpoint,
+    }
+}
+
+fn read_provider(number: i16) -> Result<PushProvider> {
+    PushProvider::from_number(number)
+        .ok_or_else(|| Error::internal(format!("no push provider has number {number}")))
+}
+
+fn read_claim(row: &Row) -> Result<PushClaim> {
+    let token = SecretString::from(row.get::<_, String>("token"));
+    let target = match read_provider(row.get("provider"))? {
+        PushProvider::Webhook => PushTarget::Webhook { token },
+        PushProvider::WebPush => {
+            let bytes = |column| row.get::<_, Option<Vec<u8>>>(column).unwrap_or_default();
+            PushTarget::WebPush(WebPushTarget {
+                endpoint: token,
+                key: bytes("web_key"),
+                secret: bytes("web_secret"),
+            })
+        }
+    };
+    Ok(PushClaim {
+        user_no: UserNo(row.get("user_no")),
+        session_id: SessionId(row.get("session_id")),
+        target,
+        content: PushContent::from_number(row.get("content")).unwrap_or(PushContent::Id),
+        epoch: row.get("epoch"),
+        has: row.get("has"),
+        last_seq: row.get("last_seq"),
+        failures: row.get("failures"),
+    })
+}
