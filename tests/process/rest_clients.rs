@@ -1,4 +1,4 @@
-//! REST as its document says: clients in `clients/rest` that know nothing but `openapi.json`.
+//! REST as its document says: clients in `clients/rest` that know nothing but the documents.
 
 use crate::support::{
     cluster::PASSWORD,
@@ -32,4 +32,14 @@ async fn the_server_answers_nothing_that_the_document_does_not_say() {
     let mut conform = python("rest", "conform.py").await;
     conform.args([&format!("http://{}", imd.public), "alice"]).env("PASSWORD", PASSWORD);
     assert_eq!(printed(&mut conform).await.matches("ok  ").count(), 3);
+}
+
+#[tokio::test]
+async fn the_admin_listener_answers_nothing_that_its_document_does_not_say() {
+    let folder = DataFolder::new();
+    let imd = start(&folder).await;
+    let key = std::fs::read_to_string(&imd.admin_key).expect("imd has made a key");
+    let mut conform = python("rest", "conform.py").await;
+    conform.arg(format!("http://{}", imd.admin)).env("ADMIN_KEY", key.trim());
+    assert_eq!(printed(&mut conform).await.matches("ok  ").count(), 2);
 }

@@ -2,6 +2,7 @@
 
     pip install -r requirements.txt
     PASSWORD=... python conform.py http://127.0.0.1:8080 alice
+    ADMIN_KEY=... python conform.py http://127.0.0.1:8081
 """
 
 import json
@@ -21,6 +22,13 @@ ENDING = ["logout", "end_my_session"]
 STREAMS = ["subscribe"]
 
 
+# A batch has a result for each message, so that one message that the document rules out refuses no batch.
+BATCHES = ["send_batch"]
+
+# Its body is lines of JSON, which are not made up here.
+IMPORTS = ["import_messages"]
+
+
 def log_in(server, user, password):
     terminal = {"type": "pad", "device_id": "schemathesis", "device_name": "Schemathesis"}
     body = json.dumps({"user_id": user, "password": password, "terminal": terminal}).encode()
@@ -29,12 +37,12 @@ def log_in(server, user, password):
         return json.load(answer)["access_token"]
 
 
-def conforms(server, token, selection, what):
+def conforms(server, token, selection, what, checks=CHECKS):
     command = [
         *[sys.executable, "-m", "schemathesis.cli", "run", f"{server}/openapi.json", "--no-color"],
         *["-H", f"Authorization: Bearer {token}", "--request-timeout", "10"],
         *["--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1"],
-        *["--generation-database", "none", *CHECKS, *selection],
+        *["--generation-database", "none", *checks, *selection],
     ]
     with tempfile.TemporaryDirectory() as folder:
         ran = subprocess.run(command, capture_output=True, text=True, cwd=folder)
@@ -47,7 +55,18 @@ def options(option, operations):
     return [word for operation in operations for word in (option, operation)]
 
 
-def main(server, user):
+def administration(server):
+    key = os.environ["ADMIN_KEY"]
+    others = options("--exclude-operation-id", BATCHES + IMPORTS)
+    conforms(server, key, others, "every answer of the admin listener is one that its document describes")
+    checks = [*CHECKS[:-1], CHECKS[-1] + ",negative_data_rejection"]
+    batches = options("--include-operation-id", BATCHES)
+    conforms(server, key, batches, "also to many messages at a time", checks)
+
+
+def main(server, user=None):
+    if user is None:
+        return administration(server)
     token = log_in(server, user, os.environ["PASSWORD"])
     others = options("--exclude-operation-id", ENDING + STREAMS)
     conforms(server, token, others, "every answer is one that the document describes")
