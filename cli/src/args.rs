@@ -10,10 +10,10 @@ use crate::{
     clock,
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        demo::DemoArgs, groups::GroupsCommand, jobs::JobsCommand, keys::KeysCommand,
-        messages::MessagesCommand, retention::RetentionCommand, sessions::SessionsCommand,
-        status::StatusArgs, terminals::TerminalsCommand, timelines::TimelinesCommand,
-        users::UsersCommand,
+        contacts::ContactsCommand, demo::DemoArgs, groups::GroupsCommand, jobs::JobsCommand,
+        keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
+        sessions::SessionsCommand, status::StatusArgs, terminals::TerminalsCommand,
+        timelines::TimelinesCommand, users::UsersCommand,
     },
 };
 
@@ -132,6 +132,9 @@ pub(crate) enum Command {
     /// List, create, change and dissolve groups, and say who is in them
     #[command(subcommand)]
     Groups(GroupsCommand),
+    /// List whom users have as contacts
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
     /// Find out where messages have got to; export and import them
     #[command(subcommand)]
     Messages(MessagesCommand),

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod contacts;
 pub(crate) mod demo;
 pub(crate) mod groups;
 pub(crate) mod jobs;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Users(command) => users::run(command, &mut connect(connection).await?).await,
         Command::Sessions(command) => sessions::run(command, &mut connect(connection).await?).await,
+        Command::Contacts(command) => contacts::run(command, &mut connect(connection).await?).await,
         Command::Groups(command) => groups::run(command, &mut connect(connection).await?).await,
         Command::Retention(command) => {
             retention::run(command, &mut connect(connection).await?).await

@@ -83,6 +83,7 @@ fn help_of_every_command() {
         "retention apply",
         "retention preview",
         "retention purge",
+        "contacts list",
         "keys",
         "keys admin",
         "keys admin create",

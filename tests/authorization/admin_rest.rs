@@ -146,6 +146,7 @@ fn operations(message_id: &str) -> Vec<Operation> {
             .body(json!({ "owner_id": "ann", "group": { "group_id": "made", "name": "Made" } })),
         get(group),
         of(Support, Method::PATCH, group).body(json!({ "announcement": "changed" })),
+        get("/admin/v1/users/{user_id}/contacts"),
         get("/admin/v1/groups/{group_id}/members"),
         post(Support, "/admin/v1/groups/{group_id}/members").body(json!({ "user_ids": ["zoe"] })),
         of(Support, Method::PATCH, member).body(json!({ "nickname": "Zo" })),

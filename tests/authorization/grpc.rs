@@ -399,11 +399,13 @@ fn admin_group_calls() -> Vec<Call> {
     let add = v1::AdminAddGroupMembersRequest { group_id: theirs(), user_ids: vec![zoe()] };
     let remove = v1::AdminRemoveGroupMemberRequest { group_id: theirs(), user_id: zoe() };
     let list = v1::AdminListGroupsRequest::default();
+    let contacts = v1::AdminListContactsRequest { user_id: zoe(), ..Default::default() };
     let get = v1::AdminGetGroupRequest { group_id: theirs() };
     let update = v1::AdminUpdateGroupRequest { group: Some(change) };
     let set = v1::AdminUpdateGroupMemberRequest { member: Some(member) };
     let dissolve = v1::AdminDissolveGroupRequest { group_id: theirs() };
     vec![
+        Call::new("/im.v1.AdminService/AdminListContacts", Admin, contacts),
         Call::new("/im.v1.AdminService/AdminListGroups", Admin, list),
         Call::new("/im.v1.AdminService/AdminGetGroup", Admin, get),
         Call::new("/im.v1.AdminService/AdminCreateGroup", Admin, create),

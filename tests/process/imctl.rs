@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod contacts;
 mod demo;
 mod groups;
 mod jobs;

@@ -40,13 +40,8 @@ impl v1::contact_service_server::ContactService for Contacts {
         request: Request<v1::ListContactsRequest>,
     ) -> Result<Response<v1::ListContactsResponse>, Status> {
         let (token, asked) = (bearer(request.metadata()), request.get_ref());
-        let state = match asked.state() {
-            v1::ContactState::Unspecified => None,
-            v1::ContactState::Sent => Some(ContactState::Sent),
-            v1::ContactState::Received => Some(ContactState::Received),
-            v1::ContactState::Accepted => Some(ContactState::Accepted),
-        };
-        let page = self.0.list_contacts(token, state, asked.page_size, &asked.page_token).await;
+        let (state, size) = (state(asked.state()), asked.page_size);
+        let page = self.0.list_contacts(token, state, size, &asked.page_token).await;
         let page = page.map_err(status)?;
         Ok(Response::new(v1::ListContactsResponse {
             contacts: page.items.into_iter().map(contact).collect(),
@@ -97,7 +92,17 @@ fn who_may(field: &'static str, number: i32) -> Result<SettingChange, Error> {
     })
 }
 
-fn contact(contact: Contact) -> v1::Contact {
+/// As a filter.
+pub(super) fn state(state: v1::ContactState) -> Option<ContactState> {
+    match state {
+        v1::ContactState::Unspecified => None,
+        v1::ContactState::Sent => Some(ContactState::Sent),
+        v1::ContactState::Received => Some(ContactState::Received),
+        v1::ContactState::Accepted => Some(ContactState::Accepted),
+    }
+}
+
+pub(super) fn contact(contact: Contact) -> v1::Contact {
     v1::Contact {
         user_id: contact.user_id.to_string(),
         // The numbers are the contract's.

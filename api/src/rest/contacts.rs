@@ -26,17 +26,17 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct ContactQuery {
+pub(super) struct ContactQuery {
     /// The most contacts to return: 50 when absent or 0; more than 1,000 counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
-    page_size: i32,
+    pub(super) page_size: i32,
     /// `next_page_token` of the page before; absent or empty for the first page.
     #[serde(default)]
-    page_token: String,
+    pub(super) page_token: String,
     /// Those in this state alone; absent for all.
     #[param(inline)]
-    state: Option<ContactState>,
+    pub(super) state: Option<ContactState>,
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -63,10 +63,21 @@ impl Service {
         page_token: &str,
     ) -> Result<Page<Contact>> {
         let caller = self.authenticate(token).await?;
+        self.contact_page(caller.user_no, state, page_size, page_token).await
+    }
+
+    /// The contacts of a user. Errors: [`Error::InvalidArgument`].
+    pub(super) async fn contact_page(
+        &self,
+        owner: UserNo,
+        state: Option<ContactState>,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Page<Contact>> {
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
-        let scope = format!("contacts/{}", caller.user_no.0);
+        let scope = format!("contacts/{}", owner.0);
         let after = UserNo(self.read_after(&scope, page_token)?);
-        let mut items = self.store.contacts(caller.user_no, state, after, size.get() + 1).await?;
+        let mut items = self.store.contacts(owner, state, after, size.get() + 1).await?;
         let more = size.cut(&mut items);
         let next = items.last().filter(|_| more).map(|c| self.place_token(&scope, c.user_no.0));
         Ok(Page { items, next_page_token: next })

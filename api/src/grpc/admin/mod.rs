@@ -26,8 +26,8 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
 use super::{
-    bearer, bearer_token, convert, deadline::exceeded, group, message::encode_sent, status::status,
-    terminals,
+    bearer, bearer_token, contact, convert, deadline::exceeded, group, message::encode_sent,
+    status::status, terminals,
 };
 use crate::{
     model::{Error, Limit, Result as ServiceResult, Role},
@@ -574,5 +574,20 @@ impl v1::admin_service_server::AdminService for Administration {
         let changed = admin.set_group_member(&asked.group_id, &asked.user_id, settings).await;
         changed.map_err(status)?;
         Ok(Response::new(v1::AdminUpdateGroupMemberResponse {}))
+    }
+
+    async fn admin_list_contacts(
+        &self,
+        request: Request<v1::AdminListContactsRequest>,
+    ) -> Result<Response<v1::AdminListContactsResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let (state, size) = (contact::state(asked.state()), asked.page_size);
+        let page = admin.list_contacts(&asked.user_id, state, size, &asked.page_token).await;
+        let page = page.map_err(status)?;
+        Ok(Response::new(v1::AdminListContactsResponse {
+            contacts: page.items.into_iter().map(contact::contact).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
     }
 }

@@ -11,13 +11,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{Caller, lines};
 use crate::{
     rest::{
+        contacts::ContactQuery,
         document::Refusal,
         extract::{Json, Path, Query},
         paging::PageQuery,
         problem::Problem,
-        types::admin::{
-            CreateUserRequest, DeletionProgress, EndedSessions, NoteRequest, SetPasswordRequest,
-            User, UserLimitsEffect, UserLimitsRequest, UserList,
+        types::{
+            ContactList,
+            admin::{
+                CreateUserRequest, DeletionProgress, EndedSessions, NoteRequest,
+                SetPasswordRequest, User, UserLimitsEffect, UserLimitsRequest, UserList,
+            },
         },
     },
     service::Service,
@@ -27,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
         .routes(routes!(list_users, create_user))
         .routes(routes!(get_user, delete_user))
+        .routes(routes!(list_contacts_of_user))
         .routes(routes!(set_password))
         .routes(routes!(disable_user))
         .routes(routes!(enable_user))
@@ -111,6 +116,31 @@ async fn get_user(
 ) -> Result<Json<User>, Problem> {
     let found = caller.admin(&service).await?.get_user(&path.user_id).await?;
     Ok(Json((&found).into()))
+}
+
+/// List the contacts of a user.
+///
+/// And those whom the user has asked, and those who ask, told apart by `state`. What the user calls them is left out:
+/// it is for nobody else to see. Paged. Errors: `user_not_found`. Needs the role `viewer`.
+#[utoipa::path(
+    get, path = "/admin/v1/users/{user_id}/contacts", tag = "Users", security(("admin_key" = [])),
+    params(UserPath, ContactQuery),
+    responses(
+        (status = 200, description = "A page of contacts.", body = ContactList),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn list_contacts_of_user(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(path): Path<UserPath>,
+    Query(query): Query<ContactQuery>,
+) -> Result<Json<ContactList>, Problem> {
+    let admin = caller.admin(&service).await?;
+    let state = query.state.map(Into::into);
+    let contacts =
+        admin.list_contacts(&path.user_id, state, query.page_size, &query.page_token).await?;
+    Ok(Json(contacts.into()))
 }
 
 /// Delete a user.

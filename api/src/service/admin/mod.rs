@@ -1,6 +1,7 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod contacts;
 mod epochs;
 mod groups;
 mod jobs;
