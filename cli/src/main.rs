@@ -35,7 +35,8 @@ async fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(wrong.exit_code()).unwrap_or(error::USAGE));
         }
     };
-    match commands::run(cli).await {
+    // Boxed: it is as large as the largest command.
+    match Box::pin(commands::run(cli)).await {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough: `imctl audit | head`.
         Err(Error::Output(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use imd_proto::v1::kick_sessions_request::Which;
+use imd_proto::v1::{
+    AdminSendRequest, AdminSender, SendRequest,
+    admin_sender::From,
+    kick_sessions_request::Which,
+    send_request::{Content, To},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{DELAY, bind, by_webhook, call, provider::Provider, with_webhook};
 use crate::support::{
@@ -192,4 +198,26 @@ async fn a_terminal_is_told_no_sooner_than_it_may_have_come_back() {
     assert_eq!(feed.entry().await.text(), "second");
     ann.say("carl", "third").await;
     assert_eq!(parts(&provider.told(1).await[0]), ("carl", "third", 1), "it came back in time");
+}
+
+#[tokio::test]
+async fn of_a_message_that_wants_no_push_nobody_is_told() {
+    let mut provider = Provider::start().await;
+    let imd = with_webhook(Transport::Grpc, &provider.url).await;
+    let phone = imd.user_with_phone("bob").await;
+    bind(&imd, &phone, "phone").await;
+    for (text, no_push) in [("told", false), ("not told", true)] {
+        let message = SendRequest {
+            to: Some(To::UserId("bob".to_owned())),
+            client_message_id: Uuid::new_v4().to_string(),
+            content: Some(Content::Text(text.to_owned())),
+            ..Default::default()
+        };
+        let from = AdminSender { from: Some(From::System("notices".to_owned())) };
+        let (from, message) = (Some(from), Some(message));
+        let request = AdminSendRequest { from, message, no_push, ..Default::default() };
+        imd.admin().send(request).await.expect("sent");
+    }
+    assert_eq!(parts(&provider.told(1).await[0]), ("phone", "told", 1));
+    provider.gets_nothing().await;
 }

@@ -285,7 +285,8 @@ impl Service {
         for (_, entry) in entries {
             let EntryKind::Message(message) = &entry.kind else { continue };
             let Body::Content(content) = &message.body else { continue };
-            if message.client_message_id.is_some() {
+            // Its own, or one that its sender wants nobody to be told of.
+            if message.client_message_id.is_some() || message.notice.no_push {
                 continue;
             }
             let conversation = self.store.conversation_no(&message.conversation_id).await?;
