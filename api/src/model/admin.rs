@@ -11,7 +11,7 @@ pub enum Role {
     Support = 2,
     /// Everything.
     Admin = 3,
-    /// What support may, and send messages, make and delete users and groups, and have webhooks.
+    /// What support may, and send messages, make and delete users and groups, and set passwords.
     Backend = 4,
 }
 

@@ -66,7 +66,7 @@ pub(crate) enum RoleArg {
     Viewer,
     /// The same, and end sessions, disable and enable users
     Support,
-    /// What support may, and send messages, make and delete users and groups, and have webhooks
+    /// What support may, and send messages, make and delete users and groups, and set passwords
     Backend,
     /// Everything
     Admin,

@@ -82,8 +82,8 @@ fn a_message_that_a_member_did_not_get_is_missing() {
 #[test]
 fn a_message_that_a_member_got_twice_is_a_duplicate() {
     let mut run = three();
-    run.got[BOB].push(SendNo(1));
-    assert_eq!(run.check(), ["bob's phone: message 1 (ann → team) stands at 2 and again at 4"]);
+    run.got[BOB].push(SendNo(2));
+    assert_eq!(run.check(), ["bob's phone: message 2 (ann → team) stands at 3 and again at 4"]);
 }
 
 #[test]
