@@ -159,8 +159,11 @@ async fn a_message_to_a_group_is_told_to_another_node_once_for_many_members() {
         let mut told = 0;
         while told < MEMBERS - 1 {
             let payload = within_deadline("a hint", heard.next()).await.expect("a payload");
-            told += places(&payload);
-            payloads.push(payload);
+            let places = places(&payload);
+            if places > 0 {
+                told += places;
+                payloads.push(payload);
+            }
         }
         let bytes: usize = payloads.iter().map(String::len).sum();
         let bodies: usize = payloads.iter().map(|payload| payload.matches(&text).count()).sum();
@@ -173,6 +176,10 @@ async fn a_message_to_a_group_is_told_to_another_node_once_for_many_members() {
 
 /// How many places of timelines a hint tells of.
 fn places(payload: &str) -> usize {
+    // Signals and presence come the same way, each with a mark of its own in front.
+    if !payload.starts_with('{') {
+        return 0;
+    }
     let hint: Value = serde_json::from_str(payload).expect("a hint");
     let of = |member: &str| hint[member].as_array().cloned().unwrap_or_default();
     let shared = of("shared")

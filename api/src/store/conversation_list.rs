@@ -226,6 +226,9 @@ impl Store {
 
 /// Queries with the plan that the statement has whatever the parameters are. Else PostgreSQL, which
 /// believes that a page of unknown size is large, plans it anew each time, for longer than it takes.
+///
+/// That plan goes by indexes alone: it may have been made while the tables were empty, and stays when they
+/// have grown.
 async fn query_as_prepared(
     client: &Client,
     statement: &Statement,
@@ -233,7 +236,9 @@ async fn query_as_prepared(
 ) -> Result<Vec<Row>> {
     // On one way there and back.
     let ((), rows, ()) = try_join!(
-        client.batch_execute("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan"),
+        client.batch_execute(
+            "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off"
+        ),
         client.query(statement, parameters),
         client.batch_execute("COMMIT"),
     )?;
