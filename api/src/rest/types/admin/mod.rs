@@ -1,0 +1,32 @@
+//! What administrators and backends send and see: a file for each of `rest/admin`.
+
+mod cluster;
+mod groups;
+mod keys;
+mod messages;
+mod retention;
+mod sessions;
+mod transfer;
+mod users;
+
+pub(crate) use cluster::{
+    AuditRecordList, Job, JobList, SetTerminalTypesRequest, Status, TerminalTypeList,
+};
+pub(crate) use groups::{
+    AddMembersRequest, AddedMembers, AdminGroup, AdminGroupList, CreateAdminGroupRequest,
+};
+pub(crate) use keys::{
+    AccessTokenKeyList, AdminKey, AdminKeyList, CreateAdminKeyRequest, CreatedAdminKey,
+};
+pub(crate) use messages::MessageTrace;
+pub(crate) use retention::{PurgeProgress, TierEffectList, TierList, TiersRequest};
+pub(crate) use sessions::{
+    AdminSession, AdminSessionList, EndedSessions, KickSessionsRequest, SessionState,
+};
+pub(crate) use transfer::{
+    ExportedMessage, ImportRecord, ImportResult, Progress, StartEpochRequest,
+};
+pub(crate) use users::{
+    CreateUserRequest, DeletionProgress, NoteRequest, SetPasswordRequest, User, UserLimitsEffect,
+    UserLimitsRequest, UserList,
+};
