@@ -1,13 +1,14 @@
 //! Whom to tell of messages: the terminals without a stream whose cursors are behind their timelines.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Row;
 
 use super::{Store, nodes::ALIVE};
 use crate::model::{
-    Error, PushContent, PushProvider, PushTarget, Result, SessionId, UserNo, WebPushTarget,
+    ConversationNo, Error, PushContent, PushProvider, PushTarget, Result, SessionId, UserNo,
+    WebPushTarget,
 };
 
 /// A terminal that is to be told, claimed by the one who asked.
@@ -235,14 +236,23 @@ impl Store {
         Ok(())
     }
 
-    /// How far a user has read its conversations that it has read at all, by their numbers.
-    pub async fn read_marks_of(&self, user_no: UserNo) -> Result<Vec<(i64, i64)>> {
+    /// How far a user has read those of the conversations that it has read at all.
+    pub async fn read_seqs(
+        &self,
+        user_no: UserNo,
+        conversations: &[ConversationNo],
+    ) -> Result<HashMap<ConversationNo, i64>> {
+        let numbers: Vec<i64> = conversations.iter().map(|conversation| conversation.0).collect();
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT conversation, read_seq FROM read_marks WHERE owner = $1")
+            .prepare_cached(
+                "SELECT conversation, read_seq FROM read_marks
+                 WHERE owner = $1 AND conversation = ANY($2)",
+            )
             .await?;
-        let rows = client.query(&statement, &[&user_no.0]).await?;
-        Ok(rows.iter().map(|row| (row.get("conversation"), row.get("read_seq"))).collect())
+        let rows = client.query(&statement, &[&user_no.0, &numbers]).await?;
+        let read = |row: &Row| (ConversationNo(row.get("conversation")), row.get("read_seq"));
+        Ok(rows.iter().map(read).collect())
     }
 }
 

@@ -20,7 +20,10 @@ use tokio::time::{Instant, sleep};
 use self::{notification::Notification, web_push::WebPush, webhook::Webhook};
 use super::{Service, access::Identity};
 use crate::{
-    model::{Body, EntryKind, Error, PushContent, PushProvider, PushTarget, Result, Stretch},
+    model::{
+        Body, ConversationNo, EntryKind, Error, PushContent, PushProvider, PushTarget, Result,
+        Stretch,
+    },
     store::{PushClaim, PushLook, PushOutcome, Store},
     telemetry,
 };
@@ -280,9 +283,8 @@ impl Service {
         let first = claim.has.max(claim.last_seq.saturating_sub(MOST_MESSAGES)) + 1;
         let stretch = Stretch { owner: claim.user_no.into(), first, last: claim.last_seq };
         let entries = self.store.entries_in(&[stretch], MOST_MESSAGES).await?;
-        let read = self.store.read_marks_of(claim.user_no).await?;
-        let mut notifications: Vec<Notification> = Vec::new();
-        for (_, entry) in entries {
+        let mut candidates = Vec::new();
+        for (_, entry) in &entries {
             let EntryKind::Message(message) = &entry.kind else { continue };
             let Body::Content(content) = &message.body else { continue };
             // Its own, or one that its sender wants nobody to be told of.
@@ -290,13 +292,20 @@ impl Service {
                 continue;
             }
             let conversation = self.store.conversation_no(&message.conversation_id).await?;
-            if read.iter().any(|(no, seq)| *no == conversation.0 && entry.seq() <= *seq) {
+            candidates.push((conversation, message, content, entry));
+        }
+        let conversations: Vec<ConversationNo> =
+            candidates.iter().map(|(conversation, ..)| *conversation).collect();
+        let read = self.store.read_seqs(claim.user_no, &conversations).await?;
+        let mut notifications: Vec<Notification> = Vec::new();
+        for (conversation, message, content, entry) in candidates {
+            if read.get(&conversation).is_some_and(|seq| entry.seq() <= *seq) {
                 continue;
             }
             let earlier = notifications.iter().position(|of| of.conversation == conversation);
             let count = earlier.map_or(0, |at| notifications.remove(at).count) + 1;
             let about = (claim.content, conversation, count);
-            notifications.push(Notification::new(about, message, content, &entry));
+            notifications.push(Notification::new(about, message, content, entry));
         }
         Ok(notifications)
     }
