@@ -9,7 +9,7 @@ mod jobs;
 mod keys;
 mod kick;
 mod rest;
-mod send;
+pub(crate) mod send;
 mod sessions;
 mod status;
 mod terminals;

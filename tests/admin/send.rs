@@ -31,7 +31,8 @@ fn as_user(user_id: &str, to: To, text: &str) -> AdminSendRequest {
     from(From::UserId(user_id.to_owned()), to, text)
 }
 
-fn as_system(name: &str, to: To, text: &str) -> AdminSendRequest {
+/// A text that the system sends under a name.
+pub(crate) fn as_system(name: &str, to: To, text: &str) -> AdminSendRequest {
     from(From::System(name.to_owned()), to, text)
 }
 
@@ -49,7 +50,8 @@ fn from(from: From, to: To, text: &str) -> AdminSendRequest {
     }
 }
 
-fn user(user_id: &str) -> To {
+/// To a user.
+pub(crate) fn user(user_id: &str) -> To {
     To::UserId(user_id.to_owned())
 }
 

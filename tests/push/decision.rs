@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use imd_proto::v1::{
-    AdminSendRequest, AdminSender, SendRequest,
-    admin_sender::From,
-    kick_sessions_request::Which,
-    send_request::{Content, To},
-};
+use imd::config::Settings;
+use imd_proto::v1::{AdminSendRequest, kick_sessions_request::Which};
 use reqwest::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{DELAY, bind, by_webhook, call, provider::Provider, with_webhook};
-use crate::support::{
-    api::{GroupCall, Outgoing, Transport},
-    eventually,
-    feed::Feed,
+use crate::{
+    admin::send::{as_system, user},
+    support::{
+        api::{GroupCall, Outgoing, Transport},
+        cluster::Cluster,
+        eventually,
+        feed::Feed,
+    },
 };
 
 /// The token and what of a notification is asked after.
@@ -151,12 +150,13 @@ async fn a_token_ends_with_its_session_and_is_nobody_elses() {
 #[tokio::test]
 async fn what_one_node_has_not_told_another_does_and_two_tell_nobody_twice() {
     let mut provider = Provider::start().await;
-    let (url, tells_nobody) =
-        (provider.url.clone(), crate::support::cluster::Cluster::start(Transport::Grpc).await);
-    let imd = tells_nobody;
+    // Its first node tells nobody.
+    let imd = Cluster::start(Transport::Grpc).await;
     let ann = imd.user_with_phone("ann").await;
-    let (one, api) = imd.start_node_with(|settings| by_webhook(settings, &url)).await;
-    let (_two, _) = imd.start_node_with(|settings| by_webhook(settings, &url)).await;
+    let url = provider.url.clone();
+    let tells = |settings: &mut Settings| by_webhook(settings, &url);
+    let (one, api) = imd.start_node_with(tells).await;
+    let (_two, _) = imd.start_node_with(tells).await;
     let names: Vec<String> = (0..10).map(|n| format!("user{n}")).collect();
     for name in &names {
         let terminal = imd.user_with_phone(name).await.through(api.clone());
@@ -207,16 +207,8 @@ async fn of_a_message_that_wants_no_push_nobody_is_told() {
     let phone = imd.user_with_phone("bob").await;
     bind(&imd, &phone, "phone").await;
     for (text, no_push) in [("told", false), ("not told", true)] {
-        let message = SendRequest {
-            to: Some(To::UserId("bob".to_owned())),
-            client_message_id: Uuid::new_v4().to_string(),
-            content: Some(Content::Text(text.to_owned())),
-            ..Default::default()
-        };
-        let from = AdminSender { from: Some(From::System("notices".to_owned())) };
-        let (from, message) = (Some(from), Some(message));
-        let request = AdminSendRequest { from, message, no_push, ..Default::default() };
-        imd.admin().send(request).await.expect("sent");
+        let message = as_system("notices", user("bob"), text);
+        imd.admin().send(AdminSendRequest { no_push, ..message }).await.expect("sent");
     }
     assert_eq!(parts(&provider.told(1).await[0]), ("phone", "told", 1));
     provider.gets_nothing().await;

@@ -50,7 +50,7 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, AdminGroup, ClusterStatus, Kick, MessageTrace, NewEpochs, NewTier,
+    Admin, AdminCall, AdminGroup, ClusterStatus, Kick, MOST_SENT, MessageTrace, NewEpochs, NewTier,
     NewUserLimits, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
     TracedTerminal, Whose,
 };

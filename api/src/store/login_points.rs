@@ -97,8 +97,8 @@ impl Store {
     }
 }
 
-/// Notes that sessions were used just now, and if so, that they have `left` a stream. One that somebody else is changing at this moment is left
-/// alone: so there is no lock to wait for and none to deadlock on.
+/// Notes that sessions were used just now, and if so, that they have `left` a stream. One that somebody else
+/// is changing at this moment is left alone: so there is no lock to wait for and none to deadlock on.
 pub(super) async fn touch(
     client: &Client,
     users: &[i64],

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     model::{ClientAddress, Error},
-    service::{Admin, AdminCall, Service},
+    service::{Admin, AdminCall, MOST_SENT, Service},
 };
 
 /// Says why a call is made, as a text in UTF-8.
@@ -41,9 +41,6 @@ const REASON: &str = "imd-reason";
 
 /// The same in base64, for clients that send nothing but ASCII in headers; as over gRPC.
 const REASON_IN_BASE64: &str = "imd-reason-bin";
-
-/// How many messages a batch holds, each as large as a message may be: its body is read as one.
-const BATCH: usize = 500;
 
 /// The routes below `/admin/v1`, and the document of them with its page.
 pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
@@ -54,7 +51,8 @@ pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     operations
         .layer(DefaultBodyLimit::max(largest))
         .merge(
-            batches.layer(DefaultBodyLimit::max(largest.saturating_mul(BATCH).min(LARGEST_BATCH))),
+            batches
+                .layer(DefaultBodyLimit::max(largest.saturating_mul(MOST_SENT).min(LARGEST_BATCH))),
         )
         .layer(from_fn_with_state(service.clone(), deadline::keep))
         // An import takes as long as it takes.
@@ -65,7 +63,7 @@ pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// The largest body of a batch, in bytes.
+/// The largest body of a batch, in bytes: it is read as one, and each message may be as large as any.
 const LARGEST_BATCH: usize = 16 * 1024 * 1024;
 
 fn operations() -> OpenApiRouter<Arc<Service>> {

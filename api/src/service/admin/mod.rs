@@ -28,7 +28,7 @@ pub use epochs::{NewEpochs, Whose};
 pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
-pub use send::{SendAs, Sender};
+pub use send::{MOST_SENT, SendAs, Sender};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
 

@@ -13,8 +13,8 @@ use crate::{
     store::Append,
 };
 
-/// The most messages in one call.
-const MOST: usize = 500;
+/// The most messages in one call of [`Admin::send_batch`].
+pub const MOST_SENT: usize = 500;
 
 /// How many messages of a call are checked at a time.
 const CHECKED_AT_A_TIME: usize = 16;
@@ -58,14 +58,15 @@ impl Admin<'_> {
         results.pop().unwrap_or_else(|| Err(Error::internal("a message has no result")))
     }
 
-    /// Sends messages, 1–500: a result for each, in their order; what could not be read keeps its error. Messages of one sender are stored in their
-    /// order; behind one that cannot be stored for now, those of the same sender are not tried.
+    /// Sends messages, 1–500: a result for each, in their order; what could not be read keeps its error.
+    /// Messages of one sender are stored in their order; behind one that cannot be stored for now, those of
+    /// the same sender are not tried.
     ///
     /// Errors: [`Error::InvalidArgument`] for the number of messages; those of a message are its result.
     pub async fn send_batch(&self, messages: Vec<Result<SendAs>>) -> Result<Vec<Result<Sent>>> {
         self.require(Role::Backend)?;
-        if messages.is_empty() || messages.len() > MOST {
-            return Err(Error::invalid("messages", format!("must be 1–{MOST} messages")));
+        if messages.is_empty() || messages.len() > MOST_SENT {
+            return Err(Error::invalid("messages", format!("must be 1–{MOST_SENT} messages")));
         }
         let senders = self.senders(&messages).await;
         self.record_bypass(&messages).await?;

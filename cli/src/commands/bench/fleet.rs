@@ -10,7 +10,6 @@ use imd_proto::v1::{
     login_request::Credential,
 };
 use tokio::time::timeout;
-use tonic::Code;
 use uuid::Uuid;
 
 use super::progress;
@@ -278,21 +277,15 @@ async fn create(user_id: &str, password: &str, admin: &Admin) -> Result<(), Erro
 
 /// Creates a user, or takes over the one of an earlier run.
 async fn prepare(user_id: &str, password: &str, admin: &Admin) -> Result<(), Error> {
-    let mut calls = admin.calls.clone();
-    let (user_id, password) = (user_id.to_owned(), password.to_owned());
-    let request = CreateUserRequest {
-        user_id: user_id.clone(),
-        password: Some(password.clone()),
-        tier: String::new(),
-    };
-    match calls.create_user(request).await {
-        Err(status) if status.code() == Code::AlreadyExists => {
+    match create(user_id, password, admin).await {
+        Err(error) if error.is("user_exists") => {
+            let (user_id, password) = (user_id.to_owned(), password.to_owned());
             let request = SetPasswordRequest { user_id, password };
-            calls.set_password(request).await.map(drop)
+            let set = admin.calls.clone().set_password(request).await;
+            set.map(drop).map_err(|status| admin.failure(status))
         }
-        created => created.map(drop),
+        created => created,
     }
-    .map_err(|status| admin.failure(status))
 }
 
 async fn log_in(
