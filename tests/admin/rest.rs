@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    api::{GroupCall, Transport},
+    api::{ContactCall, GroupCall, Transport},
     cluster::Cluster,
     node::ADMIN_KEY,
 };
@@ -262,4 +262,20 @@ async fn what_is_wrong_names_its_field() {
     let refused =
         answer(Client::new().put(url(&imd, "/admin/v1/users")).bearer_auth(ADMIN_KEY)).await;
     assert_eq!(refused.status(), 405);
+}
+
+#[tokio::test]
+async fn what_a_user_calls_its_contacts_is_for_nobody_else_to_see() {
+    let imd = Cluster::start(Transport::Rest).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.user("ben").await;
+    let ask = json!({ "remark": "Benny", "note": "It is me" });
+    let own = ann.contact(ContactCall::Set("ben".to_owned(), ask)).await.expect("asked");
+    assert_eq!(own["remark"], "Benny");
+    let listed = json_of(get(&imd, "/admin/v1/users/ann/contacts")).await;
+    let contact = &listed["contacts"][0];
+    let shown = ["user_id", "state", "note", "remark"].map(|member| contact[member].clone());
+    assert_eq!(shown, ["ben", "SENT", "It is me", ""].map(Value::from));
+    let accepted = json_of(get(&imd, "/admin/v1/users/ann/contacts?state=ACCEPTED")).await;
+    assert_eq!(accepted["contacts"], json!([]));
 }
