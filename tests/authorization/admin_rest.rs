@@ -151,6 +151,7 @@ fn operations(message_id: &str) -> Vec<Operation> {
         post(Support, "/admin/v1/groups/{group_id}/members").body(json!({ "user_ids": ["zoe"] })),
         of(Support, Method::PATCH, member).body(json!({ "nickname": "Zo" })),
         of(Support, Method::DELETE, member),
+        of(Admin, Method::GET, "/admin/v1/groups/{group_id}/export"),
         of(Backend, Method::DELETE, group),
         of(Backend, Method::DELETE, user),
     ]

@@ -403,6 +403,7 @@ fn admin_group_calls() -> Vec<Call> {
     let get = v1::AdminGetGroupRequest { group_id: theirs() };
     let update = v1::AdminUpdateGroupRequest { group: Some(change) };
     let set = v1::AdminUpdateGroupMemberRequest { member: Some(member) };
+    let export = v1::ExportGroupRequest { group_id: theirs() };
     let dissolve = v1::AdminDissolveGroupRequest { group_id: theirs() };
     vec![
         Call::new("/im.v1.AdminService/AdminListContacts", Admin, contacts),
@@ -414,6 +415,7 @@ fn admin_group_calls() -> Vec<Call> {
         Call::new("/im.v1.AdminService/AdminAddGroupMembers", Admin, add),
         Call::new("/im.v1.AdminService/AdminUpdateGroupMember", Admin, set),
         Call::new("/im.v1.AdminService/AdminRemoveGroupMember", Admin, remove),
+        Call::new("/im.v1.AdminService/ExportGroup", Admin, export),
         Call::new("/im.v1.AdminService/AdminDissolveGroup", Admin, dissolve),
     ]
 }
@@ -548,7 +550,7 @@ const NEEDS_BACKEND: [&str; 7] = [
     "AdminCreateGroup",
     "AdminDissolveGroup",
 ];
-const NEEDS_ADMIN: [&str; 15] = [
+const NEEDS_ADMIN: [&str; 16] = [
     "RetryJob",
     "CancelJob",
     "SetUserLimits",
@@ -561,6 +563,7 @@ const NEEDS_ADMIN: [&str; 15] = [
     "ListAdminKeys",
     "RevokeAdminKey",
     "ExportMessages",
+    "ExportGroup",
     "ImportMessages",
     "RotateAccessTokenKey",
     "StartEpoch",

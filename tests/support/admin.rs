@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use futures::{TryStreamExt, stream};
 use imd_proto::v1::{
-    self, admin_service_client::AdminServiceClient, import_messages_request::Step,
-    kick_sessions_request::Which, set_user_limits_request::Limits, start_epoch_request::Whose,
-    trace_message_request::Message as Traced,
+    self, admin_service_client::AdminServiceClient, export_group_response::Record,
+    import_messages_request::Step, kick_sessions_request::Which, set_user_limits_request::Limits,
+    start_epoch_request::Whose, trace_message_request::Message as Traced,
 };
 use tonic::{
     Request, Response, Status, Streaming,
@@ -415,14 +415,40 @@ impl Admin {
         Ok(messages)
     }
 
+    /// The group as it was at first, and who came and went.
+    pub(crate) async fn export_group(
+        &self,
+        group_id: &str,
+    ) -> Result<(v1::GroupRecord, Vec<v1::MemberChangeRecord>)> {
+        let request = v1::ExportGroupRequest { group_id: group_id.to_owned() };
+        let steps = answer(self.0.clone().export_group(request).await)?;
+        let records: Vec<_> =
+            steps.map_ok(|step| step.record.expect("a record")).try_collect().await?;
+        let mut records = records.into_iter();
+        let Some(Record::Group(group)) = records.next() else { panic!("no group comes first") };
+        let changes = records.map(|record| match record {
+            Record::MemberChange(change) => change,
+            Record::Group(group) => panic!("a second group: {group:?}"),
+        });
+        Ok((group, changes.collect()))
+    }
+
     /// Imports messages to the end; how far it came.
     pub(crate) async fn import(
         &self,
         records: &[v1::MessageRecord],
     ) -> Result<v1::ImportMessagesResponse> {
+        self.import_all(messages(records)).await
+    }
+
+    /// Imports what comes, to the end; how far it came.
+    pub(crate) async fn import_all(
+        &self,
+        steps: impl IntoIterator<Item = Step>,
+    ) -> Result<v1::ImportMessagesResponse> {
         let begin = Step::Begin(v1::ImportBegin { create_users: false });
         let end = Step::End(v1::ImportEnd { finish_all: false });
-        let steps = std::iter::once(begin).chain(messages(records)).chain([end]);
+        let steps = std::iter::once(begin).chain(steps).chain([end]);
         let mut answers = self.import_steps(steps.collect()).await?;
         Ok(answers.pop().expect("an answer"))
     }

@@ -32,7 +32,8 @@ fn talk() -> Vec<MessageRecord> {
 async fn nothing_else_is_appended_until_the_end(imd: Cluster) {
     imd.users(["ann", "bob"]).await;
     let carol = imd.user_with_phone("carol").await;
-    break_off(&imd, &talk()).await;
+    let talk = talk();
+    break_off(&imd, &talk[..700]).await;
     let refused = imd.try_log_in(&login("ann", "phone", "new")).await.err().expect("not yet");
     assert_eq!(refused.code, "import_unfinished");
     assert!(refused.retry_after.is_some());
@@ -45,10 +46,13 @@ async fn nothing_else_is_appended_until_the_end(imd: Cluster) {
     assert_eq!(refused.code, "import_unfinished");
     carol.say("carol", "all others go on").await;
 
-    imd.admin().import(&talk()[..0]).await.expect("nothing imported");
+    imd.admin().import(&talk[..0]).await.expect("nothing imported");
     let still =
         imd.try_log_in(&login("ann", "phone", "new")).await.err().expect("of another import");
     assert_eq!(still.code, "import_unfinished");
+    // What was refused meanwhile leaves nothing behind that the rest would have to come after.
+    let done = imd.admin().import(&talk).await.expect("imported");
+    assert_eq!((done.imported + done.duplicates, done.timelines), (1_200, 2));
 }
 
 async fn i5_an_import_that_broke_off_is_taken_up_again(imd: Cluster) {

@@ -218,7 +218,7 @@ pub(super) fn member_settings(
     })
 }
 
-fn join_rule(rule: v1::JoinRule) -> JoinRule {
+pub(super) fn join_rule(rule: v1::JoinRule) -> JoinRule {
     match rule {
         v1::JoinRule::Unspecified | v1::JoinRule::Invite => JoinRule::Invite,
         v1::JoinRule::Request => JoinRule::Request,
@@ -226,7 +226,7 @@ fn join_rule(rule: v1::JoinRule) -> JoinRule {
     }
 }
 
-fn role(role: v1::GroupRole) -> Result<GroupRole, Error> {
+pub(super) fn role(role: v1::GroupRole) -> Result<GroupRole, Error> {
     match role {
         v1::GroupRole::Unspecified => Err(Error::invalid("role", "must be MEMBER, ADMIN or OWNER")),
         v1::GroupRole::Member => Ok(GroupRole::Member),

@@ -82,12 +82,13 @@ pub enum Error {
     /// The caller blocks as many users as one may.
     #[error("you block {MOST_BLOCKS} users already")]
     TooManyBlocks,
-    /// The timeline is being filled with messages from elsewhere, and nothing else may be appended.
+    /// The timeline of a user, or of a group, is being filled with messages from elsewhere, and nothing else
+    /// may be appended.
     #[error("messages of {0} are being imported")]
-    ImportUnfinished(UserId),
+    ImportUnfinished(String),
     /// The timeline holds something that no import has put there.
     #[error("the timeline of {0} is not empty")]
-    TimelineNotEmpty(UserId),
+    TimelineNotEmpty(String),
     /// What is wrong with one of many messages.
     #[error("line {line}: {error}")]
     AtLine {

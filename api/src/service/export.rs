@@ -1,19 +1,28 @@
-//! Exporting the messages of a timeline, page by page.
+//! Exporting the messages of a timeline, page by page, and what became of a group's members.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use futures::{Stream, stream};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{AdminCall, Service};
+use super::{AdminCall, Service, import::RecordedMember};
 use crate::{
-    model::{Error, Result, Role, UserId, UserNo},
+    model::{
+        Error, Group, GroupId, GroupNo, GroupProfile, GroupRole, MemberChange, Result, Role,
+        UserId, UserNo,
+    },
     store::ExportedMessage,
 };
 
 /// How many messages are read at a time.
 const PAGE: i64 = 100;
+
+/// How many members are read at a time.
+const MEMBERS_PAGE: i64 = 1000;
 
 /// What an export consists of.
 #[derive(Debug)]
@@ -55,6 +64,147 @@ impl Service {
         Ok(stream::try_unfold(export, |mut export| async move {
             Ok::<_, Error>(export.next().await?.map(|step| (step, export)))
         }))
+    }
+}
+
+/// What of a group is exported, in the order of times.
+#[derive(Debug)]
+pub enum ExportedRecord {
+    /// The group as it was at first.
+    Group {
+        /// Which.
+        group_id: GroupId,
+        /// What is set of it now.
+        profile: GroupProfile,
+        /// When it was made.
+        created_at: OffsetDateTime,
+        /// Whom it had at first.
+        members: Vec<RecordedMember>,
+    },
+    /// Somebody came or went.
+    MemberChange {
+        /// Where.
+        group_id: GroupId,
+        /// When.
+        at: OffsetDateTime,
+        /// What became of the user.
+        change: MemberChange,
+        /// Who, and as what.
+        member: RecordedMember,
+    },
+}
+
+/// Who is in a group, and who came and went.
+struct Roster {
+    /// The members of now.
+    members: HashMap<UserId, RecordedMember>,
+    /// In the order of times, as far back as the group's timeline reaches.
+    changes: Vec<(OffsetDateTime, MemberChange, UserId)>,
+}
+
+impl Roster {
+    /// The user as it is now, or was.
+    fn recorded(&self, user_id: &UserId) -> RecordedMember {
+        self.members.get(user_id).cloned().unwrap_or_else(|| RecordedMember {
+            user_id: user_id.to_string(),
+            role: GroupRole::Member,
+            nickname: String::new(),
+            muted_until: None,
+        })
+    }
+
+    /// Who was in the group before the first of the changes, in the order of ids: who left first of all,
+    /// and who is in it and never came.
+    fn first_members(&self) -> BTreeSet<UserId> {
+        let mut seen = HashSet::new();
+        let mut first = BTreeSet::new();
+        for (_, change, user_id) in &self.changes {
+            if seen.insert(user_id) && *change != MemberChange::Joined {
+                first.insert(user_id.clone());
+            }
+        }
+        let never_came = self.members.keys().filter(|user_id| !seen.contains(*user_id));
+        first.extend(never_came.cloned());
+        first
+    }
+
+    /// The records of the group: those who joined as it was made are its first members.
+    fn records(self, group: Group) -> Vec<ExportedRecord> {
+        let created_at = group.created_at;
+        let with_it =
+            |at: OffsetDateTime, change| at == created_at && change == MemberChange::Joined;
+        let mut first = self.first_members();
+        let later = self.changes.iter().position(|(at, change, _)| !with_it(*at, *change));
+        let (made_with_it, changes) = self.changes.split_at(later.unwrap_or(self.changes.len()));
+        first.extend(made_with_it.iter().map(|(_, _, user_id)| user_id.clone()));
+        let group_id = group.group_id;
+        let group = ExportedRecord::Group {
+            group_id: group_id.clone(),
+            profile: group.profile,
+            created_at,
+            members: first.iter().map(|user_id| self.recorded(user_id)).collect(),
+        };
+        let change = |(at, change, user_id): &(OffsetDateTime, MemberChange, UserId)| {
+            let member = self.recorded(user_id);
+            ExportedRecord::MemberChange {
+                group_id: group_id.clone(),
+                at: *at,
+                change: *change,
+                member,
+            }
+        };
+        std::iter::once(group).chain(changes.iter().map(change)).collect()
+    }
+}
+
+impl Service {
+    /// What became of a group's members, for an import: in the order of times.
+    ///
+    /// Errors: [`Error::NoSuchGroup`], [`Error::GroupNotFound`] for one that is dissolved.
+    pub async fn export_group(
+        &self,
+        call: AdminCall<'_>,
+        group_id: &str,
+    ) -> Result<Vec<ExportedRecord>> {
+        let admin = self.admin(call).await?;
+        admin.require(Role::Admin)?;
+        let group_no = admin.group_no(group_id).await?;
+        let group = self.store.group(group_no, None).await?;
+        if group.dissolved {
+            return Err(Error::GroupNotFound(group.group_id));
+        }
+        self.store.record(admin.audit("export_group", json!({ "group_id": group_id }))).await?;
+        Ok(self.roster(group_no).await?.records(group))
+    }
+
+    async fn roster(&self, group_no: GroupNo) -> Result<Roster> {
+        let mut members = HashMap::new();
+        let mut after = UserNo(0);
+        loop {
+            let page = self.store.group_members(group_no, after, MEMBERS_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.user_no;
+            members.extend(page.into_iter().map(|member| {
+                let recorded = RecordedMember {
+                    user_id: member.user_id.to_string(),
+                    role: member.role,
+                    nickname: member.nickname,
+                    muted_until: member.muted_until,
+                };
+                (member.user_id, recorded)
+            }));
+        }
+        let mut changes = Vec::new();
+        for (at, change) in self.store.member_changes(group_no).await? {
+            let came_or_went = matches!(
+                change.change,
+                MemberChange::Joined | MemberChange::Left | MemberChange::Removed
+            );
+            if came_or_went {
+                changes.extend(change.user_ids.into_iter().map(|who| (at, change.change, who)));
+            }
+        }
+        Ok(Roster { members, changes })
     }
 }
 

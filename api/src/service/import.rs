@@ -1,4 +1,4 @@
-//! Importing messages from another system, or from an export: batch by batch, as they come.
+//! Importing messages and groups from another system, or from an export: batch by batch, as they come.
 
 use std::{pin::pin, sync::Arc};
 
@@ -7,10 +7,13 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{AdminCall, SendContent, Service, admin::Actor};
+use super::{AdminCall, Recipient, SendContent, Service, admin::Actor};
 use crate::{
-    model::{Error, Result, Role, UserId, UserNo, parse_uuid},
-    store::ImportMessage,
+    model::{
+        ConversationId, Error, GroupId, GroupProfile, GroupRole, MemberChange, Mentions, Result,
+        Role, UserId, UserNo, check_group_line, parse_uuid,
+    },
+    store::{ImportChange, ImportGroup, ImportMember, ImportMessage, ImportedBatch},
 };
 
 /// The most messages in one transaction.
@@ -30,8 +33,8 @@ pub enum ImportStep {
         /// Whether participants that do not exist get an account.
         create_users: bool,
     },
-    /// The next message, in the order of times.
-    Message(ImportedMessage),
+    /// What comes next, in the order of times.
+    Line(ImportLine),
     /// There are no more.
     End {
         /// Whether what other imports have left unfinished is finished, too.
@@ -39,23 +42,91 @@ pub enum ImportStep {
     },
 }
 
+/// What is imported at a line.
+#[derive(Debug)]
+pub struct ImportLine {
+    /// Where it stands in what is imported, for refusals and progress.
+    pub line: i64,
+    /// When it was.
+    pub sent_at: Option<OffsetDateTime>,
+    /// What it is.
+    pub record: ImportRecord,
+}
+
+/// What can be imported.
+#[derive(Debug)]
+pub enum ImportRecord {
+    /// A message.
+    Message(ImportedMessage),
+    /// A group as it was at first.
+    Group(ImportedGroup),
+    /// A user who came to a group that was imported, or went.
+    MemberChange(ImportedChange),
+}
+
 /// A message from elsewhere, as it is given.
 #[derive(Debug)]
 pub struct ImportedMessage {
-    /// Where it stands in what is imported, for refusals.
-    pub line: i64,
     /// Who sent it.
     pub sender_id: String,
-    /// To whom; the sender for a note to oneself.
-    pub recipient_id: String,
-    /// To which group; empty between users. One with a group is refused.
-    pub group_id: String,
+    /// To whom, the sender for a note to oneself; or to which group.
+    pub to: Option<Recipient>,
     /// The UUID that its sender gave it.
     pub client_message_id: String,
-    /// When it was sent.
-    pub sent_at: Option<OffsetDateTime>,
     /// What it says.
     pub content: Option<SendContent>,
+    /// Members whom it mentions, by id; only in groups.
+    pub mentions: Vec<String>,
+    /// Whether it mentions everybody; only in groups.
+    pub mention_all: bool,
+}
+
+/// A group from elsewhere, as it is given.
+#[derive(Debug)]
+pub struct ImportedGroup {
+    /// Its id.
+    pub group_id: String,
+    /// What is set of it.
+    pub profile: GroupProfile,
+    /// Its first members.
+    pub members: Vec<RecordedMember>,
+}
+
+/// A member as it moves from one system to another.
+#[derive(Debug, Clone)]
+pub struct RecordedMember {
+    /// Who.
+    pub user_id: String,
+    /// What the member may do.
+    pub role: GroupRole,
+    /// What the member is called in the group; empty for its own name.
+    pub nickname: String,
+    /// Until when the member may not write.
+    pub muted_until: Option<OffsetDateTime>,
+}
+
+/// What became of a user in a group, as it is given.
+#[derive(Debug)]
+pub struct ImportedChange {
+    /// Which group.
+    pub group_id: String,
+    /// Who; what is beside the id counts where the user joined.
+    pub member: RecordedMember,
+    /// [`MemberChange::Joined`], [`MemberChange::Left`] or [`MemberChange::Removed`].
+    pub change: MemberChange,
+}
+
+/// To whom a message goes that names a user or a group: `None` for neither. Errors:
+/// [`Error::InvalidArgument`] for both.
+pub fn recipient(recipient_id: String, group_id: String) -> Result<Option<Recipient>> {
+    match (recipient_id.is_empty(), group_id.is_empty()) {
+        (true, true) => Ok(None),
+        (false, true) => Ok(Some(Recipient::User(recipient_id))),
+        (true, false) => Ok(Some(Recipient::Group(group_id))),
+        (false, false) => {
+            Err(Error::invalid("group_id", "must be empty where there is a recipient_id"))
+        }
+    }
 }
 
 /// How far an import has come.
@@ -63,9 +134,9 @@ pub struct ImportedMessage {
 pub struct ImportProgress {
     /// Everything up to this line is committed.
     pub line: i64,
-    /// Messages that were appended.
+    /// Lines whose message, group or change stands now.
     pub imported: i64,
-    /// Messages that stood before.
+    /// Lines of which that stood before.
     pub duplicates: i64,
     /// Accounts that were made.
     pub users_created: i64,
@@ -77,12 +148,13 @@ pub struct ImportProgress {
 type Steps = stream::Fuse<BoxStream<'static, Result<ImportStep>>>;
 
 impl Service {
-    /// Imports messages with their own times into the timelines of both participants; says after each
-    /// transaction how far it has come. Until it has come to its end, nothing else is appended to these
+    /// Imports messages and groups with their own times into the timelines of all participants; says after
+    /// each transaction how far it has come. Until it has come to its end, nothing else is appended to these
     /// timelines. When it breaks off it is to be repeated with the same messages: those that stand are
     /// left.
     ///
-    /// Errors, those of a message as [`Error::AtLine`]: see [`crate::store::Store::import_batch`].
+    /// Errors, those of a line as [`Error::AtLine`]: see [`crate::store::Store::import_batch`],
+    /// [`crate::store::Store::import_group`] and [`crate::store::Store::import_member`].
     pub async fn import_messages(
         self: Arc<Self>,
         call: AdminCall<'_>,
@@ -104,6 +176,10 @@ impl Service {
             let batch = gather(&mut steps).await?;
             import.create_users |= batch.create_users;
             import.take(batch.messages).await?;
+            if let Some((at, event)) = batch.event {
+                let done = import.take_event(at, event).await;
+                done.map_err(|error| Error::at_line(at.line, error))?;
+            }
             let Some(finish_all) = batch.end else {
                 return Ok(Some((import.progress, Some((import, steps)))));
             };
@@ -113,34 +189,78 @@ impl Service {
     }
 }
 
+/// Where in what is imported something stands, and when it was.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    line: i64,
+    sent_at: Option<OffsetDateTime>,
+}
+
+impl At {
+    fn sent_at(self) -> Result<OffsetDateTime> {
+        self.sent_at.ok_or_else(|| Error::invalid("sent_at", "is needed"))
+    }
+}
+
+/// A change of groups, which is a transaction of its own.
+enum GroupEvent {
+    Group(ImportedGroup),
+    Member(ImportedChange),
+}
+
 /// What came together.
 #[derive(Default)]
 struct Batch {
     create_users: bool,
-    messages: Vec<ImportedMessage>,
+    messages: Vec<(At, ImportedMessage)>,
+    /// Comes behind the messages.
+    event: Option<(At, GroupEvent)>,
     /// Set when it is the last one.
     end: Option<bool>,
 }
 
-/// Waits for the next message and takes what has come with it. What ends without saying so has
-/// broken off.
+impl Batch {
+    /// Takes a step, after which the batch is whole.
+    fn take(&mut self, step: ImportStep) -> bool {
+        match step {
+            ImportStep::Begin { create_users } => {
+                self.create_users |= create_users;
+                false
+            }
+            ImportStep::End { finish_all } => {
+                self.end = Some(finish_all);
+                true
+            }
+            ImportStep::Line(ImportLine { line, sent_at, record }) => {
+                let at = At { line, sent_at };
+                match record {
+                    ImportRecord::Message(message) => self.messages.push((at, message)),
+                    ImportRecord::Group(group) => self.event = Some((at, GroupEvent::Group(group))),
+                    ImportRecord::MemberChange(change) => {
+                        self.event = Some((at, GroupEvent::Member(change)));
+                    }
+                }
+                self.event.is_some() || self.messages.len() >= BATCH
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes =
+            |message: &ImportedMessage| message.content.as_ref().map_or(0, SendContent::len);
+        self.messages.last().map_or(0, |(_, message)| bytes(message))
+    }
+}
+
+/// Waits for the next line and takes what has come with it. What ends without saying so has broken off.
 async fn gather(steps: &mut Steps) -> Result<Batch> {
     let mut batch = Batch::default();
     let mut bytes = 0;
     let mut next = steps.next().await;
     while let Some(step) = next {
-        match step? {
-            ImportStep::Begin { create_users } => batch.create_users |= create_users,
-            ImportStep::Message(message) => {
-                bytes += message.content.as_ref().map_or(0, SendContent::len);
-                batch.messages.push(message);
-            }
-            ImportStep::End { finish_all } => {
-                batch.end = Some(finish_all);
-                return Ok(batch);
-            }
-        }
-        if batch.messages.len() >= BATCH || bytes >= BATCH_BYTES {
+        let whole = batch.take(step?);
+        bytes += batch.bytes();
+        if whole || bytes >= BATCH_BYTES {
             return Ok(batch);
         }
         next = match pin!(steps.next()).now_or_never() {
@@ -161,48 +281,155 @@ struct Import {
 }
 
 impl Import {
-    /// Imports a batch.
-    async fn take(&mut self, given: Vec<ImportedMessage>) -> Result<()> {
-        let Some(line) = given.last().map(|message| message.line) else { return Ok(()) };
+    /// Imports messages.
+    async fn take(&mut self, given: Vec<(At, ImportedMessage)>) -> Result<()> {
         let mut batch = Vec::with_capacity(given.len());
-        for message in given {
-            let line = message.line;
-            let read = self.read(message).await;
-            batch.push(read.map_err(|error| Error::at_line(line, error))?);
+        for (at, message) in given {
+            let read = self.read(at, message).await;
+            batch.push(read.map_err(|error| Error::at_line(at.line, error))?);
         }
-        let is_first = self.progress.line == 0;
-        let audit = is_first.then(|| self.actor.audit("import_messages", json!({ "begun": true })));
-        let store = &self.service.store;
-        let done = store.import_batch(self.id, self.last_at, &batch, audit).await?;
-        self.last_at = batch.last().map(|message| message.sent_at);
-        self.progress.line = line;
-        self.progress.imported += done.imported;
-        self.progress.duplicates += done.duplicates;
+        let mut rest = &batch[..];
+        while !rest.is_empty() {
+            let is_first = self.progress.line == 0;
+            let audit =
+                is_first.then(|| self.actor.audit("import_messages", json!({ "begun": true })));
+            let store = &self.service.store;
+            let done = store.import_batch(self.id, self.last_at, rest, audit).await?;
+            let (taken, left) = rest.split_at(done.taken);
+            if let Some(last) = taken.last() {
+                self.note(last.line, last.sent_at, done);
+            }
+            rest = left;
+        }
         Ok(())
     }
 
-    async fn read(&mut self, given: ImportedMessage) -> Result<ImportMessage> {
-        if !given.group_id.is_empty() {
-            return Err(Error::invalid(
-                "group_id",
-                "must be empty: no messages of groups are imported",
-            ));
-        }
+    fn note(&mut self, line: i64, at: OffsetDateTime, done: ImportedBatch) {
+        self.last_at = Some(at);
+        self.progress.line = line;
+        self.progress.imported += done.imported;
+        self.progress.duplicates += done.duplicates;
+    }
+
+    /// Imports a change of groups.
+    async fn take_event(&mut self, at: At, event: GroupEvent) -> Result<()> {
+        let sent_at = at.sent_at()?;
+        let done = match event {
+            GroupEvent::Group(given) => {
+                let group = self.read_group(given, sent_at).await?;
+                let details = json!({ "group_id": group.group_id, "imported": true });
+                let audit = self.actor.audit("create_group", details);
+                self.service.store.import_group(self.id, self.last_at, &group, audit).await?
+            }
+            GroupEvent::Member(given) => {
+                let change = self.read_change(given, sent_at).await?;
+                let (store, most) = (&self.service.store, self.service.limits.max_members);
+                store.import_member(self.id, self.last_at, &change, most).await?
+            }
+        };
+        self.note(at.line, sent_at, done);
+        Ok(())
+    }
+
+    async fn read(&mut self, at: At, given: ImportedMessage) -> Result<ImportMessage> {
         let sender_id = UserId::parse("sender_id", &given.sender_id)?;
-        let recipient_id = UserId::parse("recipient_id", &given.recipient_id)?;
+        let to_id = match &given.to {
+            Some(Recipient::User(id)) => ConversationId::User(UserId::parse("recipient_id", id)?),
+            Some(Recipient::Group(id)) => ConversationId::Group(GroupId::parse("group_id", id)?),
+            None => return Err(Error::invalid("recipient_id", "or group_id is needed")),
+        };
         let client_message_id = parse_uuid("client_message_id", &given.client_message_id)?;
-        let sent_at = given.sent_at.ok_or_else(|| Error::invalid("sent_at", "is needed"))?;
+        let sent_at = at.sent_at()?;
+        let sender = self.user_no(&sender_id).await?;
+        let to = match &to_id {
+            ConversationId::User(user_id) => self.user_no(user_id).await?.into(),
+            ConversationId::Group(group_id) => self.service.store.group_no(group_id).await?.into(),
+        };
+        let mentions = self.read_mentions(&to_id, &given).await?;
         let content = self.service.content(given.content)?;
         Ok(ImportMessage {
-            line: given.line,
-            sender: self.user_no(&sender_id).await?,
+            line: at.line,
+            sender,
             sender_id,
-            recipient: self.user_no(&recipient_id).await?,
-            recipient_id,
+            to,
+            mentions,
+            to_id,
             client_message_id,
             sent_at,
             content_hash: content.hash(),
             content,
+        })
+    }
+
+    async fn read_mentions(
+        &mut self,
+        to: &ConversationId,
+        given: &ImportedMessage,
+    ) -> Result<Mentions> {
+        let field = if given.mention_all { "mention_all" } else { "mentions" };
+        let mentions_some = given.mention_all || !given.mentions.is_empty();
+        if mentions_some && matches!(to, ConversationId::User(_)) {
+            return Err(Error::invalid(field, "only messages to groups mention users"));
+        }
+        let mut users = Vec::with_capacity(given.mentions.len());
+        for user_id in &given.mentions {
+            let user_id = UserId::parse("mentions", user_id)?;
+            users.push((self.user_no(&user_id).await?, user_id));
+        }
+        Ok(Mentions { users, all: given.mention_all })
+    }
+
+    async fn read_group(
+        &mut self,
+        given: ImportedGroup,
+        created_at: OffsetDateTime,
+    ) -> Result<ImportGroup> {
+        let group_id = GroupId::parse("group_id", &given.group_id)?;
+        given.profile.check()?;
+        let would_have = i64::try_from(given.members.len()).unwrap_or(i64::MAX);
+        let most = self.service.limits.max_members;
+        if would_have > most {
+            return Err(Error::GroupFull { would_have, most });
+        }
+        let mut members: Vec<ImportMember> = Vec::with_capacity(given.members.len());
+        for member in given.members {
+            let member = self.read_member(member).await?;
+            if members.iter().any(|other| other.user_no == member.user_no) {
+                let reason = format!("names {} twice", member.user_id);
+                return Err(Error::invalid("members", reason));
+            }
+            members.push(member);
+        }
+        if members.iter().filter(|member| member.role == GroupRole::Owner).count() > 1 {
+            return Err(Error::invalid("members", "names two owners: a group has one"));
+        }
+        Ok(ImportGroup { group_id, profile: given.profile, created_at, members })
+    }
+
+    async fn read_change(
+        &mut self,
+        given: ImportedChange,
+        at: OffsetDateTime,
+    ) -> Result<ImportChange> {
+        use MemberChange::{Joined, Left, Removed};
+        if !matches!(given.change, Joined | Left | Removed) {
+            return Err(Error::invalid("change", "must be JOINED, LEFT or REMOVED"));
+        }
+        let group_id = GroupId::parse("group_id", &given.group_id)?;
+        let group_no = self.service.store.group_no(&group_id).await?;
+        let member = self.read_member(given.member).await?;
+        Ok(ImportChange { group_no, group_id, member, change: given.change, at })
+    }
+
+    async fn read_member(&mut self, given: RecordedMember) -> Result<ImportMember> {
+        let user_id = UserId::parse("user_id", &given.user_id)?;
+        check_group_line("nickname", &given.nickname)?;
+        Ok(ImportMember {
+            user_no: self.user_no(&user_id).await?,
+            user_id,
+            role: given.role,
+            nickname: given.nickname,
+            muted_until: given.muted_until,
         })
     }
 

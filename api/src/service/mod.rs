@@ -58,9 +58,12 @@ pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
-pub use export::Exported;
+pub use export::{Exported, ExportedRecord};
 pub use groups::{CreateGroup, GroupReaders, Joined};
-pub use import::{ImportProgress, ImportStep, ImportedMessage};
+pub use import::{
+    ImportLine, ImportProgress, ImportRecord, ImportStep, ImportedChange, ImportedGroup,
+    ImportedMessage, RecordedMember, recipient,
+};
 pub use info::Info;
 pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};

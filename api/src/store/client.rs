@@ -13,6 +13,7 @@ use std::{
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
 use parking_lot::Mutex;
+use time::OffsetDateTime;
 use tokio::{
     runtime::Handle,
     time::{sleep, timeout},
@@ -294,6 +295,11 @@ impl Client {
 
 impl Transaction<'_> {
     exchanges!();
+
+    /// The time at which it began, by the database's clock.
+    pub(super) async fn now(&self) -> Sql<OffsetDateTime> {
+        Ok(self.query_one("SELECT now()", &[]).await?.get(0))
+    }
 
     /// Commits. An error of the connection leaves open whether it has.
     pub(super) async fn commit(self) -> Sql<()> {

@@ -25,7 +25,7 @@ pub(super) const KIND_MESSAGE: i16 = Kind::Message as i16;
 const KIND_UNKNOWN: i16 = 0;
 
 /// Of `entries.flags`: the message mentions the owner of the timeline.
-const MENTIONED: i16 = 1;
+pub(super) const MENTIONED: i16 = 1;
 /// Of `entries.flags`, at a message's home: it mentions everybody.
 pub(super) const EVERYBODY: i16 = 2;
 /// Of `entries.flags`, at a message's home: terminals make no noise about it.

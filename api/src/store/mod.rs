@@ -70,7 +70,7 @@ pub use groups::{
     Actor, ChangeGroup, FannedOut, JoinOutcome, MemberSettings, NewGroup, Readers, RecallInGroup,
     Reference, Removal, RequestAnswer,
 };
-pub use import::{ImportMessage, ImportedBatch};
+pub use import::{ImportChange, ImportGroup, ImportMember, ImportMessage, ImportedBatch};
 pub use jobs::Job;
 pub use keys::{AccessKey, Key};
 pub use login_points::{LoginPoint, OtherNodes};

@@ -186,6 +186,11 @@ pub(super) fn read_state(row: &Row) -> TimelineState {
     }
 }
 
+/// Whose timeline that of a group is, for refusals.
+pub(super) fn group_name(group_id: &str) -> String {
+    format!("the group {group_id}")
+}
+
 pub(super) fn no_timeline(owner: UserNo) -> Error {
     Error::internal(format!("user {} has no timeline", owner.0))
 }
@@ -202,7 +207,7 @@ pub(super) async fn why_closed(tx: &Transaction<'_>, owner: UserNo) -> Result<Er
     let Some(row) = row else { return Ok(no_timeline(owner)) };
     let user_id = UserId::from_stored(row.get("user_id"));
     Ok(match row.get::<_, Option<i16>>("state").and_then(Closed::read) {
-        Some(Closed::Importing) => Error::ImportUnfinished(user_id),
+        Some(Closed::Importing) => Error::ImportUnfinished(user_id.to_string()),
         Some(Closed::Deleted) | None => Error::UserNotFound(user_id),
     })
 }

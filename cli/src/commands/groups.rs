@@ -1,5 +1,6 @@
 //! `imctl groups`
 
+mod export;
 mod members;
 mod view;
 
@@ -10,7 +11,7 @@ use imd_proto::v1::{
     UpdateGroupRequest,
 };
 
-use self::{members::MembersCommand, view::GroupView};
+use self::{export::ExportArgs, members::MembersCommand, view::GroupView};
 use crate::{
     client::Admin,
     confirm::ConfirmArgs,
@@ -47,6 +48,8 @@ Examples:
   imctl groups set team --muted           only owner and admins may write
   imctl groups set team --attributes '{\"colour\": \"red\"}' --version 3")]
     Set(SetArgs),
+    /// Write a group, with those it had at first and who came and went, as JSON Lines
+    Export(ExportArgs),
     /// Dissolve a group for good: nothing can be sent to it any more, and its id is not given out again
     Dissolve {
         #[command(flatten)]
@@ -157,6 +160,7 @@ pub(crate) async fn run(command: GroupsCommand, admin: &mut Admin) -> Result<(),
         GroupsCommand::Create(args) => create(args, admin).await,
         GroupsCommand::Set(args) => set(args, admin).await,
         GroupsCommand::Dissolve { group, confirm } => dissolve(group, &confirm, admin).await,
+        GroupsCommand::Export(args) => export::run(args, admin).await,
         GroupsCommand::Members(command) => members::run(command, admin).await,
     }
 }

@@ -1,8 +1,8 @@
 //! `imctl messages`
 
-mod export;
+pub(super) mod export;
 mod import;
-mod record;
+pub(super) mod record;
 mod trace;
 
 use clap::Subcommand;

@@ -117,6 +117,49 @@ async fn a_history_moves_to_another_deployment_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_group_moves_with_the_files_of_its_members() {
+    let (here, there) = (DataFolder::new(), DataFolder::new());
+    let (old, new) = (here.start().await, there.start().await);
+    old.create_users(&["ann", "ben"]).await;
+    let ann = old.log_in(Grpc, "ann", "phone").await;
+    let ben = old.log_in(Grpc, "ben", "phone").await;
+    let shell = Shell::new(&here, &old);
+    let create =
+        ["groups", "create", "oslo", "--owner", "ann", "--members", "ben", "--join", "open"];
+    shell.imctl(&create).await;
+    ann.say("group:oslo", "Who is in?").await;
+    ben.say("group:oslo", "I am").await;
+    shell.imctl(&["groups", "members", "remove", "oslo", "ben"]).await;
+    assert_snapshot!(shell.imctl(&["groups", "export", "oslo"]).await, @r#"
+    {"sent_at":"[time]","group":{"group_id":"oslo","name":"oslo","join":"OPEN","history":0,"muted":false,"members":[{"user_id":"ann","role":"OWNER"},{"user_id":"ben","role":"MEMBER"}]}}
+    {"sent_at":"[time]","group_id":"oslo","change":"REMOVED","member":{"user_id":"ben","role":"MEMBER"}}
+    "#);
+    for (kind, name) in [("messages", "ann"), ("messages", "ben"), ("groups", "oslo")] {
+        let file = here.path().join(format!("{name}.jsonl"));
+        shell.imctl(&[kind, "export", name, "-o", file.to_str().expect("UTF-8")]).await;
+    }
+    merge(here.path()).await;
+    let all = here.path().join("all.jsonl");
+    let import = ["messages", "import", all.to_str().expect("UTF-8"), "--create-users"];
+    let shell = Shell::new(&there, &new);
+    assert_snapshot!(shell.imctl(&import).await, @r#"
+    IMPORTED  DUPLICATES  USERS CREATED  TIMELINES
+    4  2  2  3
+    "#);
+    assert_snapshot!(shell.imctl(&["groups", "members", "list", "oslo"]).await, @r#"
+    USER  ROLE  NICKNAME  MUTED  JOINED
+    ann  owner  -  -  [ago]
+    "#);
+    for user in ["ann", "ben"] {
+        new.admin().set_password(user, crate::support::cluster::PASSWORD).await.expect("set");
+        let after = new.log_in(Grpc, user, "phone").await.timeline().await;
+        let said: Vec<&str> =
+            after.iter().filter(|e| e.as_message().is_some()).map(Entry::text).collect();
+        assert_eq!(said, ["Who is in?", "I am"], "{user}");
+    }
+}
+
+#[tokio::test]
 async fn an_export_is_written_to_what_is_there_and_leaves_nothing_else_behind() {
     let folder = DataFolder::new();
     let imd = folder.start().await;
@@ -314,17 +357,17 @@ async fn what_is_wrong_is_said_with_line_and_field() {
     }
     assert_snapshot!(said, @r#"
     error: stdin: line 3: sender_id: invalid type: integer `7`, expected a string
-    error: stdin: line 3: missing field `sender_id`
+    error: line 3: sender_id: must be 1–64 characters of A-Z a-z 0-9 . _ @ + = - (invalid_argument)
     error: line 3: sender_id: must be 1–64 characters of A-Z a-z 0-9 . _ @ + = - (invalid_argument)
     error: line 3: there is no user kim (user_not_found)
     error: line 3: client_message_id: must be a UUID (invalid_argument)
     error: stdin: line 3: data: must be base64
     error: line 3: content_type: must be a media type such as image/png: at most 127 printable ASCII characters, one slash (invalid_argument)
     error: stdin: line 3: either text or content_type and data must be given
-    error: stdin: line 3: colour: unknown field `colour`, expected one of `sent_at`, `sender_id`, `recipient_id`, `group_id`, `client_message_id`, `mentions`, `mention_all`, `text`, `content_type`, `data`, `message_id`, `seq`
+    error: stdin: line 3: colour: unknown field `colour`, expected one of `sent_at`, `group`, `sender_id`, `recipient_id`, `group_id`, `change`, `member`, `client_message_id`, `mentions`, `mention_all`, `text`, `content_type`, `data`, `message_id`, `seq`
     error: stdin: line 3: sent_at: must be a time such as [time]
     error: line 3: sent_at: is in the future (invalid_argument)
-    error: line 3: sent_at: is before that of the message before it (invalid_argument)
+    error: line 3: sent_at: is before that of the line before it (invalid_argument)
     error: stdin: line 3: EOF while parsing an object
     "#);
     // Nothing is lost: with the lines as they were it goes on.

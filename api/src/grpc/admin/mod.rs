@@ -19,7 +19,7 @@ use axum::{
     middleware::Next,
     response::Response as HttpResponse,
 };
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use imd_proto::v1;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -421,6 +421,18 @@ impl v1::admin_service_server::AdminService for Administration {
         let since = since.transpose().map_err(status)?;
         let exporting = self.0.clone().export_messages(call, &asked.user_id, since);
         Ok(Response::new(steps(exporting.await.map_err(status)?, transfer::exported)))
+    }
+
+    type ExportGroupStream = Steps<v1::ExportGroupResponse>;
+
+    async fn export_group(
+        &self,
+        request: Request<v1::ExportGroupRequest>,
+    ) -> Result<Response<Self::ExportGroupStream>, Status> {
+        let (call, asked) = (call(&request)?, request.get_ref());
+        let records = self.0.export_group(call, &asked.group_id).await.map_err(status)?;
+        let records = stream::iter(records.into_iter().map(Ok));
+        Ok(Response::new(steps(records, transfer::exported_record)))
     }
 
     type ImportMessagesStream = Steps<v1::ImportMessagesResponse>;

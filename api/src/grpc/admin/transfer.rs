@@ -1,14 +1,22 @@
 //! Exports and imports in the contract's messages.
 
-use imd_proto::v1::{self, import_messages_request::Step, message_record::Content as Wire};
+use imd_proto::v1::{
+    self, export_group_response::Record, import_messages_request::Step,
+    message_record::Content as Wire,
+};
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
 use crate::{
-    grpc::convert::{self, timestamp},
-    model::{ConversationId, Error},
+    grpc::{
+        convert::{self, timestamp},
+        group,
+    },
+    model::{ConversationId, Error, GroupProfile, GroupRole, MemberChange},
     service::{
-        Exported, ExportedMessage, ImportProgress, ImportStep, ImportedMessage, SendContent,
+        Exported, ExportedMessage, ExportedRecord, ImportLine, ImportProgress, ImportRecord,
+        ImportStep, ImportedChange, ImportedGroup, ImportedMessage, RecordedMember, SendContent,
+        recipient,
     },
 };
 
@@ -53,32 +61,127 @@ fn exported_message(message: &ExportedMessage) -> v1::ExportedMessage {
     }
 }
 
-pub(super) fn import_step(request: v1::ImportMessagesRequest) -> Result<ImportStep, Error> {
-    match request.step {
-        Some(Step::Begin(begin)) => Ok(ImportStep::Begin { create_users: begin.create_users }),
-        Some(Step::Message(message)) => imported_message(message).map(ImportStep::Message),
-        Some(Step::End(end)) => Ok(ImportStep::End { finish_all: end.finish_all }),
-        None => Err(Error::invalid("step", "is needed")),
+pub(super) fn exported_record(record: ExportedRecord) -> v1::ExportGroupResponse {
+    let record = match record {
+        ExportedRecord::Group { group_id, profile, created_at, members } => {
+            Record::Group(v1::GroupRecord {
+                sent_at: Some(timestamp(created_at)),
+                group_id: group_id.to_string(),
+                name: profile.name,
+                announcement: profile.announcement,
+                join: profile.join as i32,
+                history: profile.history,
+                muted: profile.muted,
+                attributes: profile.attributes,
+                members: members.into_iter().map(member).collect(),
+            })
+        }
+        ExportedRecord::MemberChange { group_id, at, change, member: who } => {
+            Record::MemberChange(v1::MemberChangeRecord {
+                sent_at: Some(timestamp(at)),
+                group_id: group_id.to_string(),
+                change: change as i32,
+                member: Some(member(who)),
+            })
+        }
+    };
+    v1::ExportGroupResponse { record: Some(record) }
+}
+
+fn member(member: RecordedMember) -> v1::GroupMember {
+    v1::GroupMember {
+        user_id: member.user_id,
+        role: member.role as i32,
+        nickname: member.nickname,
+        muted_until: member.muted_until.map(timestamp),
+        joined_at: None,
     }
 }
 
-fn imported_message(message: v1::ImportedMessage) -> Result<ImportedMessage, Error> {
-    let record = message.message.unwrap_or_default();
+pub(super) fn import_step(request: v1::ImportMessagesRequest) -> Result<ImportStep, Error> {
+    let (line, read) = match request.step {
+        Some(Step::Begin(begin)) => {
+            return Ok(ImportStep::Begin { create_users: begin.create_users });
+        }
+        Some(Step::End(end)) => return Ok(ImportStep::End { finish_all: end.finish_all }),
+        Some(Step::Message(given)) => {
+            (given.line, imported_message(given.message.unwrap_or_default()))
+        }
+        Some(Step::Group(given)) => (given.line, imported_group(given.group.unwrap_or_default())),
+        Some(Step::MemberChange(given)) => {
+            (given.line, imported_change(given.change.unwrap_or_default()))
+        }
+        None => return Err(Error::invalid("step", "is needed")),
+    };
+    let (sent_at, record) = read.map_err(|error| Error::at_line(line, error))?;
+    Ok(ImportStep::Line(ImportLine { line, sent_at, record }))
+}
+
+/// A record and its time.
+type Read = Result<(Option<OffsetDateTime>, ImportRecord), Error>;
+
+fn imported_message(record: v1::MessageRecord) -> Read {
     let content = record.content.map(|content| match content {
         Wire::Text(text) => SendContent::Text(text),
         Wire::Data(typed) => {
             SendContent::Data { content_type: typed.content_type, data: typed.data }
         }
     });
-    Ok(ImportedMessage {
-        line: message.line,
+    let message = ImportedMessage {
         sender_id: record.sender_id,
-        recipient_id: record.recipient_id,
-        group_id: record.group_id,
+        to: recipient(record.recipient_id, record.group_id)?,
         client_message_id: record.client_message_id,
-        sent_at: record.sent_at.map(|at| time("sent_at", at)).transpose()?,
         content,
+        mentions: record.mentions,
+        mention_all: record.mention_all,
+    };
+    Ok((sent_at(record.sent_at)?, ImportRecord::Message(message)))
+}
+
+fn imported_group(record: v1::GroupRecord) -> Read {
+    let join = group::join_rule(record.join());
+    let named = GroupProfile::named(record.name);
+    let attributes = Some(record.attributes).filter(|attributes| !attributes.is_empty());
+    let profile = GroupProfile {
+        announcement: record.announcement,
+        join,
+        history: record.history,
+        muted: record.muted,
+        attributes: attributes.unwrap_or_else(|| named.attributes.clone()),
+        ..named
+    };
+    let members = record.members.into_iter().map(imported_member).collect::<Result<_, _>>()?;
+    let imported = ImportedGroup { group_id: record.group_id, profile, members };
+    Ok((sent_at(record.sent_at)?, ImportRecord::Group(imported)))
+}
+
+fn imported_change(record: v1::MemberChangeRecord) -> Read {
+    let change = match record.change() {
+        v1::MemberChange::Joined => MemberChange::Joined,
+        v1::MemberChange::Left => MemberChange::Left,
+        v1::MemberChange::Removed => MemberChange::Removed,
+        _ => return Err(Error::invalid("change", "must be JOINED, LEFT or REMOVED")),
+    };
+    let member = imported_member(record.member.unwrap_or_default())?;
+    let imported = ImportedChange { group_id: record.group_id, member, change };
+    Ok((sent_at(record.sent_at)?, ImportRecord::MemberChange(imported)))
+}
+
+fn imported_member(member: v1::GroupMember) -> Result<RecordedMember, Error> {
+    let role = match member.role() {
+        v1::GroupRole::Unspecified => GroupRole::Member,
+        given => group::role(given)?,
+    };
+    Ok(RecordedMember {
+        role,
+        user_id: member.user_id,
+        nickname: member.nickname,
+        muted_until: member.muted_until.map(|at| time("muted_until", at)).transpose()?,
     })
+}
+
+fn sent_at(at: Option<Timestamp>) -> Result<Option<OffsetDateTime>, Error> {
+    at.map(|at| time("sent_at", at)).transpose()
 }
 
 pub(super) fn imported(progress: ImportProgress) -> v1::ImportMessagesResponse {

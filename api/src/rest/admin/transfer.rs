@@ -19,15 +19,22 @@ use crate::{
     rest::{
         document::Refusal,
         extract::{Json, Path, Query},
+        groups::GroupPath,
         largest_body,
         problem::Problem,
-        types::admin::{ExportedMessage, ImportRecord, ImportResult, Progress, StartEpochRequest},
+        types::admin::{
+            ExportedMessage, ExportedRecord, ImportRecord, ImportResult, Progress,
+            StartEpochRequest,
+        },
     },
     service::{ImportProgress, ImportStep, Service},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
-    OpenApiRouter::default().routes(routes!(export_messages)).routes(routes!(start_epoch))
+    OpenApiRouter::default()
+        .routes(routes!(export_messages))
+        .routes(routes!(export_group))
+        .routes(routes!(start_epoch))
 }
 
 /// What takes a body that may be as long as it likes.
@@ -83,13 +90,40 @@ async fn export_messages(
     Ok(lines::answer(messages))
 }
 
-/// Import messages with their own times.
+/// Export what became of a group's members.
 ///
-/// From another system or from an export, a line each, in the order of times: appends each to the timelines of both
+/// For an import, a line each: the group with those whom it had at first, then who came and who went, in the order of
+/// times, as far back as the group's timeline reaches. What is set of the group is what holds now, and so is what a
+/// member is. Messages are in the members' exports.
+///
+/// Errors: `group_not_found`, also for a dissolved one. Needs the role `admin`.
+#[utoipa::path(
+    get, path = "/admin/v1/groups/{group_id}/export", tag = "Groups", security(("admin_key" = [])),
+    params(GroupPath),
+    responses(
+        (status = 200, description = "The group and the changes of its members, a line each.", body = ExportedRecord,
+            content_type = "application/x-ndjson"),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn export_group(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(path): Path<GroupPath>,
+) -> Result<Response, Problem> {
+    let records = service.export_group(caller.call(), &path.group_id).await?;
+    Ok(lines::answer(stream::iter(records).map(|record| Ok(ExportedRecord::of(record)))))
+}
+
+/// Import messages and groups with their own times.
+///
+/// From another system or from an export, a line each, in the order of times: appends each to the timelines of all
 /// participants, and answers when all are stored. A timeline must be empty: of a user that has neither logged in nor
 /// been written to. What breaks off is repeated with the same messages: those that stand are left.
 ///
-/// Errors, with the `line`: `user_not_found`; `timeline_not_empty`; `client_message_id_conflict`. All up to that line may
+/// Errors, with the `line`: `user_not_found`, `group_not_found`; `member_not_found` for a sender who is not in the group;
+/// `timeline_not_empty`; `group_exists` for one that was made at another time; `group_full`;
+/// `client_message_id_conflict`. All up to that line may
 /// stand then; the import is unfinished. Needs the role `admin`.
 #[utoipa::path(
     post, path = "/admin/v1/messages/import", tag = "Messages", security(("admin_key" = [])),
@@ -110,7 +144,7 @@ async fn import_messages(
     let messages = lines::lines(body, largest_body(&service)).map(|line| {
         let (number, line) = line?;
         let message = parse::<ImportRecord>(&line).and_then(|record| record.at(number));
-        message.map(ImportStep::Message).map_err(|error| Error::at_line(number, error))
+        message.map(ImportStep::Line).map_err(|error| Error::at_line(number, error))
     });
     let begin = stream::iter([Ok(ImportStep::Begin { create_users })]);
     let end = stream::iter([Ok(ImportStep::End { finish_all })]);

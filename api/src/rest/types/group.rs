@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 use super::id::{GroupId, UserId};
 use crate::{
     model::{self, InGroup, Page},
-    service::{ChangeGroup, CreateGroup, GroupReaders, Joined, MemberSettings},
+    service::{
+        ChangeGroup, CreateGroup, GroupReaders, ImportedGroup, Joined, MemberSettings,
+        RecordedMember,
+    },
 };
 
 /// How one gets into a group.
@@ -29,9 +32,10 @@ enum JoinRule {
 /// `MEMBER`: writes, reads, leaves. `ADMIN`: changes the group, adds, removes and mutes members, recalls any
 /// message, and mentions everybody. `OWNER`: makes admins, hands the group on and dissolves it; each group
 /// has one.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum GroupRole {
+    #[default]
     Member,
     Admin,
     Owner,
@@ -261,9 +265,9 @@ pub(super) struct GroupChanged {
 }
 
 /// What became of members. The set is open.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum MemberChange {
+pub(super) enum MemberChange {
     Joined,
     Left,
     Removed,
@@ -325,6 +329,144 @@ pub(super) struct GroupRequestChanged {
     #[schema(required = false)]
     approved: bool,
     state: GroupRequestState,
+}
+
+/// A group as it moves from one system to another.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct GroupRecord {
+    #[serde(default)]
+    #[schema(required = true)]
+    group_id: GroupId,
+    /// 1–64 characters, on one line.
+    #[serde(default)]
+    #[schema(required = true)]
+    name: String,
+    /// Up to 2,000 characters; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    announcement: String,
+    #[serde(default)]
+    join: JoinRule,
+    /// How many of the newest messages who joins gets to see.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1000)]
+    history: i32,
+    /// Whether only owner and admins may write.
+    #[serde(default)]
+    #[schema(required = false)]
+    muted: bool,
+    /// Of the customer's own, up to 4,096 bytes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object, required = false)]
+    attributes: Map<String, Value>,
+    /// Whom it had at first, each once; one of them may be the owner.
+    #[serde(default)]
+    #[schema(required = false)]
+    members: Vec<MemberRecord>,
+}
+
+/// A member of a group as it moves from one system to another.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct MemberRecord {
+    #[serde(default)]
+    #[schema(required = true)]
+    user_id: UserId,
+    /// `MEMBER` when absent.
+    #[serde(default)]
+    role: GroupRole,
+    /// Empty for its own name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    nickname: String,
+    /// Until when it may not write.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    muted_until: Option<OffsetDateTime>,
+}
+
+impl GroupRecord {
+    pub(super) fn new(
+        group_id: &model::GroupId,
+        profile: model::GroupProfile,
+        members: Vec<RecordedMember>,
+    ) -> Self {
+        Self {
+            group_id: group_id.into(),
+            name: profile.name,
+            announcement: profile.announcement,
+            join: profile.join.into(),
+            history: profile.history,
+            muted: profile.muted,
+            attributes: serde_json::from_str(&profile.attributes).unwrap_or_default(),
+            members: members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<GroupRecord> for ImportedGroup {
+    fn from(record: GroupRecord) -> Self {
+        Self {
+            group_id: record.group_id.0,
+            profile: model::GroupProfile {
+                name: record.name,
+                announcement: record.announcement,
+                join: record.join.into(),
+                history: record.history,
+                muted: record.muted,
+                attributes: json(record.attributes),
+            },
+            members: record.members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<RecordedMember> for MemberRecord {
+    fn from(member: RecordedMember) -> Self {
+        Self {
+            user_id: UserId(member.user_id),
+            role: member.role.into(),
+            nickname: member.nickname,
+            muted_until: member.muted_until,
+        }
+    }
+}
+
+impl From<MemberRecord> for RecordedMember {
+    fn from(member: MemberRecord) -> Self {
+        Self {
+            user_id: member.user_id.0,
+            role: member.role.into(),
+            nickname: member.nickname,
+            muted_until: member.muted_until,
+        }
+    }
+}
+
+impl From<MemberChange> for model::MemberChange {
+    fn from(change: MemberChange) -> Self {
+        match change {
+            MemberChange::Joined => Self::Joined,
+            MemberChange::Left => Self::Left,
+            MemberChange::Removed => Self::Removed,
+            MemberChange::RoleChanged => Self::RoleChanged,
+            MemberChange::Muted => Self::Muted,
+            MemberChange::NicknameChanged => Self::NicknameChanged,
+        }
+    }
+}
+
+impl From<model::MemberChange> for MemberChange {
+    fn from(change: model::MemberChange) -> Self {
+        match change {
+            model::MemberChange::Joined => Self::Joined,
+            model::MemberChange::Left => Self::Left,
+            model::MemberChange::Removed => Self::Removed,
+            model::MemberChange::RoleChanged => Self::RoleChanged,
+            model::MemberChange::Muted => Self::Muted,
+            model::MemberChange::NicknameChanged => Self::NicknameChanged,
+        }
+    }
 }
 
 impl From<JoinRule> for model::JoinRule {
@@ -512,14 +654,7 @@ impl From<&InGroup<model::MemberChanged>> for MemberChanged {
         Self {
             group_id: group_id.into(),
             by: change.by.as_ref().map(Into::into),
-            change: match change.change {
-                model::MemberChange::Joined => MemberChange::Joined,
-                model::MemberChange::Left => MemberChange::Left,
-                model::MemberChange::Removed => MemberChange::Removed,
-                model::MemberChange::RoleChanged => MemberChange::RoleChanged,
-                model::MemberChange::Muted => MemberChange::Muted,
-                model::MemberChange::NicknameChanged => MemberChange::NicknameChanged,
-            },
+            change: change.change.into(),
             user_ids: change.user_ids.iter().map(Into::into).collect(),
             role: change.role.map(Into::into),
             muted_until: change.muted_until,

@@ -200,7 +200,7 @@ impl Admin<'_> {
     }
 
     /// The group that an administrator names.
-    async fn group_no(&self, group_id: &str) -> Result<GroupNo> {
+    pub(in crate::service) async fn group_no(&self, group_id: &str) -> Result<GroupNo> {
         match self.service.group_no(group_id).await {
             Err(Error::GroupNotFound(group_id)) => Err(self.no_group(group_id).await?),
             found => found,

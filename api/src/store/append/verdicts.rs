@@ -8,7 +8,10 @@ use crate::{
         ConversationId, Cursor, Error, GroupRole, IfBlocked, MessageId, MessageIdCipher, Result,
         TimelineNo, WhoMay,
     },
-    store::{sessions::read_end, timelines::Closed},
+    store::{
+        sessions::read_end,
+        timelines::{Closed, group_name},
+    },
 };
 
 /// What is said of a session that left no trace.
@@ -61,7 +64,7 @@ fn closed(item: &Append, row: &Row) -> Option<Error> {
         (Some(_), Some(_)) => return Some(Error::InvalidToken(UNKNOWN)),
         (Some(Closed::Deleted), None) => return Some(Error::UserNotFound(item.sender_id.clone())),
         (Some(Closed::Importing), None) => {
-            return Some(Error::ImportUnfinished(item.sender_id.clone()));
+            return Some(Error::ImportUnfinished(item.sender_id.to_string()));
         }
     }
     other_closed(&item.conversation_id, row)
@@ -78,10 +81,15 @@ fn state(row: &Row, column: &str) -> Option<Closed> {
 pub(in crate::store) fn other_closed(conversation_id: &ConversationId, row: &Row) -> Option<Error> {
     let closed = state(row, "other_state")?;
     Some(match (conversation_id, closed) {
-        (ConversationId::Group(group_id), _) => Error::GroupNotFound(group_id.clone()),
+        (ConversationId::Group(group_id), Closed::Deleted) => {
+            Error::GroupNotFound(group_id.clone())
+        }
+        (ConversationId::Group(group_id), Closed::Importing) => {
+            Error::ImportUnfinished(group_name(group_id.as_str()))
+        }
         (ConversationId::User(user_id), Closed::Deleted) => Error::UserNotFound(user_id.clone()),
         (ConversationId::User(user_id), Closed::Importing) => {
-            Error::ImportUnfinished(user_id.clone())
+            Error::ImportUnfinished(user_id.to_string())
         }
     })
 }

@@ -1,7 +1,9 @@
 //! Making groups.
 
+use time::OffsetDateTime;
+
 use super::{
-    Actor, GROUP, LockedGroup, lock_timelines, members, now, read_group, requests::GroupAsk,
+    Actor, GROUP, LockedGroup, lock_timelines, members, read_group, requests::GroupAsk,
     write_profile,
 };
 use crate::{
@@ -62,13 +64,7 @@ impl Store {
             };
             let (everybody, invited): (Vec<_>, Vec<_>) =
                 everybody.into_iter().partition(|(no, _)| no == owner || lets.contains(no));
-            let group_no = insert(&tx, new).await?;
-            tx.execute(
-                "INSERT INTO timelines (owner, epoch)
-                 VALUES ($1, trunc(extract(epoch FROM now()))::bigint)",
-                &[&TimelineNo::from(group_no).0],
-            )
-            .await?;
+            let group_no = insert(&tx, &new.group_id, &new.profile, None).await?;
             let by = actor.user_id().or_else(|| Some(owner_id.clone()));
             let made = GroupChanged {
                 by: by.clone(),
@@ -102,7 +98,7 @@ impl Store {
                 "INSERT INTO group_members (group_no, user_no, role, joined_at, joined_seq, fanned_to)
                  SELECT $1, m.user_no, m.role, $4, 2, 0
                  FROM unnest($2::bigint[], $3::smallint[]) m (user_no, role)",
-                &[&group_no.0, &numbers, &roles, &now(&tx).await?],
+                &[&group_no.0, &numbers, &roles, &tx.now().await?],
             )
             .await?;
             let mut entries = Vec::new();
@@ -126,18 +122,30 @@ impl Store {
     }
 }
 
-/// Writes the group's row. Errors: [`Error::GroupExists`].
-async fn insert(tx: &Transaction<'_>, new: &NewGroup) -> Result<GroupNo> {
-    let profile = &new.profile;
+/// Writes the group's row and its timeline's. Made now, where no other time is given. Errors:
+/// [`Error::GroupExists`].
+pub(in crate::store) async fn insert(
+    tx: &Transaction<'_>,
+    group_id: &GroupId,
+    profile: &GroupProfile,
+    created_at: Option<OffsetDateTime>,
+) -> Result<GroupNo> {
     let inserted = tx
         .query_opt(
-            "INSERT INTO groups (group_id, name, join_rule, history) VALUES ($1, '', $2, 0)
+            "INSERT INTO groups (group_id, name, join_rule, history, created_at)
+             VALUES ($1, '', $2, 0, coalesce($3, now()))
              ON CONFLICT (group_id) DO NOTHING RETURNING group_no",
-            &[&new.group_id.as_str(), &(profile.join as i16)],
+            &[&group_id.as_str(), &(profile.join as i16), &created_at],
         )
         .await?;
-    let inserted = inserted.ok_or_else(|| Error::GroupExists(new.group_id.clone()))?;
+    let inserted = inserted.ok_or_else(|| Error::GroupExists(group_id.clone()))?;
     let group_no = GroupNo(inserted.get(0));
     write_profile(tx, group_no, profile, 1).await?;
+    tx.execute(
+        "INSERT INTO timelines (owner, epoch)
+         VALUES ($1, trunc(extract(epoch FROM now()))::bigint)",
+        &[&TimelineNo::from(group_no).0],
+    )
+    .await?;
     Ok(group_no)
 }

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
+use tokio_postgres::Row;
 
 use super::{
     Actor, JoinOutcome, LockedGroup,
     fan_out::{before_newest, bring_up},
-    now,
     requests::GroupAsk,
 };
 use crate::{
     model::{
-        EntryKind, Error, GroupNo, GroupRole, InGroup, MemberChange, MemberChanged, Result, UserId,
-        UserNo, WhoMay,
+        EntryKind, Error, GroupNo, GroupRole, InGroup, Kind, MemberChange, MemberChanged, Result,
+        TimelineNo, UserId, UserNo, WhoMay,
     },
-    store::{Audit, Store, Transaction, contacts::who_lets_invite, timelines::Closed, transaction},
+    store::{
+        Audit, Store, Transaction, contacts::who_lets_invite, reading, timelines::Closed,
+        transaction,
+    },
 };
 
 /// What is to change of a member; what is absent stays.
@@ -213,6 +216,29 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The changes of a group's members that its timeline still has, in its order, each with its time.
+    pub async fn member_changes(
+        &self,
+        group_no: GroupNo,
+    ) -> Result<Vec<(OffsetDateTime, MemberChanged)>> {
+        let rows = reading!(self, async |client| {
+            let statement = client
+                .prepare_cached(
+                    "SELECT appended_at, body FROM entries WHERE owner = $1 AND kind = $2 ORDER BY seq",
+                )
+                .await?;
+            let timeline = TimelineNo::from(group_no);
+            Ok(client.query(&statement, &[&timeline.0, &(Kind::MemberChanged as i16)]).await?)
+        })?;
+        let change = |row: &Row| {
+            let change = serde_json::from_slice(row.get("body"));
+            Ok((row.get("appended_at"), change.map_err(Error::internal)?))
+        };
+        rows.iter().map(change).collect()
+    }
+}
+
 impl LockedGroup<'_> {
     /// Makes users members, whose timelines are locked: who was none before. Tells the group, and shows
     /// them as much of its history as it lets be seen.
@@ -256,7 +282,7 @@ impl LockedGroup<'_> {
                     &self.group_no.0,
                     &numbers,
                     &(GroupRole::Member as i16),
-                    &now(self.tx).await?,
+                    &self.tx.now().await?,
                     &seq,
                     &after,
                 ],
@@ -403,7 +429,9 @@ pub(super) async fn require_open(tx: &Transaction<'_>, users: &[(UserNo, UserId)
         let state = rows.iter().find(|row| row.get::<_, i64>("owner") == user_no.0);
         match state.map(|row| Closed::read(row.get("state"))) {
             Some(None) => {}
-            Some(Some(Closed::Importing)) => return Err(Error::ImportUnfinished(user_id.clone())),
+            Some(Some(Closed::Importing)) => {
+                return Err(Error::ImportUnfinished(user_id.to_string()));
+            }
             Some(Some(Closed::Deleted)) | None => return Err(Error::UserNotFound(user_id.clone())),
         }
     }

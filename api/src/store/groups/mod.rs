@@ -12,13 +12,12 @@ mod requests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{
     Store, Transaction,
     sessions::require_live,
-    timelines::{About, OPEN, Place, no_timeline},
+    timelines::{About, Closed, Place, group_name, no_timeline},
 };
 use crate::model::{
     EntryKind, Error, Group, GroupId, GroupMember, GroupNo, GroupProfile, GroupRole, JoinRule,
@@ -27,6 +26,7 @@ use crate::model::{
 
 pub use changes::ChangeGroup;
 pub use create::NewGroup;
+pub(super) use create::insert as insert_group;
 pub use fan_out::{FannedOut, Reference};
 pub use members::{MemberSettings, Removal};
 pub use readers::Readers;
@@ -107,8 +107,12 @@ impl<'a> LockedGroup<'a> {
         // Numbers come from message ids, too, and those from anywhere.
         let row = row.ok_or(Error::NotAMember)?;
         let group_id = GroupId::from_stored(row.get("group_id"));
-        if row.get::<_, Option<i16>>("timeline_state") != Some(OPEN) {
-            return Err(Error::GroupNotFound(group_id));
+        match row.get::<_, Option<i16>>("timeline_state").map(Closed::read) {
+            Some(None) => {}
+            Some(Some(Closed::Importing)) => {
+                return Err(Error::ImportUnfinished(group_name(group_id.as_str())));
+            }
+            Some(Some(Closed::Deleted)) | None => return Err(Error::GroupNotFound(group_id)),
         }
         let statement = tx
             .prepare_cached(
@@ -170,7 +174,7 @@ impl<'a> LockedGroup<'a> {
 }
 
 /// Locks timelines in the order of their numbers, as all do that lock more than one.
-async fn lock_timelines(tx: &Transaction<'_>, owners: &[i64]) -> Result<()> {
+pub(super) async fn lock_timelines(tx: &Transaction<'_>, owners: &[i64]) -> Result<()> {
     let statement = tx
         .prepare_cached(
             "SELECT FROM timelines WHERE owner = ANY($1) ORDER BY owner FOR NO KEY UPDATE",
@@ -226,7 +230,7 @@ async fn write_profile(
 }
 
 /// Selects groups `g` as the user `$1` sees them; 0 is nobody.
-const GROUP: &str = "SELECT g.*, t.state IS DISTINCT FROM 1 AS dissolved, m.role,
+const GROUP: &str = "SELECT g.*, coalesce(t.state, 3) = 3 AS dissolved, m.role,
      (SELECT count(*) FROM group_members c WHERE c.group_no = g.group_no AND c.left_seq IS NULL)
          AS members
  FROM groups g LEFT JOIN timelines t ON t.owner = -g.group_no
@@ -382,9 +386,4 @@ impl Store {
         let rows = client.query(&statement, &[&group_no.0, &users]).await?;
         Ok(rows.iter().map(|row| UserNo(row.get(0))).collect())
     }
-}
-
-/// The time of the transaction.
-async fn now(tx: &Transaction<'_>) -> Result<OffsetDateTime> {
-    Ok(tx.query_one("SELECT now()", &[]).await?.get(0))
 }

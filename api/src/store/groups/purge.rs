@@ -42,7 +42,7 @@ impl Store {
             let row = tx
                 .query_opt(
                     &format!(
-                        "SELECT t.purged_to, t.last_seq, t.state <> 1 AS dissolved, {FLOOR} AS floor
+                        "SELECT t.purged_to, t.last_seq, t.state = 3 AS dissolved, {FLOOR} AS floor
                          FROM timelines t WHERE t.owner = $1"
                     ),
                     &[&timeline.0],

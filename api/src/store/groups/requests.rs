@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Row;
 
-use super::{Actor, LockedGroup, members::require_unblocked, now};
+use super::{Actor, LockedGroup, members::require_unblocked};
 use crate::{
     model::{
         Entry, EntryKind, Error, GroupNo, GroupRequest, GroupRequestChanged, GroupRole, JoinRule,
@@ -278,7 +278,7 @@ impl LockedGroup<'_> {
                     &user.0.0,
                     &invited_by.map(|no| no.0),
                     &note,
-                    &now(self.tx).await?,
+                    &self.tx.now().await?,
                     &approved,
                 ],
             )

@@ -85,7 +85,7 @@ impl Store {
         transaction!(self, async |tx| {
             let place = Place::take_if_open(&tx, new.user_no).await?;
             new.proof.check(&tx, new.user_no).await?;
-            let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.clone()))?;
+            let place = place.ok_or_else(|| Error::ImportUnfinished(new.user_id.to_string()))?;
             let terminal_type = terminal_type(&tx, &new.terminal.terminal_type).await?;
 
             let at = place.at;

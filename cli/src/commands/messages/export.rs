@@ -27,7 +27,7 @@ One message a line, as JSON, the oldest first: all that is stored of the user's 
 the user's tier hides. Messages that were recalled, deleted or erased say nothing and are left out.
 
 Lines sort by time. So the exports of several users make one file for `imctl messages import`, which
-takes a message that is in two of them once:
+takes a message that is in two of them once. Groups are exported with `imctl groups export`:
   LC_ALL=C sort --merge --stable --key=1,1 --field-separator=, *.jsonl > all.jsonl
 
 Examples:
@@ -95,7 +95,7 @@ async fn export(
     Ok(messages)
 }
 
-fn write_line(file: &mut impl Write, line: &Line) -> io::Result<()> {
+pub(in crate::commands) fn write_line(file: &mut impl Write, line: &Line) -> io::Result<()> {
     let line = escaped(&serde_json::to_string(line)?);
     writeln!(file, "{line}")
 }

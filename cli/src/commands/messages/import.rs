@@ -15,14 +15,14 @@ use clap::Args;
 use comfy_table::Cell;
 use futures::{Stream, stream};
 use imd_proto::v1::{
-    ImportBegin, ImportEnd, ImportMessagesRequest, ImportMessagesResponse, ImportedMessage,
-    import_messages_request::Step,
+    ImportBegin, ImportEnd, ImportMessagesRequest, ImportMessagesResponse, ImportedGroup,
+    ImportedMemberChange, ImportedMessage, import_messages_request::Step,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 
-use super::record::Line;
+use super::record::{Line, Parsed};
 use crate::{
     client::Admin,
     error::Error,
@@ -41,10 +41,15 @@ One message a line, as JSON, in the order of times:
    \"client_message_id\":\"4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10\",\"text\":\"On my way\"}
 or, in the place of text, \"content_type\":\"image/png\",\"data\":\"<base64>\". As `imctl messages export`
 writes them, too; `message_id` and `seq` are not imported. The `client_message_id`, a UUID, says
-which message of its sender it is: one that stands already is left. A message of a group, which has a
-`group_id`, is refused.
+which message of its sender it is: one that stands already is left.
 
-Each message goes into the timelines of both participants, which must be empty: of users that have
+A message of a group has \"group_id\" in the place of recipient_id. The group comes before it, and who
+came and went later stands among the messages, as `imctl groups export` writes it:
+  {\"sent_at\":\"2026-11-23T07:00:00Z\",\"group\":{\"group_id\":\"oslo\",\"name\":\"Trip to Oslo\",
+   \"members\":[{\"user_id\":\"ann\",\"role\":\"OWNER\"},{\"user_id\":\"ben\"}]}}
+  {\"sent_at\":\"2026-11-23T08:00:00Z\",\"group_id\":\"oslo\",\"change\":\"LEFT\",\"member\":{\"user_id\":\"ben\"}}
+
+Each message goes into the timelines of all participants, which must be empty: of users that have
 neither logged in nor been written to. Until the import is finished they can do neither. When it
 breaks off, run it again, with the same file or a mended one: that is what finishes it. What is
 imported counts as read.
@@ -121,6 +126,16 @@ fn requests(
     })
 }
 
+fn step(line: i64, parsed: Parsed) -> Step {
+    match parsed {
+        Parsed::Message(message) => Step::Message(ImportedMessage { line, message: Some(message) }),
+        Parsed::Group(group) => Step::Group(ImportedGroup { line, group: Some(group) }),
+        Parsed::MemberChange(change) => {
+            Step::MemberChange(ImportedMemberChange { line, change: Some(change) })
+        }
+    }
+}
+
 /// Sends a step. When nobody takes it any more, the server has said why.
 fn send(step: Step, steps: &mpsc::Sender<Step>) {
     let _ = steps.blocking_send(step);
@@ -165,9 +180,8 @@ impl Source {
                 break;
             }
             bytes.fetch_add(length as u64, Ordering::Relaxed);
-            let message = Line::parse(&text).map_err(|what| wrong(number, &what))?;
-            let message = ImportedMessage { line: number, message: Some(message) };
-            send(Step::Message(message), steps);
+            let parsed = Line::parse(&text).map_err(|what| wrong(number, &what))?;
+            send(step(number, parsed), steps);
         }
         Ok(())
     }

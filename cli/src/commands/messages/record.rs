@@ -1,8 +1,13 @@
-//! A message as a line of a file.
+//! A message, a group or a change of its members as a line of a file.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use imd_proto::v1::{Data, ExportedMessage, MessageRecord, message_record::Content};
+use imd_proto::v1::{
+    Data, ExportedMessage, GroupMember, GroupRecord, GroupRole, JoinRule, MemberChange,
+    MemberChangeRecord, MessageRecord, export_group_response::Record, message_record::Content,
+};
+use prost_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::{Map, Value};
 use time::{
     OffsetDateTime, UtcOffset,
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
@@ -15,20 +20,28 @@ use crate::clock;
 const SENT_AT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// A line. Others write such lines, too: a member that is not known is refused, so that a slip of the
-/// pen loses nothing.
+/// A line: of a message, or of a `group` as it was at first, or of a `member` who came or went. Others write
+/// such lines, too: a member that is not known is refused, so that a slip of the pen loses nothing.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Line {
+pub(in crate::commands) struct Line {
     /// Comes first, so that lines sort by it.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     sent_at: OffsetDateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<GroupMembers>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     sender_id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     recipient_id: String,
     /// Instead of the recipient, in a group.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     group_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<Change>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    member: Option<Member>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     client_message_id: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mentions: Vec<String>,
@@ -47,6 +60,77 @@ pub(super) struct Line {
     /// In the exported timeline. Not imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
+}
+
+/// What is set of a group, and whom it had at first.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupMembers {
+    group_id: String,
+    name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    announcement: String,
+    #[serde(default)]
+    join: Join,
+    #[serde(default)]
+    history: i32,
+    #[serde(default)]
+    muted: bool,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    attributes: Map<String, Value>,
+    #[serde(default)]
+    members: Vec<Member>,
+}
+
+/// A member of a group.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    user_id: String,
+    #[serde(default)]
+    role: Role,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    nickname: String,
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    muted_until: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Join {
+    #[default]
+    Invite,
+    Request,
+    Open,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Role {
+    #[default]
+    Member,
+    Admin,
+    Owner,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Change {
+    Joined,
+    Left,
+    Removed,
+}
+
+/// What a line has.
+#[derive(Debug, PartialEq)]
+pub(super) enum Parsed {
+    Message(MessageRecord),
+    Group(GroupRecord),
+    MemberChange(MemberChangeRecord),
 }
 
 fn write_time<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -74,8 +158,25 @@ impl Line {
     }
 
     /// Reads a line of a file.
-    pub(super) fn parse(text: &str) -> Result<MessageRecord, String> {
+    pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         let line = Self::deserialize_whole(text)?;
+        let sent_at = Some(clock::timestamp(line.sent_at));
+        match (line.group, line.member) {
+            (Some(group), None) => {
+                return Ok(Parsed::Group(GroupRecord { sent_at, ..group.into() }));
+            }
+            (None, Some(member)) => {
+                let change = line.change.ok_or("change: must be given with member")?;
+                return Ok(Parsed::MemberChange(MemberChangeRecord {
+                    sent_at,
+                    group_id: line.group_id,
+                    change: MemberChange::from(change).into(),
+                    member: Some(member.into()),
+                }));
+            }
+            (Some(_), Some(_)) => return Err("either group or member may be given".to_owned()),
+            (None, None) => {}
+        }
         let content = match (line.text, line.content_type, line.data) {
             (Some(text), None, None) => Content::Text(text),
             (None, Some(content_type), Some(data)) => {
@@ -84,8 +185,8 @@ impl Line {
             }
             _ => return Err("either text or content_type and data must be given".to_owned()),
         };
-        Ok(MessageRecord {
-            sent_at: Some(clock::timestamp(line.sent_at)),
+        Ok(Parsed::Message(MessageRecord {
+            sent_at,
             sender_id: line.sender_id,
             recipient_id: line.recipient_id,
             group_id: line.group_id,
@@ -93,7 +194,28 @@ impl Line {
             mention_all: line.mention_all,
             client_message_id: line.client_message_id,
             content: Some(content),
-        })
+        }))
+    }
+
+    /// A line of nothing but a time.
+    fn at(sent_at: Option<Timestamp>) -> Self {
+        Self {
+            sent_at: clock::time(sent_at).unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            group: None,
+            sender_id: String::new(),
+            recipient_id: String::new(),
+            group_id: String::new(),
+            change: None,
+            member: None,
+            client_message_id: String::new(),
+            mentions: Vec::new(),
+            mention_all: false,
+            text: None,
+            content_type: None,
+            data: None,
+            message_id: None,
+            seq: None,
+        }
     }
 }
 
@@ -113,7 +235,6 @@ impl From<ExportedMessage> for Line {
             None => (None, None),
         };
         Self {
-            sent_at: clock::time(record.sent_at).unwrap_or(OffsetDateTime::UNIX_EPOCH),
             sender_id: record.sender_id,
             recipient_id: record.recipient_id,
             group_id: record.group_id,
@@ -125,6 +246,109 @@ impl From<ExportedMessage> for Line {
             content_type: typed.map(|typed| typed.content_type),
             message_id: Some(exported.message_id),
             seq: Some(exported.seq),
+            ..Self::at(record.sent_at)
+        }
+    }
+}
+
+impl From<Record> for Line {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::Group(group) => {
+                Self { group: Some(group.clone().into()), ..Self::at(group.sent_at) }
+            }
+            Record::MemberChange(changed) => Self {
+                change: match changed.change() {
+                    MemberChange::Joined => Some(Change::Joined),
+                    MemberChange::Removed => Some(Change::Removed),
+                    _ => Some(Change::Left),
+                },
+                member: changed.member.map(Into::into),
+                group_id: changed.group_id,
+                ..Self::at(changed.sent_at)
+            },
+        }
+    }
+}
+
+impl From<GroupRecord> for GroupMembers {
+    fn from(group: GroupRecord) -> Self {
+        Self {
+            join: match group.join() {
+                JoinRule::Unspecified | JoinRule::Invite => Join::Invite,
+                JoinRule::Request => Join::Request,
+                JoinRule::Open => Join::Open,
+            },
+            group_id: group.group_id,
+            name: group.name,
+            announcement: group.announcement,
+            history: group.history,
+            muted: group.muted,
+            attributes: serde_json::from_str(&group.attributes).unwrap_or_default(),
+            members: group.members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<GroupMembers> for GroupRecord {
+    fn from(group: GroupMembers) -> Self {
+        let join = match group.join {
+            Join::Invite => JoinRule::Invite,
+            Join::Request => JoinRule::Request,
+            Join::Open => JoinRule::Open,
+        };
+        Self {
+            sent_at: None,
+            group_id: group.group_id,
+            name: group.name,
+            announcement: group.announcement,
+            join: join.into(),
+            history: group.history,
+            muted: group.muted,
+            attributes: Value::Object(group.attributes).to_string(),
+            members: group.members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<GroupMember> for Member {
+    fn from(member: GroupMember) -> Self {
+        Self {
+            role: match member.role() {
+                GroupRole::Unspecified | GroupRole::Member => Role::Member,
+                GroupRole::Admin => Role::Admin,
+                GroupRole::Owner => Role::Owner,
+            },
+            muted_until: clock::time(member.muted_until),
+            user_id: member.user_id,
+            nickname: member.nickname,
+        }
+    }
+}
+
+impl From<Member> for GroupMember {
+    fn from(member: Member) -> Self {
+        let role = match member.role {
+            Role::Member => GroupRole::Member,
+            Role::Admin => GroupRole::Admin,
+            Role::Owner => GroupRole::Owner,
+        };
+        Self {
+            user_id: member.user_id,
+            role: role.into(),
+            nickname: member.nickname,
+            muted_until: member.muted_until.map(clock::timestamp),
+            joined_at: None,
+        }
+    }
+}
+
+impl From<Change> for MemberChange {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Joined => Self::Joined,
+            Change::Left => Self::Left,
+            Change::Removed => Self::Removed,
         }
     }
 }
@@ -173,15 +397,48 @@ mod tests {
         for content in [Content::Text("On my way".to_owned()), Content::Data(data)] {
             let exported = exported(content);
             let record = exported.message.clone().expect("a message");
-            assert_eq!(Line::parse(&written(exported)), Ok(record));
+            assert_eq!(Line::parse(&written(exported)), Ok(Parsed::Message(record)));
         }
+    }
+
+    #[test]
+    fn a_group_and_its_changes_as_lines() {
+        let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+        let member = |user_id: &str, role: GroupRole| GroupMember {
+            user_id: user_id.to_owned(),
+            role: role.into(),
+            ..GroupMember::default()
+        };
+        let group = GroupRecord {
+            sent_at: at(1_795_432_500),
+            group_id: "oslo".to_owned(),
+            name: "Trip to Oslo".to_owned(),
+            join: JoinRule::Open.into(),
+            history: 20,
+            attributes: r#"{"colour":"red"}"#.to_owned(),
+            members: vec![member("ann", GroupRole::Owner)],
+            ..GroupRecord::default()
+        };
+        let change = MemberChangeRecord {
+            sent_at: at(1_795_432_560),
+            group_id: "oslo".to_owned(),
+            change: MemberChange::Removed.into(),
+            member: Some(member("ben", GroupRole::Member)),
+        };
+        let line = |record| serde_json::to_string(&Line::from(record)).expect("it can be written");
+        let made = line(Record::Group(group.clone()));
+        insta::assert_snapshot!(made, @r#"{"sent_at":"2026-11-23T11:15:00.000000Z","group":{"group_id":"oslo","name":"Trip to Oslo","join":"OPEN","history":20,"muted":false,"attributes":{"colour":"red"},"members":[{"user_id":"ann","role":"OWNER"}]}}"#);
+        let removed = line(Record::MemberChange(change.clone()));
+        insta::assert_snapshot!(removed, @r#"{"sent_at":"2026-11-23T11:16:00.000000Z","group_id":"oslo","change":"REMOVED","member":{"user_id":"ben","role":"MEMBER"}}"#);
+        assert_eq!(Line::parse(&made), Ok(Parsed::Group(group)));
+        assert_eq!(Line::parse(&removed), Ok(Parsed::MemberChange(change)));
     }
 
     #[test]
     fn what_others_write_needs_no_more_than_it_must() {
         let line = r#"{"sender_id":"ann","recipient_id":"ben","text":"hi",
             "client_message_id":"4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10","sent_at":"2026-11-23T08:30:00+01:00"}"#;
-        let record = Line::parse(line).expect("a message");
+        let Ok(Parsed::Message(record)) = Line::parse(line) else { panic!("no message") };
         assert_eq!(record.sent_at.map(|at| at.seconds), Some(1_795_419_000));
     }
 

@@ -24,7 +24,7 @@ pub(crate) use sessions::{
     AdminSession, AdminSessionList, EndedSessions, KickSessionsRequest, SessionState,
 };
 pub(crate) use transfer::{
-    ExportedMessage, ImportRecord, ImportResult, Progress, StartEpochRequest,
+    ExportedMessage, ExportedRecord, ImportRecord, ImportResult, Progress, StartEpochRequest,
 };
 pub(crate) use users::{
     CreateUserRequest, DeletionProgress, NoteRequest, SetPasswordRequest, User, UserLimitsEffect,

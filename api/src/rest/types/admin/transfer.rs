@@ -9,9 +9,12 @@ use crate::{
     model::{ConversationId, Error},
     rest::types::{
         content::{Content, ContentMembers},
+        group::{GroupRecord, MemberChange, MemberRecord},
         id::{GroupId, UserId},
     },
-    service::{self, Exported, ImportProgress, ImportedMessage},
+    service::{
+        self, Exported, ImportLine, ImportProgress, ImportedChange, ImportedMessage, recipient,
+    },
 };
 
 /// How far something has come.
@@ -57,7 +60,31 @@ pub(crate) struct ExportedMessage {
     seq: i64,
 }
 
-/// A message as a line of an import: a line of an export will do.
+/// What became of a group's members, as a line of an export.
+///
+/// The first line has the `group` as it was at first, each other one a `member` who came or went.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExportedRecord {
+    #[serde(with = "time::serde::rfc3339")]
+    sent_at: OffsetDateTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group: Option<GroupRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group_id: Option<GroupId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    change: Option<MemberChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    member: Option<MemberRecord>,
+}
+
+/// A message, a group or a change of its members as a line of an import: a line of an export will do.
+///
+/// A message has all but `group`, `change` and `member`, and either `recipient_id` or `group_id`. A group, which comes
+/// before its messages, has `sent_at` and `group`; who came or went later has `sent_at`, `group_id`, `change` and `member`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ImportRecord {
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -74,6 +101,15 @@ pub(crate) struct ImportRecord {
     text: Option<String>,
     content_type: Option<String>,
     data: Option<String>,
+    #[serde(default)]
+    #[schema(required = false)]
+    mentions: Vec<UserId>,
+    #[serde(default)]
+    #[schema(required = false)]
+    mention_all: bool,
+    group: Option<GroupRecord>,
+    change: Option<MemberChange>,
+    member: Option<MemberRecord>,
 }
 
 /// What an import has done.
@@ -82,7 +118,7 @@ pub(crate) struct ImportResult {
     /// Everything up to this line is stored.
     line: i64,
     imported: i64,
-    /// Messages that stood before.
+    /// Lines of which all stood before.
     duplicates: i64,
     users_created: i64,
     /// Timelines that were opened at the end.
@@ -128,20 +164,59 @@ impl ExportedMessage {
     }
 }
 
+impl ExportedRecord {
+    pub(in crate::rest) fn of(record: service::ExportedRecord) -> Self {
+        match record {
+            service::ExportedRecord::Group { group_id, profile, created_at, members } => Self {
+                sent_at: created_at,
+                group: Some(GroupRecord::new(&group_id, profile, members)),
+                group_id: None,
+                change: None,
+                member: None,
+            },
+            service::ExportedRecord::MemberChange { group_id, at, change, member } => Self {
+                sent_at: at,
+                group: None,
+                group_id: Some((&group_id).into()),
+                change: Some(change.into()),
+                member: Some(member.into()),
+            },
+        }
+    }
+}
+
 impl ImportRecord {
-    /// The message that stands in a line.
-    pub(in crate::rest) fn at(self, line: i64) -> Result<ImportedMessage, Error> {
+    /// What stands in a line.
+    pub(in crate::rest) fn at(self, line: i64) -> Result<ImportLine, Error> {
+        let sent_at = self.sent_at;
+        Ok(ImportLine { line, sent_at, record: self.into_record()? })
+    }
+
+    fn into_record(self) -> Result<service::ImportRecord, Error> {
+        match (self.group, self.member) {
+            (Some(group), None) => return Ok(service::ImportRecord::Group(group.into())),
+            (None, Some(member)) => {
+                let change =
+                    self.change.ok_or_else(|| Error::invalid("change", "is needed with member"))?;
+                return Ok(service::ImportRecord::MemberChange(ImportedChange {
+                    group_id: self.group_id,
+                    member: member.into(),
+                    change: change.into(),
+                }));
+            }
+            (Some(_), Some(_)) => return Err(Error::invalid("member", "must not be beside group")),
+            (None, None) => {}
+        }
         let Self { text, content_type, data, .. } = self;
         let content = ContentMembers { text, content_type, data }.into_content()?;
-        Ok(ImportedMessage {
-            line,
+        Ok(service::ImportRecord::Message(ImportedMessage {
             sender_id: self.sender_id,
-            recipient_id: self.recipient_id,
-            group_id: self.group_id,
+            to: recipient(self.recipient_id, self.group_id)?,
             client_message_id: self.client_message_id,
-            sent_at: self.sent_at,
             content,
-        })
+            mentions: self.mentions.into_iter().map(|id| id.0).collect(),
+            mention_all: self.mention_all,
+        }))
     }
 }
 
