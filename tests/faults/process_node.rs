@@ -6,7 +6,10 @@ use nix::sys::signal::{Signal, kill};
 use tokio::time::Instant;
 
 use super::proxy::{Proxy, Target};
-use crate::support::process::{DataFolder, Imd};
+use crate::support::{
+    admin::Admin,
+    process::{DataFolder, Imd},
+};
 
 /// What a drain may take: `shutdown.grace`, and what the process needs to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -57,6 +60,10 @@ impl ProcessNode {
 
     pub(super) fn folder(&self) -> &DataFolder {
         &self.folder
+    }
+
+    pub(super) fn admin(&self) -> Admin {
+        self.imd.admin()
     }
 
     pub(super) async fn create_users(&self, user_ids: &[String]) {

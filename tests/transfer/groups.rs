@@ -7,11 +7,11 @@ use imd_proto::v1::{
 };
 use prost_types::Timestamp;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{record, records, text};
 use crate::{
     admin::send::as_system,
+    append::assert_dense,
     groups::{IN_OSLO, OSLO, group_of, text as to_oslo},
     support::{
         api::{GroupCall, Outgoing, Transport},
@@ -66,9 +66,9 @@ async fn an_export_has_the_messages_of_groups_that_its_owner_has() {
 }
 
 /// A step of an import at its line, by its time.
-struct Timed(Timestamp, Step);
+pub(crate) struct Timed(Timestamp, Step);
 
-fn message_steps(records: Vec<MessageRecord>) -> impl Iterator<Item = Timed> {
+pub(crate) fn message_steps(records: Vec<MessageRecord>) -> impl Iterator<Item = Timed> {
     let timed = |record: MessageRecord| {
         let at = record.sent_at.expect("a time");
         Timed(at, Step::Message(ImportedMessage { line: 0, message: Some(record) }))
@@ -76,7 +76,7 @@ fn message_steps(records: Vec<MessageRecord>) -> impl Iterator<Item = Timed> {
     records.into_iter().map(timed)
 }
 
-fn group_step(record: GroupRecord) -> Timed {
+pub(crate) fn group_step(record: GroupRecord) -> Timed {
     let at = record.sent_at.expect("a time");
     Timed(at, Step::Group(ImportedGroup { line: 0, group: Some(record) }))
 }
@@ -87,7 +87,7 @@ fn change_step(record: MemberChangeRecord) -> Timed {
 }
 
 /// The steps in the order of times, as `sort --merge --stable` makes it, each at its line.
-fn in_order(mut steps: Vec<Timed>) -> Vec<Step> {
+pub(crate) fn in_order(mut steps: Vec<Timed>) -> Vec<Step> {
     steps.sort_by_key(|Timed(at, _)| (at.seconds, at.nanos));
     let at_line = |(line, Timed(_, mut step)): (i64, Timed)| {
         match &mut step {
@@ -106,7 +106,7 @@ fn ago(minutes: i64) -> Option<Timestamp> {
 }
 
 /// The group `oslo` of these members, the first of whom owns it, so many minutes ago.
-fn oslo_of(members: &[&str], minutes: i64) -> GroupRecord {
+pub(crate) fn oslo_of(members: &[&str], minutes: i64) -> GroupRecord {
     let member = |(i, user_id): (usize, &&str)| GroupMember {
         user_id: (*user_id).to_owned(),
         role: if i == 0 { GroupRole::Owner } else { GroupRole::Member }.into(),
@@ -218,6 +218,8 @@ async fn a_group_moves_with_its_members_and_all_that_was_said() {
         ("dan", GroupRole::Member, ""),
     ];
     assert_eq!(members, due);
+
+    assert_dense(&new.database).await;
 
     // What was imported stands, and is found when it comes again.
     let again = new.admin().import_all(steps.clone()).await.expect("imported");
@@ -415,6 +417,7 @@ async fn a_large_group_takes_as_many_transactions_as_it_needs() {
         .expect("a count");
     let due = i64::try_from((MEMBERS + 1) * MESSAGES).expect("a number");
     let owners = i64::try_from(MEMBERS + 1).expect("a number");
+    assert_dense(&imd.database).await;
     // Each once, in the group's order.
     let found = (counted.get(0), counted.get(1), counted.get(2), counted.get(3));
     assert_eq!(found, (due, due, owners, true));

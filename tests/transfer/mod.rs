@@ -1,7 +1,7 @@
 //! Messages that move from one system to another: exported, and imported with their own times.
 
 mod export;
-mod groups;
+pub(crate) mod groups;
 mod import;
 mod refusals;
 mod unfinished;
@@ -14,7 +14,12 @@ use uuid::Uuid;
 use crate::support::grpc::at;
 
 /// A text that one sent to another so many minutes ago, with a fresh id.
-fn record(sender_id: &str, recipient_id: &str, minutes: i64, text: &str) -> MessageRecord {
+pub(crate) fn record(
+    sender_id: &str,
+    recipient_id: &str,
+    minutes: i64,
+    text: &str,
+) -> MessageRecord {
     let sent_at = OffsetDateTime::now_utc() - Duration::minutes(minutes);
     // As exact as PostgreSQL can be.
     let nanos = sent_at.microsecond().cast_signed() * 1_000;
