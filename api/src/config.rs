@@ -257,6 +257,18 @@ pub struct Push {
     pub webhook_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_key: Option<PathBuf>,
+    pub apns_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apns_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apns_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apns_team_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apns_topic: Option<String>,
+    pub fcm_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fcm_credentials: Option<PathBuf>,
 }
 
 /// `cors.*`

@@ -11,9 +11,9 @@ use crate::{
     commands::{
         audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
         contacts::ContactsCommand, demo::DemoArgs, groups::GroupsCommand, jobs::JobsCommand,
-        keys::KeysCommand, messages::MessagesCommand, retention::RetentionCommand,
-        sessions::SessionsCommand, status::StatusArgs, terminals::TerminalsCommand,
-        timelines::TimelinesCommand, users::UsersCommand,
+        keys::KeysCommand, messages::MessagesCommand, push::PushCommand,
+        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
+        terminals::TerminalsCommand, timelines::TimelinesCommand, users::UsersCommand,
     },
 };
 
@@ -147,6 +147,9 @@ pub(crate) enum Command {
     /// List what the cluster does unasked; run it now, or end it
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// See which terminals are told of messages while they have no stream, and test it
+    #[command(subcommand)]
+    Push(PushCommand),
     /// Start the numbering of timelines anew
     #[command(subcommand)]
     Timelines(TimelinesCommand),

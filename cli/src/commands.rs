@@ -10,6 +10,7 @@ pub(crate) mod groups;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod messages;
+pub(crate) mod push;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod status;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::Keys(command) => keys::run(command, &mut connect(connection).await?).await,
         Command::Jobs(command) => jobs::run(command, &mut connect(connection).await?).await,
+        Command::Push(command) => push::run(command, &mut connect(connection).await?).await,
         Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
         Command::Timelines(command) => {
             timelines::run(command, &mut connect(connection).await?).await

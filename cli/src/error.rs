@@ -50,6 +50,9 @@ pub(crate) enum Error {
     /// The benchmark could not be run, or found a violation.
     #[error("{0}")]
     Bench(String),
+    /// A provider of push did not take what it was asked to tell.
+    #[error("{0}")]
+    Push(String),
     /// A file cannot be read or written, or what is in it is wrong.
     #[error("{0}")]
     File(String),
@@ -73,6 +76,7 @@ impl Error {
             | Self::Demo(_)
             | Self::Chat(_)
             | Self::Bench(_)
+            | Self::Push(_)
             | Self::File(_)
             | Self::Interrupted
             | Self::Declined

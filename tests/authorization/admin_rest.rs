@@ -129,6 +129,8 @@ fn operations(message_id: &str) -> Vec<Operation> {
         post(Support, "/admin/v1/users/{user_id}/disable").body(json!({})),
         post(Support, "/admin/v1/users/{user_id}/enable"),
         get("/admin/v1/sessions"),
+        get("/admin/v1/push"),
+        post(Support, "/admin/v1/users/{user_id}/push/test").body(json!({})),
         post(Support, "/admin/v1/users/{user_id}/kick").body(json!({ "all": true })),
         post(Backend, "/admin/v1/messages").body(message()),
         post(Backend, "/admin/v1/messages/batch")

@@ -290,7 +290,11 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
     let end_of_import =
         v1::ImportMessagesRequest { step: Some(Step::End(v1::ImportEnd::default())) };
     let epoch = v1::StartEpochRequest { whose: Some(Whose::UserId("zoe".to_owned())) };
+    let tokens = v1::ListPushTokensRequest::default();
+    let test = v1::TestPushRequest { user_id: "zoe".to_owned(), ..Default::default() };
     vec![
+        Call::new("/im.v1.AdminService/ListPushTokens", Admin, tokens),
+        Call::new("/im.v1.AdminService/TestPush", Admin, test),
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
         Call::new("/im.v1.AdminService/ExportMessages", Admin, export),
         Call::new("/im.v1.AdminService/ImportMessages", Admin, end_of_import),
@@ -531,7 +535,8 @@ async fn only_the_admin_key_administrates() {
 }
 
 /// What a key of each role may not do.
-const NEEDS_SUPPORT: [&str; 8] = [
+const NEEDS_SUPPORT: [&str; 9] = [
+    "TestPush",
     "DisableUser",
     "EnableUser",
     "KickSessions",

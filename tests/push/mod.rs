@@ -1,6 +1,9 @@
 //! Terminals without a stream are told of messages: those whose cursors are behind, and no others (I16).
 
+mod admin;
+mod apns;
 mod decision;
+mod fcm;
 mod provider;
 mod refused;
 mod web_push;

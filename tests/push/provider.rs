@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    time::timeout,
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version},
+    response::{IntoResponse, Response},
 };
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use crate::support::within_deadline;
 
@@ -23,6 +25,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Got {
     pub(super) path: String,
+    pub(super) version: Version,
     /// By names in lower case.
     pub(super) headers: HashMap<String, String>,
     pub(super) body: Vec<u8>,
@@ -40,10 +43,20 @@ impl Got {
     }
 }
 
+/// What a provider says: a status, headers, and JSON.
+type Answer = (StatusCode, HeaderMap, Value);
+
+/// What the server and the test share.
+#[derive(Clone)]
+struct Shared {
+    /// The next answers to requests that end so; where there are none, 201.
+    answers: Arc<Mutex<VecDeque<(&'static str, Answer)>>>,
+    tell: mpsc::UnboundedSender<Got>,
+}
+
 pub(super) struct Provider {
     pub(super) url: String,
-    /// The next answers: a status, and headers. Then 201.
-    answers: Arc<Mutex<VecDeque<String>>>,
+    shared: Shared,
     got: mpsc::UnboundedReceiver<Got>,
 }
 
@@ -52,19 +65,32 @@ impl Provider {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (tell, got) = mpsc::unbounded_channel();
-        let answers: Arc<Mutex<VecDeque<String>>> = Arc::default();
-        let next = answers.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, next.clone(), tell.clone()));
-            }
-        });
-        Self { url, answers, got }
+        let shared = Shared { answers: Arc::default(), tell };
+        let app = Router::new().fallback(serve).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, shared, got }
     }
 
-    /// Has it answer so, once: a status line without the version, and headers that end in `\r\n`.
-    pub(super) fn answers(&self, answer: &str) {
-        self.answers.lock().expect("no panic").push_back(answer.to_owned());
+    /// Has it answer so, once.
+    pub(super) fn answers(&self, status: u16, headers: &[(&'static str, &str)]) {
+        self.answers_at("", status, headers, Value::Null);
+    }
+
+    /// Has it answer so, once, to a request whose path ends so.
+    pub(super) fn answers_at(
+        &self,
+        end: &'static str,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: Value,
+    ) {
+        let header = |(name, value): &(&'static str, &str)| {
+            let value = HeaderValue::from_str(value).expect("a value");
+            (HeaderName::from_static(name), value)
+        };
+        let status = StatusCode::from_u16(status).expect("a status");
+        let answer = (status, headers.iter().map(header).collect(), body);
+        self.shared.answers.lock().expect("no panic").push_back((end, answer));
     }
 
     /// The next request.
@@ -90,42 +116,24 @@ impl Provider {
 }
 
 async fn serve(
-    mut stream: TcpStream,
-    answers: Arc<Mutex<VecDeque<String>>>,
-    tell: mpsc::UnboundedSender<Got>,
-) {
-    let mut bytes = Vec::new();
-    loop {
-        let end = loop {
-            if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return;
-            }
-        };
-        let head = String::from_utf8(bytes[..end].to_vec()).expect("ASCII");
-        let mut lines = head.lines();
-        let path = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a path").to_owned();
-        let header = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            Some((name.to_lowercase(), value.trim().to_owned()))
-        };
-        let headers: HashMap<String, String> = lines.filter_map(header).collect();
-        let length: usize = headers["content-length"].parse().expect("a length");
-        while bytes.len() < end + length {
-            if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        let body = bytes[end..end + length].to_vec();
-        bytes.drain(..end + length);
-        let answer = answers.lock().expect("no panic").pop_front();
-        let answer = answer.unwrap_or_else(|| "201 Created\r\n".to_owned());
-        let _ = tell.send(Got { path, headers, body });
-        let answer = format!("HTTP/1.1 {answer}content-length: 0\r\n\r\n");
-        if stream.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
+    State(shared): State<Shared>,
+    version: Version,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path().to_owned();
+    let answer = {
+        let mut answers = shared.answers.lock().expect("no panic");
+        let at = answers.iter().position(|(end, _)| path.ends_with(end));
+        at.and_then(|at| answers.remove(at))
+    };
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), value.to_str().expect("ASCII").to_owned())
+    };
+    let headers = headers.iter().map(header).collect();
+    let _ = shared.tell.send(Got { path, version, headers, body: body.to_vec() });
+    let (status, headers, body) =
+        answer.map_or((StatusCode::CREATED, HeaderMap::new(), json!({})), |(_, answer)| answer);
+    (status, headers, Json(body)).into_response()
 }

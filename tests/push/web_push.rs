@@ -144,8 +144,8 @@ async fn a_browser_can_read_what_only_it_can_read() {
 #[tokio::test]
 async fn a_subscription_that_is_gone_is_dropped_and_a_busy_service_asked_again() {
     let mut service = Provider::start().await;
-    service.answers("500 Internal Server Error\r\n");
-    service.answers("404 Not Found\r\n");
+    service.answers(500, &[]);
+    service.answers(404, &[]);
     let imd = start(&service.url).await;
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await;

@@ -10,8 +10,8 @@ use crate::support::{api::Transport, eventually};
 #[tokio::test]
 async fn requests_are_signed_and_repeated_until_they_are_taken() {
     let mut provider = Provider::start().await;
-    provider.answers("503 Service Unavailable\r\n");
-    provider.answers("429 Too Many Requests\r\nretry-after: 3\r\n");
+    provider.answers(503, &[]);
+    provider.answers(429, &[("retry-after", "3")]);
     let imd = with_webhook(Transport::Grpc, &provider.url).await;
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await;
@@ -40,7 +40,7 @@ async fn requests_are_signed_and_repeated_until_they_are_taken() {
 #[tokio::test]
 async fn a_token_that_is_none_any_more_is_dropped() {
     let mut provider = Provider::start().await;
-    provider.answers("410 Gone\r\n");
+    provider.answers(410, &[]);
     let imd = with_webhook(Transport::Grpc, &provider.url).await;
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await;

@@ -348,6 +348,20 @@ impl Admin {
         Ok(results.into_iter().map(|result| result.result.expect("a result")).collect())
     }
 
+    pub(crate) async fn list_push_tokens(
+        &self,
+        request: v1::ListPushTokensRequest,
+    ) -> Result<v1::ListPushTokensResponse> {
+        answer(self.0.clone().list_push_tokens(request).await)
+    }
+
+    pub(crate) async fn test_push(
+        &self,
+        request: v1::TestPushRequest,
+    ) -> Result<v1::TestPushResponse> {
+        answer(self.0.clone().test_push(request).await)
+    }
+
     pub(crate) async fn jobs(&self) -> Result<Vec<v1::Job>> {
         Ok(answer(self.0.clone().list_jobs(v1::ListJobsRequest {}).await)?.jobs)
     }

@@ -39,7 +39,8 @@ impl Node {
         database: &Database,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        Self::try_start(database.url(), change).await.expect("a node")
+        // All settings are in it.
+        Box::pin(Self::try_start(database.url(), change)).await.expect("a node")
     }
 
     async fn try_start(url: &str, change: impl FnOnce(&mut Settings)) -> Result<Self, String> {

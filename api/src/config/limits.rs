@@ -109,11 +109,25 @@ impl Settings {
         {
             return Err(invalid("push.web_push_subject", "begins with mailto: or https://"));
         }
-        if let Some(url) = &push.webhook_url
-            && !url.starts_with("https://")
-            && !url.starts_with("http://")
-        {
-            return Err(invalid("push.webhook_url", "begins with https:// or http://"));
+        for (key, url) in [
+            ("push.webhook_url", push.webhook_url.as_ref()),
+            ("push.apns_url", Some(&push.apns_url)),
+            ("push.fcm_url", Some(&push.fcm_url)),
+        ] {
+            let is_url = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+            if !url.is_none_or(is_url) {
+                return Err(invalid(key, "begins with https:// or http://"));
+            }
+        }
+        let of_apple = [
+            push.apns_key.is_some(),
+            push.apns_key_id.is_some(),
+            push.apns_team_id.is_some(),
+            push.apns_topic.is_some(),
+        ];
+        if of_apple.contains(&true) && of_apple.contains(&false) {
+            let reason = "apns_key, apns_key_id, apns_team_id and apns_topic belong together";
+            return Err(invalid("push", reason));
         }
         if push.webhook_url.is_some() != push.webhook_key.is_some() {
             return Err(invalid("push", "webhook_url and webhook_key belong together"));

@@ -222,6 +222,33 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "file of the key that these requests are signed with",
     },
     Setting {
+        key: "push.apns_url",
+        default: Some("https://api.push.apple.com"),
+        meaning: "where Apple's service is; for apps under development `https://api.sandbox.push.apple.com`",
+    },
+    Setting {
+        key: "push.apns_key",
+        default: None,
+        meaning: "file of the key that requests to Apple are signed with, as Apple gives it (`.p8`); unset: no push by Apple",
+    },
+    Setting { key: "push.apns_key_id", default: None, meaning: "id of that key" },
+    Setting {
+        key: "push.apns_team_id",
+        default: None,
+        meaning: "id of the team that the key is of",
+    },
+    Setting { key: "push.apns_topic", default: None, meaning: "bundle id of the app that is told" },
+    Setting {
+        key: "push.fcm_url",
+        default: Some("https://fcm.googleapis.com"),
+        meaning: "where Google's service is",
+    },
+    Setting {
+        key: "push.fcm_credentials",
+        default: None,
+        meaning: "file of the service account that requests to Google are made with, as Google gives it (JSON); unset: no push by Google",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

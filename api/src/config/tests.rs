@@ -91,7 +91,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "limits.header_timeout" | "limits.call_timeout" | "limits.keepalive" => "7s",
         "trusted_proxies" => "10.0.0.0/8,192.0.2.7",
         "push.web_push_subject" => "mailto:ops@example.com",
-        "push.web_push_services" => "https://push.example.com",
+        "push.web_push_services" | "push.apns_url" | "push.fcm_url" => "https://push.example.com",
         "log.level" => "warn",
         "cors.allowed_origins" => "https://a.example,http://localhost:5173",
         "data_dir" => "/srv/imd",
@@ -113,6 +113,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
     for setting in SETTINGS.iter().filter(|setting| {
         !setting.key.contains("tls.")
             && !setting.key.starts_with("push.webhook_")
+            && (!setting.key.starts_with("push.apns_") || setting.key == "push.apns_url")
             && !["database.ca", "database.read_url", "bus.ca", "bus.cert", "bus.key"]
                 .contains(&setting.key)
     }) {

@@ -52,7 +52,7 @@ pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
 pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };
-pub use push::{PushContent, PushProvider, PushTarget, WebPushTarget};
+pub use push::{PushContent, PushProvider, PushResult, PushTarget, WebPushTarget};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,

@@ -11,10 +11,14 @@ pub enum PushProvider {
     Webhook = 1,
     /// A browser's push service.
     WebPush = 2,
+    /// Apple's service.
+    Apns = 3,
+    /// Google's service.
+    Fcm = 4,
 }
 
 impl PushProvider {
-    const ALL: [Self; 2] = [Self::Webhook, Self::WebPush];
+    const ALL: [Self; 4] = [Self::Webhook, Self::WebPush, Self::Apns, Self::Fcm];
 
     /// The one with this number, if there is one.
     #[must_use]
@@ -28,6 +32,8 @@ impl PushProvider {
         match self {
             Self::Webhook => "webhook",
             Self::WebPush => "web_push",
+            Self::Apns => "apns",
+            Self::Fcm => "fcm",
         }
     }
 }
@@ -54,16 +60,43 @@ impl PushContent {
     }
 }
 
+/// What a provider said. Numbered as in the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushResult {
+    /// It took it.
+    Delivered = 1,
+    /// It did not answer, or not now.
+    Failed = 2,
+    /// The token is none any more.
+    Gone = 3,
+    /// It will never take it.
+    Refused = 4,
+}
+
+impl PushResult {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Where a terminal is told.
 #[derive(Clone)]
 pub enum PushTarget {
     /// By a server of the deployment's own, which knows the terminal by this token.
-    Webhook {
-        /// The token.
-        token: SecretString,
-    },
+    Webhook(SecretString),
     /// By the push service of its browser.
     WebPush(WebPushTarget),
+    /// By Apple, which knows the app on the device by this token.
+    Apns(SecretString),
+    /// By Google, which knows the app on the device by this token.
+    Fcm(SecretString),
 }
 
 /// A subscription of a browser.
@@ -82,8 +115,19 @@ impl PushTarget {
     #[must_use]
     pub fn provider(&self) -> PushProvider {
         match self {
-            Self::Webhook { .. } => PushProvider::Webhook,
+            Self::Webhook(_) => PushProvider::Webhook,
             Self::WebPush(_) => PushProvider::WebPush,
+            Self::Apns(_) => PushProvider::Apns,
+            Self::Fcm(_) => PushProvider::Fcm,
+        }
+    }
+
+    /// What the provider knows the terminal by.
+    #[must_use]
+    pub fn token(&self) -> &SecretString {
+        match self {
+            Self::Webhook(token) | Self::Apns(token) | Self::Fcm(token) => token,
+            Self::WebPush(target) => &target.endpoint,
         }
     }
 }

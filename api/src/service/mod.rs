@@ -68,7 +68,7 @@ pub use info::Info;
 pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use purge::PurgeProgress;
-pub use push::{PushSettings, PushState, SetPush};
+pub use push::{ApnsSettings, FcmSettings, PushSettings, PushState, SetPush};
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
@@ -78,8 +78,8 @@ pub use crate::{
     delivery::{Event, Subscription, Watcher},
     store::{
         AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
-        ExportedMessage, Job, MemberSettings, MessageHome, Node, Replication, SessionState,
-        Standby, TerminalTypeChange, TierUse, TimelinePage, User,
+        ExportedMessage, Job, MemberSettings, MessageHome, Node, PushToken, Replication,
+        SessionState, Standby, TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
 

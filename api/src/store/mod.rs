@@ -77,7 +77,7 @@ pub use login_points::{LoginPoint, OtherNodes};
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
-pub use push::{PushClaim, PushLook, PushOutcome};
+pub use push::{PushClaim, PushLook, PushOutcome, PushToken};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use server::UnusableDatabase;
 pub use sessions::{

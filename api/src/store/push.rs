@@ -3,13 +3,18 @@
 use std::{collections::HashMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::Row;
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::ToSql};
+use uuid::Uuid;
 
-use super::{Store, nodes::ALIVE};
+use super::{Store, conversations::SAID, nodes::ALIVE};
 use crate::model::{
-    ConversationNo, Error, PushContent, PushProvider, PushTarget, Result, SessionId, UserNo,
-    WebPushTarget,
+    ConversationNo, Error, PushContent, PushProvider, PushTarget, Result, SessionId, UserId,
+    UserNo, WebPushTarget,
 };
+
+/// Unless the session has another token by now.
+const DROP: &str = "DELETE FROM push_tokens WHERE user_no = $1 AND session_id = $2 AND token = $3";
 
 /// A terminal that is to be told, claimed by the one who asked.
 #[derive(Debug)]
@@ -24,8 +29,10 @@ pub struct PushClaim {
     pub content: PushContent,
     /// The numbering of the timeline.
     pub epoch: i64,
-    /// What the terminal has, or was told of.
-    pub has: i64,
+    /// What the terminal has.
+    pub cursor_seq: i64,
+    /// What it was told of, or did not have to be.
+    pub handled_seq: i64,
     /// The end of the timeline.
     pub last_seq: i64,
     /// How often telling it has failed in a row.
@@ -41,6 +48,27 @@ pub enum PushLook<'a> {
     Still(Duration),
 }
 
+/// A terminal that is told of messages.
+#[derive(Debug)]
+pub struct PushToken {
+    /// Whose terminal.
+    pub user_id: UserId,
+    /// The same, by number.
+    pub user_no: UserNo,
+    /// Its session.
+    pub session_id: SessionId,
+    /// Its type.
+    pub terminal_type: String,
+    /// What the device is called.
+    pub device_name: String,
+    /// Where it is told.
+    pub target: PushTarget,
+    /// How often telling it has failed in a row.
+    pub failures: i32,
+    /// When it is tried again; `None` when nothing has failed.
+    pub retry_at: Option<OffsetDateTime>,
+}
+
 /// What became of telling a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushOutcome {
@@ -50,6 +78,14 @@ pub enum PushOutcome {
     Later(Duration),
     /// Nobody is there any more: the token is dropped.
     Gone,
+}
+
+impl PushClaim {
+    /// What the terminal has, or was told of.
+    #[must_use]
+    pub fn has(&self) -> i64 {
+        self.cursor_seq.max(self.handled_seq)
+    }
 }
 
 impl Store {
@@ -62,12 +98,11 @@ impl Store {
         target: &PushTarget,
         content: PushContent,
     ) -> Result<()> {
-        let (token, key, secret) = match target {
-            PushTarget::Webhook { token } => (token, None, None),
-            PushTarget::WebPush(WebPushTarget { endpoint, key, secret }) => {
-                (endpoint, Some(key), Some(secret))
-            }
+        let (key, secret) = match target {
+            PushTarget::WebPush(WebPushTarget { key, secret, .. }) => (Some(key), Some(secret)),
+            _ => (None, None),
         };
+        let token = target.token();
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
@@ -164,10 +199,8 @@ impl Store {
             .prepare_cached(&format!(
                 "WITH lagging AS MATERIALIZED (
                      SELECT p.user_no, p.session_id, stamp(t.epoch) AS epoch, t.last_seq,
-                         greatest(
-                             CASE WHEN p.handled_epoch = stamp(t.epoch) THEN p.handled_seq ELSE 0 END,
-                             CASE WHEN s.cursor_epoch = stamp(t.epoch) THEN s.cursor_seq ELSE 0 END
-                         ) AS has
+                         CASE WHEN p.handled_epoch = stamp(t.epoch) THEN p.handled_seq ELSE 0 END AS handled,
+                         CASE WHEN s.cursor_epoch = stamp(t.epoch) THEN s.cursor_seq ELSE 0 END AS cursor
                      FROM {tokens}
                      JOIN sessions s USING (user_no, session_id)
                      JOIN timelines t ON t.owner = p.user_no
@@ -179,15 +212,15 @@ impl Store {
                              WHERE l.user_no = p.user_no AND l.session_id = p.session_id AND {ALIVE}
                          )
                  ), free AS (
-                     SELECT p.user_no, p.session_id, lagging.epoch, lagging.last_seq, lagging.has
-                     FROM lagging JOIN push_tokens p USING (user_no, session_id)
-                     WHERE lagging.last_seq > lagging.has AND coalesce(p.claimed_until, now()) <= now()
+                     SELECT p.user_no, p.session_id, l.epoch, l.last_seq, l.handled, l.cursor
+                     FROM lagging l JOIN push_tokens p USING (user_no, session_id)
+                     WHERE l.last_seq > greatest(l.handled, l.cursor) AND coalesce(p.claimed_until, now()) <= now()
                      LIMIT $3 FOR UPDATE OF p SKIP LOCKED
                  )
                  UPDATE push_tokens p SET claimed_until = now() + make_interval(secs => $2)
                  FROM free f
                  WHERE p.user_no = f.user_no AND p.session_id = f.session_id
-                 RETURNING p.*, f.epoch, f.last_seq, f.has"
+                 RETURNING p.*, f.epoch, f.last_seq, f.handled, f.cursor"
             ))
             .await?;
         let rows =
@@ -223,17 +256,93 @@ impl Store {
                 client.execute(&statement, &[&user_no, &session_id, &seconds]).await?;
             }
             PushOutcome::Gone => {
-                let statement = client
-                    .prepare_cached(
-                        "DELETE FROM push_tokens
-                         WHERE user_no = $1 AND session_id = $2 AND token = $3",
-                    )
-                    .await?;
-                let token = token(&claim.target).expose_secret();
+                let statement = client.prepare_cached(DROP).await?;
+                let token = claim.target.token().expose_secret();
                 client.execute(&statement, &[&user_no, &session_id, &token]).await?;
             }
         }
         Ok(())
+    }
+
+    /// The terminals of live sessions that are told of messages, of all users or of one, in the order of users and
+    /// sessions: at most `limit`, all after `after`.
+    pub async fn push_tokens(
+        &self,
+        user_no: Option<UserNo>,
+        after: Option<(UserNo, SessionId)>,
+        limit: i64,
+    ) -> Result<Vec<PushToken>> {
+        let (of, (after_user, after_session)) =
+            (user_no.map(|no| no.0), after.unwrap_or((UserNo(0), SessionId(Uuid::nil()))));
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT p.*, u.user_id, s.terminal_type, s.device_name,
+                     CASE WHEN p.failures > 0 THEN p.claimed_until END AS retry_at
+                 FROM push_tokens p JOIN sessions s USING (user_no, session_id)
+                 JOIN users u USING (user_no)
+                 WHERE s.ended_at IS NULL AND ($1::bigint IS NULL OR p.user_no = $1)
+                     AND (p.user_no, p.session_id) > ($2, $3)
+                 ORDER BY p.user_no, p.session_id LIMIT $4",
+            )
+            .await?;
+        let values: [&(dyn ToSql + Sync); 4] = [&of, &after_user.0, &after_session.0, &limit];
+        let rows = client.query(&statement, &values).await?;
+        rows.iter().map(read_token).collect()
+    }
+
+    /// Drops a token that is none any more.
+    pub async fn drop_push(&self, token: &PushToken) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(DROP).await?;
+        let secret = token.target.token().expose_secret();
+        client.execute(&statement, &[&token.user_no.0, &token.session_id.0, &secret]).await?;
+        Ok(())
+    }
+
+    /// How many messages a user has not read, of those among the newest `among` entries of its timeline: as its
+    /// list of conversations counts them.
+    pub async fn newest_unread(&self, user_no: UserNo, among: i64) -> Result<i64> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "WITH newest AS MATERIALIZED (
+                     SELECT e.seq, e.conversation, e.sender, {SAID} AS said FROM entries e
+                     WHERE e.owner = $1 ORDER BY e.seq DESC LIMIT $2
+                 ), read AS (
+                     SELECT n.conversation, greatest(
+                         max(n.seq) FILTER (WHERE n.sender = $1),
+                         (SELECT greatest(m.read_seq, m.answered_seq) FROM read_marks m
+                          WHERE m.owner = $1 AND m.conversation = n.conversation)
+                     ) AS seq
+                     FROM newest n WHERE n.said GROUP BY n.conversation
+                 )
+                 SELECT count(*) FROM newest n JOIN read r USING (conversation)
+                 WHERE n.said AND n.sender <> $1 AND n.seq > coalesce(r.seq, 0)"
+            ))
+            .await?;
+        Ok(client.query_one(&statement, &[&user_no.0, &among]).await?.get(0))
+    }
+
+    /// Whether a conversation has a message by another after one place and up to another.
+    pub async fn has_received(
+        &self,
+        user_no: UserNo,
+        conversation: ConversationNo,
+        after: i64,
+        upto: i64,
+    ) -> Result<bool> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT EXISTS (
+                     SELECT FROM entries WHERE owner = $1 AND conversation = $2 AND seq > $3 AND seq <= $4
+                         AND kind = 1 AND sender <> $1 AND tombstone IS DISTINCT FROM 2
+                 )",
+            )
+            .await?;
+        let values: [&(dyn ToSql + Sync); 4] = [&user_no.0, &conversation.0, &after, &upto];
+        Ok(client.query_one(&statement, &values).await?.get(0))
     }
 
     /// How far a user has read those of the conversations that it has read at all.
@@ -256,22 +365,30 @@ impl Store {
     }
 }
 
-fn token(target: &PushTarget) -> &SecretString {
-    match target {
-        PushTarget::Webhook { token } => token,
-        PushTarget::WebPush(target) => &target.endpoint,
-    }
-}
-
 fn read_provider(number: i16) -> Result<PushProvider> {
     PushProvider::from_number(number)
         .ok_or_else(|| Error::internal(format!("no push provider has number {number}")))
 }
 
-fn read_claim(row: &Row) -> Result<PushClaim> {
+fn read_token(row: &Row) -> Result<PushToken> {
+    Ok(PushToken {
+        user_id: UserId::from_stored(row.get("user_id")),
+        user_no: UserNo(row.get("user_no")),
+        session_id: SessionId(row.get("session_id")),
+        terminal_type: row.get("terminal_type"),
+        device_name: row.get("device_name"),
+        target: read_target(row)?,
+        failures: row.get("failures"),
+        retry_at: row.get("retry_at"),
+    })
+}
+
+fn read_target(row: &Row) -> Result<PushTarget> {
     let token = SecretString::from(row.get::<_, String>("token"));
-    let target = match read_provider(row.get("provider"))? {
-        PushProvider::Webhook => PushTarget::Webhook { token },
+    Ok(match read_provider(row.get("provider"))? {
+        PushProvider::Webhook => PushTarget::Webhook(token),
+        PushProvider::Apns => PushTarget::Apns(token),
+        PushProvider::Fcm => PushTarget::Fcm(token),
         PushProvider::WebPush => {
             let bytes = |column| row.get::<_, Option<Vec<u8>>>(column).unwrap_or_default();
             PushTarget::WebPush(WebPushTarget {
@@ -280,14 +397,18 @@ fn read_claim(row: &Row) -> Result<PushClaim> {
                 secret: bytes("web_secret"),
             })
         }
-    };
+    })
+}
+
+fn read_claim(row: &Row) -> Result<PushClaim> {
     Ok(PushClaim {
         user_no: UserNo(row.get("user_no")),
         session_id: SessionId(row.get("session_id")),
-        target,
+        target: read_target(row)?,
         content: PushContent::from_number(row.get("content")).unwrap_or(PushContent::Id),
         epoch: row.get("epoch"),
-        has: row.get("has"),
+        cursor_seq: row.get("cursor"),
+        handled_seq: row.get("handled"),
         last_seq: row.get("last_seq"),
         failures: row.get("failures"),
     })

@@ -5,6 +5,7 @@ mod cluster;
 mod epochs;
 mod groups;
 mod keys;
+mod push;
 mod retention;
 mod send;
 mod sessions;
@@ -319,6 +320,30 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         let known = self.admin(&request).await?.list_jobs().await.map_err(status)?;
         Ok(Response::new(v1::ListJobsResponse { jobs: cluster::jobs(known) }))
+    }
+
+    async fn list_push_tokens(
+        &self,
+        request: Request<v1::ListPushTokensRequest>,
+    ) -> Result<Response<v1::ListPushTokensResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let page = admin.list_push_tokens(&asked.user_id, asked.page_size, &asked.page_token).await;
+        let page = page.map_err(status)?;
+        Ok(Response::new(v1::ListPushTokensResponse {
+            tokens: page.items.iter().map(push::token).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn test_push(
+        &self,
+        request: Request<v1::TestPushRequest>,
+    ) -> Result<Response<v1::TestPushResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let tested = admin.test_push(&asked.user_id, &asked.terminal_type).await.map_err(status)?;
+        Ok(Response::new(v1::TestPushResponse { tests: tested.iter().map(push::test).collect() }))
     }
 
     async fn retry_job(

@@ -7,6 +7,7 @@ mod groups;
 mod keys;
 mod lines;
 mod messages;
+mod push;
 mod retention;
 mod sessions;
 mod transfer;
@@ -71,6 +72,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(users::routes())
         .merge(sessions::routes())
         .merge(messages::routes())
+        .merge(push::routes())
         .merge(groups::routes())
         .merge(retention::routes())
         .merge(keys::routes())

@@ -23,11 +23,12 @@ enum PushContent {
     json!({ "provider": "webhook", "token": "device-token", "content": "SENDER" }),
 ))]
 pub(crate) struct SetPushRequest {
-    /// One of those that `GET /v1/push` lists: `webhook`, `web_push`.
+    /// One of those that `GET /v1/push` lists: `webhook`, `web_push`, `apns`, `fcm`.
     #[serde(default)]
     #[schema(required = true)]
     provider: String,
-    /// What the provider knows the terminal by; of `web_push` the endpoint of the subscription.
+    /// What the provider knows the terminal by: of `web_push` the endpoint of the subscription, of `apns` the device
+    /// token in hexadecimal digits, of `fcm` the registration token.
     #[serde(default)]
     #[schema(required = true, min_length = 1, max_length = 4096)]
     token: String,

@@ -7,6 +7,7 @@ mod groups;
 mod jobs;
 mod keys;
 mod messages;
+mod push;
 mod retention;
 mod send;
 mod sessions;

@@ -100,7 +100,7 @@ impl Admin<'_> {
 
     /// A misspelt terminal type is an error, so that it is not mistaken for a call that matched no
     /// session.
-    async fn check_terminal_type(&self, name: &str) -> Result<()> {
+    pub(super) async fn check_terminal_type(&self, name: &str) -> Result<()> {
         let known = self.service.store.terminal_types().await?;
         if known.iter().any(|terminal_type| terminal_type.name == name) {
             return Ok(());

@@ -6,25 +6,34 @@
 //! that has appended messages looks at their recipients, and each node looks at all terminals now and then, for
 //! what a node that died has left behind. A terminal is claimed before it is told, so that nodes do not tell it twice.
 
+mod apns;
+mod fcm;
 mod notification;
 mod web_push;
 mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::OptionFuture, stream};
 use metrics::counter;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
-use self::{notification::Notification, web_push::WebPush, webhook::Webhook};
+use self::{
+    apns::Apns,
+    fcm::Fcm,
+    notification::{Cleared, News, Notification, Test},
+    web_push::WebPush,
+    webhook::Webhook,
+};
+pub use self::{apns::ApnsSettings, fcm::FcmSettings};
 use super::{Service, access::Identity};
 use crate::{
     model::{
-        Body, ConversationNo, EntryKind, Error, PushContent, PushProvider, PushTarget, Result,
-        Stretch,
+        Body, Content, ConversationId, Entry, EntryKind, Error, Message, PushContent, PushProvider,
+        PushResult, PushTarget, Result, SessionId, Stretch,
     },
-    store::{PushClaim, PushLook, PushOutcome, Store},
+    store::{PushClaim, PushLook, PushOutcome, PushToken, Store},
     telemetry,
 };
 
@@ -46,6 +55,12 @@ const CLAIM: Duration = Duration::from_mins(2);
 /// How many of the newest messages a terminal is told of at most.
 const MOST_MESSAGES: i64 = 64;
 
+/// The longest token, in bytes.
+const MAX_TOKEN_LENGTH: usize = 4096;
+
+/// Among how many of the newest entries unread messages are counted.
+const BADGE_AMONG: i64 = 500;
+
 /// The first pause after a failure; it doubles with each in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -66,8 +81,14 @@ pub struct PushSettings {
     pub services: Vec<String>,
     /// The server of the deployment's own, and the key that requests to it are signed with.
     pub webhook: Option<(String, SecretString)>,
+    /// Apple's service.
+    pub apns: Option<ApnsSettings>,
+    /// Google's service.
+    pub fcm: Option<FcmSettings>,
     /// What makes the requests.
     pub http: reqwest::Client,
+    /// What makes those that are to be made over HTTP/2.
+    pub http2: reqwest::Client,
 }
 
 /// A token as a client gives it.
@@ -101,6 +122,8 @@ pub(super) struct Push {
     delay: Duration,
     web_push: Option<WebPush>,
     webhook: Option<Webhook>,
+    apns: Option<Apns>,
+    fcm: Option<Fcm>,
 }
 
 /// What came of one request to a provider.
@@ -114,35 +137,58 @@ enum Told {
     Refused,
 }
 
+impl Told {
+    fn result(&self) -> PushResult {
+        match self {
+            Self::Delivered => PushResult::Delivered,
+            Self::Later(_) => PushResult::Failed,
+            Self::Gone => PushResult::Gone,
+            Self::Refused => PushResult::Refused,
+        }
+    }
+}
+
 impl Push {
     pub(super) async fn start(store: &Store, settings: PushSettings) -> Result<Self> {
-        let PushSettings { delay, subject, services, webhook, http } = settings;
+        let PushSettings { delay, subject, services, webhook, apns, fcm, http, http2 } = settings;
         let web_push = match subject {
             Some(subject) => Some(WebPush::load(store, subject, services, http.clone()).await?),
             None => None,
         };
-        let webhook = webhook.map(|(url, key)| Webhook::new(url, &key, http));
-        Ok(Self { delay, web_push, webhook })
+        let webhook = webhook.map(|(url, key)| Webhook::new(url, &key, http.clone()));
+        let apns = apns.map(|settings| Apns::new(settings, http2)).transpose()?;
+        let fcm = fcm.map(|settings| Fcm::new(&settings, http)).transpose()?;
+        Ok(Self { delay, web_push, webhook, apns, fcm })
     }
 
     /// Whether there is a provider at all.
     fn is_on(&self) -> bool {
-        self.web_push.is_some() || self.webhook.is_some()
+        !self.providers().is_empty()
     }
 
     fn providers(&self) -> Vec<PushProvider> {
-        let webhook = self.webhook.as_ref().map(|_| PushProvider::Webhook);
-        let web_push = self.web_push.as_ref().map(|_| PushProvider::WebPush);
-        webhook.into_iter().chain(web_push).collect()
+        let there = [
+            (PushProvider::Webhook, self.webhook.is_some()),
+            (PushProvider::WebPush, self.web_push.is_some()),
+            (PushProvider::Apns, self.apns.is_some()),
+            (PushProvider::Fcm, self.fcm.is_some()),
+        ];
+        there.into_iter().filter(|(_, is_there)| *is_there).map(|(provider, _)| provider).collect()
     }
 
     /// Checks a token.
     fn target(&self, set: &SetPush) -> Result<PushTarget> {
-        match (set.provider.as_str(), &self.webhook, &self.web_push) {
-            ("webhook", Some(_), _) => webhook::target(&set.token),
-            ("web_push", _, Some(web_push)) => web_push.target(&set.token, &set.p256dh, &set.auth),
+        let providers = self.providers();
+        let provider = providers.iter().find(|provider| provider.name() == set.provider);
+        match (provider, &self.web_push) {
+            (Some(PushProvider::WebPush), Some(web_push)) => {
+                web_push.target(&set.token, &set.p256dh, &set.auth)
+            }
+            (Some(PushProvider::Webhook), _) => read_token(&set.token).map(PushTarget::Webhook),
+            (Some(PushProvider::Apns), _) => apns::target(&set.token),
+            (Some(PushProvider::Fcm), _) => read_token(&set.token).map(PushTarget::Fcm),
             _ => {
-                let names: Vec<&str> = self.providers().iter().map(|p| p.name()).collect();
+                let names: Vec<&str> = providers.iter().map(|p| p.name()).collect();
                 let reason = match names.as_slice() {
                     [] => "this server has no push provider".to_owned(),
                     names => format!("must be one of those that there are: {}", names.join(", ")),
@@ -152,18 +198,34 @@ impl Push {
         }
     }
 
-    async fn tell(&self, claim: &PushClaim, notification: &Notification) -> Told {
-        match (&claim.target, &self.webhook, &self.web_push) {
-            (PushTarget::Webhook { token }, Some(webhook), _) => {
-                webhook.tell(claim, token, notification).await
+    async fn tell(&self, target: &PushTarget, terminal: (SessionId, i64), news: &News) -> Told {
+        let told = match target {
+            PushTarget::Webhook(token) => {
+                OptionFuture::from(self.webhook.as_ref().map(|by| by.tell(terminal, token, news)))
+                    .await
             }
-            (PushTarget::WebPush(target), _, Some(web_push)) => {
-                web_push.tell(target, notification).await
+            PushTarget::WebPush(target) => {
+                OptionFuture::from(self.web_push.as_ref().map(|by| by.tell(target, news))).await
             }
-            // The provider is not set up any more.
-            _ => Told::Refused,
-        }
+            PushTarget::Apns(token) => {
+                OptionFuture::from(self.apns.as_ref().map(|by| by.tell(token, news))).await
+            }
+            PushTarget::Fcm(token) => {
+                OptionFuture::from(self.fcm.as_ref().map(|by| by.tell(token, news))).await
+            }
+        };
+        // Or the provider is not set up any more.
+        told.unwrap_or(Told::Refused)
     }
+}
+
+/// Checks what a provider knows a terminal by.
+fn read_token(token: &str) -> Result<SecretString> {
+    if token.is_empty() || token.len() > MAX_TOKEN_LENGTH {
+        let reason = format!("must be 1 to {MAX_TOKEN_LENGTH} bytes");
+        return Err(Error::invalid("token", reason));
+    }
+    Ok(token.to_owned().into())
 }
 
 impl Service {
@@ -198,6 +260,17 @@ impl Service {
         let caller = self.changer(token).await?;
         self.check_session(&caller).await?;
         Ok(caller)
+    }
+
+    /// Tells a terminal that this is a test: what its provider says. A token that is none any more is dropped.
+    pub(super) async fn test_push(&self, token: &PushToken) -> Result<PushResult> {
+        let badge = self.store.newest_unread(token.user_no, BADGE_AMONG).await?;
+        let news = News::Test(Test::new(badge));
+        let told = self.push.tell(&token.target, (token.session_id, 0), &news).await;
+        if matches!(told, Told::Gone) {
+            self.store.drop_push(token).await?;
+        }
+        Ok(told.result())
     }
 
     /// Tells terminals, for ever.
@@ -254,15 +327,11 @@ impl Service {
     }
 
     async fn tell(&self, claim: &PushClaim) -> Result<PushOutcome> {
-        for notification in self.notifications(claim).await? {
+        for news in self.news(claim).await? {
             let provider = claim.target.provider().name();
-            let told = self.push.tell(claim, &notification).await;
-            let result = match &told {
-                Told::Delivered => "delivered",
-                Told::Later(_) => "failed",
-                Told::Gone => "gone",
-                Told::Refused => "refused",
-            };
+            let terminal = (claim.session_id, claim.epoch);
+            let told = self.push.tell(&claim.target, terminal, &news).await;
+            let result = told.result().name();
             counter!(telemetry::PUSHES, "provider" => provider, "result" => result).increment(1);
             match told {
                 Told::Delivered | Told::Refused => {}
@@ -278,35 +347,93 @@ impl Service {
         Ok(PushOutcome::Handled)
     }
 
-    /// What a terminal is to be told: of each conversation its newest message that is unread.
-    async fn notifications(&self, claim: &PushClaim) -> Result<Vec<Notification>> {
-        let first = claim.has.max(claim.last_seq.saturating_sub(MOST_MESSAGES)) + 1;
+    /// What a terminal is to be told: of each conversation its newest message that is unread, and of each that
+    /// it was told of, and in which nothing is unread any more, that it is cleared.
+    async fn news(&self, claim: &PushClaim) -> Result<Vec<News>> {
+        let first = claim.has().max(claim.last_seq.saturating_sub(MOST_MESSAGES)) + 1;
         let stretch = Stretch { owner: claim.user_no.into(), first, last: claim.last_seq };
         let entries = self.store.entries_in(&[stretch], MOST_MESSAGES).await?;
         let mut candidates = Vec::new();
+        let mut gone = Vec::new();
         for (_, entry) in &entries {
-            let EntryKind::Message(message) = &entry.kind else { continue };
-            let Body::Content(content) = &message.body else { continue };
-            // Its own, or one that its sender wants nobody to be told of.
-            if message.client_message_id.is_some() || message.notice.no_push {
+            match &entry.kind {
+                EntryKind::Message(message) => candidates.extend(candidate(entry, message)),
+                other => gone.extend(done_with(other).map(|(of, places)| (entry, of, places))),
+            }
+        }
+        let mut told: Vec<Notification> = Vec::new();
+        for (entry, message, content, read_seq) in self.unread(claim, candidates).await? {
+            if entry.seq() <= read_seq {
                 continue;
             }
-            let conversation = self.store.conversation_no(&message.conversation_id).await?;
-            candidates.push((conversation, message, content, entry));
+            let of = &message.conversation_id;
+            let earlier = told.iter().position(|other| other.is_of(of));
+            let count = earlier.map_or(0, |at| told.remove(at).count) + 1;
+            told.push(Notification::new((claim.content, count), message, content, entry));
         }
-        let conversations: Vec<ConversationNo> =
-            candidates.iter().map(|(conversation, ..)| *conversation).collect();
-        let read = self.store.read_seqs(claim.user_no, &conversations).await?;
-        let mut notifications: Vec<Notification> = Vec::new();
-        for (conversation, message, content, entry) in candidates {
-            if read.get(&conversation).is_some_and(|seq| entry.seq() <= *seq) {
+        let mut cleared: Vec<Cleared> = Vec::new();
+        for (entry, of, places) in gone {
+            let known = |of| told.iter().any(|other| other.is_of(of));
+            if known(of) || cleared.iter().any(|other| other.is_of(of)) {
                 continue;
             }
-            let earlier = notifications.iter().position(|of| of.conversation == conversation);
-            let count = earlier.map_or(0, |at| notifications.remove(at).count) + 1;
-            let about = (claim.content, conversation, count);
-            notifications.push(Notification::new(about, message, content, entry));
+            let (after, upto) =
+                (claim.cursor_seq.max(places.start() - 1), claim.handled_seq.min(*places.end()));
+            let conversation = self.store.conversation_no(of).await?;
+            if after < upto
+                && self.store.has_received(claim.user_no, conversation, after, upto).await?
+            {
+                cleared.push(Cleared::new(claim.content, of, entry));
+            }
         }
-        Ok(notifications)
+        let mut news: Vec<News> = told.into_iter().map(News::Message).collect();
+        news.extend(cleared.into_iter().map(News::Cleared));
+        if !news.is_empty() {
+            let badge = self.store.newest_unread(claim.user_no, BADGE_AMONG).await?;
+            for news in &mut news {
+                news.set_badge(badge);
+            }
+        }
+        Ok(news)
+    }
+
+    /// With each message how far its conversation has been read.
+    async fn unread<'a>(
+        &self,
+        claim: &PushClaim,
+        candidates: Vec<(&'a Entry, &'a Message, &'a Content)>,
+    ) -> Result<Vec<(&'a Entry, &'a Message, &'a Content, i64)>> {
+        let mut numbers = Vec::with_capacity(candidates.len());
+        for (_, message, _) in &candidates {
+            numbers.push(self.store.conversation_no(&message.conversation_id).await?);
+        }
+        let read = self.store.read_seqs(claim.user_no, &numbers).await?;
+        let with_mark = |((entry, message, content), number)| {
+            (entry, message, content, read.get(&number).copied().unwrap_or_default())
+        };
+        Ok(candidates.into_iter().zip(numbers).map(with_mark).collect())
+    }
+}
+
+/// A message that a terminal may be told of: not one of the user's own, nor one that its sender wants nobody to
+/// be told of.
+fn candidate<'a>(
+    entry: &'a Entry,
+    message: &'a Message,
+) -> Option<(&'a Entry, &'a Message, &'a Content)> {
+    let Body::Content(content) = &message.body else { return None };
+    let untold = message.client_message_id.is_some() || message.notice.no_push;
+    (!untold).then_some((entry, message, content))
+}
+
+/// In which conversation messages are unread no longer, and at which places of the timeline.
+fn done_with(event: &EntryKind) -> Option<(&ConversationId, RangeInclusive<i64>)> {
+    match event {
+        EntryKind::ReadMark(read) => Some((&read.conversation_id, 1..=read.seq)),
+        EntryKind::MessageRecalled(gone) | EntryKind::MessageDeleted(gone) => {
+            Some((&gone.conversation_id, gone.seq..=gone.seq))
+        }
+        EntryKind::MessagesErased(erased) => Some((&erased.conversation_id, 1..=i64::MAX)),
+        _ => None,
     }
 }

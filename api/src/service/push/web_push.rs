@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Told, notification::Notification};
+use super::{Told, notification::News};
 use crate::{
     model::{Error, PushTarget, Result, WebPushTarget},
     service::tokens::{new_key_id, random},
@@ -106,12 +106,12 @@ impl WebPush {
         Ok(PushTarget::WebPush(WebPushTarget { endpoint, key, secret }))
     }
 
-    pub(super) async fn tell(&self, target: &WebPushTarget, notification: &Notification) -> Told {
+    pub(super) async fn tell(&self, target: &WebPushTarget, news: &News) -> Told {
         let Ok(url) = Url::parse(target.endpoint.expose_secret()) else { return Told::Refused };
         if !self.services.iter().any(|service| is_of(&url, service)) {
             return Told::Refused;
         }
-        let Ok(plain) = serde_json::to_vec(notification) else { return Told::Refused };
+        let Ok(plain) = serde_json::to_vec(news) else { return Told::Refused };
         let Ok(sealed) = seal(&target.key, &target.secret, &plain) else { return Told::Refused };
         let exp = OffsetDateTime::now_utc().unix_timestamp() + SIGNATURE_TTL;
         let claims = Claims { aud: url.origin().ascii_serialization(), exp, sub: &self.subject };
@@ -125,8 +125,8 @@ impl WebPush {
             .header("content-encoding", "aes128gcm")
             .header("content-type", "application/octet-stream")
             .header("ttl", TTL)
-            .header("urgency", "high")
-            .header("topic", &notification.topic)
+            .header("urgency", if matches!(news, News::Cleared(_)) { "low" } else { "high" })
+            .header("topic", news.tag())
             .body(sealed);
         match request.send().await {
             Err(_) => Told::Later(None),

@@ -7,15 +7,10 @@ use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{Told, notification::Notification, web_push::retry_after};
-use crate::{
-    model::{Error, PushTarget, Result},
-    store::PushClaim,
-};
-
-/// The longest token, in bytes.
-const MAX_TOKEN_LENGTH: usize = 4096;
+use super::{Told, notification::News, web_push::retry_after};
+use crate::model::SessionId;
 
 pub(super) struct Webhook {
     url: String,
@@ -23,35 +18,30 @@ pub(super) struct Webhook {
     http: Client,
 }
 
-/// Checks a token.
-pub(super) fn target(token: &str) -> Result<PushTarget> {
-    if token.is_empty() || token.len() > MAX_TOKEN_LENGTH {
-        let reason = format!("must be 1 to {MAX_TOKEN_LENGTH} bytes");
-        return Err(Error::invalid("token", reason));
-    }
-    Ok(PushTarget::Webhook { token: token.to_owned().into() })
-}
-
 impl Webhook {
     pub(super) fn new(url: String, key: &SecretString, http: Client) -> Self {
         Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes()), http }
     }
 
+    /// Tells the terminal of a session, whose timeline has this numbering.
     pub(super) async fn tell(
         &self,
-        claim: &PushClaim,
+        (session_id, epoch): (SessionId, i64),
         token: &SecretString,
-        notification: &Notification,
+        news: &News,
     ) -> Told {
         let body = json!({
             "token": token.expose_secret(),
-            "session_id": claim.session_id,
-            "collapse_id": notification.topic,
-            "notification": notification,
+            "session_id": session_id,
+            "collapse_id": news.tag(),
+            "notification": news,
         });
         let body = body.to_string();
-        // The same for each try, so that the server can leave out what it has told already.
-        let id = format!("{}.{}.{}", claim.session_id, claim.epoch, notification.seq);
+        let id = match news {
+            News::Test(_) => format!("{session_id}.test.{}", Uuid::now_v7()),
+            // The same for each try, so that the server can leave out what it has told already.
+            _ => format!("{session_id}.{epoch}.{}", news.seq()),
+        };
         let timestamp = OffsetDateTime::now_utc().unix_timestamp();
         let signed = format!("{id}.{timestamp}.{body}");
         let signature = BASE64_STANDARD.encode(hmac::sign(&self.key, signed.as_bytes()));

@@ -4,6 +4,7 @@ mod cluster;
 mod groups;
 mod keys;
 mod messages;
+mod push;
 mod retention;
 mod sessions;
 mod transfer;
@@ -19,6 +20,7 @@ pub(crate) use keys::{
     AccessTokenKeyList, AdminKey, AdminKeyList, CreateAdminKeyRequest, CreatedAdminKey,
 };
 pub(crate) use messages::MessageTrace;
+pub(crate) use push::{PushTestList, PushTokenList, TestPushRequest};
 pub(crate) use retention::{PurgeProgress, TierEffectList, TierList, TiersRequest};
 pub(crate) use sessions::{
     AdminSession, AdminSessionList, EndedSessions, KickSessionsRequest, SessionState,
