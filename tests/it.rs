@@ -17,6 +17,7 @@ mod deletion;
 mod dependencies;
 mod deploy;
 mod documentation;
+mod edits;
 mod faults;
 mod groups;
 mod ha;

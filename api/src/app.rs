@@ -392,6 +392,8 @@ fn limits(settings: &Settings, public_address: SocketAddr, pool_size: usize) -> 
         refresh_ttl: settings.tokens.refresh_ttl,
         max_body_bytes: settings.messages.max_body_bytes,
         recall_window: settings.messages.recall_window,
+        edit_window: settings.messages.edit_window,
+        keep_edits: settings.messages.keep_edits,
         dedupe_for: settings.messages.dedupe_for,
         read_receipts: settings.messages.read_receipts,
         if_blocked: settings.messages.if_blocked,

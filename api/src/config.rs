@@ -217,6 +217,9 @@ pub struct Messages {
     #[serde(with = "humantime_serde")]
     pub recall_window: Duration,
     #[serde(with = "humantime_serde")]
+    pub edit_window: Duration,
+    pub keep_edits: bool,
+    #[serde(with = "humantime_serde")]
     pub dedupe_for: Duration,
     pub read_receipts: bool,
     pub if_blocked: IfBlocked,

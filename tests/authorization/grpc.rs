@@ -139,7 +139,8 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         which: Some(Which::All(true)),
         note: String::new(),
     };
-    let mut calls = vec![
+    let mut calls = Vec::from(message_life_calls(note));
+    calls.extend([
         Call::new("/im.v1.InfoService/GetInfo", Anyone, v1::GetInfoRequest {}),
         Call::new("/im.v1.AuthService/Login", Anyone, login),
         Call::new("/im.v1.AuthService/Refresh", Anyone, refresh),
@@ -176,7 +177,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/CreateAdminKey", Admin, create_key),
         Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
-    ];
+    ]);
     calls.extend(tier_calls());
     calls.extend(passing_calls());
     calls.extend(timeline_calls(note));
@@ -304,6 +305,22 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 }
 
 /// Those of blocks; they end nothing.
+/// Those about what becomes of a message.
+fn message_life_calls(note: &Sent) -> [Call; 2] {
+    let message_id = || note.message_id.clone();
+    let edit = v1::EditMessageRequest {
+        message_id: message_id(),
+        client_edit_id: Uuid::new_v4().to_string(),
+        content: Some(v1::edit_message_request::Content::Text("edited".to_owned())),
+        ..Default::default()
+    };
+    let edits = v1::ListEditsRequest { message_id: message_id(), ..Default::default() };
+    [
+        Call::new("/im.v1.MessageService/EditMessage", User, edit),
+        Call::new("/im.v1.MessageService/ListEdits", User, edits),
+    ]
+}
+
 fn block_calls() -> [Call; 3] {
     let user_id = || "zoe".to_owned();
     let block = v1::BlockUserRequest { user_id: user_id() };

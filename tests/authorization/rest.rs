@@ -107,6 +107,11 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
         Operation::new(Method::POST, "/v1/conversations/{conversation_id}/read", User)
             .with("{conversation_id}", "user:ann")
             .body(json!({ "seq": note.seq })),
+        Operation::new(Method::PATCH, "/v1/messages/{message_id}", User)
+            .with("{message_id}", &note.message_id)
+            .body(json!({ "client_edit_id": Uuid::new_v4().to_string(), "text": "edited" })),
+        Operation::new(Method::GET, "/v1/messages/{message_id}/edits", User)
+            .with("{message_id}", &note.message_id),
         Operation::new(Method::POST, "/v1/messages/{message_id}/recall", User)
             .with("{message_id}", &note.message_id),
         Operation::new(Method::DELETE, message, User)

@@ -14,8 +14,8 @@ use super::{
     rest::Rest,
     socket::Sockets,
     types::{
-        BlockedUserPage, Content, ConversationPage, Event, HistoryPage, Info, LoggedIn, Sent,
-        Session, Stretch, Tokens, UserPresence,
+        BlockedUserPage, Content, ConversationPage, EditPage, Edited, Event, HistoryPage, Info,
+        LoggedIn, Sent, Session, Stretch, Tokens, UserPresence,
     },
 };
 
@@ -184,6 +184,15 @@ pub(crate) trait Api: Send + Sync {
     /// Where the mark stands now.
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64>;
     async fn recall(&self, token: &str, message_id: &str) -> Result<()>;
+    /// What the message is to say, and with the `client_message_id` as the id of the edit.
+    async fn edit(&self, token: &str, message_id: &str, edit: &Outgoing) -> Result<Edited>;
+    async fn edits(
+        &self,
+        token: &str,
+        message_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<EditPage>;
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()>;
     async fn block_user(&self, token: &str, user_id: &str) -> Result<()>;
     async fn unblock_user(&self, token: &str, user_id: &str) -> Result<()>;

@@ -28,6 +28,8 @@ const CODES: &[(&str, Code, u16)] = &[
     ("not_accepted", Code::PermissionDenied, 403),
     ("too_many_contacts", Code::FailedPrecondition, 409),
     ("recall_window_over", Code::FailedPrecondition, 409),
+    ("edit_window_over", Code::FailedPrecondition, 409),
+    ("client_edit_id_conflict", Code::AlreadyExists, 409),
     ("blocked", Code::PermissionDenied, 403),
     ("recipient_blocked", Code::FailedPrecondition, 409),
     ("too_many_blocks", Code::FailedPrecondition, 409),

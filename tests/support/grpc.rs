@@ -28,8 +28,9 @@ use super::{
     },
     failure::Failure,
     types::{
-        BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, Event, HistoryPage,
-        Info, LoggedIn, Sent, Session, Stretch, TerminalType, Tokens, UserPresence,
+        BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, EditPage, Edited,
+        Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch, TerminalType, Tokens,
+        UserPresence,
     },
 };
 
@@ -106,6 +107,7 @@ impl Api for Grpc {
             max_body_bytes: info.max_body_bytes.try_into().expect("a size"),
             heartbeat_interval: info.heartbeat_interval.try_into().expect("a duration"),
             recall_window: info.recall_window.try_into().expect("a duration"),
+            edit_window: info.edit_window.try_into().expect("a duration"),
             read_receipts: info.read_receipts,
         })
     }
@@ -321,6 +323,55 @@ impl Api for Grpc {
         let request = v1::RecallRequest { message_id: message_id.to_owned() };
         self.messages().recall(with_bearer(token, request)).await?;
         Ok(())
+    }
+
+    async fn edit(&self, token: &str, message_id: &str, edit: &Outgoing) -> Result<Edited> {
+        use v1::edit_message_request::Content as Wire;
+        let content = edit.content.clone().map(|content| match content {
+            Content::Text(text) => Wire::Text(text),
+            Content::Data { content_type, data } => {
+                Wire::Data(v1::Data { content_type, data: data.into() })
+            }
+        });
+        let request = v1::EditMessageRequest {
+            message_id: message_id.to_owned(),
+            client_edit_id: edit.client_message_id.clone(),
+            content,
+            mentions: edit.mentions.clone(),
+            mention_all: edit.mention_all,
+        };
+        let edited = self.messages().edit_message(with_bearer(token, request)).await?.into_inner();
+        let v1::EditMessageResponse { edit_no, edited_at, duplicate } = edited;
+        Ok(Edited { edit_no, edited_at: at(edited_at), duplicate })
+    }
+
+    async fn edits(
+        &self,
+        token: &str,
+        message_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<EditPage> {
+        use v1::message_edit::Previous;
+        let request = v1::ListEditsRequest {
+            message_id: message_id.to_owned(),
+            page_size,
+            page_token: page_token.to_owned(),
+        };
+        let listed = self.messages().list_edits(with_bearer(token, request)).await?.into_inner();
+        let edit = |edit: v1::MessageEdit| {
+            let previous = edit.previous.map(|previous| match previous {
+                Previous::Text(text) => Content::Text(text),
+                Previous::Data(v1::Data { content_type, data }) => {
+                    Content::Data { content_type, data: data.into() }
+                }
+            });
+            (edit.edit_no, previous)
+        };
+        Ok(EditPage {
+            edits: listed.edits.into_iter().map(edit).collect(),
+            next_page_token: listed.next_page_token,
+        })
     }
 
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {

@@ -21,9 +21,10 @@ use super::{
     failure::Failure,
     types::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationPage,
-        Entry, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
-        MemberChanged, Message, MessageGone, MessagesErased, PresenceList, ReadUpTo, Sent, Session,
-        SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
+        EditPage, Edited, Entry, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info,
+        Kind, LoggedIn, MemberChanged, Message, MessageEdited, MessageGone, MessagesErased,
+        PresenceList, ReadUpTo, Sent, Session, SessionChanged, Settings, Stretch, TimelineState,
+        Tokens, UserPresence,
     },
 };
 
@@ -108,6 +109,17 @@ pub(crate) fn send_request(message: &Outgoing) -> Value {
             body["content_type"] = content_type.as_str().into();
             body["data"] = BASE64_STANDARD.encode(data).into();
         }
+    }
+    body
+}
+
+/// An edit as a request over REST has it.
+pub(super) fn edit_body(edit: &Outgoing) -> Value {
+    let mut body = send_request(edit);
+    body["client_edit_id"] = body["client_message_id"].take();
+    if let Some(members) = body.as_object_mut() {
+        members.remove("client_message_id");
+        members.remove("to");
     }
     body
 }
@@ -263,6 +275,28 @@ impl Api for Rest {
         answer(request.bearer_auth(token)).await.map(drop)
     }
 
+    async fn edit(&self, token: &str, message_id: &str, edit: &Outgoing) -> Result<Edited> {
+        let request = self.request(Method::PATCH, &format!("/v1/messages/{message_id}"));
+        json_of(request.bearer_auth(token).json(&edit_body(edit))).await
+    }
+
+    async fn edits(
+        &self,
+        token: &str,
+        message_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<EditPage> {
+        let path = format!("/v1/messages/{message_id}/edits");
+        let listed: WireEdits =
+            json_of(self.get(token, &path).query(&page(page_size, page_token))).await?;
+        let edit = |edit: WireEdit| (edit.edit_no, edit.previous.and_then(WireContent::content));
+        Ok(EditPage {
+            edits: listed.edits.into_iter().map(edit).collect(),
+            next_page_token: listed.next_page_token,
+        })
+    }
+
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {
         let path = format!("/v1/conversations/{conversation_id}/messages/{seq}");
         answer(self.request(Method::DELETE, &path).bearer_auth(token)).await.map(drop)
@@ -413,6 +447,7 @@ struct WireEntry {
     read_mark: Option<ReadUpTo>,
     read_receipt: Option<ReadUpTo>,
     message_recalled: Option<MessageGone>,
+    message_edited: Option<WireEdited>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -446,6 +481,50 @@ struct WireMessage {
     silent: bool,
     #[serde(default)]
     no_push: bool,
+    #[serde(default)]
+    edit_no: i32,
+    #[serde(default, with = "rfc3339::option")]
+    edited_at: Option<OffsetDateTime>,
+}
+
+#[derive(Deserialize)]
+struct WireEdited {
+    seq: i64,
+    message: WireMessage,
+}
+
+#[derive(Deserialize)]
+struct WireEdits {
+    edits: Vec<WireEdit>,
+    next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct WireEdit {
+    edit_no: i32,
+    previous: Option<WireContent>,
+}
+
+#[derive(Deserialize)]
+struct WireContent {
+    text: Option<String>,
+    content_type: Option<String>,
+    data: Option<String>,
+}
+
+impl WireContent {
+    /// None where there is none.
+    fn content(self) -> Option<Content> {
+        match (self.text, self.content_type, self.data) {
+            (None, None, None) => None,
+            (Some(text), None, None) => Some(Content::Text(text)),
+            (None, Some(content_type), Some(data)) => {
+                let data = BASE64_STANDARD.decode(data).expect("base64");
+                Some(Content::Data { content_type, data })
+            }
+            other => panic!("not one content: {other:?}"),
+        }
+    }
 }
 
 fn entries(wire: Vec<WireEntry>) -> Vec<Entry> {
@@ -460,6 +539,12 @@ impl From<WireEntry> for Entry {
             ("read_mark", wire.read_mark.map(Kind::ReadMark)),
             ("read_receipt", wire.read_receipt.map(Kind::ReadReceipt)),
             ("message_recalled", wire.message_recalled.map(Kind::MessageRecalled)),
+            (
+                "message_edited",
+                wire.message_edited.map(|WireEdited { seq, message }| {
+                    Kind::MessageEdited(MessageEdited { seq, message: message.into() })
+                }),
+            ),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
             ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),
             ("block_changed", wire.block_changed.map(Kind::BlockChanged)),
@@ -478,15 +563,8 @@ impl From<WireEntry> for Entry {
 
 impl From<WireMessage> for Message {
     fn from(wire: WireMessage) -> Self {
-        let content = match (wire.text, wire.content_type, wire.data) {
-            (None, None, None) => None,
-            (Some(text), None, None) => Some(Content::Text(text)),
-            (None, Some(content_type), Some(data)) => {
-                let data = BASE64_STANDARD.decode(data).expect("base64");
-                Some(Content::Data { content_type, data })
-            }
-            other => panic!("not one content: {other:?}"),
-        };
+        let WireMessage { text, content_type, data, .. } = wire;
+        let content = WireContent { text, content_type, data }.content();
         assert_ne!(content.is_some(), wire.tombstone.is_some(), "content or a tombstone");
         Self {
             message_id: wire.message_id,
@@ -501,6 +579,8 @@ impl From<WireMessage> for Message {
             mentioned: wire.mentioned,
             silent: wire.silent,
             no_push: wire.no_push,
+            edit_no: wire.edit_no,
+            edited_at: wire.edited_at,
         }
     }
 }

@@ -22,10 +22,10 @@ use tokio_tungstenite::{
 use super::{
     api::{Api, ContactCall, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result},
     failure::Failure,
-    rest::{Rest, entry_of, send_request},
+    rest::{Rest, edit_body, entry_of, send_request},
     types::{
-        BlockedUserPage, ConversationPage, Event, HistoryPage, Info, LoggedIn, PresenceList, Sent,
-        Session, Stretch, Tokens, UserPresence,
+        BlockedUserPage, ConversationPage, EditPage, Edited, Event, HistoryPage, Info, LoggedIn,
+        PresenceList, Sent, Session, Stretch, Tokens, UserPresence,
     },
     within_deadline,
 };
@@ -354,6 +354,35 @@ impl Api for Sockets {
 
     async fn recall(&self, token: &str, message_id: &str) -> Result<()> {
         self.rest.recall(token, message_id).await
+    }
+
+    async fn edit(&self, token: &str, message_id: &str, edit: &Outgoing) -> Result<Edited> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        let mut body = edit_body(edit);
+        body["message_id"] = json!(message_id);
+        socket.say(&json!({ "edit": body })).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, edited)) if name == "edited" => {
+                    assert_eq!(edited["client_edit_id"], edit.client_message_id);
+                    assert_eq!(edited["message_id"], message_id);
+                    return Ok(serde_json::from_value(edited).expect("an edit"));
+                }
+                Some((_, problem)) => return Err(failure(problem)),
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
+    }
+
+    async fn edits(
+        &self,
+        token: &str,
+        message_id: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<EditPage> {
+        self.rest.edits(token, message_id, page_size, page_token).await
     }
 
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {

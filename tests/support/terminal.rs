@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::{
     api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, Result},
     feed::Feed,
-    types::{Conversation, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch, UserPresence},
+    types::{
+        Content, Conversation, Edited, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch,
+        UserPresence,
+    },
 };
 
 #[derive(Clone)]
@@ -115,6 +118,21 @@ impl Terminal {
 
     pub(crate) async fn recall(&self, message_id: &str) -> Result<()> {
         self.api.recall(&self.token, message_id).await
+    }
+
+    /// Has a message say `text`.
+    pub(crate) async fn edit(&self, message_id: &str, text: &str) -> Result<Edited> {
+        self.edit_to(message_id, &Outgoing::text("", text)).await
+    }
+
+    /// Has a message say what another would; the `client_message_id` is that of the edit.
+    pub(crate) async fn edit_to(&self, message_id: &str, edit: &Outgoing) -> Result<Edited> {
+        self.api.edit(&self.token, message_id, edit).await
+    }
+
+    /// What a message said before its edits, newest first; no more than fit on a page.
+    pub(crate) async fn edits(&self, message_id: &str) -> Result<Vec<(i32, Option<Content>)>> {
+        Ok(self.api.edits(&self.token, message_id, 0, "").await?.edits)
     }
 
     /// Deletes the own copy of a message in the conversation with `peer`.

@@ -93,6 +93,9 @@ pub(crate) struct Message {
     pub(crate) mentioned: bool,
     pub(crate) silent: bool,
     pub(crate) no_push: bool,
+    /// 0 for one that was never edited.
+    pub(crate) edit_no: i32,
+    pub(crate) edited_at: Option<OffsetDateTime>,
 }
 
 impl Message {
@@ -104,10 +107,37 @@ impl Message {
             sender_deleted: false,
             mentions: Vec::new(),
             mention_all: false,
+            edit_no: 0,
+            edited_at: None,
             ..message.clone()
         };
-        self == other || self.tombstone != other.tombstone && gone(self) == gone(other)
+        self == other
+            || self.edit_no != other.edit_no && gone(self) == gone(other)
+            || self.tombstone != other.tombstone && gone(self) == gone(other)
     }
+}
+
+/// A message was edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MessageEdited {
+    pub(crate) seq: i64,
+    pub(crate) message: Message,
+}
+
+/// What a call to edit a message has returned.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Edited {
+    pub(crate) edit_no: i32,
+    #[serde(with = "rfc3339")]
+    pub(crate) edited_at: OffsetDateTime,
+    pub(crate) duplicate: bool,
+}
+
+/// What a message said before its edits: the numbers of the edits, and the contents where they were kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EditPage {
+    pub(crate) edits: Vec<(i32, Option<Content>)>,
+    pub(crate) next_page_token: String,
 }
 
 /// How far a conversation has been read.
@@ -207,6 +237,7 @@ pub(crate) enum Kind {
     ReadMark(ReadUpTo),
     ReadReceipt(ReadUpTo),
     MessageRecalled(MessageGone),
+    MessageEdited(MessageEdited),
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
     BlockChanged(BlockChanged),
@@ -383,6 +414,8 @@ pub(crate) struct Info {
     pub(crate) heartbeat_interval: u64,
     /// In seconds.
     pub(crate) recall_window: u64,
+    /// In seconds.
+    pub(crate) edit_window: u64,
     pub(crate) read_receipts: bool,
 }
 

@@ -37,7 +37,7 @@ async fn rows_that_say(imd: &Cluster, text: &str) -> i64 {
 }
 
 /// Makes all messages older.
-async fn age(imd: &Cluster, minutes: i32) {
+pub(crate) async fn age(imd: &Cluster, minutes: i32) {
     let sql = imd.database.sql().await;
     let age =
         "UPDATE entries SET appended_at = appended_at - make_interval(mins => $1) WHERE kind = 1";

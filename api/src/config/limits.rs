@@ -57,6 +57,7 @@ impl Settings {
             self.messages.recall_window,
             Duration::ZERO..=YEAR,
         )?;
+        duration_within("messages.edit_window", self.messages.edit_window, Duration::ZERO..=YEAR)?;
         duration_within(
             "messages.dedupe_for",
             self.messages.dedupe_for,

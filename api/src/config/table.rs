@@ -150,6 +150,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how long after sending a message can be recalled, at most 1 year; 0s for never",
     },
     Setting {
+        key: "messages.edit_window",
+        default: Some("15m"),
+        meaning: "how long after sending a message can be edited by its sender, at most 1 year; 0s for never",
+    },
+    Setting {
+        key: "messages.keep_edits",
+        default: Some("false"),
+        meaning: "whether what a message said before each edit is kept, and listed to its participants",
+    },
+    Setting {
         key: "messages.dedupe_for",
         default: Some("90d"),
         meaning: "for how long after sending, at least, a message that is sent again with the same `client_message_id` is answered with its first result, though it was purged meanwhile; 0s to 10 years",

@@ -98,6 +98,14 @@ impl SharedPlace {
         let mut kind = kind.clone();
         match &mut kind {
             EntryKind::Message(message) => message.mentioned = self.mentioned,
+            EntryKind::MessageEdited(edited) => match self.target_seq {
+                Some(seq) => {
+                    edited.seq = seq;
+                    edited.message.mentioned = self.mentioned;
+                }
+                // The member has deleted it, or joined later.
+                None => kind = EntryKind::Unknown,
+            },
             EntryKind::MessageRecalled(gone) => gone.seq = self.target_seq.unwrap_or_default(),
             _ => {}
         }

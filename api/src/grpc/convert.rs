@@ -100,6 +100,10 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             conversation_id: recalled.conversation_id.to_string(),
             seq: recalled.seq,
         }),
+        EntryKind::MessageEdited(edited) => Kind::MessageEdited(v1::MessageEdited {
+            seq: edited.seq,
+            message: Some(message(&edited.message)),
+        }),
         EntryKind::MessageDeleted(deleted) => Kind::MessageDeleted(v1::MessageDeleted {
             message_id: deleted.message_id.to_string(),
             conversation_id: deleted.conversation_id.to_string(),
@@ -203,6 +207,8 @@ fn message(message: &Message) -> v1::Message {
         mentioned: message.mentioned,
         silent: message.notice.silent,
         no_push: message.notice.no_push,
+        edit_no: message.edit.map_or(0, |edit| edit.edit_no),
+        edited_at: message.edit.map(|edit| timestamp(edit.edited_at)),
         content,
         tombstone: tombstone.into(),
     }

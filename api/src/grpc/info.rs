@@ -23,6 +23,7 @@ impl v1::info_service_server::InfoService for Info {
             max_body_bytes: i32::try_from(info.max_body_bytes).unwrap_or(i32::MAX),
             heartbeat_interval: i32::try_from(info.heartbeat.as_secs()).unwrap_or(i32::MAX),
             recall_window: i32::try_from(info.recall_window.as_secs()).unwrap_or(i32::MAX),
+            edit_window: i32::try_from(info.edit_window.as_secs()).unwrap_or(i32::MAX),
             read_receipts: info.read_receipts,
         }))
     }

@@ -10,8 +10,8 @@ use super::{bearer, convert, send_stream, status::status};
 use crate::{
     model::{Error, Typing},
     service::{
-        Follow, Recipient, Send as SendMessage, SendContent, SendSignal, SendSignalContent, Sent,
-        Service,
+        EarlierVersion, EditMessage, Follow, Recipient, Send as SendMessage, SendContent,
+        SendSignal, SendSignalContent, Sent, Service,
     },
 };
 
@@ -142,6 +142,36 @@ impl v1::message_service_server::MessageService for Messages {
         Ok(Response::new(v1::RecallResponse {}))
     }
 
+    async fn edit_message(
+        &self,
+        request: Request<v1::EditMessageRequest>,
+    ) -> Result<Response<v1::EditMessageResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let edited = self.0.edit_message(bearer(&metadata), decode_edit(request)).await;
+        let edited = edited.map_err(status)?;
+        Ok(Response::new(v1::EditMessageResponse {
+            edit_no: edited.edit.edit_no,
+            edited_at: Some(convert::timestamp(edited.edit.edited_at)),
+            duplicate: edited.duplicate,
+        }))
+    }
+
+    async fn list_edits(
+        &self,
+        request: Request<v1::ListEditsRequest>,
+    ) -> Result<Response<v1::ListEditsResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let page = self
+            .0
+            .list_edits(token, &asked.message_id, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::ListEditsResponse {
+            edits: page.items.iter().map(encode_edit).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
     async fn delete_message(
         &self,
         request: Request<v1::DeleteMessageRequest>,
@@ -177,6 +207,29 @@ pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
     });
     let v1::SendRequest { client_message_id, mentions, mention_all, .. } = request;
     SendMessage { to, client_message_id, content, mentions, mention_all }
+}
+
+fn decode_edit(request: v1::EditMessageRequest) -> EditMessage {
+    let content = request.content.map(|content| match content {
+        v1::edit_message_request::Content::Text(text) => SendContent::Text(text),
+        v1::edit_message_request::Content::Data(typed) => {
+            SendContent::Data { content_type: typed.content_type, data: typed.data }
+        }
+    });
+    let v1::EditMessageRequest { message_id, client_edit_id, mentions, mention_all, .. } = request;
+    EditMessage { message_id, client_edit_id, content, mentions, mention_all }
+}
+
+fn encode_edit(version: &EarlierVersion) -> v1::MessageEdit {
+    use v1::message_edit::Previous;
+    v1::MessageEdit {
+        edit_no: version.edit.edit_no,
+        edited_at: Some(convert::timestamp(version.edit.edited_at)),
+        previous: version.content.as_ref().map(|content| match convert::content(content) {
+            v1::message::Content::Text(text) => Previous::Text(text),
+            v1::message::Content::Data(data) => Previous::Data(data),
+        }),
+    }
 }
 
 fn decode_signal(request: v1::SignalRequest) -> Result<SendSignal, Error> {

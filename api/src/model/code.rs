@@ -87,6 +87,8 @@ codes! {
         "There is no such message, or the user has not sent it.";
     RecallWindowOver, "recall_window_over", FailedPrecondition, Clients,
         "The message was sent too long ago to be recalled.";
+    EditWindowOver, "edit_window_over", FailedPrecondition, Clients,
+        "The message was sent too long ago to be edited.";
     Blocked, "blocked", PermissionDenied, Clients,
         "The recipient takes no messages from the caller.";
     RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,
@@ -137,6 +139,8 @@ codes! {
         "There is, or was, a user of that id.";
     ClientMessageIdConflict, "client_message_id_conflict", AlreadyExists, Clients,
         "The id was used for another recipient or content.";
+    ClientEditIdConflict, "client_edit_id_conflict", AlreadyExists, Clients,
+        "The id was used for another edit of the message.";
     PurgeRunning, "purge_running", FailedPrecondition, Administrators,
         "A purge is under way, here or on another node.";
     JobNotFound, "job_not_found", NotFound, Administrators,

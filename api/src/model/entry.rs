@@ -99,6 +99,8 @@ entry_kinds! {
     12 => ContactChanged(ContactChanged),
     /// The owner takes something from others than before.
     13 => SettingsChanged(UserSettings),
+    /// The sender of a message has edited it.
+    14 => MessageEdited(MessageEdited),
 }
 
 /// An account was deleted, and its messages erased.
@@ -182,6 +184,25 @@ pub struct MessageGone {
     pub seq: i64,
 }
 
+/// A message that was edited.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MessageEdited {
+    /// The place of the owner's copy, in the same timeline.
+    pub seq: i64,
+    /// The message as it is now: it may have been edited once more since, or be gone.
+    pub message: Box<Message>,
+}
+
+/// The last edit of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// How often the message has been edited: 1 after the first time.
+    pub edit_no: i32,
+    /// When it was edited last.
+    #[serde(with = "time::serde::rfc3339")]
+    pub edited_at: OffsetDateTime,
+}
+
 /// A message as the owner of a timeline sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
@@ -204,6 +225,9 @@ pub struct Message {
     /// How terminals are to make it known.
     #[serde(default)]
     pub notice: Notice,
+    /// Its last edit; `None` for one that says what it said when it was sent, and for a tombstone.
+    #[serde(default)]
+    pub edit: Option<Edit>,
     /// What it says, or why it says nothing any more.
     pub body: Body,
 }

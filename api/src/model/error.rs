@@ -62,6 +62,9 @@ pub enum Error {
     /// The message was sent too long ago to be recalled.
     #[error("the message was sent too long ago to be recalled")]
     RecallWindowOver,
+    /// The message was sent too long ago to be edited.
+    #[error("the message was sent too long ago to be edited")]
+    EditWindowOver,
     /// The recipient takes no messages from the sender.
     #[error("{0} takes no messages from you")]
     Blocked(UserId),
@@ -184,6 +187,9 @@ pub enum Error {
     /// The `client_message_id` was used for another recipient or content.
     #[error("the client_message_id was used for another recipient or content")]
     ClientMessageIdConflict,
+    /// The `client_edit_id` was used for another edit of the message.
+    #[error("the client_edit_id was used for another edit of the message")]
+    ClientEditIdConflict,
     /// A purge is under way, here or on another node.
     #[error("a purge is under way")]
     PurgeRunning,
@@ -362,6 +368,7 @@ impl Error {
             Self::SessionNotFound => Code::SessionNotFound,
             Self::MessageNotFound => Code::MessageNotFound,
             Self::RecallWindowOver => Code::RecallWindowOver,
+            Self::EditWindowOver => Code::EditWindowOver,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,
             Self::NotAccepted { .. } => Code::NotAccepted,
@@ -388,6 +395,7 @@ impl Error {
             Self::VersionConflict(_) => Code::VersionConflict,
             Self::UserExists(_) => Code::UserExists,
             Self::ClientMessageIdConflict => Code::ClientMessageIdConflict,
+            Self::ClientEditIdConflict => Code::ClientEditIdConflict,
             Self::PurgeRunning => Code::PurgeRunning,
             Self::JobNotFound => Code::JobNotFound,
             Self::JobNotRunning => Code::JobNotRunning,

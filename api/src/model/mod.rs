@@ -31,9 +31,9 @@ pub use contact::{
 pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
-    BlockChanged, Body, Conversation, Entry, EntryKind, InGroup, Kind, MOST_UNREAD, Mentions,
-    Message, MessageGone, MessagesErased, Notice, ReadUpTo, SessionChanged, Stretch, TimelineState,
-    Tombstone, Truncated,
+    BlockChanged, Body, Conversation, Edit, Entry, EntryKind, InGroup, Kind, MOST_UNREAD, Mentions,
+    Message, MessageEdited, MessageGone, MessagesErased, Notice, ReadUpTo, SessionChanged, Stretch,
+    TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub use group::{

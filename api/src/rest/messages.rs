@@ -10,8 +10,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     document::Refusal,
     extract::{Bearer, Json, Path, Query},
+    paging::PageQuery,
     problem::Problem,
-    types::{SendRequest, SendResponse, SignalRequest, TimelinePage},
+    types::{
+        EditList, EditMessageRequest, EditMessageResponse, SendRequest, SendResponse,
+        SignalRequest, TimelinePage,
+    },
 };
 use crate::service::Service;
 
@@ -20,6 +24,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(send))
         .routes(routes!(signal))
         .routes(routes!(recall))
+        .routes(routes!(edit_message))
+        .routes(routes!(list_edits))
         .routes(routes!(pull_timeline))
 }
 
@@ -86,7 +92,7 @@ async fn signal(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct MessagePath {
-    /// A message that the caller has sent, or one of a group that the caller is an admin of.
+    /// The message, as it came with its entry or in the answer to the send.
     #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$", example = "AAAAAAAAAAEAAAAAAAAAKg")]
     message_id: String,
 }
@@ -97,6 +103,8 @@ struct MessagePath {
 /// them is told (`message_recalled`). A participant who has deleted its copy keeps it so and is told
 /// nothing; a sender who has can recall the message all the same. Safe to repeat: a message that is
 /// recalled stays so, and nobody is told again.
+///
+/// Owner and admins of a group may recall any message of it.
 ///
 /// Errors: `message_not_found` when the caller has sent no such message; `recall_window_over` when it was
 /// sent too long ago (`recall_window` of `GET /v1/info`).
@@ -115,6 +123,69 @@ async fn recall(
 ) -> Result<StatusCode, Problem> {
     service.recall(bearer.token(), &path.message_id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Edit a message.
+///
+/// Replaces what a message says that the caller has sent, its mentions included, for all its participants. Every
+/// terminal of all of them is told (`message_edited`), and whoever reads the message later reads it as it is then,
+/// with `edit_no` and `edited_at`. Its place, its ids and what counts as unread stay. A participant who has deleted
+/// its copy keeps it so and is told nothing.
+///
+/// What holds for a message that is sent holds here: the size of the content, the mentions, who takes messages from
+/// whom, the mutes of a group, and the limits of a client. A recipient whose block withholds messages keeps its copy
+/// as it was.
+///
+/// Safe to repeat: the same `client_edit_id` with the same content returns the first result with
+/// `duplicate = true`.
+///
+/// Errors: `message_not_found` when the caller has sent no such message, or it is gone; `edit_window_over` when it
+/// was sent too long ago (`edit_window` of `GET /v1/info`); `client_edit_id_conflict` when the id was used for
+/// another edit of the message; those of `POST /v1/messages` that say that the recipient or the group takes nothing
+/// from the caller; `rate_limited`.
+#[utoipa::path(
+    patch, path = "/v1/messages/{message_id}", tag = "Messages", security(("access_token" = [])),
+    params(MessagePath),
+    responses(
+        (status = 200, description = "The message is edited.", body = EditMessageResponse),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<413>, Refusal<415>,
+        Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn edit_message(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Path(path): Path<MessagePath>,
+    Json(request): Json<EditMessageRequest>,
+) -> Result<Json<EditMessageResponse>, Problem> {
+    let edited = service.edit_message(bearer.token(), request.of(path.message_id)?).await?;
+    Ok(Json(edited.into()))
+}
+
+/// List the edits of a message.
+///
+/// What a message said before its edits, newest first, where the deployment keeps that; to whoever has the message.
+/// Paged.
+///
+/// Errors: `message_not_found` when the caller has no such message, or it is gone.
+#[utoipa::path(
+    get, path = "/v1/messages/{message_id}/edits", tag = "Messages", security(("access_token" = [])),
+    params(MessagePath, PageQuery),
+    responses(
+        (status = 200, description = "A page of edits.", body = EditList),
+        Refusal<400>, Refusal<401>, Refusal<404>, Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn list_edits(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Path(path): Path<MessagePath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<EditList>, Problem> {
+    let edits = service
+        .list_edits(bearer.token(), &path.message_id, page.page_size, &page.page_token)
+        .await?;
+    Ok(Json(edits.into()))
 }
 
 #[derive(Deserialize, IntoParams)]

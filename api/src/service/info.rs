@@ -18,6 +18,8 @@ pub struct Info {
     pub heartbeat: Duration,
     /// How long after sending a message can be recalled; zero for never.
     pub recall_window: Duration,
+    /// How long after sending a message can be edited; zero for never.
+    pub edit_window: Duration,
     /// Whether a reader's peer is told how far it has read.
     pub read_receipts: bool,
 }
@@ -31,6 +33,7 @@ impl Service {
             max_body_bytes: self.limits.max_body_bytes,
             heartbeat: self.limits.heartbeat,
             recall_window: self.limits.recall_window,
+            edit_window: self.limits.edit_window,
             read_receipts: self.limits.read_receipts,
         })
     }

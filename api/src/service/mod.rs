@@ -14,6 +14,7 @@ mod conversations;
 mod delete_message;
 mod deletion;
 mod demo;
+mod edits;
 mod export;
 mod groups;
 mod import;
@@ -43,7 +44,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{
     delivery::Delivery,
     model::{
-        Entry, Error, GroupNo, IfBlocked, MessageId, Result, SealedMessageId, TimelineNo,
+        Entry, Error, GroupNo, IfBlocked, MessageId, Result, SealedMessageId, Stretch, TimelineNo,
         UserSettings,
     },
     store::Store,
@@ -58,6 +59,7 @@ pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
 pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
+pub use edits::{EditMessage, EditedMessage};
 pub use export::{Exported, ExportedRecord};
 pub use groups::{CreateGroup, GroupReaders, Joined};
 pub use import::{
@@ -77,8 +79,8 @@ pub use timeline::{Follow, TimelineRead};
 pub use crate::{
     delivery::{Event, Subscription, Watcher},
     store::{
-        AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, Effect,
-        ExportedMessage, Job, MemberSettings, MessageHome, Node, PushToken, Replication,
+        AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, EarlierVersion,
+        Effect, ExportedMessage, Job, MemberSettings, MessageHome, Node, PushToken, Replication,
         SessionState, Standby, TerminalTypeChange, TierUse, TimelinePage, User,
     },
 };
@@ -90,6 +92,7 @@ use self::{
 
 /// What the use cases need to know of the settings.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
 pub struct Limits {
     /// How long an access token lasts.
     pub access_ttl: Duration,
@@ -99,6 +102,10 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// How long after sending a message can be recalled; zero for never.
     pub recall_window: Duration,
+    /// How long after sending a message can be edited; zero for never.
+    pub edit_window: Duration,
+    /// Whether what a message said before an edit is kept.
+    pub keep_edits: bool,
     /// How long after sending a retry returns the first result, at least; it does for as long as the
     /// message stands.
     pub dedupe_for: Duration,
@@ -230,6 +237,19 @@ impl Service {
     fn announce<T: Into<TimelineNo>>(&self, entries: impl IntoIterator<Item = (T, Entry)>) {
         for (owner, entry) in entries {
             self.delivery.announce(owner.into(), entry);
+        }
+    }
+
+    /// Hands on what was committed in these places, as it is read there.
+    async fn announce_stored(&self, places: &[Stretch]) {
+        match self.store.entries_in(places, i64::MAX).await {
+            Ok(entries) => self.announce(entries),
+            Err(error) => {
+                tracing::warn!(%error, "each stream has to read the log for itself");
+                for place in places {
+                    self.delivery.read_log(place.owner);
+                }
+            }
         }
     }
 

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
     model::{
-        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, Notice, Result,
-        SealedMessageId, SessionId, UserId, UserNo, parse_uuid,
+        Content, ConversationId, Cursor, Error, GroupId, Mentions, Notice, Result, SealedMessageId,
+        SessionId, TimelineNo, UserId, UserNo, parse_uuid,
     },
     store::{Append, Appended},
 };
@@ -154,7 +154,8 @@ impl Service {
         let client_message_id = parse_uuid("client_message_id", &send.client_message_id)?;
         let content = self.content(send.content)?;
         let conversation = self.store.conversation_no(&conversation_id).await?;
-        let mentions = self.mentions(conversation, &send.mentions, send.mention_all).await?;
+        let mentions =
+            self.mentions_in(TimelineNo(conversation.0), &send.mentions, send.mention_all).await?;
         Ok(Append {
             sender,
             sender_id: sender_id.clone(),
@@ -172,9 +173,9 @@ impl Service {
     }
 
     /// Checks whom a message mentions: members of the group, each once.
-    async fn mentions(
+    pub(super) async fn mentions_in(
         &self,
-        conversation: ConversationNo,
+        conversation: TimelineNo,
         user_ids: &[String],
         all: bool,
     ) -> Result<Mentions> {

@@ -34,6 +34,8 @@ pub(super) async fn purge_entries(
                  UPDATE entries e SET tombstone = $6, content_type = NULL, body = ''
                  FROM gone g
                  WHERE e.owner = $1 AND e.seq = g.seq AND g.kept AND g.tombstone IS DISTINCT FROM $6
+             ), forgotten AS (
+                 DELETE FROM message_edits WHERE home = $1 AND home_seq > $2 AND home_seq <= $3
              ), {NOTE_PURGED}
              INSERT INTO purged_conversations (owner, conversation)
              SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::{Store, directory::KnownUser, reading};
 use crate::model::{
-    BlockChanged, Body, Content, ConversationId, ConversationNo, Cursor, Entry, EntryKind, Error,
-    GroupId, GroupNo, InGroup, Kind, Message, MessageGone, MessageId, MessageIdCipher,
-    MessagesErased, Notice, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
+    BlockChanged, Body, Content, ConversationId, ConversationNo, Cursor, Edit, Entry, EntryKind,
+    Error, GroupId, GroupNo, InGroup, Kind, Message, MessageEdited, MessageGone, MessageId,
+    MessageIdCipher, MessagesErased, Notice, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -40,9 +40,9 @@ pub(super) fn notice_flags(notice: Notice) -> i16 {
 }
 
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
-pub(super) const ENTRY_COLUMNS: &str = "e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
+pub(super) const ENTRY_COLUMNS: &str = "e.owner, e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
-     e.mentions, e.flags, e.body";
+     e.mentions, e.flags, e.edit_no, e.edited_at, e.body";
 
 /// The largest page, in bytes of the bodies in it: without this bound a page of the largest messages that
 /// there may be takes many times the memory of the largest of them, on its way through the node. A
@@ -72,6 +72,7 @@ pub(super) struct EntryPage {
 
 /// A row as it stands, with user numbers in place of ids.
 pub(super) struct EntryRow {
+    owner: i64,
     seq: i64,
     conversation: Option<i64>,
     sender: Option<i64>,
@@ -85,6 +86,8 @@ pub(super) struct EntryRow {
     target_seq: Option<i64>,
     mentions: Option<Vec<i64>>,
     flags: Option<i16>,
+    edit_no: Option<i32>,
+    edited_at: Option<OffsetDateTime>,
     body: Vec<u8>,
 }
 
@@ -93,6 +96,7 @@ impl EntryRow {
     pub(super) fn read(row: &Row) -> Result<Option<Self>> {
         let Some(seq) = row.try_get("seq")? else { return Ok(None) };
         Ok(Some(Self {
+            owner: row.try_get("owner")?,
             seq,
             conversation: row.try_get("conversation")?,
             sender: row.try_get("sender")?,
@@ -106,8 +110,34 @@ impl EntryRow {
             target_seq: row.try_get("target_seq")?,
             mentions: row.try_get("mentions")?,
             flags: row.try_get("flags")?,
+            edit_no: row.try_get("edit_no")?,
+            edited_at: row.try_get("edited_at")?,
             body: row.try_get("body")?,
         }))
+    }
+
+    /// The place of the message that this row tells the edit of: what the entry says stands there.
+    fn edited(&self) -> Option<(i64, i64)> {
+        if Kind::from_number(self.kind)? != Kind::MessageEdited {
+            return None;
+        }
+        // No message stands at 0.
+        Some((self.owner, self.target_seq.unwrap_or_default()))
+    }
+
+    /// Takes what the owner's copy of the edited message says. Who has deleted it is told nothing.
+    fn show(&mut self, message: &Row) -> Result<()> {
+        let tombstone: Option<i16> = message.try_get("tombstone")?;
+        if message.try_get::<_, i16>("kind")? != KIND_MESSAGE
+            || tombstone == Some(Tombstone::Deleted as i16)
+        {
+            self.kind = KIND_UNKNOWN;
+            return Ok(());
+        }
+        self.flags = message.try_get("flags")?;
+        self.client_message_id = message.try_get("client_message_id")?;
+        self.tombstone = tombstone;
+        self.take_content(message)
     }
 
     /// The place in a group's timeline of what this row is about, if it refers to one: what the entry says
@@ -116,7 +146,7 @@ impl EntryRow {
         let group = self.conversation.filter(|conversation| *conversation < 0)?;
         let refers = matches!(
             Kind::from_number(self.kind)?,
-            Kind::Message | Kind::GroupChanged | Kind::MemberChanged
+            Kind::Message | Kind::MessageEdited | Kind::GroupChanged | Kind::MemberChanged
         );
         // A row that says something itself is a home.
         (refers && self.body.is_empty()).then_some((group, self.home_seq?))
@@ -125,12 +155,18 @@ impl EntryRow {
     /// Takes what the home says, and leaves what is the owner's own.
     fn resolve(&mut self, home: &Row) -> Result<()> {
         self.tombstone = self.tombstone.or(home.try_get("tombstone")?);
-        self.content_type = home.try_get("content_type")?;
-        self.mentions = home.try_get("mentions")?;
         let everybody: Option<i16> = home.try_get("flags")?;
         self.flags = Some(self.flags.unwrap_or_default() | everybody.unwrap_or_default());
+        self.take_content(home)
+    }
+
+    fn take_content(&mut self, message: &Row) -> Result<()> {
+        self.content_type = message.try_get("content_type")?;
+        self.mentions = message.try_get("mentions")?;
+        self.edit_no = message.try_get("edit_no")?;
+        self.edited_at = message.try_get("edited_at")?;
         if self.tombstone.is_none() {
-            self.body = home.try_get("body")?;
+            self.body = message.try_get("body")?;
         }
         Ok(())
     }
@@ -189,6 +225,12 @@ impl EntryRow {
         })
     }
 
+    /// The last edit of a message that still says something.
+    fn edit(&self) -> Option<Edit> {
+        let (edit_no, edited_at) = self.edit_no.zip(self.edited_at)?;
+        self.tombstone.is_none().then_some(Edit { edit_no, edited_at })
+    }
+
     fn body(self) -> Result<Body> {
         let Some(number) = self.tombstone else {
             return Ok(Body::Content(Content::from_stored(
@@ -210,6 +252,11 @@ pub(super) struct EventColumns {
 }
 
 impl EventColumns {
+    /// Those of an edit of the message at `seq` of the same timeline, where what it says now is read.
+    pub(super) fn of_edit(seq: i64) -> Self {
+        Self { kind: Kind::MessageEdited as i16, target_seq: Some(seq), body: Vec::new() }
+    }
+
     /// The columns of `event`, which is no message.
     pub(super) fn of(event: &EntryKind) -> Result<Self> {
         let no_event = || Error::internal("this is no event that could be appended");
@@ -228,6 +275,7 @@ impl EventColumns {
             EntryKind::GroupRequest(request) => (None, to_json(request)?),
             EntryKind::ContactChanged(change) => (None, to_json(change)?),
             EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
+            EntryKind::MessageEdited(edited) => return Ok(Self::of_edit(edited.seq)),
             EntryKind::Message(_) | EntryKind::Unknown => return Err(no_event()),
         };
         let kind = event.kind().ok_or_else(no_event)? as i16;
@@ -279,20 +327,35 @@ impl Store {
         rows.into_iter().map(entry).collect()
     }
 
-    /// Fills in what references refer to, as long as that is no more than `most` bytes of bodies, but one
-    /// at least: how many of the rows, from the first on, say now all they say. A reference whose home was
-    /// purged meanwhile, with the rows in front of it, becomes an entry of no known kind.
+    /// Fills in what rows refer to, as long as that is no more than `most` bytes of bodies, but one at
+    /// least: how many of the rows, from the first on, say now all they say. A row whose other one was purged
+    /// meanwhile, with the rows in front of it, becomes an entry of no known kind.
     async fn resolve(&self, rows: &mut [EntryRow], most: i64) -> Result<usize> {
-        let homes: Vec<(i64, i64)> = rows.iter().filter_map(EntryRow::home).collect();
-        if homes.is_empty() {
+        // The owner's copy of a message of a group is itself a reference.
+        let whole = self.take_over(rows, most, EntryRow::edited, EntryRow::show).await?;
+        self.take_over(&mut rows[..whole], most, EntryRow::home, EntryRow::resolve).await
+    }
+
+    /// Has rows take what stands in the place that `place` says; see [`Store::resolve`].
+    async fn take_over(
+        &self,
+        rows: &mut [EntryRow],
+        most: i64,
+        place: fn(&EntryRow) -> Option<(i64, i64)>,
+        take: fn(&mut EntryRow, &Row) -> Result<()>,
+    ) -> Result<usize> {
+        let mut seen = HashSet::new();
+        let places = rows.iter().filter_map(place).filter(|place| seen.insert(*place));
+        let (owners, seqs): (Vec<i64>, Vec<i64>) = places.unzip();
+        if owners.is_empty() {
             return Ok(rows.len());
         }
-        let (owners, seqs): (Vec<i64>, Vec<i64>) = homes.into_iter().unzip();
         // As in `within_page`, lengths are known without the bodies.
         let found = reading!(self, async |client| {
             let statement = client
                 .prepare_cached(
-                    "SELECT owner, seq, tombstone, content_type, mentions, flags, fits,
+                    "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags,
+                         edit_no, edited_at, fits, octet_length(body)::bigint AS bytes,
                          CASE WHEN fits THEN body END AS body
                      FROM (
                          SELECT e.*, h.place = 1
@@ -304,15 +367,22 @@ impl Store {
                 .await?;
             Ok(client.query(&statement, &[&owners, &seqs, &most]).await?)
         })?;
-        let homes: HashMap<(i64, i64), &Row> =
-            found.iter().map(|home| ((home.get("owner"), home.get("seq")), home)).collect();
-        for (place, row) in rows.iter_mut().enumerate() {
-            match row.home().map(|home| homes.get(&home)) {
-                None => {}
-                Some(Some(home)) if !home.try_get("fits")? => return Ok(place),
-                Some(Some(home)) => row.resolve(home)?,
-                Some(None) => row.kind = KIND_UNKNOWN,
+        let found: HashMap<(i64, i64), &Row> =
+            found.iter().map(|row| ((row.get("owner"), row.get("seq")), row)).collect();
+        // Several rows may show the same place.
+        let mut bytes: i64 = 0;
+        for (no, row) in rows.iter_mut().enumerate() {
+            let Some(place) = place(row) else { continue };
+            let Some(other) = found.get(&place) else {
+                row.kind = KIND_UNKNOWN;
+                continue;
+            };
+            let is_first = bytes == 0;
+            bytes = bytes.saturating_add(other.try_get("bytes")?);
+            if !other.try_get("fits")? || bytes > most && !is_first {
+                return Ok(no);
             }
+            take(row, other)?;
         }
         Ok(rows.len())
     }
@@ -368,6 +438,7 @@ impl Names {
             mention_all: row.has(EVERYBODY),
             mentioned: row.has(MENTIONED),
             notice: Notice { silent: row.has(SILENT), no_push: row.has(NO_PUSH) },
+            edit: row.edit(),
             body: row.body()?,
         })
     }
@@ -387,6 +458,10 @@ impl Names {
             Kind::MessageDeleted => {
                 EntryKind::MessageDeleted(row.message_gone(conversation(&row)?, &self.cipher)?)
             }
+            Kind::MessageEdited => EntryKind::MessageEdited(MessageEdited {
+                seq: row.require("target_seq", row.target_seq)?,
+                message: Box::new(self.message(row)?),
+            }),
             Kind::MessagesErased => {
                 // Between two users there is no doubt whose they were.
                 let sender = row.require("sender", row.sender.or(row.conversation))?;

@@ -104,6 +104,10 @@ async fn erase(
                      FROM next
                      WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
                          AND e.tombstone IS NULL
+                 ), forgotten AS (
+                     -- Of a group: between users the sender's own timeline is the home.
+                     DELETE FROM message_edits m USING next
+                     WHERE m.home = $1 AND m.home_seq = next.seq AND next.sender = $2
                  )
                  SELECT max(seq) FROM next"
             ),

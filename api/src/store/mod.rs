@@ -18,6 +18,7 @@ mod cursors;
 mod dedupe;
 mod deletion;
 mod directory;
+mod edits;
 mod entries;
 mod epochs;
 mod erasure;
@@ -64,6 +65,7 @@ pub use conversation_list::ConversationPage;
 pub use conversations::HistoryPage;
 pub use cursors::SessionCursor;
 pub use deletion::{Deletion, Remains};
+pub use edits::{EarlierVersion, Edited, NewEdit};
 pub use erasure::Erased;
 pub use export::{ExportPage, ExportStart, ExportedMessage};
 pub use groups::{

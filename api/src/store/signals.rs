@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
-    Store,
+    Store, Transaction,
     append::{kept_out, not_taken, other_closed},
     sessions::read_end,
 };
@@ -38,6 +38,69 @@ pub enum SignalVerdict {
     Withheld,
 }
 
+impl SignalCheck {
+    /// What becomes of what the sender writes to the recipient or the group, by a row of [`MAY_WRITE`].
+    fn judge(&self, row: &Row) -> Result<SignalVerdict> {
+        let refusal = other_closed(&self.to_id, row)
+            .or_else(|| kept_out(row))
+            .or_else(|| not_taken(&self.to_id, row));
+        match (refusal, row.get("blocked"), &self.to_id) {
+            (Some(refusal), ..) => Err(refusal),
+            (None, false, _) => Ok(SignalVerdict::Admitted),
+            (None, true, ConversationId::User(user_id)) if self.if_blocked == IfBlocked::Refuse => {
+                Err(Error::Blocked(user_id.clone()))
+            }
+            (None, true, _) => Ok(SignalVerdict::Withheld),
+        }
+    }
+}
+
+/// What becomes of what a sender, whose session is live, writes to a recipient or a group, behind the locks of
+/// their timelines.
+pub(super) async fn admit(
+    tx: &Transaction<'_>,
+    check: &SignalCheck,
+    messages_from: WhoMay,
+) -> Result<SignalVerdict> {
+    let statement = tx.prepare_cached(MAY_WRITE).await?;
+    let (senders, sessions, others) = ([check.sender.0], [check.session_id.0], [check.to.0]);
+    let from = messages_from as i16;
+    let values: [&(dyn ToSql + Sync); 4] =
+        [&senders.as_slice(), &sessions.as_slice(), &others.as_slice(), &from];
+    check.judge(&tx.query_one(&statement, &values).await?)
+}
+
+/// Selects what may keep each sender `$1`, from the session `$2`, from writing to `$3`, whose users take messages
+/// from `$4` where they have not said. The conditions are those of a message: see append.sql.
+const MAY_WRITE: &str = "SELECT s.session_id AS session, s.ended_at, s.end_reason, s.ended_by_type,
+         s.ended_by_device_name, s.end_note, received.state AS other_state,
+         theirs.owner IS NOT NULL AS blocked, own.owner IS NOT NULL AS recipient_blocked,
+         CASE WHEN i.other < 0 OR i.other = i.sender THEN NULL
+             ELSE CASE coalesce(received.messages_from, $4::smallint)
+                 WHEN 1 THEN NULL
+                 WHEN 2 THEN CASE (
+                     SELECT c.state FROM contacts c
+                     WHERE c.owner = i.other AND c.contact = i.sender
+                 ) WHEN 3 THEN NULL ELSE 2 END
+                 ELSE 3
+             END
+         END AS accepts_from,
+         CASE WHEN i.other > 0 THEN NULL
+             WHEN m.user_no IS NULL THEN 1
+             WHEN m.muted_until > now() THEN 2
+             WHEN g.muted AND m.role = 1 THEN 3
+         END AS group_refusal, m.muted_until
+     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) WITH ORDINALITY
+         i (sender, session_id, other, item)
+     LEFT JOIN sessions s ON s.user_no = i.sender AND s.session_id = i.session_id
+     LEFT JOIN timelines received ON received.owner = i.other
+     LEFT JOIN blocks theirs ON theirs.owner = i.other AND theirs.blocked = i.sender
+     LEFT JOIN blocks own ON own.owner = i.sender AND own.blocked = i.other
+     LEFT JOIN groups g ON g.group_no = -i.other
+     LEFT JOIN group_members m
+         ON m.group_no = -i.other AND m.user_no = i.sender AND m.left_seq IS NULL
+     ORDER BY i.item";
+
 impl Store {
     /// What becomes of each of the signals, in their order, where a recipient who has not said takes messages
     /// from `messages_from`.
@@ -50,39 +113,7 @@ impl Store {
         let sessions: Vec<Uuid> = checks.iter().map(|check| check.session_id.0).collect();
         let others: Vec<i64> = checks.iter().map(|check| check.to.0).collect();
         let client = self.client().await?;
-        // The conditions are those of a message: see append.sql.
-        let statement = client
-            .prepare_cached(
-                "SELECT s.session_id AS session, s.ended_at, s.end_reason, s.ended_by_type,
-                     s.ended_by_device_name, s.end_note, received.state AS other_state,
-                     theirs.owner IS NOT NULL AS blocked, own.owner IS NOT NULL AS recipient_blocked,
-                     CASE WHEN i.other < 0 OR i.other = i.sender THEN NULL
-                         ELSE CASE coalesce(received.messages_from, $4::smallint)
-                             WHEN 1 THEN NULL
-                             WHEN 2 THEN CASE (
-                                 SELECT c.state FROM contacts c
-                                 WHERE c.owner = i.other AND c.contact = i.sender
-                             ) WHEN 3 THEN NULL ELSE 2 END
-                             ELSE 3
-                         END
-                     END AS accepts_from,
-                     CASE WHEN i.other > 0 THEN NULL
-                         WHEN m.user_no IS NULL THEN 1
-                         WHEN m.muted_until > now() THEN 2
-                         WHEN g.muted AND m.role = 1 THEN 3
-                     END AS group_refusal, m.muted_until
-                 FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) WITH ORDINALITY
-                     i (sender, session_id, other, item)
-                 LEFT JOIN sessions s ON s.user_no = i.sender AND s.session_id = i.session_id
-                 LEFT JOIN timelines received ON received.owner = i.other
-                 LEFT JOIN blocks theirs ON theirs.owner = i.other AND theirs.blocked = i.sender
-                 LEFT JOIN blocks own ON own.owner = i.sender AND own.blocked = i.other
-                 LEFT JOIN groups g ON g.group_no = -i.other
-                 LEFT JOIN group_members m
-                     ON m.group_no = -i.other AND m.user_no = i.sender AND m.left_seq IS NULL
-                 ORDER BY i.item",
-            )
-            .await?;
+        let statement = client.prepare_cached(MAY_WRITE).await?;
         let from = messages_from as i16;
         let rows = client.query(&statement, &[&senders, &sessions, &others, &from]).await?;
         drop(client);
@@ -101,19 +132,7 @@ impl Store {
         if let Some(end) = read_end(row) {
             return Err(end.into());
         }
-        let refusal = other_closed(&check.to_id, row)
-            .or_else(|| kept_out(row))
-            .or_else(|| not_taken(&check.to_id, row));
-        match (refusal, row.get("blocked"), &check.to_id) {
-            (Some(refusal), ..) => Err(refusal),
-            (None, false, _) => Ok(SignalVerdict::Admitted),
-            (None, true, ConversationId::User(user_id))
-                if check.if_blocked == IfBlocked::Refuse =>
-            {
-                Err(Error::Blocked(user_id.clone()))
-            }
-            (None, true, _) => Ok(SignalVerdict::Withheld),
-        }
+        check.judge(row)
     }
 
     /// The members of groups.

@@ -333,7 +333,18 @@ impl Place {
         about: About,
         event: EntryKind,
     ) -> Result<Entry> {
-        let columns = EventColumns::of(&event)?;
+        let (cursor, appended_at) = (self.cursor, self.at);
+        self.fill_columns(tx, about, EventColumns::of(&event)?).await?;
+        Ok(Entry { cursor, appended_at, kind: event })
+    }
+
+    /// Fills the place with an event that is read again before anybody is told of it: where it stands.
+    pub(super) async fn fill_columns(
+        self,
+        tx: &Transaction<'_>,
+        about: About,
+        columns: EventColumns,
+    ) -> Result<Stretch> {
         let statement = tx
             .prepare_cached(
                 "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
@@ -361,7 +372,7 @@ impl Place {
         if let Some(group_no) = self.owner.group() {
             mark_lagging(tx, group_no).await?;
         }
-        Ok(Entry { cursor: self.cursor, appended_at: self.at, kind: event })
+        Ok(Stretch::at(self.owner, self.cursor.seq))
     }
 
     /// Gives the place back, for a transaction that commits without an entry.

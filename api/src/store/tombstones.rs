@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     Store, Transaction,
+    edits::forget_edits,
     entries::KIND_MESSAGE,
     read_marks::note_answer,
     sessions::require_live,
@@ -48,10 +49,10 @@ pub struct Delete {
 }
 
 /// What is written when a message is appended and never changes.
-struct Original {
-    appended_at: OffsetDateTime,
+pub(super) struct Original {
+    pub(super) appended_at: OffsetDateTime,
     /// Where all copies lie, the sender's first.
-    copies: Vec<(UserNo, i64)>,
+    pub(super) copies: Vec<(UserNo, i64)>,
 }
 
 /// A copy that has become a tombstone.
@@ -91,6 +92,7 @@ impl Store {
             if age >= window {
                 return Err(Error::RecallWindowOver);
             }
+            forget_edits(&tx, message_id).await?;
             let mut entries = Vec::with_capacity(blanked.len());
             for copy in blanked {
                 let Some(place) = places.remove(&copy.owner) else { continue };
@@ -163,7 +165,7 @@ impl Store {
 
 impl Original {
     /// Finds a message by the sender's copy.
-    async fn find(tx: &Transaction<'_>, message_id: MessageId) -> Result<Option<Self>> {
+    pub(super) async fn find(tx: &Transaction<'_>, message_id: MessageId) -> Result<Option<Self>> {
         let MessageId { home, seq, generation } = message_id;
         let Some(sender) = home.user() else { return Ok(None) };
         let statement = tx

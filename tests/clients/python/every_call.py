@@ -93,6 +93,12 @@ def messages(caller, user):
     check(call("MarkRead", mark).read_seq == sent.seq, "it can be marked as read")
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
     check([entry.seq for entry in history.entries][0] == sent.seq, "the history has it")
+    edit = message_pb2.EditMessageRequest(
+        message_id=sent.message_id, client_edit_id=str(uuid.uuid4()), text="a better note"
+    )
+    check(call("EditMessage", edit).edit_no == 1, "a message can be edited")
+    edits = call("ListEdits", message_pb2.ListEditsRequest(message_id=sent.message_id)).edits
+    check([edit.edit_no for edit in edits] == [1], "and its edits are listed")
     call("Recall", message_pb2.RecallRequest(message_id=sent.message_id))
     call("DeleteMessage", message_pb2.DeleteMessageRequest(conversation_id=f"user:{user}", seq=sent.seq))
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))

@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest,
-    HistoryTruncated, Kind, MemberChanged, Message, MessageGone, MessagesErased, ReadUpTo,
-    Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens,
-    UserPresence,
+    HistoryTruncated, Kind, MemberChanged, Message, MessageEdited, MessageGone, MessagesErased,
+    ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState,
+    Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -89,6 +89,10 @@ impl From<v1::Entry> for Entry {
             Some(v1::entry::Kind::MessageRecalled(gone)) => {
                 let v1::MessageRecalled { message_id, conversation_id, seq } = gone;
                 Kind::MessageRecalled(MessageGone { message_id, conversation_id, seq })
+            }
+            Some(v1::entry::Kind::MessageEdited(v1::MessageEdited { seq, message })) => {
+                let message = message.expect("a message").into();
+                Kind::MessageEdited(MessageEdited { seq, message })
             }
             Some(v1::entry::Kind::MessageDeleted(gone)) => {
                 let v1::MessageDeleted { message_id, conversation_id, seq } = gone;
@@ -178,6 +182,8 @@ impl From<v1::Message> for Message {
             mentioned: message.mentioned,
             silent: message.silent,
             no_push: message.no_push,
+            edit_no: message.edit_no,
+            edited_at: message.edited_at.map(|edited_at| at(Some(edited_at))),
         }
     }
 }

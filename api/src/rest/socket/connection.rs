@@ -23,7 +23,7 @@ use crate::{
     rest::{
         events::or_reconnect,
         problem::Problem,
-        types::{MarkReadResponse, SendRequest, SignalRequest, UserId},
+        types::{EditOfMessage, MarkReadResponse, SendRequest, SignalRequest, UserId},
     },
     service::{Event, Follow, SendOrder, Service, Watcher},
 };
@@ -249,6 +249,7 @@ impl Connection {
             },
             Ok(SocketRequest::SetIdle(request)) => self.set_idle(request.idle),
             Ok(SocketRequest::Send(request)) => self.send(request),
+            Ok(SocketRequest::Edit(request)) => self.edit(request),
             Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
                 self.mark_read(conversation_id, seq);
             }
@@ -364,6 +365,18 @@ impl Connection {
             let sent = service.send_in_order(ticket, token.as_deref(), message).await;
             let response = sent.map_err(about)?.into();
             Ok(SocketFrame::Sent { client_message_id: id, response })
+        };
+        self.under_way.push(answer.boxed());
+    }
+
+    fn edit(&mut self, EditOfMessage { message_id, edit: request }: EditOfMessage) {
+        let id = request.client_edit_id().to_owned();
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let about = |error: ServiceError| Problem::from(error).about("client_edit_id", &id);
+            let edit = request.of(message_id.clone()).map_err(about)?;
+            let edited = service.edit_message(token.as_deref(), edit).await.map_err(about)?;
+            Ok(SocketFrame::Edited { client_edit_id: id, message_id, response: edited.into() })
         };
         self.under_way.push(answer.boxed());
     }

@@ -8,9 +8,9 @@ use crate::{
         extract::read,
         problem::{Members, Problem},
         types::{
-            Entry, HistoryTruncated, MarkReadResponse, PresenceList, Reconnect, SendRequest,
-            SendResponse, SessionEnd, SetIdleRequest, Signal, SignalRequest, TimelineReset,
-            TimelineState, UserId,
+            EditMessageResponse, EditOfMessage, Entry, HistoryTruncated, MarkReadResponse,
+            PresenceList, Reconnect, SendRequest, SendResponse, SessionEnd, SetIdleRequest, Signal,
+            SignalRequest, TimelineReset, TimelineState, UserId,
         },
     },
     service::{Event, Service},
@@ -60,6 +60,7 @@ pub(crate) enum SocketRequest {
     },
     SetIdle(SetIdleRequest),
     Send(SendRequest),
+    Edit(EditOfMessage),
     MarkRead {
         /// `user:<peer id>` or `group:<group id>`.
         #[serde(default)]
@@ -106,6 +107,13 @@ pub(crate) enum SocketFrame {
         client_message_id: String,
         #[serde(flatten)]
         response: SendResponse,
+    },
+    Edited {
+        /// That of the request that this answers.
+        client_edit_id: String,
+        message_id: String,
+        #[serde(flatten)]
+        response: EditMessageResponse,
     },
     MarkedRead {
         /// That of the request that this answers.

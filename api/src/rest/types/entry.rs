@@ -44,7 +44,8 @@ macro_rules! kinds {
         ///
         /// `message`: sent or received. `session_changed`: a terminal of the user logged in, or sessions ended.
         /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
-        /// has. `message_recalled`: a message was recalled by its sender. `message_deleted`: the user has deleted a
+        /// has. `message_recalled`: a message was recalled by its sender. `message_edited`: a message was edited by
+        /// its sender. `message_deleted`: the user has deleted a
         /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
         /// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
         /// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
@@ -92,6 +93,7 @@ kinds! {
     read_mark: ReadMark as ReadMark,
     read_receipt: ReadReceipt as ReadReceipt,
     message_recalled: MessageRecalled as MessageRecalled,
+    message_edited: MessageEdited as MessageEdited,
     message_deleted: MessageDeleted as MessageDeleted,
     messages_erased: MessagesErased as MessagesErased,
     block_changed: BlockChanged as BlockChanged,
@@ -139,8 +141,26 @@ struct Message {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     no_push: bool,
+    /// How often it has been edited. Absent for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    edit_no: Option<i32>,
+    /// When it was edited last. Absent for never.
+    #[serde(skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    #[schema(nullable = false)]
+    edited_at: Option<OffsetDateTime>,
     #[serde(flatten)]
     body: Body,
+}
+
+/// The sender of a message has edited it. The message at `seq` says this from now on.
+#[derive(Debug, Serialize, ToSchema)]
+struct MessageEdited {
+    /// The message's place in this timeline.
+    #[schema(minimum = 1)]
+    seq: i64,
+    /// The message as it is now: it may have been edited again since, or be gone.
+    message: Message,
 }
 
 /// What was sent; or a tombstone, when the message is gone: it keeps its place and its ids, and nothing of
@@ -219,8 +239,16 @@ impl From<&model::Message> for Message {
             mentioned: message.mentioned,
             silent: message.notice.silent,
             no_push: message.notice.no_push,
+            edit_no: message.edit.map(|edit| edit.edit_no),
+            edited_at: message.edit.map(|edit| edit.edited_at),
             body: (&message.body).into(),
         }
+    }
+}
+
+impl From<&model::MessageEdited> for MessageEdited {
+    fn from(edited: &model::MessageEdited) -> Self {
+        Self { seq: edited.seq, message: edited.message.as_ref().into() }
     }
 }
 

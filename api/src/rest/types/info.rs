@@ -13,6 +13,7 @@ use crate::{model, service};
     "max_body_bytes": 16384,
     "heartbeat_interval": 20,
     "recall_window": 120,
+    "edit_window": 900,
     "read_receipts": false,
 })))]
 pub(crate) struct Info {
@@ -29,6 +30,8 @@ pub(crate) struct Info {
     heartbeat_interval: u64,
     /// How long after sending a message can be recalled, in seconds; 0 when it never can.
     recall_window: u64,
+    /// How long after sending a message can be edited, in seconds; 0 when it never can.
+    edit_window: u64,
     /// Whether a peer is told how far a conversation has been read (`read_receipt`).
     read_receipts: bool,
 }
@@ -75,6 +78,7 @@ impl From<service::Info> for Info {
             max_body_bytes: info.max_body_bytes,
             heartbeat_interval: info.heartbeat.as_secs(),
             recall_window: info.recall_window.as_secs(),
+            edit_window: info.edit_window.as_secs(),
             read_receipts: info.read_receipts,
         }
     }

@@ -6,6 +6,7 @@ mod block;
 mod contact;
 mod content;
 mod conversation;
+mod edit;
 mod entry;
 mod event;
 mod group;
@@ -26,6 +27,7 @@ pub(super) use contact::{
     Contact, ContactList, ContactState, SetContactRequest, Settings, UpdateSettingsRequest,
 };
 pub(super) use conversation::{ConversationList, HistoryPage};
+pub(super) use edit::{EditList, EditMessageRequest, EditMessageResponse, EditOfMessage};
 pub(super) use entry::Entry;
 pub(super) use group::{
     AnswerGroupRequest, CreateGroupRequest, Group, GroupList, GroupMemberList, GroupRequestList,

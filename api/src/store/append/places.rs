@@ -121,6 +121,7 @@ impl<'a> Places<'a> {
             mention_all: append.mentions.all,
             mentioned: false,
             notice: append.notice,
+            edit: None,
             body: Body::Content(append.content.clone()),
         };
         let entry = |(cursor, appended_at), message| {

@@ -23,8 +23,8 @@ WITH pair AS MATERIALIZED (
     SELECT p.timeline, p.member, p.epoch, p.at, p.fanned_to, p.last_seq + row_number() OVER entries AS seq,
         p.last_message_no + count(*) FILTER (WHERE e.kind = 1) OVER entries AS message_no,
         e.seq AS group_seq, e.kind, e.sender, e.tombstone, e.target_seq AS target_home, e.generation,
-        -- A recall names the message and not itself.
-        CASE WHEN e.kind = 5 THEN e.home_seq ELSE e.seq END AS home_seq,
+        -- A recall and an edit name the message and not themselves.
+        CASE WHEN e.kind IN (5, 14) THEN e.home_seq ELSE e.seq END AS home_seq,
         CASE WHEN e.kind = 1 AND (p.member = ANY(e.mentions) OR e.flags & 2 <> 0)
             THEN 1::smallint END AS flags
     FROM pair p
@@ -32,8 +32,12 @@ WITH pair AS MATERIALIZED (
         AND (p.upto >= p.joined_seq OR e.kind = 1 AND e.tombstone IS NULL)
     WINDOW entries AS (PARTITION BY p.member ORDER BY p.timeline, e.seq ROWS UNBOUNDED PRECEDING)
 ), placed AS MATERIALIZED (
-    -- Where the message stands that an event is about: among these references, or by its own.
-    SELECT d.*, CASE
+    -- Where the message stands that an event is about: among these references, or by its own. And whether an
+    -- edited one, if it is not gone since, mentions the member now: 1 or 0.
+    SELECT d.*, CASE WHEN d.kind = 14 THEN (
+        SELECT CASE WHEN d.member = ANY(h.mentions) OR h.flags & 2 <> 0 THEN 1 ELSE 0 END::smallint
+        FROM entries h WHERE h.owner = d.timeline AND h.seq = d.target_home AND h.tombstone IS NULL
+    ) END AS mentions_now, CASE
         WHEN d.target_home IS NULL THEN NULL
         WHEN d.target_home > d.fanned_to THEN d.seq - (d.group_seq - d.target_home)
         -- One that the member has deleted does not stand there any more.
@@ -48,11 +52,13 @@ WITH pair AS MATERIALIZED (
              ORDER BY r.seq DESC LIMIT 1))
     END AS target_seq
     FROM due d
-), recalled AS (
-    -- So that it counts as unread no longer.
-    UPDATE entries r SET tombstone = 1
+), changed AS (
+    -- So that one that was recalled counts as unread no longer, and an edited one as a mention only if it is
+    -- one still. A row that both would change is changed by the recall: the home of it says nothing more.
+    UPDATE entries r SET tombstone = CASE WHEN p.kind = 5 THEN 1::smallint END,
+        flags = CASE WHEN p.kind = 5 THEN r.flags ELSE nullif(p.mentions_now, 0::smallint) END
     FROM placed p
-    WHERE p.kind = 5 AND p.target_home <= p.fanned_to
+    WHERE (p.kind = 5 OR p.mentions_now IS NOT NULL) AND p.target_home <= p.fanned_to
         AND r.owner = p.member AND r.seq = p.target_seq AND r.tombstone IS NULL
 ), erased AS (
     -- For the same reason: of who was deleted and had all erased. What the member has read counts anyway.
@@ -88,4 +94,6 @@ WITH pair AS MATERIALIZED (
         generation, ''
     FROM placed
 )
-SELECT member, epoch, seq, group_seq, at, target_seq, flags FROM placed ORDER BY member, seq
+SELECT member, epoch, seq, group_seq, at, target_seq,
+    coalesce(flags, nullif(mentions_now, 0::smallint)) AS flags
+FROM placed ORDER BY member, seq

@@ -3,6 +3,7 @@
 
 mod changes;
 mod create;
+mod edit;
 mod fan_out;
 mod members;
 mod purge;

@@ -12,6 +12,7 @@ use crate::{
     },
     store::{
         Store,
+        edits::forget_edits,
         entries::KIND_MESSAGE,
         timelines::{About, Place},
         transaction,
@@ -80,6 +81,7 @@ impl Store {
                 )
                 .await?;
             tx.execute(&blank, &[&home.0, &seq, &(Tombstone::Recalled as i16)]).await?;
+            forget_edits(&tx, recall.message_id).await?;
             let place = Place::take_if_open(&tx, group_no).await?.ok_or(Error::MessageNotFound)?;
             let gone = MessageGone {
                 message_id: self.message_id_cipher().await?.seal(recall.message_id)?,

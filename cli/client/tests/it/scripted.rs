@@ -230,6 +230,20 @@ impl MessageService for Messages {
         Err(Status::unimplemented("no test calls it"))
     }
 
+    async fn edit_message(
+        &self,
+        _: Request<proto::EditMessageRequest>,
+    ) -> Answer<proto::EditMessageResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn list_edits(
+        &self,
+        _: Request<proto::ListEditsRequest>,
+    ) -> Answer<proto::ListEditsResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn delete_message(
         &self,
         _: Request<proto::DeleteMessageRequest>,

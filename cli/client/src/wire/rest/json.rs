@@ -101,6 +101,7 @@ struct Entry {
     read_mark: Option<ReadUpTo>,
     read_receipt: Option<ReadUpTo>,
     message_recalled: Option<MessageGone>,
+    message_edited: Option<MessageEdited>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -136,6 +137,15 @@ struct Message {
     silent: bool,
     #[serde(default)]
     no_push: bool,
+    #[serde(default)]
+    edit_no: i32,
+    edited_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MessageEdited {
+    seq: i64,
+    message: Message,
 }
 
 #[derive(Deserialize)]
@@ -468,6 +478,10 @@ impl Entry {
             let recalled = v1::MessageRecalled { message_id, conversation_id, seq };
             return Some(Kind::MessageRecalled(recalled));
         }
+        if let Some(MessageEdited { seq, message }) = self.message_edited {
+            let message = Some(message.into());
+            return Some(Kind::MessageEdited(v1::MessageEdited { seq, message }));
+        }
         if let Some(MessageGone { message_id, conversation_id, seq }) = self.message_deleted {
             let deleted = v1::MessageDeleted { message_id, conversation_id, seq };
             return Some(Kind::MessageDeleted(deleted));
@@ -592,6 +606,8 @@ impl From<Message> for v1::Message {
             mentioned: message.mentioned,
             silent: message.silent,
             no_push: message.no_push,
+            edit_no: message.edit_no,
+            edited_at: message.edited_at.as_deref().and_then(timestamp),
         }
     }
 }
