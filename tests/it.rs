@@ -32,6 +32,7 @@ mod pages;
 mod presence;
 mod process;
 mod push;
+mod quotes;
 mod read_marks;
 mod retention;
 mod send;

@@ -64,6 +64,7 @@ pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text:
         if_blocked: IfBlocked::Refuse,
         bypass: false,
         notice: Notice::default(),
+        quote: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// What an entry says of an edit.
-fn edited(entry: &Entry) -> &MessageEdited {
+pub(crate) fn edited(entry: &Entry) -> &MessageEdited {
     let Kind::MessageEdited(edited) = &entry.kind else { panic!("{entry:?}") };
     edited
 }

@@ -86,6 +86,8 @@ pub(crate) struct Outgoing {
     pub(crate) content: Option<Content>,
     pub(crate) mentions: Vec<String>,
     pub(crate) mention_all: bool,
+    /// Which message it quotes; empty for none.
+    pub(crate) reply_to: String,
 }
 
 impl Outgoing {
@@ -114,6 +116,7 @@ impl Outgoing {
             content: Some(content),
             mentions: Vec::new(),
             mention_all: false,
+            reply_to: String::new(),
         }
     }
 }

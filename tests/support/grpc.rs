@@ -185,6 +185,7 @@ impl Api for Grpc {
             content,
             mentions: message.mentions.clone(),
             mention_all: message.mention_all,
+            reply_to: message.reply_to.clone(),
         };
         let sent = self.messages().send(with_bearer(token, request)).await?;
         let sent = sent.into_inner();

@@ -23,8 +23,8 @@ use super::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationPage,
         EditPage, Edited, Entry, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info,
         Kind, LoggedIn, MemberChanged, Message, MessageEdited, MessageGone, MessagesErased,
-        PresenceList, ReadUpTo, Sent, Session, SessionChanged, Settings, Stretch, TimelineState,
-        Tokens, UserPresence,
+        PresenceList, Quote, ReadUpTo, Sent, Session, SessionChanged, Settings, Stretch,
+        TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -98,6 +98,9 @@ pub(crate) fn send_request(message: &Outgoing) -> Value {
     }
     if !message.mentions.is_empty() {
         body["mentions"] = json!(message.mentions);
+    }
+    if !message.reply_to.is_empty() {
+        body["reply_to"] = message.reply_to.as_str().into();
     }
     if message.mention_all {
         body["mention_all"] = true.into();
@@ -485,6 +488,7 @@ struct WireMessage {
     edit_no: i32,
     #[serde(default, with = "rfc3339::option")]
     edited_at: Option<OffsetDateTime>,
+    reply_to: Option<Quote>,
 }
 
 #[derive(Deserialize)]
@@ -581,6 +585,7 @@ impl From<WireMessage> for Message {
             no_push: wire.no_push,
             edit_no: wire.edit_no,
             edited_at: wire.edited_at,
+            reply_to: wire.reply_to,
         }
     }
 }

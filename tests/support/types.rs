@@ -96,6 +96,20 @@ pub(crate) struct Message {
     /// 0 for one that was never edited.
     pub(crate) edit_no: i32,
     pub(crate) edited_at: Option<OffsetDateTime>,
+    pub(crate) reply_to: Option<Quote>,
+}
+
+/// A message that another one quotes; all is empty where it cannot be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Quote {
+    pub(crate) seq: i64,
+    pub(crate) message_id: String,
+    pub(crate) sender_id: String,
+    pub(crate) text: String,
+    pub(crate) content_type: String,
+    /// `RECALLED` …
+    pub(crate) tombstone: String,
 }
 
 impl Message {
@@ -109,6 +123,7 @@ impl Message {
             mention_all: false,
             edit_no: 0,
             edited_at: None,
+            reply_to: None,
             ..message.clone()
         };
         self == other
@@ -311,6 +326,7 @@ pub(crate) struct HistoryTruncated {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is an entry")]
 pub(crate) enum Event {
     Opened(TimelineState),
     Entry(Entry),

@@ -98,6 +98,7 @@ async fn i7_a_message_that_was_imported_is_not_stored_again(imd: Cluster) {
         content: Some(Content::Text("hello".to_owned())),
         mentions: Vec::new(),
         mention_all: false,
+        reply_to: String::new(),
     };
     let sent = ann.send(&again).await.expect("an answer");
     assert!(sent.duplicate);

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{RENUMBERED, hint::SharedPlace, hint_queue::HintQueue, hub::Hub};
 use crate::{
-    model::{GroupNo, Result, TimelineNo, UserNo},
+    model::{EntryKind, GroupNo, Result, TimelineNo, UserNo},
     planted_bugs::PlantedBugs,
     store::{FannedOut, Store},
     tasks::{Run, Task, Tasks},
@@ -164,9 +164,14 @@ impl FanOut {
             if !elsewhere && !self.hub.has_streams(reference.owner) {
                 continue;
             }
-            let Some(kind) = fanned_out.kinds.get(&reference.group_seq) else {
-                // Purged meanwhile: streams read the log.
+            let said = fanned_out.kinds.get(&reference.group_seq);
+            let Some(kind) = said.filter(|kind| is_told_in_whole(kind)) else {
+                // Purged meanwhile, or not to be told of as it is: streams read the log.
                 self.hub.wake(reference.owner, reference.cursor.seq);
+                if elsewhere && said.is_some() {
+                    let place = (reference.owner, reference.cursor.seq);
+                    self.hint_queue.announce_places([place]);
+                }
                 continue;
             };
             let place = SharedPlace::of(reference);
@@ -182,6 +187,15 @@ impl FanOut {
                 self.hint_queue.announce_shared(kind.clone(), places, &other_nodes);
             }
         }
+    }
+}
+
+/// Whether a reference says where the member has all that the entry names: of an edit it says where the message
+/// is, and not where the one is that the message quotes.
+fn is_told_in_whole(kind: &EntryKind) -> bool {
+    match kind {
+        EntryKind::MessageEdited(edited) => edited.message.reply_to.is_none(),
+        _ => true,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 
 use crate::{
-    model::{Cursor, Entry, EntryKind, Error, Result, Stretch, TimelineNo},
+    model::{Cursor, Entry, EntryKind, Error, Message, Quote, Result, Stretch, TimelineNo},
     store::Reference,
 };
 
@@ -97,7 +97,10 @@ impl SharedPlace {
     pub(super) fn entry(&self, kind: &EntryKind) -> Entry {
         let mut kind = kind.clone();
         match &mut kind {
-            EntryKind::Message(message) => message.mentioned = self.mentioned,
+            EntryKind::Message(message) => {
+                message.mentioned = self.mentioned;
+                self.place_quote(message);
+            }
             EntryKind::MessageEdited(edited) => match self.target_seq {
                 Some(seq) => {
                     edited.seq = seq;
@@ -112,6 +115,15 @@ impl SharedPlace {
         let at = OffsetDateTime::from_unix_timestamp_nanos(self.at.into());
         let appended_at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Entry { cursor: self.cursor, appended_at, kind }
+    }
+
+    /// Says where the member has the message that this one quotes.
+    fn place_quote(&self, message: &mut Message) {
+        let Some(quote) = &mut message.reply_to else { return };
+        match self.target_seq {
+            Some(seq) => quote.seq = seq,
+            None => **quote = Quote::UNSEEN,
+        }
     }
 
     fn stretch(&self) -> Stretch {

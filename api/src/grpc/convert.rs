@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use crate::{
     model::{
         Body, Content, Conversation, Entry, EntryKind, Expect, GroupChanged, HistoryEnd,
-        IfOccupied, InGroup, MemberChanged, Message, Presence, Retention, Session, SessionEnd,
-        SessionId, Signal, SignalContent, TimelineState, Tombstone, Truncated, UserId,
+        IfOccupied, InGroup, MemberChanged, Message, Presence, Preview, Quote, Retention, Session,
+        SessionEnd, SessionId, Signal, SignalContent, TimelineState, Tombstone, Truncated, UserId,
         UserSettings,
     },
     service::{Event, Tokens},
@@ -189,12 +189,34 @@ pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<v
     entries.into_iter().map(entry).collect()
 }
 
+fn tombstone(tombstone: Tombstone) -> v1::Tombstone {
+    match tombstone {
+        Tombstone::Recalled => v1::Tombstone::Recalled,
+        Tombstone::Deleted => v1::Tombstone::Deleted,
+        Tombstone::Erased => v1::Tombstone::Erased,
+    }
+}
+
+fn quote(quote: &Quote) -> v1::Quote {
+    let Some(quoted) = &quote.quoted else { return v1::Quote::default() };
+    let mut shown = v1::Quote {
+        seq: quote.seq,
+        message_id: quoted.message_id.to_string(),
+        sender_id: quoted.sender.to_string(),
+        ..v1::Quote::default()
+    };
+    match &quoted.preview {
+        Preview::Text(text) => shown.text.clone_from(text),
+        Preview::Data(content_type) => shown.content_type.clone_from(content_type),
+        Preview::Tombstone(gone) => shown.set_tombstone(tombstone(*gone)),
+    }
+    shown
+}
+
 fn message(message: &Message) -> v1::Message {
     let (content, tombstone) = match &message.body {
         Body::Content(content) => (Some(self::content(content)), v1::Tombstone::Unspecified),
-        Body::Tombstone(Tombstone::Recalled) => (None, v1::Tombstone::Recalled),
-        Body::Tombstone(Tombstone::Deleted) => (None, v1::Tombstone::Deleted),
-        Body::Tombstone(Tombstone::Erased) => (None, v1::Tombstone::Erased),
+        Body::Tombstone(gone) => (None, tombstone(*gone)),
     };
     v1::Message {
         message_id: message.message_id.to_string(),
@@ -207,6 +229,7 @@ fn message(message: &Message) -> v1::Message {
         mentioned: message.mentioned,
         silent: message.notice.silent,
         no_push: message.notice.no_push,
+        reply_to: message.reply_to.as_deref().map(quote),
         edit_no: message.edit.map_or(0, |edit| edit.edit_no),
         edited_at: message.edit.map(|edit| timestamp(edit.edited_at)),
         content,

@@ -225,11 +225,65 @@ pub struct Message {
     /// How terminals are to make it known.
     #[serde(default)]
     pub notice: Notice,
+    /// The message of the same conversation that it answers, if it quotes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Box<Quote>>,
     /// Its last edit; `None` for one that says what it said when it was sent, and for a tombstone.
     #[serde(default)]
     pub edit: Option<Edit>,
     /// What it says, or why it says nothing any more.
     pub body: Body,
+}
+
+/// A message that another one quotes, as the owner of the timeline sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The place of the owner's copy, in the same timeline; 0 where the owner has none, or may see it no longer.
+    pub seq: i64,
+    /// What is shown of it; `None` where the owner has no copy, or may see it no longer.
+    pub quoted: Option<Quoted>,
+}
+
+impl Quote {
+    /// One that the owner of the timeline cannot see.
+    pub const UNSEEN: Self = Self { seq: 0, quoted: None };
+}
+
+/// What is shown of a quoted message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quoted {
+    /// Which message.
+    pub message_id: SealedMessageId,
+    /// Who sent it.
+    pub sender: UserId,
+    /// The beginning of its text, the type of its data without the bytes, or why it says nothing any more.
+    pub preview: Preview,
+}
+
+/// The beginning of what a message says. It follows edits, and the end of the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preview {
+    /// At most [`Preview::MOST`] characters of a text.
+    Text(String),
+    /// The content type of anything else.
+    Data(String),
+    /// It is gone.
+    Tombstone(Tombstone),
+}
+
+impl Preview {
+    /// The most characters that are shown of a text.
+    pub const MOST: usize = 200;
+
+    /// The preview of a content, of which `beginning` is enough bytes for [`Preview::MOST`] characters, or all.
+    #[must_use]
+    pub fn of(content_type: Option<String>, beginning: &[u8]) -> Self {
+        if let Some(content_type) = content_type {
+            return Self::Data(content_type);
+        }
+        let valid = beginning.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        Self::Text(valid.chars().take(Self::MOST).collect())
+    }
 }
 
 /// What stands in a message.

@@ -32,8 +32,8 @@ pub use content::{Content, ContentHash};
 pub use cursor::{Cursor, Start};
 pub use entry::{
     BlockChanged, Body, Conversation, Edit, Entry, EntryKind, InGroup, Kind, MOST_UNREAD, Mentions,
-    Message, MessageEdited, MessageGone, MessagesErased, Notice, ReadUpTo, SessionChanged, Stretch,
-    TimelineState, Tombstone, Truncated,
+    Message, MessageEdited, MessageGone, MessagesErased, Notice, Preview, Quote, Quoted, ReadUpTo,
+    SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub use group::{

@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
     model::{
-        Content, ConversationId, Cursor, Error, GroupId, Mentions, Notice, Result, SealedMessageId,
-        SessionId, TimelineNo, UserId, UserNo, parse_uuid,
+        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, Notice, Result,
+        SealedMessageId, SessionId, TimelineNo, UserId, UserNo, parse_uuid,
     },
-    store::{Append, Appended},
+    store::{Append, AppendQuote, Appended},
 };
 
 /// The most users that a message mentions one by one.
@@ -28,6 +28,8 @@ pub struct Send {
     pub mentions: Vec<String>,
     /// Whether it mentions everybody; only in groups, by their owner and admins.
     pub mention_all: bool,
+    /// The id of a message of the same conversation that it quotes; empty for none.
+    pub reply_to: String,
 }
 
 /// To whom a message goes.
@@ -94,7 +96,7 @@ impl Service {
     /// Stores a message in the timelines of all its participants and sets its delivery going. Returns
     /// after the commit (I4). The same `client_message_id` returns the first result (I7).
     ///
-    /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`],
+    /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`], [`Error::MessageNotFound`] for what it quotes,
     /// [`Error::Blocked`], [`Error::RecipientBlocked`], [`Error::ClientMessageIdConflict`],
     /// [`Error::RateLimited`], [`Error::Overloaded`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
@@ -154,6 +156,10 @@ impl Service {
         let client_message_id = parse_uuid("client_message_id", &send.client_message_id)?;
         let content = self.content(send.content)?;
         let conversation = self.store.conversation_no(&conversation_id).await?;
+        let quote = match send.reply_to.as_str() {
+            "" => None,
+            id => Some(Box::new(self.quote(sender, conversation, id).await?)),
+        };
         let mentions =
             self.mentions_in(TimelineNo(conversation.0), &send.mentions, send.mention_all).await?;
         Ok(Append {
@@ -169,7 +175,24 @@ impl Service {
             if_blocked: self.limits.if_blocked,
             bypass: false,
             notice: Notice::default(),
+            quote,
         })
+    }
+
+    /// The message that one of the sender's quotes: of the same conversation, and visible to the sender.
+    async fn quote(
+        &self,
+        sender: UserNo,
+        conversation: ConversationNo,
+        message_id: &str,
+    ) -> Result<AppendQuote> {
+        let message_id = match self.message_id(message_id).await {
+            Err(Error::InvalidArgument { reason, .. }) => {
+                return Err(Error::InvalidArgument { field: "reply_to", reason });
+            }
+            read => read?,
+        };
+        Box::pin(self.store.quote(sender, conversation, message_id)).await
     }
 
     /// Checks whom a message mentions: members of the group, each once.

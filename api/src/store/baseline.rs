@@ -144,6 +144,7 @@ impl Baseline {
             if_blocked: IfBlocked::Refuse,
             bypass: false,
             notice: Notice::default(),
+            quote: None,
         }
     }
 

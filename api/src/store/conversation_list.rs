@@ -372,7 +372,7 @@ fn shown(page: &str, more: &str, order: &str) -> String {
     format!(
         "WITH RECURSIVE {list}, {page}
          SELECT * FROM (
-         SELECT list.epoch, list.last_seq, {more},
+         SELECT list.epoch, list.last_seq, list.floor, {more},
              page.conversation AS listed, page.place, e.*,
              count(page.place) OVER () AS found,
              sum(coalesce(octet_length(e.body), 0)) OVER (ORDER BY page.place {order}) AS bytes,

@@ -241,7 +241,7 @@ impl Store {
         before: i64,
         limit: i64,
     ) -> Result<(Vec<EarlierVersion>, bool)> {
-        self.require_visible(caller, message_id).await?;
+        self.visible_copy(caller, message_id).await?;
         let MessageId { home, seq, .. } = message_id;
         let values: [&(dyn ToSql + Sync); 5] = [&home.0, &seq, &before, &(limit + 1), &PAGE_BYTES];
         let rows = reading!(self, async |client| {
@@ -272,10 +272,15 @@ impl Store {
         Ok((rows.iter().map(version).collect(), more))
     }
 
-    /// Requires that a user has a message, and may see it, and that it still says something.
+    /// Where a user has a message, and in which conversation, if it may see it and it still says something to
+    /// the user.
     ///
     /// Errors: [`Error::MessageNotFound`].
-    async fn require_visible(&self, user_no: UserNo, message_id: MessageId) -> Result<()> {
+    pub(super) async fn visible_copy(
+        &self,
+        user_no: UserNo,
+        message_id: MessageId,
+    ) -> Result<(i64, ConversationNo)> {
         let MessageId { home, seq, generation } = message_id;
         let seq = match home.user() {
             Some(sender) if sender == user_no => Some(seq),
@@ -283,11 +288,9 @@ impl Store {
         };
         let sql = format!(
             "WITH RECURSIVE {timeline}
-             SELECT EXISTS (
-                 SELECT FROM entries e
-                 WHERE e.owner = $1 AND e.seq = $2 AND e.seq >= timeline.floor AND e.kind = $3
-                     AND e.tombstone IS NULL AND coalesce(e.generation, 0::smallint) = $4
-             ) FROM timeline",
+             SELECT e.seq, e.conversation
+             FROM timeline JOIN entries e ON e.owner = $1 AND e.seq = $2 AND e.seq >= timeline.floor
+                 AND e.kind = $3 AND e.tombstone IS NULL AND coalesce(e.generation, 0::smallint) = $4",
             timeline = timeline(),
         );
         let values: [&(dyn ToSql + Sync); 4] = [&user_no.0, &seq, &KIND_MESSAGE, &generation];
@@ -295,10 +298,8 @@ impl Store {
             let statement = client.prepare_cached(&sql).await?;
             Ok(client.query_opt(&statement, &values).await?)
         })?;
-        match found.map(|row| row.get(0)) {
-            Some(true) => Ok(()),
-            Some(false) | None => Err(Error::MessageNotFound),
-        }
+        let row = found.ok_or(Error::MessageNotFound)?;
+        Ok((row.get("seq"), ConversationNo(row.get("conversation"))))
     }
 
     /// Where a user has the copy of another one's message, or the reference to a group's.

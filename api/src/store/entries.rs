@@ -11,11 +11,12 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, directory::KnownUser, reading};
+use super::{Store, directory::KnownUser, quotes::QuotedRow, reading};
 use crate::model::{
     BlockChanged, Body, Content, ConversationId, ConversationNo, Cursor, Edit, Entry, EntryKind,
     Error, GroupId, GroupNo, InGroup, Kind, Message, MessageEdited, MessageGone, MessageId,
-    MessageIdCipher, MessagesErased, Notice, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
+    MessageIdCipher, MessagesErased, Notice, Quote, Quoted, ReadUpTo, Result, TimelineNo,
+    Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -88,6 +89,11 @@ pub(super) struct EntryRow {
     flags: Option<i16>,
     edit_no: Option<i32>,
     edited_at: Option<OffsetDateTime>,
+    /// Of a message: whether it quotes another one.
+    quotes: bool,
+    /// The place in the same timeline of the message that it quotes, where the owner has that.
+    quoted_seq: Option<i64>,
+    quoted: Option<QuotedRow>,
     body: Vec<u8>,
 }
 
@@ -95,6 +101,9 @@ impl EntryRow {
     /// Reads [`ENTRY_COLUMNS`]; `None` where an outer join found no entry.
     pub(super) fn read(row: &Row) -> Result<Option<Self>> {
         let Some(seq) = row.try_get("seq")? else { return Ok(None) };
+        let (kind, target_seq): (i16, Option<i64>) =
+            (row.try_get("kind")?, row.try_get("target_seq")?);
+        let quoted_seq = target_seq.filter(|_| kind == KIND_MESSAGE);
         Ok(Some(Self {
             owner: row.try_get("owner")?,
             seq,
@@ -103,15 +112,18 @@ impl EntryRow {
             home_seq: row.try_get("home_seq")?,
             generation: row.try_get("generation")?,
             appended_at: row.try_get("appended_at")?,
-            kind: row.try_get("kind")?,
+            kind,
             tombstone: row.try_get("tombstone")?,
             client_message_id: row.try_get("client_message_id")?,
             content_type: row.try_get("content_type")?,
-            target_seq: row.try_get("target_seq")?,
+            target_seq,
             mentions: row.try_get("mentions")?,
             flags: row.try_get("flags")?,
             edit_no: row.try_get("edit_no")?,
             edited_at: row.try_get("edited_at")?,
+            quotes: quoted_seq.is_some(),
+            quoted_seq,
+            quoted: None,
             body: row.try_get("body")?,
         }))
     }
@@ -136,6 +148,8 @@ impl EntryRow {
         }
         self.flags = message.try_get("flags")?;
         self.client_message_id = message.try_get("client_message_id")?;
+        self.quoted_seq = message.try_get("target_seq")?;
+        self.quotes = self.quoted_seq.is_some();
         self.tombstone = tombstone;
         self.take_content(message)
     }
@@ -157,6 +171,7 @@ impl EntryRow {
         self.tombstone = self.tombstone.or(home.try_get("tombstone")?);
         let everybody: Option<i16> = home.try_get("flags")?;
         self.flags = Some(self.flags.unwrap_or_default() | everybody.unwrap_or_default());
+        self.quotes |= home.try_get::<_, Option<i64>>("target_seq")?.is_some();
         self.take_content(home)
     }
 
@@ -171,6 +186,17 @@ impl EntryRow {
         Ok(())
     }
 
+    /// The place of the message that this one quotes, at `floor` or above.
+    pub(super) fn quoted_place(&self, floor: i64) -> Option<(i64, i64)> {
+        let seq = self.quoted_seq.filter(|seq| *seq >= floor)?;
+        self.tombstone.is_none().then_some((self.owner, seq))
+    }
+
+    /// Takes what is shown of the message that this one quotes.
+    pub(super) fn quote(&mut self, quoted: QuotedRow) {
+        self.quoted = Some(quoted);
+    }
+
     fn has(&self, flag: i16) -> bool {
         self.flags.is_some_and(|flags| flags & flag != 0)
     }
@@ -179,7 +205,8 @@ impl EntryRow {
     fn users(&self) -> impl Iterator<Item = i64> {
         let peer = self.conversation.filter(|conversation| *conversation > 0);
         let mentioned = self.mentions.iter().flatten().copied();
-        [peer, self.sender].into_iter().flatten().chain(mentioned)
+        let quoted = self.quoted.as_ref().map(|quoted| quoted.sender);
+        [peer, self.sender, quoted].into_iter().flatten().chain(mentioned)
     }
 
     /// A column that a row of this kind has. Errors: [`Error::Internal`] where it has not: nobody but imd
@@ -288,15 +315,20 @@ impl Store {
     /// there, in a statement of its own.
     pub(super) async fn entries(&self, epoch: i64, mut rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
         self.resolve(&mut rows, i64::MAX).await?;
+        self.read_quotes(&mut rows, 0).await?;
         self.named(epoch, rows).await
     }
 
-    /// The entries in rows of [`within_page`]: as many as make a page with what they refer to.
+    /// The entries in rows of [`within_page`]: as many as make a page with what they refer to. A column `floor`
+    /// says from where on the owner may see what messages quote.
     pub(super) async fn page_of(&self, epoch: i64, found: &[Row]) -> Result<EntryPage> {
         let count: Option<i64> = found.first().and_then(|row| row.get("found"));
         let mut rows = read_rows(found)?;
         let whole = self.resolve(&mut rows, PAGE_BYTES).await?;
         rows.truncate(whole);
+        if let Some(first) = found.first() {
+            self.read_quotes(&mut rows, first.try_get("floor")?).await?;
+        }
         let cut = count.is_some_and(|count| usize::try_from(count) != Ok(rows.len()));
         Ok(EntryPage { entries: self.named(epoch, rows).await?, cut })
     }
@@ -354,7 +386,7 @@ impl Store {
         let found = reading!(self, async |client| {
             let statement = client
                 .prepare_cached(
-                    "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags,
+                    "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags, target_seq,
                          edit_no, edited_at, fits, octet_length(body)::bigint AS bytes,
                          CASE WHEN fits THEN body END AS body
                      FROM (
@@ -424,6 +456,26 @@ impl Names {
         Ok(InGroup { group_id: self.group(group_no)?, change: from_json(&row.body)? })
     }
 
+    /// The message that a row quotes, if it quotes one and still says something.
+    fn quote(&self, row: &EntryRow) -> Result<Option<Box<Quote>>> {
+        if !row.quotes || row.tombstone.is_some() {
+            return Ok(None);
+        }
+        let shown = row.quoted.as_ref().and_then(|quoted| Some((quoted, quoted.preview()?)));
+        let quote = match (row.quoted_seq, shown) {
+            (Some(seq), Some((quoted, preview))) => Quote {
+                seq,
+                quoted: Some(Quoted {
+                    message_id: self.cipher.seal(quoted.message_id())?,
+                    sender: self.user(quoted.sender)?.user_id.clone(),
+                    preview,
+                }),
+            },
+            _ => Quote::UNSEEN,
+        };
+        Ok(Some(Box::new(quote)))
+    }
+
     fn message(&self, row: EntryRow) -> Result<Message> {
         let sender = self.user(row.require("sender", row.sender)?)?;
         let mentioned = row.mentions.iter().flatten();
@@ -438,6 +490,7 @@ impl Names {
             mention_all: row.has(EVERYBODY),
             mentioned: row.has(MENTIONED),
             notice: Notice { silent: row.has(SILENT), no_push: row.has(NO_PUSH) },
+            reply_to: self.quote(&row)?,
             edit: row.edit(),
             body: row.body()?,
         })

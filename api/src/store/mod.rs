@@ -37,6 +37,7 @@ mod notify;
 mod presence;
 mod purge;
 mod push;
+mod quotes;
 mod read_marks;
 mod retention;
 mod server;
@@ -56,7 +57,7 @@ use tokio::sync::OnceCell;
 
 pub use address::{Address, AddressError};
 pub use admin_keys::AdminKey;
-pub use append::{Append, AppendConnection, Appended, LANE_SETTINGS};
+pub use append::{Append, AppendConnection, AppendQuote, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
 pub use baseline::{BASELINE_SCHEMA, Baseline, BaselineLane, BaselineMessage, BaselineTarget};
 pub use blocks::ChangeBlock;

@@ -52,6 +52,7 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         no_push: false,
         edit_no: 0,
         edited_at: None,
+        reply_to: None,
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest,
     HistoryTruncated, Kind, MemberChanged, Message, MessageEdited, MessageGone, MessagesErased,
-    ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState,
-    Tokens, UserPresence,
+    Quote, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal,
+    TimelineState, Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -69,6 +69,15 @@ impl From<v1::SessionEnd> for SessionEnd {
             ended_at: at(end.ended_at),
             note: end.note,
         }
+    }
+}
+
+impl From<v1::Quote> for Quote {
+    fn from(quote: v1::Quote) -> Self {
+        let tombstone = name(quote.tombstone().as_str_name(), "TOMBSTONE_");
+        let v1::Quote { seq, message_id, sender_id, text, content_type, .. } = quote;
+        let tombstone = if tombstone == "UNSPECIFIED" { String::new() } else { tombstone };
+        Self { seq, message_id, sender_id, text, content_type, tombstone }
     }
 }
 
@@ -183,6 +192,7 @@ impl From<v1::Message> for Message {
             silent: message.silent,
             no_push: message.no_push,
             edit_no: message.edit_no,
+            reply_to: message.reply_to.map(Into::into),
             edited_at: message.edited_at.map(|edited_at| at(Some(edited_at))),
         }
     }

@@ -141,6 +141,10 @@ struct Message {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     no_push: bool,
+    /// The message of the same conversation that it answers. Absent where it answers none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reply_to: Option<Quote>,
     /// How often it has been edited. Absent for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
@@ -151,6 +155,36 @@ struct Message {
     edited_at: Option<OffsetDateTime>,
     #[serde(flatten)]
     body: Body,
+}
+
+/// A message that another one quotes, as it is now. Where the timeline's owner has no copy of it, or may not see
+/// it, no member is there.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct Quote {
+    /// The message's place in this timeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    seq: Option<i64>,
+    /// Which message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message_id: Option<String>,
+    /// The user who sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sender_id: Option<UserId>,
+    /// The first 200 characters of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    text: Option<String>,
+    /// The media type of anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    content_type: Option<String>,
+    /// Set when the message is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tombstone: Option<Tombstone>,
 }
 
 /// The sender of a message has edited it. The message at `seq` says this from now on.
@@ -239,9 +273,39 @@ impl From<&model::Message> for Message {
             mentioned: message.mentioned,
             silent: message.notice.silent,
             no_push: message.notice.no_push,
+            reply_to: message.reply_to.as_deref().map(Into::into),
             edit_no: message.edit.map(|edit| edit.edit_no),
             edited_at: message.edit.map(|edit| edit.edited_at),
             body: (&message.body).into(),
+        }
+    }
+}
+
+impl From<&model::Quote> for Quote {
+    fn from(quote: &model::Quote) -> Self {
+        let Some(quoted) = &quote.quoted else { return Self::default() };
+        let shown = Self {
+            seq: Some(quote.seq),
+            message_id: Some(quoted.message_id.to_string()),
+            sender_id: Some((&quoted.sender).into()),
+            ..Self::default()
+        };
+        match &quoted.preview {
+            model::Preview::Text(text) => Self { text: Some(text.clone()), ..shown },
+            model::Preview::Data(content_type) => {
+                Self { content_type: Some(content_type.clone()), ..shown }
+            }
+            model::Preview::Tombstone(gone) => Self { tombstone: Some((*gone).into()), ..shown },
+        }
+    }
+}
+
+impl From<model::Tombstone> for Tombstone {
+    fn from(tombstone: model::Tombstone) -> Self {
+        match tombstone {
+            model::Tombstone::Recalled => Self::Recalled,
+            model::Tombstone::Deleted => Self::Deleted,
+            model::Tombstone::Erased => Self::Erased,
         }
     }
 }
@@ -254,13 +318,10 @@ impl From<&model::MessageEdited> for MessageEdited {
 
 impl From<&model::Body> for Body {
     fn from(body: &model::Body) -> Self {
-        let tombstone = match body {
-            model::Body::Content(content) => return Self::Content(content.into()),
-            model::Body::Tombstone(model::Tombstone::Recalled) => Tombstone::Recalled,
-            model::Body::Tombstone(model::Tombstone::Deleted) => Tombstone::Deleted,
-            model::Body::Tombstone(model::Tombstone::Erased) => Tombstone::Erased,
-        };
-        Self::Gone { tombstone }
+        match body {
+            model::Body::Content(content) => Self::Content(content.into()),
+            model::Body::Tombstone(tombstone) => Self::Gone { tombstone: (*tombstone).into() },
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) struct SendRequest {
     /// Whether it mentions everybody; only in groups, by their owner and admins.
     #[schema(required = false)]
     pub(super) mention_all: bool,
+    /// A message of the same conversation that it quotes, and that the caller can see; empty for none.
+    #[schema(required = false, pattern = "^([A-Za-z0-9_-]{21}[AQgw])?$")]
+    pub(super) reply_to: String,
 }
 
 /// The members of a [`SendRequest`]. Not nested: serde cannot name a wrong member that it flattens.
@@ -61,6 +64,8 @@ struct Members {
     mentions: Vec<UserId>,
     #[serde(default)]
     mention_all: bool,
+    #[serde(default)]
+    reply_to: String,
 }
 
 /// A text where the member was given: null is none.
@@ -126,10 +131,18 @@ impl SendRequest {
 
 impl From<Members> for SendRequest {
     fn from(members: Members) -> Self {
-        let Members { to, client_message_id, text, content_type, data, mentions, mention_all } =
-            members;
+        let Members {
+            to,
+            client_message_id,
+            text,
+            content_type,
+            data,
+            mentions,
+            mention_all,
+            reply_to,
+        } = members;
         let content = ContentMembers { text, content_type, data };
-        Self { to, client_message_id, content, mentions, mention_all }
+        Self { to, client_message_id, content, mentions, mention_all, reply_to }
     }
 }
 
@@ -143,6 +156,7 @@ impl TryFrom<SendRequest> for Send {
             content: request.content.into_content()?,
             mentions: request.mentions.into_iter().map(|id| id.0).collect(),
             mention_all: request.mention_all,
+            reply_to: request.reply_to,
         })
     }
 }

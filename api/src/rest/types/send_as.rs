@@ -70,6 +70,8 @@ struct Members {
     #[serde(default)]
     mention_all: bool,
     #[serde(default)]
+    reply_to: String,
+    #[serde(default)]
     silent: bool,
     #[serde(default)]
     no_push: bool,
@@ -109,9 +111,10 @@ pub(crate) struct SendAsResults {
 impl std::convert::From<Members> for SendAsRequest {
     fn from(members: Members) -> Self {
         let Members { from, to, client_message_id, text, content_type, data, .. } = members;
-        let Members { mentions, mention_all, silent, no_push, bypass, .. } = members;
+        let Members { mentions, mention_all, reply_to, silent, no_push, bypass, .. } = members;
         let content = ContentMembers { text, content_type, data };
-        let message = SendRequest { to, client_message_id, content, mentions, mention_all };
+        let message =
+            SendRequest { to, client_message_id, content, mentions, mention_all, reply_to };
         Self { from, message, silent, no_push, bypass }
     }
 }

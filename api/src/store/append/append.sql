@@ -15,7 +15,9 @@
 -- contacts, membership, mutes and roles.
 --
 -- What stands between `groups:` and `:groups` is left out for a batch without messages to groups, which
--- spares it a fifth of what PostgreSQL computes.
+-- spares it a fifth of what PostgreSQL computes; what stands between `quotes:` and `:quotes`, for one without
+-- messages that quote another: so that all others cost what they would if there were no quotes. `own_target` and
+-- `other_target` are the places of the quoted message in the two timelines.
 --
 -- A statement of its own behind the locks: one snapshot with them would not see what the holders of
 -- those locks have just committed.
@@ -58,10 +60,18 @@ WITH item AS MATERIALIZED (
         , m.muted_until
         -- :groups
     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[],
-                $7::uuid[], $8::bytea[], $9::text[], $10::bytea[], $11::text[], $12::smallint[])
+                $7::uuid[], $8::bytea[], $9::text[], $10::bytea[], $11::text[], $12::smallint[]
+                -- quotes:
+                , $13::bigint[], $14::bigint[]
+                -- :quotes
+        )
         WITH ORDINALITY
         i (sender, session_id, sender_behind, other, other_behind, drop_if_blocked,
-           client_message_id, content_hash, content_type, body, mentions, flags, item)
+           client_message_id, content_hash, content_type, body, mentions, flags,
+           -- quotes:
+           own_target, other_target,
+           -- :quotes
+           item)
     LEFT JOIN sessions s ON s.user_no = i.sender AND s.session_id = i.session_id
     LEFT JOIN timelines sent ON sent.owner = i.sender
     LEFT JOIN timelines received ON received.owner = i.other
@@ -119,22 +129,41 @@ WITH item AS MATERIALIZED (
 -- :groups
 ), filled AS (
     INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
-        client_message_id, content_hash, copies, content_type, body, mentions, flags, generation)
+        client_message_id, content_hash, copies, content_type, body, mentions, flags, generation
+        -- quotes:
+        , target_seq
+        -- :quotes
+        )
     SELECT c.owner, c.seq, c.conversation, p.sender,
         CASE WHEN p.other < 0 THEN p.copy_seq ELSE p.own_seq END, c.message_no, c.appended_at, 1,
         c.client_message_id, c.content_hash, c.copies,
         CASE WHEN c.is_home THEN p.content_type END, CASE WHEN c.is_home THEN p.body ELSE '' END,
         CASE WHEN c.is_home THEN p.mentions::bigint[] END, CASE WHEN c.is_home THEN p.flags END,
         (SELECT nullif(current_generation(), 0))
+        -- quotes:
+        , c.target_seq
+        -- :quotes
     FROM placed p
     CROSS JOIN LATERAL (VALUES
         (p.sender, p.own_seq, p.other, p.own_message_no, p.sender_at, p.client_message_id,
          p.content_hash, CASE WHEN p.copy_seq IS NOT NULL THEN ARRAY[p.other, p.copy_seq] END,
-         p.other > 0),
+         p.other > 0
+         -- quotes:
+         , p.own_target
+         -- :quotes
+        ),
         (p.other, p.copy_seq, CASE WHEN p.other < 0 THEN p.other ELSE p.sender END,
-         p.copy_message_no, p.other_at, NULL, NULL, NULL, true)
+         p.copy_message_no, p.other_at, NULL, NULL, NULL, true
+         -- quotes:
+         , p.other_target
+         -- :quotes
+        )
     ) c (owner, seq, conversation, message_no, appended_at, client_message_id, content_hash, copies,
-         is_home)
+         is_home
+         -- quotes:
+         , target_seq
+         -- :quotes
+        )
     WHERE c.seq IS NOT NULL
 )
 SELECT item, refused, no_session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,

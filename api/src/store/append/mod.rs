@@ -24,8 +24,8 @@ use super::{
 use crate::{
     model::{
         Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, IfBlocked,
-        Mentions, MessageIdCipher, Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId,
-        UserNo, WhoMay,
+        Mentions, MessageIdCipher, Notice, Quote, Result, SealedMessageId, SessionId, TimelineNo,
+        UserId, UserNo, WhoMay,
     },
     telemetry,
 };
@@ -81,6 +81,17 @@ pub struct Append {
     pub bypass: bool,
     /// How terminals are to make it known.
     pub notice: Notice,
+    /// The message that it quotes, which stands in the same conversation.
+    pub quote: Option<Box<AppendQuote>>,
+}
+
+/// A quoted message by its places in the timelines of a message that quotes it.
+#[derive(Debug, Clone)]
+pub struct AppendQuote {
+    /// As the sender of the message sees it, who must have it.
+    pub own: Quote,
+    /// As the recipient does; in a group its place in the group's timeline.
+    pub other: Quote,
 }
 
 /// A message that stands in every participant's timeline.

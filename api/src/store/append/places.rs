@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 
-use super::{Append, Appended, verdicts::Held};
+use super::{Append, AppendQuote, Appended, verdicts::Held};
 use crate::model::{
-    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, MessageIdCipher, Result,
-    TimelineNo,
+    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, MessageIdCipher, Quote,
+    Result, TimelineNo,
 };
 
 /// What a batch takes in the timelines concerned, before it is known how far these are filled.
@@ -111,7 +111,10 @@ impl<'a> Places<'a> {
         let (home, seq) = home;
         let id = MessageId { home, seq, generation: self.generation };
         let sealed = self.cipher.seal(id)?;
-        let message = |conversation_id, client_message_id| Message {
+        let quote = |of: fn(&AppendQuote) -> &Quote| {
+            append.quote.as_deref().map(|quote| Box::new(of(quote).clone()))
+        };
+        let message = |conversation_id, client_message_id, reply_to| Message {
             message_id: sealed,
             conversation_id,
             sender: append.sender_id.clone(),
@@ -121,20 +124,24 @@ impl<'a> Places<'a> {
             mention_all: append.mentions.all,
             mentioned: false,
             notice: append.notice,
+            reply_to,
             edit: None,
             body: Body::Content(append.content.clone()),
         };
         let entry = |(cursor, appended_at), message| {
             Arc::new(Entry { cursor, appended_at, kind: EntryKind::Message(message) })
         };
-        let own = message(append.conversation_id.clone(), Some(append.client_message_id));
+        let client_message_id = Some(append.client_message_id);
+        let quoted = quote(|quote| &quote.own);
+        let own = message(append.conversation_id.clone(), client_message_id, quoted);
         let mut entries = vec![(sender, entry((cursor, appended_at), own))];
         if let Some((owner, place)) = other {
             let theirs = match &append.conversation_id {
                 ConversationId::User(_) => ConversationId::User(append.sender_id.clone()),
                 group @ ConversationId::Group(_) => group.clone(),
             };
-            entries.push((owner, entry(place, message(theirs, None))));
+            let quoted = quote(|quote| &quote.other).filter(|quote| quote.seq > 0);
+            entries.push((owner, entry(place, message(theirs, None, quoted))));
         }
         let places = entries.iter().map(|(owner, entry)| (*owner, entry.seq())).collect();
         Ok(Appended {

@@ -32,14 +32,42 @@ WITH pair AS MATERIALIZED (
         AND (p.upto >= p.joined_seq OR e.kind = 1 AND e.tombstone IS NULL)
     WINDOW entries AS (PARTITION BY p.member ORDER BY p.timeline, e.seq ROWS UNBOUNDED PRECEDING)
 ), placed AS MATERIALIZED (
-    -- Where the message stands that an event is about: among these references, or by its own. And whether an
+    -- Where the message stands that an event is about, or that a message quotes: among these references, or by
+    -- its own. And whether an
     -- edited one, if it is not gone since, mentions the member now: 1 or 0.
     SELECT d.*, CASE WHEN d.kind = 14 THEN (
         SELECT CASE WHEN d.member = ANY(h.mentions) OR h.flags & 2 <> 0 THEN 1 ELSE 0 END::smallint
         FROM entries h WHERE h.owner = d.timeline AND h.seq = d.target_home AND h.tombstone IS NULL
     ) END AS mentions_now, CASE
         WHEN d.target_home IS NULL THEN NULL
+        -- Those that who joins is shown are not dense.
+        WHEN d.kind = 1 AND d.target_home > d.fanned_to THEN (
+            SELECT o.seq FROM due o
+            WHERE o.member = d.member AND o.timeline = d.timeline AND o.group_seq = d.target_home
+        )
         WHEN d.target_home > d.fanned_to THEN d.seq - (d.group_seq - d.target_home)
+        -- A quoted message may stand far back: its reference is found by halving what there is of the
+        -- timeline, in which the places in the group's rise. Each step reads one row of an index.
+        WHEN d.kind = 1 THEN (
+            WITH RECURSIVE search (low, high, found, home_seq) AS (
+                SELECT 0::bigint, d.seq, NULL::bigint, NULL::bigint
+                UNION ALL
+                SELECT CASE WHEN r.home_seq > d.target_home THEN s.low ELSE middle END,
+                    CASE WHEN r.home_seq > d.target_home THEN r.seq ELSE s.high END,
+                    CASE WHEN r.home_seq <= d.target_home THEN r.seq ELSE s.found END,
+                    CASE WHEN r.home_seq <= d.target_home THEN r.home_seq ELSE s.home_seq END
+                FROM search s
+                CROSS JOIN LATERAL (SELECT (s.low + s.high) / 2 AS middle) half
+                LEFT JOIN LATERAL (
+                    SELECT r.seq, r.home_seq FROM entries r
+                    WHERE r.owner = d.member AND r.conversation = d.timeline AND r.kind = 1
+                        AND r.tombstone IS NULL AND r.seq > s.low AND r.seq <= half.middle
+                    ORDER BY r.seq DESC LIMIT 1
+                ) r ON true
+                WHERE s.high - s.low > 1
+            )
+            SELECT found FROM search WHERE home_seq = d.target_home LIMIT 1
+        )
         -- One that the member has deleted does not stand there any more.
         ELSE coalesce(
             (SELECT r.seq FROM entries r

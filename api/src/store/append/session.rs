@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{join, try_join5};
+use futures::{
+    future::{join, try_join5},
+    try_join,
+};
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
@@ -37,20 +40,28 @@ const COUNT: &str = include_str!("count.sql");
 const APPEND: &str = include_str!("append.sql");
 const REFERENCES: &str = include_str!("references.sql");
 
-/// `APPEND` for a batch without messages to groups.
-static APPEND_TO_USERS: LazyLock<String> = LazyLock::new(|| {
-    let mut between_users = String::with_capacity(APPEND.len());
-    let mut of_groups = false;
-    for line in APPEND.lines() {
+/// `APPEND` for a batch without messages that quote another.
+static APPEND_WITHOUT_QUOTES: LazyLock<String> = LazyLock::new(|| without(APPEND, "quotes"));
+
+/// The same for a batch without messages to groups, either.
+static APPEND_TO_USERS: LazyLock<String> =
+    LazyLock::new(|| without(&APPEND_WITHOUT_QUOTES, "groups"));
+
+/// A statement without what stands between the comments `part:` and `:part`.
+fn without(statement: &str, part: &str) -> String {
+    let (begin, end) = (format!("-- {part}:"), format!("-- :{part}"));
+    let mut left = String::with_capacity(statement.len());
+    let mut leaving_out = false;
+    for line in statement.lines() {
         match line.trim() {
-            "-- groups:" => of_groups = true,
-            "-- :groups" => of_groups = false,
-            _ if of_groups => {}
-            _ => between_users.extend([line, "\n"]),
+            line if line == begin => leaving_out = true,
+            line if line == end => leaving_out = false,
+            _ if leaving_out => {}
+            _ => left.extend([line, "\n"]),
         }
     }
-    between_users
-});
+    left
+}
 
 /// An open connection.
 pub(in crate::store) struct LaneConnection {
@@ -62,8 +73,11 @@ pub(in crate::store) struct LaneConnection {
     node_no: i64,
     begin: &'static str,
     count: Statement,
+    /// For any batch.
+    append_quotes: Statement,
+    /// Where none of the batch quotes another message.
     append: Statement,
-    /// Where none of the batch is for a group.
+    /// Where, besides, none of the batch is for a group.
     append_to_users: Statement,
     references: Statement,
     other_nodes: Statement,
@@ -98,14 +112,14 @@ impl LaneConnection {
         let link = store.0.connector.open(&settings).await?;
         let generation = link.generation();
         let Link { client, driver, .. } = link;
-        let (count, append, append_to_users, references, other_nodes) = try_join5(
+        let (count, append_quotes, append, append_to_users, references, other_nodes) = try_join!(
             client.prepare(COUNT),
             client.prepare(APPEND),
+            client.prepare(&APPEND_WITHOUT_QUOTES),
             client.prepare(&APPEND_TO_USERS),
             client.prepare(REFERENCES),
             client.prepare(OTHER_NODES),
-        )
-        .await?;
+        )?;
         Ok(Self {
             client,
             driver,
@@ -114,6 +128,7 @@ impl LaneConnection {
             node_no,
             begin,
             count,
+            append_quotes,
             append,
             append_to_users,
             references,
@@ -214,26 +229,33 @@ impl LaneConnection {
         let sent: Vec<i64> = behind.iter().map(|behind| behind.sent).collect();
         let received: Vec<Option<i64>> = behind.iter().map(|behind| behind.received).collect();
         let to_groups = batch.iter().any(|append| append.conversation.group().is_some());
+        let quotes = batch.iter().any(|append| append.quote.is_some());
         let appending = async {
-            self.client
-                .query(
-                    if to_groups { &self.append } else { &self.append_to_users },
-                    &[
-                        &column(batch, |append| append.sender.0),
-                        &column(batch, |append| append.session_id.map(|id| id.0)),
-                        &sent,
-                        &column(batch, |append| append.conversation.0),
-                        &received,
-                        &column(batch, drop_if_blocked),
-                        &column(batch, |append| append.client_message_id),
-                        &column(batch, |append| append.content_hash.as_slice()),
-                        &column(batch, |append| append.content.content_type()),
-                        &column(batch, |append| append.content.body().as_ref()),
-                        &column(batch, |append| append.mentions.array()),
-                        &column(batch, flags),
-                    ],
-                )
-                .await
+            let statement = match (quotes, to_groups) {
+                (true, _) => &self.append_quotes,
+                (false, true) => &self.append,
+                (false, false) => &self.append_to_users,
+            };
+            let (own_targets, other_targets) =
+                (column(batch, own_target), column(batch, other_target));
+            let values: [&(dyn ToSql + Sync); 14] = [
+                &column(batch, |append| append.sender.0),
+                &column(batch, |append| append.session_id.map(|id| id.0)),
+                &sent,
+                &column(batch, |append| append.conversation.0),
+                &received,
+                &column(batch, drop_if_blocked),
+                &column(batch, |append| append.client_message_id),
+                &column(batch, |append| append.content_hash.as_slice()),
+                &column(batch, |append| append.content.content_type()),
+                &column(batch, |append| append.content.body().as_ref()),
+                &column(batch, |append| append.mentions.array()),
+                &column(batch, flags),
+                &own_targets,
+                &other_targets,
+            ];
+            // The last two are those of the statement with quotes alone.
+            self.client.query(statement, &values[..if quotes { 14 } else { 12 }]).await
         };
         // Polled together, so sent together. A COMMIT behind a failed statement answers ROLLBACK and no
         // error: all must succeed. But where the nodes concerned are not told, the batch stands all the
@@ -291,6 +313,16 @@ fn drop_if_blocked(append: &Append) -> Option<bool> {
 fn flags(append: &Append) -> Option<i16> {
     let everybody = if append.mentions.all { EVERYBODY } else { 0 };
     Some(everybody | notice_flags(append.notice)).filter(|flags| *flags != 0)
+}
+
+/// The place of the quoted message in the sender's timeline.
+fn own_target(append: &Append) -> Option<i64> {
+    append.quote.as_ref().map(|quote| quote.own.seq)
+}
+
+/// The place of the quoted message in the other timeline, where it has one.
+fn other_target(append: &Append) -> Option<i64> {
+    append.quote.as_ref().map(|quote| quote.other.seq).filter(|seq| *seq > 0)
 }
 
 fn column<'a, T>(batch: &'a [Append], read: impl Fn(&'a Append) -> T) -> Vec<T> {

@@ -146,6 +146,9 @@ pub(super) fn send_body(message: SendRequest) -> Value {
     if !message.mentions.is_empty() {
         body["mentions"] = json!(message.mentions);
     }
+    if !message.reply_to.is_empty() {
+        body["reply_to"] = Value::from(message.reply_to.as_str());
+    }
     if message.mention_all {
         body["mention_all"] = Value::Bool(true);
     }

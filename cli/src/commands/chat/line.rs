@@ -28,6 +28,7 @@ const TYPING_EVERY: Duration = Duration::from_secs(3);
 const PAGE: i32 = 50;
 
 /// What happens on the line.
+#[expect(clippy::large_enum_variant, reason = "most of what happens is an event")]
 pub(super) enum News {
     /// The timeline goes on.
     Event(Event),

@@ -140,6 +140,23 @@ struct Message {
     #[serde(default)]
     edit_no: i32,
     edited_at: Option<String>,
+    reply_to: Option<Quote>,
+}
+
+#[derive(Deserialize)]
+struct Quote {
+    #[serde(default)]
+    seq: i64,
+    #[serde(default)]
+    message_id: String,
+    #[serde(default)]
+    sender_id: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    content_type: String,
+    #[serde(default)]
+    tombstone: String,
 }
 
 #[derive(Deserialize)]
@@ -586,6 +603,14 @@ impl From<GroupRequestChanged> for v1::GroupRequestChanged {
     }
 }
 
+impl From<Quote> for v1::Quote {
+    fn from(quote: Quote) -> Self {
+        let Quote { seq, message_id, sender_id, text, content_type, tombstone: gone } = quote;
+        let tombstone = tombstone(&gone).into();
+        Self { seq, message_id, sender_id, text, content_type, tombstone }
+    }
+}
+
 impl From<Message> for v1::Message {
     fn from(message: Message) -> Self {
         let data = message.data.and_then(|data| BASE64_STANDARD.decode(data).ok());
@@ -607,6 +632,7 @@ impl From<Message> for v1::Message {
             silent: message.silent,
             no_push: message.no_push,
             edit_no: message.edit_no,
+            reply_to: message.reply_to.map(Into::into),
             edited_at: message.edited_at.as_deref().and_then(timestamp),
         }
     }
