@@ -178,12 +178,28 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/ListAdminKeys", Admin, v1::ListAdminKeysRequest {}),
         Call::new("/im.v1.AdminService/RevokeAdminKey", Admin, revoke_key),
     ]);
+    calls.extend(arranging_calls());
     calls.extend(tier_calls());
     calls.extend(passing_calls());
     calls.extend(timeline_calls(note));
     calls.push(Call::new("/im.v1.AuthService/EndMySession", User, end));
     calls.push(Call::new("/im.v1.AuthService/Logout", User, v1::LogoutRequest {}));
     calls
+}
+
+/// Those about what a user has set and begun for a conversation.
+fn arranging_calls() -> [Call; 2] {
+    let update = v1::UpdateConversationRequest {
+        conversation_id: "user:ann".to_owned(),
+        pinned: Some(true),
+        ..Default::default()
+    };
+    let draft =
+        v1::SetDraftRequest { conversation_id: "user:ann".to_owned(), text: "begun".to_owned() };
+    [
+        Call::new("/im.v1.MessageService/UpdateConversation", User, update),
+        Call::new("/im.v1.MessageService/SetDraft", User, draft),
+    ]
 }
 
 /// Those about what stands in no timeline.

@@ -1,6 +1,8 @@
 //! Who asks is looked at before what is asked: a terminal whose session has ended learns so, and a
 //! stranger learns nothing, however wrong the rest of the call is.
 
+use serde_json::json;
+
 use crate::support::{
     api::{Api, Outgoing},
     cluster::Cluster,
@@ -23,6 +25,7 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
         (call, refusal.unwrap_or_else(|| panic!("{call} succeeded")))
     };
     let to_nobody = Outgoing::text("nobody", "hello");
+    let pin = json!({ "pinned": true });
     vec![
         refused("send nothing", api.send(token, &no_text).await.err()),
         refused("send to nobody", api.send(token, &to_nobody).await.err()),
@@ -34,6 +37,8 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
         refused("list from nowhere", api.conversations(token, 0, "nowhere").await.err()),
         refused("read with no user", api.history(token, "user:", 0, "").await.err()),
         refused("read with nobody", api.history(token, "user:nobody", 0, "").await.err()),
+        refused("pin nobody", api.update_conversation(token, "user:nobody", &pin).await.err()),
+        refused("draft for nobody", api.set_draft(token, "user:nobody", "begun").await.err()),
         refused("mark no place", api.mark_read(token, "user:ann", 0).await.err()),
         refused("mark what is not there", api.mark_read(token, "user:ann", 999).await.err()),
         refused("mark with nobody", api.mark_read(token, "user:nobody", 1).await.err()),

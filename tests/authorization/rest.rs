@@ -104,6 +104,12 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
         Operation::new(Method::GET, "/v1/timeline", User),
         Operation::new(Method::GET, "/v1/conversations", User),
         Operation::new(Method::GET, messages, User).with("{conversation_id}", "user:ann"),
+        Operation::new(Method::PATCH, "/v1/conversations/{conversation_id}", User)
+            .with("{conversation_id}", "user:ann")
+            .body(json!({ "pinned": true })),
+        Operation::new(Method::PUT, "/v1/conversations/{conversation_id}/draft", User)
+            .with("{conversation_id}", "user:ann")
+            .body(json!({ "text": "begun" })),
         Operation::new(Method::POST, "/v1/conversations/{conversation_id}/read", User)
             .with("{conversation_id}", "user:ann")
             .body(json!({ "seq": note.seq })),

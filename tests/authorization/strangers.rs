@@ -1,5 +1,7 @@
 //! What is another user's is not to be had.
 
+use serde_json::json;
+
 use crate::support::{cluster::Cluster, on_both_transports, terminal::Terminal, types::Entry};
 
 /// Ann and bob have a secret; carol is a user like any other.
@@ -87,4 +89,7 @@ async fn a_stranger_cannot_touch_what_others_said(imd: Cluster) {
         before,
         "nothing has changed for anybody"
     );
+    let pinned = carol.set("ann", json!({ "pinned": true })).await.expect("for carol alone");
+    assert!(pinned.pinned && !ann.conversation("bob").await.settings.pinned);
+    assert_eq!((ann.timeline().await, bob.timeline().await), (before.0, before.1));
 }

@@ -1,9 +1,11 @@
 //! The list of conversations: its order, its pages, and what it costs.
 
 mod cost;
+mod drafts;
 mod groups;
 mod pages;
 mod rows;
+mod settings;
 
 use crate::support::cluster::Cluster;
 

@@ -16,12 +16,13 @@ const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
 
 /// Statements with parts that functions make, by file and beginning. They cannot be read from the source;
 /// each is run by the tests of what the file is about. One that is added has to be added here, too.
-const COMPOSED: [(&str, &str); 24] = [
+const COMPOSED: [(&str, &str); 25] = [
     ("connection/settings.rs", "SELECT {}"),
     ("connection/settings.rs", "SELECT pg_is_in_recovery()"),
     ("conversation_list.rs", "WITH newest"),
     ("conversation_list.rs", "WITH RECURSIVE {list}"),
     ("conversation_list.rs", "WITH RECURSIVE hops"),
+    ("conversation_settings.rs", "SELECT pinned"),
     ("conversations.rs", "SELECT EXISTS"),
     ("conversations.rs", "WITH RECURSIVE {timeline}"),
     ("deletion.rs", "WITH gone AS (\n             DELETE FROM {table}"),

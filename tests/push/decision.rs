@@ -146,6 +146,39 @@ async fn a_token_ends_with_its_session_and_is_nobody_elses() {
     .await;
 }
 
+#[tokio::test]
+async fn of_a_muted_conversation_only_what_mentions_one_is_told() {
+    let mut provider = Provider::start().await;
+    let imd = with_webhook(Transport::Grpc, &provider.url).await;
+    let [ann, carl] = [imd.user_with_phone("ann").await, imd.user_with_phone("carl").await];
+    let bob = imd.user_with_phone("bob").await;
+    let create = json!({ "group_id": "g", "name": "G", "member_ids": ["bob", "carl"] });
+    ann.group(GroupCall::Create(create)).await.expect("a group");
+    bind(&imd, &bob, "phone").await;
+    let mute = || json!({ "muted_until": "2100-01-01T00:00:00Z" });
+    bob.set("group:g", mute()).await.expect("muted");
+    bob.set("carl", mute()).await.expect("muted");
+    ann.say("group:g", "to all").await;
+    carl.say("bob", "a secret").await;
+    ann.say("bob", "not muted").await;
+    assert_eq!(parts(&provider.told(1).await[0]), ("phone", "not muted", 1));
+    let mention =
+        Outgoing { mentions: vec!["bob".to_owned()], ..Outgoing::text("group:g", "@bob") };
+    ann.send(&mention).await.expect("sent");
+    carl.say("group:g", "and on it goes").await;
+    let told = provider.told(1).await;
+    assert_eq!(parts(&told[0]), ("phone", "@bob", 1));
+    let all = Outgoing { mention_all: true, ..Outgoing::text("group:g", "@all") };
+    ann.send(&all).await.expect("sent");
+    assert_eq!(parts(&provider.told(1).await[0]), ("phone", "@all", 1));
+    provider.gets_nothing().await;
+    // No longer muted.
+    bob.set("carl", json!({ "muted_until": null })).await.expect("not muted");
+    carl.say("bob", "hello").await;
+    assert_eq!(parts(&provider.told(1).await[0]), ("phone", "hello", 1));
+    provider.gets_nothing().await;
+}
+
 /// As after the death of the node that appended them: it tells nobody, and another one looks.
 #[tokio::test]
 async fn what_one_node_has_not_told_another_does_and_two_tell_nobody_twice() {

@@ -14,8 +14,8 @@ use super::{
     rest::Rest,
     socket::Sockets,
     types::{
-        BlockedUserPage, Content, ConversationPage, EditPage, Edited, Event, HistoryPage, Info,
-        LoggedIn, Sent, Session, Stretch, Tokens, UserPresence,
+        BlockedUserPage, Content, ConversationPage, ConversationSettings, EditPage, Edited, Event,
+        HistoryPage, Info, LoggedIn, Sent, Session, Stretch, Tokens, UserPresence,
     },
 };
 
@@ -176,6 +176,16 @@ pub(crate) trait Api: Send + Sync {
         token: &str,
         page_size: i32,
         page_token: &str,
+    ) -> Result<ConversationPage> {
+        self.conversations_that(token, &[], page_size, page_token).await
+    }
+    /// Those that are `unread`, `archived`, `pinned`, or are not.
+    async fn conversations_that(
+        &self,
+        token: &str,
+        filter: &[(&str, bool)],
+        page_size: i32,
+        page_token: &str,
     ) -> Result<ConversationPage>;
     async fn history(
         &self,
@@ -184,6 +194,14 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<HistoryPage>;
+    /// What is JSON is the body of the request over REST.
+    async fn update_conversation(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        body: &Value,
+    ) -> Result<ConversationSettings>;
+    async fn set_draft(&self, token: &str, conversation_id: &str, text: &str) -> Result<()>;
     /// Where the mark stands now.
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64>;
     async fn recall(&self, token: &str, message_id: &str) -> Result<()>;

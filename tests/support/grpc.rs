@@ -15,22 +15,23 @@ use imd_proto::v1::{
     presence_service_client::PresenceServiceClient,
 };
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tonic::{
     Request,
     transport::{Channel, Endpoint},
 };
 
 pub(crate) use self::convert::at;
-use self::convert::{all, name};
+use self::convert::{all, conversation_settings, name};
 use super::{
     api::{
         Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result,
     },
     failure::Failure,
     types::{
-        BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage, EditPage, Edited,
-        Event, HistoryPage, Info, LoggedIn, Sent, Session, Stretch, TerminalType, Tokens,
-        UserPresence,
+        BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage,
+        ConversationSettings, EditPage, Edited, Event, HistoryPage, Info, LoggedIn, Sent, Session,
+        Stretch, TerminalType, Tokens, UserPresence,
     },
 };
 
@@ -264,13 +265,21 @@ impl Api for Grpc {
         })
     }
 
-    async fn conversations(
+    async fn conversations_that(
         &self,
         token: &str,
+        filter: &[(&str, bool)],
         page_size: i32,
         page_token: &str,
     ) -> Result<ConversationPage> {
-        let request = v1::ListConversationsRequest { page_size, page_token: page_token.to_owned() };
+        let wanted = |name| filter.iter().find(|(of, _)| *of == name).map(|(_, wanted)| *wanted);
+        let request = v1::ListConversationsRequest {
+            page_size,
+            page_token: page_token.to_owned(),
+            unread: wanted("unread"),
+            archived: wanted("archived"),
+            pinned: wanted("pinned"),
+        };
         let listed = self.messages().list_conversations(with_bearer(token, request)).await;
         let listed = listed?.into_inner();
         let conversation = |conversation: v1::Conversation| Conversation {
@@ -281,6 +290,8 @@ impl Api for Grpc {
             unread_count: conversation.unread_count.into(),
             peer_read_seq: conversation.peer_read_seq,
             unread_mentions: conversation.unread_mentions.into(),
+            settings: conversation_settings(conversation.settings),
+            draft: conversation.draft,
         };
         Ok(ConversationPage {
             conversations: listed.conversations.into_iter().map(conversation).collect(),
@@ -312,6 +323,39 @@ impl Api for Grpc {
             next_page_token: listed.next_page_token,
             state: listed.state.expect("a history brings the state").into(),
         })
+    }
+
+    async fn update_conversation(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        body: &Value,
+    ) -> Result<ConversationSettings> {
+        let wanted = |member: &str| body.get(member).and_then(Value::as_bool);
+        let muted_until = body.get("muted_until").map(|until| match until.as_str() {
+            Some(text) => OffsetDateTime::parse(text, &Rfc3339).expect("a time"),
+            None => OffsetDateTime::UNIX_EPOCH,
+        });
+        let request = v1::UpdateConversationRequest {
+            conversation_id: conversation_id.to_owned(),
+            pinned: wanted("pinned"),
+            archived: wanted("archived"),
+            marked_unread: wanted("marked_unread"),
+            hidden: wanted("hidden"),
+            muted_until: muted_until.map(|until| prost_types::Timestamp {
+                seconds: until.unix_timestamp(),
+                nanos: until.nanosecond().try_into().expect("less than a second"),
+            }),
+        };
+        let updated = self.messages().update_conversation(with_bearer(token, request)).await?;
+        Ok(conversation_settings(updated.into_inner().settings))
+    }
+
+    async fn set_draft(&self, token: &str, conversation_id: &str, text: &str) -> Result<()> {
+        let (conversation_id, text) = (conversation_id.to_owned(), text.to_owned());
+        let request = v1::SetDraftRequest { conversation_id, text };
+        self.messages().set_draft(with_bearer(token, request)).await?;
+        Ok(())
     }
 
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {

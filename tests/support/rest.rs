@@ -20,11 +20,12 @@ use super::{
     },
     failure::Failure,
     types::{
-        BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationPage,
-        EditPage, Edited, Entry, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info,
-        Kind, LoggedIn, MemberChanged, Message, MessageEdited, MessageGone, MessagesErased,
-        PresenceList, Quote, ReadUpTo, Sent, Session, SessionChanged, Settings, Stretch,
-        TimelineState, Tokens, UserPresence,
+        BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationChanged,
+        ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry,
+        GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
+        MemberChanged, Message, MessageEdited, MessageGone, MessagesErased, PresenceList, Quote,
+        ReadUpTo, Sent, Session, SessionChanged, Settings, Stretch, TimelineState, Tokens,
+        UserPresence,
     },
 };
 
@@ -224,15 +225,15 @@ impl Api for Rest {
         })
     }
 
-    async fn conversations(
+    async fn conversations_that(
         &self,
         token: &str,
+        filter: &[(&str, bool)],
         page_size: i32,
         page_token: &str,
     ) -> Result<ConversationPage> {
-        let listed: WireConversations =
-            json_of(self.get(token, "/v1/conversations").query(&page(page_size, page_token)))
-                .await?;
+        let request = self.get(token, "/v1/conversations").query(&page(page_size, page_token));
+        let listed: WireConversations = json_of(request.query(filter)).await?;
         let conversation = |conversation: WireConversation| Conversation {
             conversation_id: conversation.conversation_id,
             peer_deleted: conversation.peer_deleted,
@@ -241,6 +242,8 @@ impl Api for Rest {
             unread_count: conversation.unread_count,
             peer_read_seq: conversation.peer_read_seq,
             unread_mentions: conversation.unread_mentions,
+            settings: conversation.settings,
+            draft: conversation.draft,
         };
         Ok(ConversationPage {
             conversations: listed.conversations.into_iter().map(conversation).collect(),
@@ -264,6 +267,22 @@ impl Api for Rest {
             end: listed.end,
             state: listed.state,
         })
+    }
+
+    async fn update_conversation(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        body: &Value,
+    ) -> Result<ConversationSettings> {
+        let path = format!("/v1/conversations/{conversation_id}");
+        json_of(self.request(Method::PATCH, &path).bearer_auth(token).json(body)).await
+    }
+
+    async fn set_draft(&self, token: &str, conversation_id: &str, text: &str) -> Result<()> {
+        let path = format!("/v1/conversations/{conversation_id}/draft");
+        let request = self.request(Method::PUT, &path).bearer_auth(token);
+        answer(request.json(&json!({ "text": text }))).await.map(drop)
     }
 
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {
@@ -422,6 +441,9 @@ struct WireConversation {
     unread_count: i64,
     peer_read_seq: i64,
     unread_mentions: i64,
+    settings: ConversationSettings,
+    #[serde(default)]
+    draft: String,
 }
 
 #[derive(Deserialize)]
@@ -459,6 +481,8 @@ struct WireEntry {
     group_request: Option<GroupRequest>,
     contact_changed: Option<ContactChanged>,
     settings_changed: Option<Settings>,
+    conversation_changed: Option<ConversationChanged>,
+    draft_changed: Option<DraftChanged>,
 }
 
 #[derive(Deserialize)]
@@ -557,6 +581,8 @@ impl From<WireEntry> for Entry {
             ("group_request", wire.group_request.map(Kind::GroupRequest)),
             ("contact_changed", wire.contact_changed.map(Kind::ContactChanged)),
             ("settings_changed", wire.settings_changed.map(Kind::SettingsChanged)),
+            ("conversation_changed", wire.conversation_changed.map(Kind::ConversationChanged)),
+            ("draft_changed", wire.draft_changed.map(Kind::DraftChanged)),
         ];
         let mut given = members.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
         let (name, kind) = given.next().unwrap_or(("unknown", Kind::Unknown));

@@ -24,8 +24,8 @@ use super::{
     failure::Failure,
     rest::{Rest, edit_body, entry_of, send_request},
     types::{
-        BlockedUserPage, ConversationPage, EditPage, Edited, Event, HistoryPage, Info, LoggedIn,
-        PresenceList, Sent, Session, Stretch, Tokens, UserPresence,
+        BlockedUserPage, ConversationPage, ConversationSettings, EditPage, Edited, Event,
+        HistoryPage, Info, LoggedIn, PresenceList, Sent, Session, Stretch, Tokens, UserPresence,
     },
     within_deadline,
 };
@@ -327,13 +327,27 @@ impl Api for Sockets {
         self.rest.pull(token, after, limit).await
     }
 
-    async fn conversations(
+    async fn conversations_that(
         &self,
         token: &str,
+        filter: &[(&str, bool)],
         page_size: i32,
         page_token: &str,
     ) -> Result<ConversationPage> {
-        self.rest.conversations(token, page_size, page_token).await
+        self.rest.conversations_that(token, filter, page_size, page_token).await
+    }
+
+    async fn set_draft(&self, token: &str, conversation_id: &str, text: &str) -> Result<()> {
+        self.rest.set_draft(token, conversation_id, text).await
+    }
+
+    async fn update_conversation(
+        &self,
+        token: &str,
+        conversation_id: &str,
+        body: &Value,
+    ) -> Result<ConversationSettings> {
+        self.rest.update_conversation(token, conversation_id, body).await
     }
 
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {

@@ -9,8 +9,8 @@ use super::{
     api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, Result},
     feed::Feed,
     types::{
-        Content, Conversation, Edited, Entry, HistoryPage, LoggedIn, Sent, Session, Stretch,
-        UserPresence,
+        Content, Conversation, ConversationSettings, Edited, Entry, HistoryPage, LoggedIn, Sent,
+        Session, Stretch, UserPresence,
     },
 };
 
@@ -165,9 +165,18 @@ impl Terminal {
 
     /// All pages of the conversations.
     pub(crate) async fn conversations(&self, page_size: i32) -> Vec<Conversation> {
+        self.conversations_that(&[], page_size).await
+    }
+
+    /// All pages of those that are `unread`, `archived`, `pinned`, or are not.
+    pub(crate) async fn conversations_that(
+        &self,
+        filter: &[(&str, bool)],
+        page_size: i32,
+    ) -> Vec<Conversation> {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
-            let listed = self.api.conversations(&self.token, page_size, &token).await;
+            let listed = self.api.conversations_that(&self.token, filter, page_size, &token).await;
             let listed = listed.expect("a page");
             all.extend(listed.conversations);
             if listed.next_page_token.is_empty() {
@@ -175,6 +184,16 @@ impl Terminal {
             }
             token = listed.next_page_token;
         }
+    }
+
+    /// Changes what is set for the conversation with `peer`: the body of the request over REST.
+    pub(crate) async fn set(&self, peer: &str, change: Value) -> Result<ConversationSettings> {
+        self.api.update_conversation(&self.token, &conversation_id(peer), &change).await
+    }
+
+    /// Sets the draft of the conversation with `peer`.
+    pub(crate) async fn draft(&self, peer: &str, text: &str) -> Result<()> {
+        self.api.set_draft(&self.token, &conversation_id(peer), text).await
     }
 
     /// A call about groups.

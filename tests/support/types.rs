@@ -232,6 +232,32 @@ pub(crate) struct Settings {
     pub(crate) invisible: bool,
 }
 
+/// What a user has set for a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
+pub(crate) struct ConversationSettings {
+    pub(crate) pinned: bool,
+    pub(crate) archived: bool,
+    pub(crate) marked_unread: bool,
+    pub(crate) hidden: bool,
+    #[serde(default, with = "rfc3339::option")]
+    pub(crate) muted_until: Option<OffsetDateTime>,
+}
+
+/// Something was set for a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct ConversationChanged {
+    pub(crate) conversation_id: String,
+    pub(crate) settings: ConversationSettings,
+}
+
+/// A draft was written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct DraftChanged {
+    pub(crate) conversation_id: String,
+    pub(crate) text: String,
+}
+
 /// A user was blocked, or is so no longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct BlockChanged {
@@ -261,6 +287,8 @@ pub(crate) enum Kind {
     GroupRequest(GroupRequest),
     ContactChanged(ContactChanged),
     SettingsChanged(Settings),
+    ConversationChanged(ConversationChanged),
+    DraftChanged(DraftChanged),
     Unknown,
 }
 
@@ -388,6 +416,8 @@ pub(crate) struct Conversation {
     pub(crate) unread_count: i64,
     pub(crate) peer_read_seq: i64,
     pub(crate) unread_mentions: i64,
+    pub(crate) settings: ConversationSettings,
+    pub(crate) draft: String,
 }
 
 #[derive(Debug, Clone)]

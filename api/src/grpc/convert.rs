@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 
 use crate::{
     model::{
-        Body, Content, Conversation, Entry, EntryKind, Expect, GroupChanged, HistoryEnd,
-        IfOccupied, InGroup, MemberChanged, Message, Presence, Preview, Quote, Retention, Session,
-        SessionEnd, SessionId, Signal, SignalContent, TimelineState, Tombstone, Truncated, UserId,
-        UserSettings,
+        Body, Content, Conversation, ConversationSettings, Entry, EntryKind, Error, Expect,
+        GroupChanged, HistoryEnd, IfOccupied, InGroup, MemberChanged, Message, Presence, Preview,
+        Quote, Retention, Session, SessionEnd, SessionId, Signal, SignalContent, TimelineState,
+        Tombstone, Truncated, UserId, UserSettings,
     },
     service::{Event, Tokens},
 };
@@ -21,6 +21,13 @@ pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
         seconds: at.unix_timestamp(),
         nanos: i32::try_from(at.nanosecond()).unwrap_or_default(),
     }
+}
+
+/// The time of a timestamp.
+pub(super) fn time(field: &'static str, at: Timestamp) -> Result<OffsetDateTime, Error> {
+    let nanoseconds = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
+        .map_err(|_| Error::invalid(field, "is beyond the calendar"))
 }
 
 pub(super) fn tokens(tokens: Tokens) -> v1::Tokens {
@@ -137,6 +144,16 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
         EntryKind::SettingsChanged(settings) => {
             Kind::SettingsChanged(v1::SettingsChanged { settings: Some(self::settings(*settings)) })
         }
+        EntryKind::ConversationChanged(changed) => {
+            Kind::ConversationChanged(v1::ConversationChanged {
+                conversation_id: changed.conversation_id.to_string(),
+                settings: Some(conversation_settings(changed.settings)),
+            })
+        }
+        EntryKind::DraftChanged(changed) => Kind::DraftChanged(v1::DraftChanged {
+            conversation_id: changed.conversation_id.to_string(),
+            text: changed.text.clone(),
+        }),
         EntryKind::Unknown => return None,
     })
 }
@@ -256,6 +273,18 @@ pub(super) fn conversation(conversation: &Conversation) -> v1::Conversation {
         unread_count: i32::try_from(conversation.unread_count).unwrap_or(i32::MAX),
         peer_read_seq: conversation.peer_read_seq,
         unread_mentions: i32::try_from(conversation.unread_mentions).unwrap_or(i32::MAX),
+        settings: Some(conversation_settings(conversation.settings)),
+        draft: conversation.draft.clone(),
+    }
+}
+
+pub(super) fn conversation_settings(settings: ConversationSettings) -> v1::ConversationSettings {
+    v1::ConversationSettings {
+        pinned: settings.pinned,
+        archived: settings.archived,
+        marked_unread: settings.marked_unread,
+        hidden: settings.hidden,
+        muted_until: settings.muted_until.map(timestamp),
     }
 }
 

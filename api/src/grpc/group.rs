@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use imd_proto::v1;
-use prost_types::Timestamp;
-use time::OffsetDateTime;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{bearer, convert, status::status};
@@ -214,7 +212,10 @@ pub(super) fn member_settings(
     Ok(MemberSettings {
         role: asked.role.map(|_| role(asked.role())).transpose()?,
         nickname: asked.nickname.clone(),
-        muted_until: asked.muted_until.map(time).transpose()?.map(Some),
+        muted_until: asked
+            .muted_until
+            .map(|at| convert::time("muted_until", at).map(Some))
+            .transpose()?,
     })
 }
 
@@ -233,12 +234,6 @@ pub(super) fn role(role: v1::GroupRole) -> Result<GroupRole, Error> {
         v1::GroupRole::Admin => Ok(GroupRole::Admin),
         v1::GroupRole::Owner => Ok(GroupRole::Owner),
     }
-}
-
-fn time(at: Timestamp) -> Result<OffsetDateTime, Error> {
-    let time = OffsetDateTime::from_unix_timestamp(at.seconds)
-        .and_then(|time| time.replace_nanosecond(u32::try_from(at.nanos).unwrap_or(u32::MAX)));
-    time.map_err(|_| Error::invalid("muted_until", "is not a time"))
 }
 
 pub(super) fn group(group: Group) -> v1::Group {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{bearer, convert, send_stream, status::status};
 use crate::{
-    model::{Error, Typing},
+    model::{ChangeConversation, ConversationFilter, Error, Typing},
     service::{
         EarlierVersion, EditMessage, Follow, Recipient, Send as SendMessage, SendContent,
         SendSignal, SendSignalContent, Sent, Service,
@@ -94,15 +94,48 @@ impl v1::message_service_server::MessageService for Messages {
         request: Request<v1::ListConversationsRequest>,
     ) -> Result<Response<v1::ListConversationsResponse>, Status> {
         let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let filter = ConversationFilter {
+            unread: asked.unread,
+            archived: asked.archived,
+            pinned: asked.pinned,
+        };
         let page = self
             .0
-            .list_conversations(token, asked.page_size, &asked.page_token)
+            .list_conversations(token, filter, asked.page_size, &asked.page_token)
             .await
             .map_err(status)?;
         Ok(Response::new(v1::ListConversationsResponse {
             conversations: page.items.iter().map(convert::conversation).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
+    }
+
+    async fn update_conversation(
+        &self,
+        request: Request<v1::UpdateConversationRequest>,
+    ) -> Result<Response<v1::UpdateConversationResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let muted_until = asked.muted_until.map(|at| convert::time("muted_until", at)).transpose();
+        let change = ChangeConversation {
+            pinned: asked.pinned,
+            archived: asked.archived,
+            marked_unread: asked.marked_unread,
+            hidden: asked.hidden,
+            muted_until: muted_until.map_err(status)?.map(Some),
+        };
+        let changed = self.0.change_conversation(token, &asked.conversation_id, change).await;
+        let settings = Some(convert::conversation_settings(changed.map_err(status)?));
+        Ok(Response::new(v1::UpdateConversationResponse { settings }))
+    }
+
+    async fn set_draft(
+        &self,
+        request: Request<v1::SetDraftRequest>,
+    ) -> Result<Response<v1::SetDraftResponse>, Status> {
+        let (metadata, _, asked) = request.into_parts();
+        let v1::SetDraftRequest { conversation_id, text } = asked;
+        self.0.set_draft(bearer(&metadata), &conversation_id, text).await.map_err(status)?;
+        Ok(Response::new(v1::SetDraftResponse {}))
     }
 
     async fn list_history(

@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    ContactChanged, Content, ConversationId, Cursor, GroupChanged, GroupId, GroupRequestChanged,
-    MemberChanged, Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo,
-    UserSettings,
+    ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
+    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, Retention, SealedMessageId, Session,
+    SessionId, TimelineNo, UserId, UserNo, UserSettings,
 };
 
 /// One row of a timeline.
@@ -101,6 +101,10 @@ entry_kinds! {
     13 => SettingsChanged(UserSettings),
     /// The sender of a message has edited it.
     14 => MessageEdited(MessageEdited),
+    /// The owner has pinned, muted, put away … a conversation, or does so no longer.
+    20 => ConversationChanged(ConversationChanged),
+    /// What the owner has begun to write in a conversation.
+    21 => DraftChanged(DraftChanged),
 }
 
 /// An account was deleted, and its messages erased.
@@ -378,25 +382,3 @@ pub struct Truncated {
     /// What holds, which mostly is the reason.
     pub retention: Retention,
 }
-
-/// A conversation in the listing of them.
-#[derive(Debug, Clone)]
-pub struct Conversation {
-    /// As the caller sees it.
-    pub conversation_id: ConversationId,
-    /// Whether the account of the peer is known to be deleted.
-    pub peer_deleted: bool,
-    /// Its newest message.
-    pub last_message: Entry,
-    /// Up to where the caller has marked it as read; 0 when it never did.
-    pub read_seq: i64,
-    /// How many messages are unread, [`MOST_UNREAD`] when there are more.
-    pub unread_count: i64,
-    /// How many of the unread messages mention the caller; at most [`MOST_UNREAD`].
-    pub unread_mentions: i64,
-    /// Up to where the peer has read it, as far as its receipts say; 0 when they say nothing.
-    pub peer_read_seq: i64,
-}
-
-/// Unread messages of a conversation are counted up to here.
-pub const MOST_UNREAD: i64 = 100;

@@ -6,6 +6,7 @@ mod block;
 mod code;
 mod contact;
 mod content;
+mod conversation;
 mod cursor;
 mod entry;
 mod error;
@@ -29,11 +30,15 @@ pub use contact::{
     SettingChange, UserSettings, WhoMay, check_contact_lines,
 };
 pub use content::{Content, ContentHash};
+pub use conversation::{
+    ChangeConversation, Conversation, ConversationChanged, ConversationFilter,
+    ConversationSettings, DraftChanged, MOST_UNREAD,
+};
 pub use cursor::{Cursor, Start};
 pub use entry::{
-    BlockChanged, Body, Conversation, Edit, Entry, EntryKind, InGroup, Kind, MOST_UNREAD, Mentions,
-    Message, MessageEdited, MessageGone, MessagesErased, Notice, Preview, Quote, Quoted, ReadUpTo,
-    SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
+    BlockChanged, Body, Edit, Entry, EntryKind, InGroup, Kind, Mentions, Message, MessageEdited,
+    MessageGone, MessagesErased, Notice, Preview, Quote, Quoted, ReadUpTo, SessionChanged, Stretch,
+    TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub use group::{

@@ -1,12 +1,15 @@
 //! Roaming: the conversations, and the history of each.
 
+use time::{OffsetDateTime, UtcOffset};
+
 use super::Service;
 use crate::{
     model::{
-        Conversation, ConversationId, ConversationNo, Entry, Error, HistoryEnd, ListPlace, Page,
-        PageSize, Result, TimelineState, UserNo,
+        ChangeConversation, Conversation, ConversationFilter, ConversationId, ConversationNo,
+        ConversationSettings, Entry, Error, HistoryEnd, ListPlace, Page, PageSize, Result,
+        TimelineState, UserNo,
     },
-    store::{ConversationPage, HistoryPage},
+    store::{ChangeConversationOf, ConversationPage, HistoryPage},
 };
 
 /// A page of a conversation's messages.
@@ -23,22 +26,23 @@ pub struct History {
 impl Service {
     /// The caller's conversations, the one with the newest message first, and behind the last one those
     /// that have moved since the listing began: so each is met at least once. A page may hold fewer than
-    /// asked, or none, and not be the last.
+    /// asked, or none, and not be the last. Hidden ones are not listed.
     pub async fn list_conversations(
         &self,
         token: Option<&str>,
+        filter: ConversationFilter,
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<Conversation>> {
         let caller = self.reader(token).await?;
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
-        let scope = format!("conversations/{}", caller.user_no.0);
+        let scope = format!("conversations/{}{}", caller.user_no.0, filter.scope());
         let parse = |carried: Vec<u8>| ListPlace::from_bytes(&carried);
         let place = self.read_page_token(&scope, page_token, parse)?.unwrap_or(ListPlace::Start);
         let read = async {
             let _turn = self.page_turn().await?;
             // Boxed: it is large.
-            Box::pin(self.store.conversations(caller.user_no, place, size.get())).await
+            Box::pin(self.store.conversations(caller.user_no, place, filter, size.get())).await
         };
         let ConversationPage { mut items, next } =
             self.begin_read(caller.user_no).await?.run(read).await?;
@@ -50,6 +54,41 @@ impl Service {
             }
         }
         Ok(Page { items, next_page_token: next })
+    }
+
+    /// Changes what the caller has set for a conversation, and tells its terminals. Returns what holds.
+    ///
+    /// Errors: [`Error::UserNotFound`] when the peer does not exist; [`Error::GroupNotFound`];
+    /// [`Error::RateLimited`].
+    pub async fn change_conversation(
+        &self,
+        token: Option<&str>,
+        conversation_id: &str,
+        change: ChangeConversation,
+    ) -> Result<ConversationSettings> {
+        // The session is checked in the transaction, behind the lock.
+        let caller = self.changer(token).await?;
+        let read = async {
+            let muted_until =
+                change.muted_until.map(|at| at.map(storable).transpose()).transpose()?;
+            let conversation_id = ConversationId::parse(conversation_id)?;
+            let conversation = self.store.conversation_no(&conversation_id).await?;
+            Ok((conversation, conversation_id, ChangeConversation { muted_until, ..change }))
+        };
+        let (conversation, conversation_id, change) = match read.await {
+            Ok(read) => read,
+            Err(refusal) => return Err(self.refuse(&caller, refusal).await),
+        };
+        let asked = ChangeConversationOf {
+            owner: caller.user_no,
+            session_id: caller.session_id,
+            conversation,
+            conversation_id,
+            change,
+        };
+        let (settings, entry) = self.store.change_conversation(&asked).await?;
+        self.announce(entry.map(|entry| (caller.user_no, entry)));
+        Ok(settings)
     }
 
     /// The messages of one of the caller's conversations, newest first. Keyed by seq: what arrives
@@ -125,4 +164,11 @@ impl Service {
         let refusal = || Error::invalid("page_token", "is not a token of this listing");
         carried.map(Some).ok_or_else(refusal)
     }
+}
+
+/// The time up to which a conversation is muted as the database keeps it: in UTC, to the microsecond.
+fn storable(until: OffsetDateTime) -> Result<OffsetDateTime> {
+    let refusal = || Error::invalid("muted_until", "is beyond the calendar");
+    let until = until.checked_to_offset(UtcOffset::UTC).ok_or_else(refusal)?;
+    until.replace_microsecond(until.microsecond()).map_err(|_| refusal())
 }

@@ -14,6 +14,7 @@ mod conversations;
 mod delete_message;
 mod deletion;
 mod demo;
+mod drafts;
 mod edits;
 mod export;
 mod groups;
@@ -86,8 +87,8 @@ pub use crate::{
 };
 
 use self::{
-    access_tokens::AccessTokens, assertions::Assertions, limits::Counts, passwords::Passwords,
-    push::Push, signals::WhoTypes, tokens::OpaqueTokens,
+    access_tokens::AccessTokens, assertions::Assertions, drafts::Drafts, limits::Counts,
+    passwords::Passwords, push::Push, signals::WhoTypes, tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -152,6 +153,7 @@ pub struct Service {
     limits: Limits,
     counts: Counts,
     who_types: WhoTypes,
+    drafts: Drafts,
     push: Push,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
@@ -186,6 +188,7 @@ impl Service {
             demo_code: demo::new_code()?,
             counts: Counts::new(&limits.clients),
             who_types: WhoTypes::default(),
+            drafts: Drafts::default(),
             push,
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,

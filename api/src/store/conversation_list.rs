@@ -22,7 +22,10 @@ use super::{
     retention::timeline,
     transaction,
 };
-use crate::model::{Conversation, Entry, EntryKind, ListPlace, MOST_UNREAD, Result, UserNo};
+use crate::model::{
+    Conversation, ConversationFilter, ConversationSettings, Entry, EntryKind, ListPlace,
+    MOST_UNREAD, Result, UserNo,
+};
 
 /// How many entries behind the watermark a listing reads from the timeline.
 const UNFOLDED: i64 = 256;
@@ -40,6 +43,12 @@ const BUILT_AT_ONCE: i64 = 2_000;
 /// How many entries are looked at, at least, for a page of those that have moved.
 const LOOKED_AT: i64 = 256;
 
+/// How many conversations are looked at, at least, at a time when not all are listed.
+const FILTERED_AT_ONCE: i64 = 500;
+
+/// How often more are looked at for a page that is not full. What is left is for the next page.
+const MOST_LOOKS: usize = 8;
+
 /// Keeps what the conversation has when a row says more.
 const UPSERT: &str = "ON CONFLICT (owner, conversation) DO UPDATE SET last_seq = excluded.last_seq
      WHERE conversations.last_seq < excluded.last_seq";
@@ -55,7 +64,8 @@ pub struct ConversationPage {
 
 /// What an attempt at a page has found.
 enum Found {
-    Page(ConversationPage),
+    /// And whether it ends before the last of those that were found.
+    Page(ConversationPage, bool),
     /// Too many entries are behind the watermark.
     Behind,
     /// Rows, as conversation and seq, whose message is gone.
@@ -63,28 +73,49 @@ enum Found {
 }
 
 impl Store {
-    /// The owner's conversations from `place` on, at most `limit`.
+    /// The owner's conversations from `place` on that are asked for, at most `limit`. Hidden ones are not
+    /// among them.
     ///
     /// Unread are the messages of others after the owner's read mark and after its own newest message,
     /// recalled ones left out: counted here and not kept, so that a message costs no write for it.
     pub async fn conversations(
         &self,
         owner: UserNo,
-        place: ListPlace,
+        mut place: ListPlace,
+        filter: ConversationFilter,
         limit: i64,
     ) -> Result<ConversationPage> {
+        let (mut items, mut missing, mut looks) = (Vec::new(), limit, 0);
         loop {
-            match self.find_page(owner, place, limit).await? {
-                Found::Page(page) => return Ok(page),
+            match self.find_page(owner, place, filter, missing).await? {
+                Found::Page(page, cut) => {
+                    missing -= i64::try_from(page.items.len()).unwrap_or(missing);
+                    items.extend(page.items);
+                    looks += 1;
+                    let more = missing > 0 && !cut && looks < MOST_LOOKS;
+                    match page.next {
+                        // Of what was looked at not enough is asked for.
+                        Some(next @ ListPlace::Before { .. }) if more => place = next,
+                        next => return Ok(ConversationPage { items, next }),
+                    }
+                }
                 Found::Behind => self.fold(owner).await?,
                 Found::Stale(rows) => self.put_right(owner, &rows).await?,
             }
         }
     }
 
-    async fn find_page(&self, owner: UserNo, place: ListPlace, limit: i64) -> Result<Found> {
+    async fn find_page(
+        &self,
+        owner: UserNo,
+        place: ListPlace,
+        filter: ConversationFilter,
+        limit: i64,
+    ) -> Result<Found> {
         // One more than fits, to learn whether there are more.
         let wanted = limit + 1;
+        let ConversationFilter { unread, archived, pinned } = filter;
+        let at_once = if filter.is_empty() { wanted } else { wanted.max(FILTERED_AT_ONCE) };
         let rows = reading!(self, async |client| {
             match place {
                 ListPlace::Start | ListPlace::Before { .. } => {
@@ -93,15 +124,19 @@ impl Store {
                         ListPlace::Start | ListPlace::Moved { .. } => (None, i64::MAX),
                     };
                     let statement = client.prepare_cached(&newest_first()).await?;
-                    let parameters: [&(dyn ToSql + Sync); 4] =
-                        [&owner.0, &before, &wanted, &began_at];
+                    let parameters: [&(dyn ToSql + Sync); 8] = [
+                        &owner.0, &before, &wanted, &began_at, &at_once, &unread, &archived,
+                        &pinned,
+                    ];
                     query_as_prepared(&client, &statement, &parameters).await
                 }
                 ListPlace::Moved { began_at, after, until } => {
                     let statement = client.prepare_cached(&moved_since()).await?;
                     let looked_at = wanted.max(LOOKED_AT);
-                    let parameters: [&(dyn ToSql + Sync); 6] =
-                        [&owner.0, &after, &wanted, &began_at, &until, &looked_at];
+                    let parameters: [&(dyn ToSql + Sync); 9] = [
+                        &owner.0, &after, &wanted, &began_at, &looked_at, &unread, &archived,
+                        &pinned, &until,
+                    ];
                     query_as_prepared(&client, &statement, &parameters).await
                 }
             }
@@ -126,7 +161,7 @@ impl Store {
         listed.truncate(taken);
         let more = i64::try_from(listed.len()).is_ok_and(|count| count < first.get("found"));
         let next = place_behind(place, first, listed.last().filter(|_| more).copied());
-        Ok(Found::Page(ConversationPage { items, next }))
+        Ok(Found::Page(ConversationPage { items, next }, more))
     }
 
     /// As many as make a page with what their newest messages refer to, and of how many rows.
@@ -148,6 +183,14 @@ impl Store {
                 unread_count: row.get("unread_count"),
                 unread_mentions: row.get("unread_mentions"),
                 peer_read_seq: row.get("peer_read_seq"),
+                settings: ConversationSettings {
+                    pinned: row.get("pinned"),
+                    archived: row.get("archived"),
+                    marked_unread: row.get("marked_unread"),
+                    hidden: false,
+                    muted_until: row.get("muted_until"),
+                },
+                draft: row.get::<_, Option<String>>("draft").unwrap_or_default(),
             })
         };
         Ok((last_messages.into_iter().zip(rows).filter_map(conversation).collect(), taken))
@@ -249,12 +292,12 @@ async fn query_as_prepared(
 /// first row of what was found.
 fn place_behind(place: ListPlace, first: &Row, cut: Option<&Row>) -> Option<ListPlace> {
     let last_seq: i64 = first.get("last_seq");
-    let cut_at = cut.map(|row| row.get::<_, i64>("place"));
+    let cut_at = cut.map(|row| row.get::<_, i64>("place")).or_else(|| first.get("looked_to"));
     let began_at = match place {
         ListPlace::Start => last_seq,
         ListPlace::Before { began_at, .. } => began_at,
         ListPlace::Moved { began_at, until, .. } => {
-            let after = cut_at.or_else(|| first.get("looked_to"))?;
+            let after = cut_at?;
             return (after < until).then_some(ListPlace::Moved { began_at, after, until });
         }
     };
@@ -279,8 +322,46 @@ fn list() -> String {
     )
 }
 
-/// Selects the page of at most `$3` conversations whose newest message is below `$2`; and whether
-/// messages have come since the place `$4`, for the place behind the last page.
+/// The CTE `page` of those of the `candidates (conversation, place, seq)` that are listed, at most `$3` in
+/// the order of their places, with what is set for them: not those that are hidden, which have no message
+/// since they were; and where `$6`, `$7` or `$8` is given, those that are unread, archived or pinned, or
+/// are not.
+///
+/// A conversation is unread where the newest message that says something is of another, and behind what
+/// the owner has read.
+fn listed(order: &str) -> String {
+    format!(
+        "page AS MATERIALIZED (
+             SELECT c.conversation, c.place, c.seq, coalesce(s.pinned, false) AS pinned,
+                 coalesce(s.archived, false) AS archived,
+                 coalesce(s.marked_unread, false) AS marked_unread,
+                 CASE WHEN s.muted_until > now() THEN s.muted_until END AS muted_until
+             FROM candidates c
+             LEFT JOIN LATERAL (
+                 SELECT * FROM conversation_settings
+                 WHERE owner = $1 AND conversation = c.conversation LIMIT 1
+             ) s ON true
+             WHERE c.seq > coalesce(s.hidden_to, 0)
+                 AND ($7::boolean IS NULL OR coalesce(s.archived, false) = $7)
+                 AND ($8::boolean IS NULL OR coalesce(s.pinned, false) = $8)
+                 AND CASE WHEN $6::boolean IS NULL THEN true ELSE $6 = (
+                     coalesce(s.marked_unread, false) OR coalesce((
+                         SELECT sender <> $1 FROM entries
+                         WHERE owner = $1 AND conversation = c.conversation AND {SAID}
+                             AND seq >= (SELECT floor FROM list) AND seq > coalesce((
+                                 SELECT greatest(read_seq, answered_seq) FROM read_marks
+                                 WHERE owner = $1 AND conversation = c.conversation
+                             ), 0)
+                         ORDER BY seq DESC LIMIT 1
+                     ), false)
+                 ) END
+             ORDER BY c.place {order} LIMIT $3
+         )"
+    )
+}
+
+/// Selects the page of at most `$3` conversations whose newest message is below `$2`, of the first `$5` of
+/// these; and whether messages have come since the place `$4`, for the place behind the last page.
 ///
 /// `folded` goes down the index row by row, so that no plan reads and sorts all rows of the owner, as it
 /// would while there are no statistics of a list that has just been built.
@@ -303,9 +384,9 @@ fn newest_first() -> String {
                  SELECT conversation, last_seq FROM conversations
                  WHERE owner = $1 AND last_seq < folded.seq ORDER BY last_seq DESC LIMIT 1
              ) next
-             WHERE folded.step < $3::bigint + (SELECT count(*) FROM unfolded)
+             WHERE folded.step < $5::bigint + (SELECT count(*) FROM unfolded)
                  AND NOT (SELECT behind FROM list)
-         ), page AS MATERIALIZED (
+         ), candidates AS MATERIALIZED (
              SELECT conversation, seq AS place, seq FROM (
                  SELECT conversation, seq, row_number() OVER (ORDER BY seq DESC) AS n FROM (
                      SELECT conversation, seq FROM unfolded
@@ -317,18 +398,20 @@ fn newest_first() -> String {
                  ) newest
                  WHERE seq < $2 AND seq >= (SELECT floor FROM list)
              ) numbered
-             WHERE n <= $3
-         )"
+             WHERE n <= $5
+         ), {listed}",
+        listed = listed("DESC"),
     );
     // How many messages there were up to a place, its entry says.
     let moved = "$4::bigint IS NOT NULL AND list.last_seq > $4 AND (list.last_message_no > (
              SELECT message_no FROM entries WHERE owner = $1 AND seq = $4
          )) IS NOT FALSE";
-    shown(&page, &format!("list.behind, ({moved}) AS moved"), "DESC")
+    let looked_to = "(SELECT min(place) FROM candidates HAVING count(*) >= $5) AS looked_to";
+    shown(&page, &format!("list.behind, ({moved}) AS moved, {looked_to}"), "DESC")
 }
 
 /// Selects the page of at most `$3` conversations that got a message after the place `$4`, in the order
-/// of the first such message, of which those after `$2` up to `$5` are looked at: at most `$6` of them,
+/// of the first such message, of which those after `$2` up to `$9` are looked at: at most `$5` of them,
 /// so that a conversation with many does not hold the page up.
 fn moved_since() -> String {
     let of_conversation = "owner = $1 AND conversation = first.conversation";
@@ -346,17 +429,17 @@ fn moved_since() -> String {
     let page = format!(
         "looked_at AS MATERIALIZED (
              SELECT conversation, seq FROM entries
-             WHERE owner = $1 AND seq > $2 AND seq <= $5 AND kind = 1
-             ORDER BY seq LIMIT $6
-         ), page AS MATERIALIZED (
+             WHERE owner = $1 AND seq > $2 AND seq <= $9 AND kind = 1
+             ORDER BY seq LIMIT $5
+         ), candidates AS MATERIALIZED (
              SELECT first.conversation, first.seq AS place, newest.seq
              FROM (SELECT conversation, min(seq) AS seq FROM looked_at GROUP BY conversation) first
              CROSS JOIN LATERAL (SELECT seq FROM {newest} m ORDER BY seq DESC LIMIT 1) newest
              WHERE NOT EXISTS (SELECT FROM {earlier} earlier)
-             ORDER BY place LIMIT $3
-         )"
+         ), {listed}",
+        listed = listed("ASC"),
     );
-    let looked_to = "(SELECT max(seq) FROM looked_at HAVING count(*) = $6) AS looked_to";
+    let looked_to = "(SELECT max(seq) FROM looked_at HAVING count(*) = $5) AS looked_to";
     // The watermark does not matter here.
     shown(&page, &format!("false AS behind, {looked_to}"), "ASC")
 }
@@ -373,9 +456,11 @@ fn shown(page: &str, more: &str, order: &str) -> String {
         "WITH RECURSIVE {list}, {page}
          SELECT * FROM (
          SELECT list.epoch, list.last_seq, list.floor, {more},
-             page.conversation AS listed, page.place, e.*,
+             page.conversation AS listed, page.place, page.pinned, page.archived, page.marked_unread,
+             page.muted_until, d.text AS draft, e.*,
              count(page.place) OVER () AS found,
-             sum(coalesce(octet_length(e.body), 0)) OVER (ORDER BY page.place {order}) AS bytes,
+             sum(coalesce(octet_length(e.body), 0) + coalesce(octet_length(d.text), 0))
+                 OVER (ORDER BY page.place {order}) AS bytes,
              coalesce(m.read_seq, 0) AS read_seq, coalesce(m.peer_read_seq, 0) AS peer_read_seq,
              CASE WHEN latest.own IS NULL THEN latest.count ELSE (
                  SELECT count(*) FROM entries
@@ -399,6 +484,9 @@ fn shown(page: &str, more: &str, order: &str) -> String {
              WHERE owner = $1 AND seq = page.seq AND {IN_CONVERSATION} LIMIT 1
          ) e ON true
          LEFT JOIN LATERAL (
+             SELECT text FROM drafts WHERE owner = $1 AND conversation = page.conversation LIMIT 1
+         ) d ON true
+         LEFT JOIN LATERAL (
              SELECT read_seq, peer_read_seq, answered_seq FROM read_marks
              WHERE owner = $1 AND conversation = page.conversation LIMIT 1
          ) m ON true
@@ -411,7 +499,8 @@ fn shown(page: &str, more: &str, order: &str) -> String {
                  ORDER BY seq DESC LIMIT {MOST_UNREAD}
              ) latest
          ) latest
-         ) shown WHERE bytes <= {PAGE_BYTES} OR bytes = octet_length(body)
+         ) shown
+         WHERE bytes <= {PAGE_BYTES} OR bytes = octet_length(body) + coalesce(octet_length(draft), 0)
          ORDER BY place {order}",
         list = list(),
     )

@@ -234,6 +234,14 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
              SELECT conversation FROM conversations WHERE owner = $1 LIMIT $2
          ) RETURNING owner"
             .to_owned(),
+        "DELETE FROM drafts WHERE owner = $1 AND conversation IN (
+             SELECT conversation FROM drafts WHERE owner = $1 LIMIT $2
+         ) RETURNING owner"
+            .to_owned(),
+        "DELETE FROM conversation_settings WHERE owner = $1 AND conversation IN (
+             SELECT conversation FROM conversation_settings WHERE owner = $1 LIMIT $2
+         ) RETURNING owner"
+            .to_owned(),
         "DELETE FROM conversation_lists WHERE owner = $1 AND $2::bigint > 0 RETURNING owner"
             .to_owned(),
         "DELETE FROM blocks WHERE owner = $1 AND blocked IN (

@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::{Store, directory::KnownUser, quotes::QuotedRow, reading};
 use crate::model::{
-    BlockChanged, Body, Content, ConversationId, ConversationNo, Cursor, Edit, Entry, EntryKind,
-    Error, GroupId, GroupNo, InGroup, Kind, Message, MessageEdited, MessageGone, MessageId,
-    MessageIdCipher, MessagesErased, Notice, Quote, Quoted, ReadUpTo, Result, TimelineNo,
-    Tombstone, UserNo,
+    BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo, Cursor,
+    DraftChanged, Edit, Entry, EntryKind, Error, GroupId, GroupNo, InGroup, Kind, Message,
+    MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagesErased, Notice, Quote, Quoted,
+    ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -303,6 +303,8 @@ impl EventColumns {
             EntryKind::ContactChanged(change) => (None, to_json(change)?),
             EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
             EntryKind::MessageEdited(edited) => return Ok(Self::of_edit(edited.seq)),
+            EntryKind::ConversationChanged(changed) => (None, to_json(&changed.settings)?),
+            EntryKind::DraftChanged(changed) => (None, changed.text.clone().into_bytes()),
             EntryKind::Message(_) | EntryKind::Unknown => return Err(no_event()),
         };
         let kind = event.kind().ok_or_else(no_event)? as i16;
@@ -532,6 +534,14 @@ impl Names {
             Kind::GroupRequest => EntryKind::GroupRequest(from_json(&row.body)?),
             Kind::ContactChanged => EntryKind::ContactChanged(from_json(&row.body)?),
             Kind::SettingsChanged => EntryKind::SettingsChanged(from_json(&row.body)?),
+            Kind::ConversationChanged => EntryKind::ConversationChanged(ConversationChanged {
+                conversation_id: conversation(&row)?,
+                settings: from_json(&row.body)?,
+            }),
+            Kind::DraftChanged => EntryKind::DraftChanged(DraftChanged {
+                conversation_id: conversation(&row)?,
+                text: String::from_utf8(row.body).map_err(Error::internal)?,
+            }),
         })
     }
 }

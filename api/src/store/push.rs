@@ -80,6 +80,15 @@ pub enum PushOutcome {
     Gone,
 }
 
+/// What of a conversation need not be told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PushMarks {
+    /// The messages up to here are read.
+    pub read_seq: i64,
+    /// Only messages that mention the user are told.
+    pub muted: bool,
+}
+
 impl PushClaim {
     /// What the terminal has, or was told of.
     #[must_use]
@@ -345,23 +354,35 @@ impl Store {
         Ok(client.query_one(&statement, &values).await?.get(0))
     }
 
-    /// How far a user has read those of the conversations that it has read at all.
-    pub async fn read_seqs(
+    /// How far a user has read the conversations, and which it has muted. Those that are neither read nor
+    /// muted are left out.
+    pub async fn push_marks(
         &self,
         user_no: UserNo,
         conversations: &[ConversationNo],
-    ) -> Result<HashMap<ConversationNo, i64>> {
+    ) -> Result<HashMap<ConversationNo, PushMarks>> {
         let numbers: Vec<i64> = conversations.iter().map(|conversation| conversation.0).collect();
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT conversation, read_seq FROM read_marks
-                 WHERE owner = $1 AND conversation = ANY($2)",
+                "SELECT conversation, coalesce(r.read_seq, 0) AS read_seq,
+                     coalesce(s.muted_until > now(), false) AS muted
+                 FROM (
+                     SELECT conversation, read_seq FROM read_marks
+                     WHERE owner = $1 AND conversation = ANY($2)
+                 ) r
+                 FULL JOIN (
+                     SELECT conversation, muted_until FROM conversation_settings
+                     WHERE owner = $1 AND conversation = ANY($2)
+                 ) s USING (conversation)",
             )
             .await?;
         let rows = client.query(&statement, &[&user_no.0, &numbers]).await?;
-        let read = |row: &Row| (ConversationNo(row.get("conversation")), row.get("read_seq"));
-        Ok(rows.iter().map(read).collect())
+        let marks = |row: &Row| {
+            let marks = PushMarks { read_seq: row.get("read_seq"), muted: row.get("muted") };
+            (ConversationNo(row.get("conversation")), marks)
+        };
+        Ok(rows.iter().map(marks).collect())
     }
 }
 

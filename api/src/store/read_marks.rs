@@ -1,20 +1,21 @@
 //! How far conversations have been read: by their owners, and by the peers as far as they say so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::try_join;
 
 use super::{
     Store, Transaction,
     blocks::either_blocks,
+    conversation_settings::unmark,
     conversations::in_conversations,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
     transaction,
 };
 use crate::model::{
-    ConversationId, ConversationNo, Entry, EntryKind, Error, GroupNo, ReadUpTo, Result, SessionId,
-    UserId, UserNo,
+    ConversationChanged, ConversationId, ConversationNo, Entry, EntryKind, Error, GroupNo,
+    ReadUpTo, Result, SessionId, UserId, UserNo,
 };
 
 /// A reader's word that it has read a conversation up to a place.
@@ -55,16 +56,25 @@ impl Store {
         transaction!(self, async |tx| {
             let mut places = Place::take_each(&tx, &mark.timelines()).await?;
             // On one way there and back.
-            let ((), (before, ahead)) =
+            let ((), (before, ahead, marked_unread)) =
                 try_join!(require_live(&tx, mark.reader, mark.session_id), mark.find(&tx))?;
             let own = places.remove(&mark.reader).ok_or_else(|| no_timeline(mark.reader))?;
             if mark.seq > own.last_seq() {
                 return Err(Error::invalid("seq", "is beyond the end of the timeline"));
             }
             let Some(read_seq) = ahead else {
-                // Nothing is committed: the places are given back.
-                return Ok(MarkedRead { read_seq: before, entries: Vec::new() });
+                // Where nothing is committed, the places are given back.
+                let entry = mark.unmark(&tx, own, places, marked_unread).await?;
+                let entries: Vec<_> = entry.map(|entry| (mark.reader, entry)).into_iter().collect();
+                if !entries.is_empty() {
+                    tx.commit().await?;
+                }
+                return Ok(MarkedRead { read_seq: before, entries });
             };
+            if marked_unread {
+                // The mark says it.
+                unmark(&tx, mark.reader, mark.conversation).await?;
+            }
             let conversation_id = mark.conversation_id.clone();
             let event = EntryKind::ReadMark(ReadUpTo { conversation_id, seq: read_seq });
             let ((), entry) = try_join!(
@@ -94,11 +104,15 @@ impl MarkRead {
         std::iter::once(self.reader).chain(told).collect()
     }
 
-    /// Where the mark stands, and where it is to go if that is ahead.
-    async fn find(&self, tx: &Transaction<'_>) -> Result<(i64, Option<i64>)> {
+    /// Where the mark stands, where it is to go if that is ahead, and whether the conversation is marked as
+    /// unread.
+    async fn find(&self, tx: &Transaction<'_>) -> Result<(i64, Option<i64>, bool)> {
         let statement = tx
             .prepare_cached(&format!(
-                "SELECT mark.read_seq, newest.seq
+                "SELECT mark.read_seq, newest.seq, EXISTS (
+                     SELECT FROM conversation_settings
+                     WHERE owner = $1 AND conversation = $2 AND marked_unread
+                 )
                  FROM (SELECT coalesce(
                      (SELECT read_seq FROM read_marks WHERE owner = $1 AND conversation = $2), 0
                  ) AS read_seq) mark
@@ -114,7 +128,31 @@ impl MarkRead {
             .await?;
         let row =
             tx.query_one(&statement, &[&self.reader.0, &self.conversation.0, &self.seq]).await?;
-        Ok((row.get(0), row.get(1)))
+        Ok((row.get(0), row.get(1), row.get(2)))
+    }
+
+    /// Has the conversation look unread no longer though the mark does not move: the entry that says so, at
+    /// `own`; the other places are given back.
+    async fn unmark(
+        &self,
+        tx: &Transaction<'_>,
+        own: Place,
+        others: BTreeMap<UserNo, Place>,
+        marked_unread: bool,
+    ) -> Result<Option<Entry>> {
+        if !marked_unread {
+            return Ok(None);
+        }
+        let Some(settings) = unmark(tx, self.reader, self.conversation).await? else {
+            return Ok(None);
+        };
+        for place in others.into_values() {
+            place.give_back(tx).await?;
+        }
+        let conversation_id = self.conversation_id.clone();
+        let event =
+            EntryKind::ConversationChanged(ConversationChanged { conversation_id, settings });
+        own.fill(tx, About::conversation(self.conversation), event).await.map(Some)
     }
 
     /// Notes which of the group's messages the reader has read, for those who ask.

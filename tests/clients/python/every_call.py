@@ -91,6 +91,9 @@ def messages(caller, user):
     check([c.conversation_id for c in listed.conversations] == [f"user:{user}"], "so has the list")
     mark = message_pb2.MarkReadRequest(conversation_id=f"user:{user}", seq=sent.seq)
     check(call("MarkRead", mark).read_seq == sent.seq, "it can be marked as read")
+    call("SetDraft", message_pb2.SetDraftRequest(conversation_id=f"user:{user}", text="begun"))
+    update = message_pb2.UpdateConversationRequest(conversation_id=f"user:{user}", pinned=True)
+    check(call("UpdateConversation", update).settings.pinned, "its conversation can be pinned")
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
     check([entry.seq for entry in history.entries][0] == sent.seq, "the history has it")
     edit = message_pb2.EditMessageRequest(

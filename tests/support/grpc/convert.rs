@@ -5,10 +5,10 @@ use imd_proto::v1;
 use time::OffsetDateTime;
 
 use crate::support::types::{
-    BlockChanged, ContactChanged, Content, Device, Entry, Event, GroupChanged, GroupRequest,
-    HistoryTruncated, Kind, MemberChanged, Message, MessageEdited, MessageGone, MessagesErased,
-    Quote, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal,
-    TimelineState, Tokens, UserPresence,
+    BlockChanged, ContactChanged, Content, ConversationChanged, ConversationSettings, Device,
+    DraftChanged, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated, Kind, MemberChanged,
+    Message, MessageEdited, MessageGone, MessagesErased, Quote, ReadUpTo, Retention, Session,
+    SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -158,6 +158,15 @@ impl From<v1::Entry> for Entry {
                     invisible: settings.invisible,
                 })
             }
+            Some(v1::entry::Kind::ConversationChanged(changed)) => {
+                Kind::ConversationChanged(ConversationChanged {
+                    conversation_id: changed.conversation_id,
+                    settings: conversation_settings(changed.settings),
+                })
+            }
+            Some(v1::entry::Kind::DraftChanged(v1::DraftChanged { conversation_id, text })) => {
+                Kind::DraftChanged(DraftChanged { conversation_id, text })
+            }
             None => Kind::Unknown,
         };
         Self { seq: entry.seq, cursor: entry.cursor, appended_at: at(entry.appended_at), kind }
@@ -274,5 +283,18 @@ impl From<v1::SubscribeResponse> for Event {
             Wire::SessionEnded(end) => Self::SessionEnded(end.into()),
             Wire::Reconnect(_) => Self::Reconnect,
         }
+    }
+}
+
+pub(crate) fn conversation_settings(
+    settings: Option<v1::ConversationSettings>,
+) -> ConversationSettings {
+    let settings = settings.expect("settings");
+    ConversationSettings {
+        pinned: settings.pinned,
+        archived: settings.archived,
+        marked_unread: settings.marked_unread,
+        hidden: settings.hidden,
+        muted_until: settings.muted_until.map(|until| at(Some(until))),
     }
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     grpc::{
-        convert::{self, timestamp},
+        convert::{self, time, timestamp},
         group,
     },
     model::{ConversationId, Error, GroupProfile, GroupRole, MemberChange},
@@ -19,13 +19,6 @@ use crate::{
         recipient,
     },
 };
-
-/// The time of a timestamp.
-pub(super) fn time(field: &'static str, at: Timestamp) -> Result<OffsetDateTime, Error> {
-    let nanoseconds = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
-        .map_err(|_| Error::invalid(field, "is beyond the calendar"))
-}
 
 pub(super) fn exported(step: Exported) -> v1::ExportMessagesResponse {
     match step {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     contact::{ContactChanged, Settings},
     content::Content,
+    conversation::{ConversationChanged, DraftChanged},
     event::{BlockChanged, MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
     group::{GroupChanged, GroupRequestChanged, MemberChanged},
     id::{ConversationId, Cursor, UserId},
@@ -51,8 +52,9 @@ macro_rules! kinds {
         /// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
         /// members of it came, went or changed. `group_request`: somebody asks to join a group, is invited to one,
         /// or is answered. `contact_changed`: a contact was asked, made, changed or removed. `settings_changed`: the
-        /// user takes messages or invitations from others than before. `unknown`: something that the answering
-        /// node does not know, written by a newer one.
+        /// user takes messages or invitations from others than before. `conversation_changed`: the user has set
+        /// something for a conversation, on some terminal. `draft_changed`: the user has written on a draft, on some
+        /// terminal. `unknown`: something that the answering node does not know, written by a newer one.
         #[derive(Debug, Serialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         enum EntryKind {
@@ -102,6 +104,8 @@ kinds! {
     group_request: GroupRequestChanged as GroupRequest,
     contact_changed: ContactChanged as ContactChanged,
     settings_changed: Settings as SettingsChanged,
+    conversation_changed: ConversationChanged as ConversationChanged,
+    draft_changed: DraftChanged as DraftChanged,
 }
 
 /// A message as one participant sees it.

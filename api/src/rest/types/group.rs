@@ -176,10 +176,14 @@ pub(crate) struct UpdateGroupMemberRequest {
 /// A time or null, where that was given.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct MutedUntil(#[serde(with = "time::serde::rfc3339::option")] Option<OffsetDateTime>);
+pub(super) struct MutedUntil(
+    #[serde(with = "time::serde::rfc3339::option")] pub(super) Option<OffsetDateTime>,
+);
 
 /// What was given, null included.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MutedUntil>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<MutedUntil>, D::Error> {
     MutedUntil::deserialize(deserializer).map(Some)
 }
 

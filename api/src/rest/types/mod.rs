@@ -26,7 +26,9 @@ pub(super) use block::BlockedUserList;
 pub(super) use contact::{
     Contact, ContactList, ContactState, SetContactRequest, Settings, UpdateSettingsRequest,
 };
-pub(super) use conversation::{ConversationList, HistoryPage};
+pub(super) use conversation::{
+    ConversationList, ConversationSettings, HistoryPage, SetDraftRequest, UpdateConversationRequest,
+};
 pub(super) use edit::{EditList, EditMessageRequest, EditMessageResponse, EditOfMessage};
 pub(super) use entry::Entry;
 pub(super) use group::{

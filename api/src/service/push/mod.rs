@@ -33,7 +33,7 @@ use crate::{
         Body, Content, ConversationId, Entry, EntryKind, Error, Message, PushContent, PushProvider,
         PushResult, PushTarget, Result, SessionId, Stretch,
     },
-    store::{PushClaim, PushLook, PushOutcome, PushToken, Store},
+    store::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken, Store},
     telemetry,
 };
 
@@ -347,8 +347,9 @@ impl Service {
         Ok(PushOutcome::Handled)
     }
 
-    /// What a terminal is to be told: of each conversation its newest message that is unread, and of each that
-    /// it was told of, and in which nothing is unread any more, that it is cleared.
+    /// What a terminal is to be told: of each conversation its newest message that is unread, and that mentions
+    /// the user where the conversation is muted; and of each that it was told of, and in which nothing is unread
+    /// any more, that it is cleared.
     async fn news(&self, claim: &PushClaim) -> Result<Vec<News>> {
         let first = claim.has().max(claim.last_seq.saturating_sub(MOST_MESSAGES)) + 1;
         let stretch = Stretch { owner: claim.user_no.into(), first, last: claim.last_seq };
@@ -362,8 +363,8 @@ impl Service {
             }
         }
         let mut told: Vec<Notification> = Vec::new();
-        for (entry, message, content, read_seq) in self.unread(claim, candidates).await? {
-            if entry.seq() <= read_seq {
+        for (entry, message, content, marks) in self.marked(claim, candidates).await? {
+            if entry.seq() <= marks.read_seq || marks.muted && !message.mentioned {
                 continue;
             }
             let of = &message.conversation_id;
@@ -397,19 +398,19 @@ impl Service {
         Ok(news)
     }
 
-    /// With each message how far its conversation has been read.
-    async fn unread<'a>(
+    /// With each message how far its conversation has been read, and whether that is muted.
+    async fn marked<'a>(
         &self,
         claim: &PushClaim,
         candidates: Vec<(&'a Entry, &'a Message, &'a Content)>,
-    ) -> Result<Vec<(&'a Entry, &'a Message, &'a Content, i64)>> {
+    ) -> Result<Vec<(&'a Entry, &'a Message, &'a Content, PushMarks)>> {
         let mut numbers = Vec::with_capacity(candidates.len());
         for (_, message, _) in &candidates {
             numbers.push(self.store.conversation_no(&message.conversation_id).await?);
         }
-        let read = self.store.read_seqs(claim.user_no, &numbers).await?;
+        let marks = self.store.push_marks(claim.user_no, &numbers).await?;
         let with_mark = |((entry, message, content), number)| {
-            (entry, message, content, read.get(&number).copied().unwrap_or_default())
+            (entry, message, content, marks.get(&number).copied().unwrap_or_default())
         };
         Ok(candidates.into_iter().zip(numbers).map(with_mark).collect())
     }

@@ -223,6 +223,20 @@ impl MessageService for Messages {
         Err(Status::unimplemented("no test calls it"))
     }
 
+    async fn update_conversation(
+        &self,
+        _: Request<proto::UpdateConversationRequest>,
+    ) -> Answer<proto::UpdateConversationResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn set_draft(
+        &self,
+        _: Request<proto::SetDraftRequest>,
+    ) -> Answer<proto::SetDraftResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn list_history(
         &self,
         _: Request<proto::ListHistoryRequest>,

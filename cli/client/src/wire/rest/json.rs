@@ -110,6 +110,8 @@ struct Entry {
     group_request: Option<GroupRequestChanged>,
     contact_changed: Option<ContactChanged>,
     settings_changed: Option<Settings>,
+    conversation_changed: Option<ConversationChanged>,
+    draft_changed: Option<DraftChanged>,
 }
 
 #[derive(Deserialize)]
@@ -242,6 +244,29 @@ struct Settings {
     presence_visible_to: String,
     presence_terminal_types: bool,
     invisible: bool,
+}
+
+#[derive(Deserialize)]
+struct ConversationChanged {
+    conversation_id: String,
+    settings: ConversationSettings,
+}
+
+#[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
+struct ConversationSettings {
+    pinned: bool,
+    archived: bool,
+    marked_unread: bool,
+    hidden: bool,
+    #[serde(default)]
+    muted_until: String,
+}
+
+#[derive(Deserialize)]
+struct DraftChanged {
+    conversation_id: String,
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -522,7 +547,14 @@ impl Entry {
         if let Some(changed) = self.contact_changed {
             return Some(Kind::ContactChanged(changed.into()));
         }
-        Some(Kind::SettingsChanged(self.settings_changed?.into()))
+        if let Some(changed) = self.settings_changed {
+            return Some(Kind::SettingsChanged(changed.into()));
+        }
+        if let Some(changed) = self.conversation_changed {
+            return Some(Kind::ConversationChanged(changed.into()));
+        }
+        let DraftChanged { conversation_id, text } = self.draft_changed?;
+        Some(Kind::DraftChanged(v1::DraftChanged { conversation_id, text }))
     }
 }
 
@@ -567,6 +599,22 @@ impl From<Settings> for v1::SettingsChanged {
                 presence_visible_to: who(settings.presence_visible_to).into(),
                 presence_terminal_types: settings.presence_terminal_types,
                 invisible: settings.invisible,
+            }),
+        }
+    }
+}
+
+impl From<ConversationChanged> for v1::ConversationChanged {
+    fn from(changed: ConversationChanged) -> Self {
+        let settings = changed.settings;
+        Self {
+            conversation_id: changed.conversation_id,
+            settings: Some(v1::ConversationSettings {
+                pinned: settings.pinned,
+                archived: settings.archived,
+                marked_unread: settings.marked_unread,
+                hidden: settings.hidden,
+                muted_until: timestamp(&settings.muted_until),
             }),
         }
     }

@@ -59,7 +59,11 @@ impl Reader {
         let (mut count, mut page_token) = (0, String::new());
         let begun = Instant::now();
         loop {
-            let request = ListConversationsRequest { page_size: MOST_CONVERSATIONS, page_token };
+            let request = ListConversationsRequest {
+                page_size: MOST_CONVERSATIONS,
+                page_token,
+                ..Default::default()
+            };
             let page = self.0.list_conversations(request).await.map_err(failed)?.into_inner();
             count += page.conversations.len();
             page_token = page.next_page_token;
