@@ -84,7 +84,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
         "login.passwords" | "page" | "presence.terminal_types" => "false",
-        "insecure_listen" | "messages.read_receipts" | "limits.loopback" => "true",
+        "insecure_listen" | "messages.read_receipts" | "messages.keep_edits" | "limits.loopback" => "true",
         "limits.header_bytes" => "65536",
         "limits.streams_per_connection" | "limits.calls" => "170",
         "limits.unread_bytes" => "2097152",
@@ -103,7 +103,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         | "push.delay"
         | "shutdown.grace" => "7m",
         "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" => "40days",
-        "messages.recall_window" => "0s",
+        "messages.recall_window" | "messages.edit_window" => "0s",
         "messages.if_blocked" => "drop",
         "messages.from" | "groups.invite_from" | "presence.visible_to" => "contacts",
         "terminals.exclusive" => "phone+pad",
