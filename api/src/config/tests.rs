@@ -84,7 +84,10 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
         "login.passwords" | "page" | "presence.terminal_types" => "false",
-        "insecure_listen" | "messages.read_receipts" | "messages.keep_edits" | "limits.loopback" => "true",
+        "insecure_listen"
+        | "messages.read_receipts"
+        | "messages.keep_edits"
+        | "limits.loopback" => "true",
         "limits.header_bytes" => "65536",
         "limits.streams_per_connection" | "limits.calls" => "170",
         "limits.unread_bytes" => "2097152",

@@ -102,7 +102,6 @@ impl Baseline {
         let sessions: Vec<Uuid> = (0..users).map(|_| Uuid::new_v4()).collect();
         make_users(&client, &sessions).await?;
         make_groups(&client, groups).await?;
-        client.batch_execute("ANALYZE").await?;
         let store = Store::new(url, 4)?;
         store.0.connector.use_schema(BASELINE_SCHEMA.to_owned());
         Ok(Self { store, url: url.to_owned(), sessions })
