@@ -13,7 +13,7 @@ const OLDEST: u32 = 15_00_00;
 /// How long two connections may take to be told apart.
 const TOLD_APART: Duration = Duration::from_secs(5);
 
-/// How often they are compared: a pooler may hand out its connections in turn.
+/// How often they are compared, each in another order than the time before.
 const COMPARISONS: usize = 3;
 
 /// Why a node cannot work with its database, in one line that says what to do.
@@ -113,14 +113,21 @@ async fn tell_apart(one: &Link, other: &Link) -> Result<(), UnusableDatabase> {
         UnusableDatabase("connections share server processes, as behind a connection pooler in transaction or statement mode, which imd cannot use: connect to PostgreSQL itself, or have the pooler use session mode".to_owned())
     };
     let compared = timeout(TOLD_APART, async {
-        let process = "SELECT pg_backend_pid()";
-        let first = first_row(one.client.simple_query(process).await?);
-        for _ in 0..COMPARISONS {
-            let theirs = first_row(other.client.simple_query(&format!("BEGIN; {process}")).await?);
-            let ours = first_row(one.client.simple_query(process).await?);
-            other.client.simple_query("COMMIT").await?;
-            if ours != first || ours == theirs {
-                return Ok(false);
+        let mut of_each = [Vec::new(), Vec::new()];
+        for round in 0..COMPARISONS {
+            // Poolers hand out the server process that was given back last, or first.
+            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+            for place in order {
+                let begin = "BEGIN; SELECT pg_backend_pid()";
+                let process = first_row([one, other][place].client.simple_query(begin).await?);
+                if round == 0 {
+                    of_each[place] = process;
+                } else if of_each[place] != process {
+                    return Ok(false);
+                }
+            }
+            for link in [one, other] {
+                link.client.simple_query("COMMIT").await?;
             }
         }
         Ok::<_, tokio_postgres::Error>(true)
