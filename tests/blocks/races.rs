@@ -204,8 +204,9 @@ async fn plan(database: &Database) -> String {
     let (n, ids) = (format!("'{{{numbers}}}'"), format!("'{{{ids}}}'"));
     let no = format!("'{{{}}}'", vec!["f"; 100].join(","));
     let nulls = format!("'{{{}}}'", vec!["NULL"; 100].join(","));
-    let values =
-        [&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n, &nulls, &nulls].map(String::as_str).join(",");
+    let values = [&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n, &nulls, &nulls, &nulls, &nulls]
+        .map(String::as_str)
+        .join(",");
     let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE appending ({values})");
     let plan: Value = client.query_one(&explain, &[]).await.expect("a plan").get(0);
     plan.to_string()
