@@ -42,7 +42,7 @@ struct Stage {
     load: Load,
     pulse: Pulse,
     outcomes: Vec<Outcome>,
-    _nodes: [(DataFolder, Imd); 2],
+    nodes: [(DataFolder, Imd); 2],
 }
 
 async fn node(url: &str) -> (DataFolder, Imd) {
@@ -65,7 +65,7 @@ impl Stage {
         let load = Load::start(cast).await;
         load.go_on_for(CALM).await;
         let pulse = Pulse::of(load.acknowledged());
-        Self { patroni, primary, load, pulse, outcomes: Vec::new(), _nodes: nodes }
+        Self { patroni, primary, load, pulse, outcomes: Vec::new(), nodes }
     }
 
     /// Has the primary fail as `event` says, and waits for the load to go on with the next.
@@ -99,6 +99,12 @@ impl Stage {
         for Outcome { event, pause, behind_primary } in &self.outcomes {
             let behind = behind_primary.map(|d| format!(", {d:.1?} of it with a primary"));
             println!("{event}: {pause:.1?} without an ack{}", behind.unwrap_or_default());
+        }
+        for (_, node) in &self.nodes {
+            let log = node.log();
+            log.lines()
+                .filter(|line| line.contains("generation"))
+                .for_each(|line| println!("{line}"));
         }
         story.assert_sound();
         for Outcome { event, behind_primary, .. } in &self.outcomes {

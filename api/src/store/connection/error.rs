@@ -21,6 +21,8 @@ pub(super) enum Refusal {
     Sql(tokio_postgres::Error),
     /// It takes no writes; whether as a standby.
     ReadOnly { standby: bool },
+    /// Another server was promoted in its place, and was there just now.
+    Replaced,
     /// It cannot be used as it is configured: what is wrong and what to do.
     Unfit(String),
 }
@@ -50,7 +52,7 @@ impl ConnectError {
 impl Refusal {
     fn passes(&self) -> bool {
         match self {
-            Self::Unknown(_) | Self::Silent(_) | Self::ReadOnly { .. } => true,
+            Self::Unknown(_) | Self::Silent(_) | Self::ReadOnly { .. } | Self::Replaced => true,
             Self::Sql(error) => match error.code() {
                 Some(code) => fault::passes(code),
                 None => io_error(error).is_some() || error.is_closed(),
@@ -91,6 +93,7 @@ impl fmt::Display for Refusal {
             Self::ReadOnly { standby: false } => {
                 f.write_str("the database is read-only; check default_transaction_read_only")
             }
+            Self::Replaced => f.write_str("another server was promoted in this one's place"),
             Self::Unfit(reason) => f.write_str(reason),
         }
     }
