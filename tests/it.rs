@@ -33,6 +33,7 @@ mod presence;
 mod process;
 mod push;
 mod quotes;
+mod reactions;
 mod read_marks;
 mod retention;
 mod send;

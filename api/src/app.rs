@@ -323,6 +323,9 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let jobs = Task::new("jobs").on_panic(OnPanic::Restart).finishing();
     tasks.start(jobs, move || working.clone().keep_working_at_jobs(stop.clone()));
     tasks.start(Task::new("keys"), move || looking.clone().keep_keys());
+    let telling = service.clone();
+    let reactions = Task::new("reactions").on_panic(OnPanic::Restart);
+    tasks.start(reactions, move || telling.clone().keep_telling_of_reactions());
     let pushing = service.clone();
     let push = Task::new("push").on_panic(OnPanic::Restart);
     tasks.start(push, move || pushing.clone().keep_pushing());

@@ -322,7 +322,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 
 /// Those of blocks; they end nothing.
 /// Those about what becomes of a message.
-fn message_life_calls(note: &Sent) -> [Call; 2] {
+fn message_life_calls(note: &Sent) -> [Call; 5] {
     let message_id = || note.message_id.clone();
     let edit = v1::EditMessageRequest {
         message_id: message_id(),
@@ -331,9 +331,16 @@ fn message_life_calls(note: &Sent) -> [Call; 2] {
         ..Default::default()
     };
     let edits = v1::ListEditsRequest { message_id: message_id(), ..Default::default() };
+    let reaction = || "👍".to_owned();
+    let add = v1::AddReactionRequest { message_id: message_id(), reaction: reaction() };
+    let remove = v1::RemoveReactionRequest { message_id: message_id(), reaction: reaction() };
+    let reactions = v1::ListReactionsRequest { message_id: message_id(), ..Default::default() };
     [
         Call::new("/im.v1.MessageService/EditMessage", User, edit),
         Call::new("/im.v1.MessageService/ListEdits", User, edits),
+        Call::new("/im.v1.MessageService/AddReaction", User, add),
+        Call::new("/im.v1.MessageService/RemoveReaction", User, remove),
+        Call::new("/im.v1.MessageService/ListReactions", User, reactions),
     ]
 }
 

@@ -118,6 +118,14 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .body(json!({ "client_edit_id": Uuid::new_v4().to_string(), "text": "edited" })),
         Operation::new(Method::GET, "/v1/messages/{message_id}/edits", User)
             .with("{message_id}", &note.message_id),
+        Operation::new(Method::PUT, "/v1/messages/{message_id}/reactions/{reaction}", User)
+            .with("{message_id}", &note.message_id)
+            .with("{reaction}", "thumbs_up"),
+        Operation::new(Method::DELETE, "/v1/messages/{message_id}/reactions/{reaction}", User)
+            .with("{message_id}", &note.message_id)
+            .with("{reaction}", "thumbs_up"),
+        Operation::new(Method::GET, "/v1/messages/{message_id}/reactions", User)
+            .with("{message_id}", &note.message_id),
         Operation::new(Method::POST, "/v1/messages/{message_id}/recall", User)
             .with("{message_id}", &note.message_id),
         Operation::new(Method::DELETE, message, User)

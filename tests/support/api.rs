@@ -15,7 +15,8 @@ use super::{
     socket::Sockets,
     types::{
         BlockedUserPage, Content, ConversationPage, ConversationSettings, EditPage, Edited, Event,
-        HistoryPage, Info, LoggedIn, Sent, Session, Stretch, Tokens, UserPresence,
+        HistoryPage, Info, LoggedIn, Reaction, ReactionPage, Sent, Session, Stretch, Tokens,
+        UserPresence,
     },
 };
 
@@ -214,6 +215,23 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<EditPage>;
+    /// Gives a reaction, or takes it back: all there are then.
+    async fn react(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        given: bool,
+    ) -> Result<Vec<Reaction>>;
+    /// Of one reaction, or of all where it is empty.
+    async fn reactions(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ReactionPage>;
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()>;
     async fn block_user(&self, token: &str, user_id: &str) -> Result<()>;
     async fn unblock_user(&self, token: &str, user_id: &str) -> Result<()>;

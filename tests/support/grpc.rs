@@ -30,8 +30,8 @@ use super::{
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage,
-        ConversationSettings, EditPage, Edited, Event, HistoryPage, Info, LoggedIn, Sent, Session,
-        Stretch, TerminalType, Tokens, UserPresence,
+        ConversationSettings, EditPage, Edited, Event, HistoryPage, Info, LoggedIn, Reaction,
+        ReactionPage, Sent, Session, Stretch, TerminalType, Tokens, UserPresence,
     },
 };
 
@@ -415,6 +415,48 @@ impl Api for Grpc {
         };
         Ok(EditPage {
             edits: listed.edits.into_iter().map(edit).collect(),
+            next_page_token: listed.next_page_token,
+        })
+    }
+
+    async fn react(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        given: bool,
+    ) -> Result<Vec<Reaction>> {
+        let (message_id, reaction) = (message_id.to_owned(), reaction.to_owned());
+        Ok(if given {
+            let request = v1::AddReactionRequest { message_id, reaction };
+            let added = self.messages().add_reaction(with_bearer(token, request)).await?;
+            all(added.into_inner().reactions)
+        } else {
+            let request = v1::RemoveReactionRequest { message_id, reaction };
+            let removed = self.messages().remove_reaction(with_bearer(token, request)).await?;
+            all(removed.into_inner().reactions)
+        })
+    }
+
+    async fn reactions(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ReactionPage> {
+        let request = v1::ListReactionsRequest {
+            message_id: message_id.to_owned(),
+            reaction: reaction.to_owned(),
+            page_size,
+            page_token: page_token.to_owned(),
+        };
+        let listed = self.messages().list_reactions(with_bearer(token, request)).await?;
+        let listed = listed.into_inner();
+        let reaction = |item: v1::UserReaction| (item.reaction, item.user_id);
+        Ok(ReactionPage {
+            reactions: listed.reactions.into_iter().map(reaction).collect(),
             next_page_token: listed.next_page_token,
         })
     }

@@ -24,8 +24,8 @@ use super::{
         ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry,
         GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
         MemberChanged, Message, MessageEdited, MessageGone, MessagesErased, PresenceList, Quote,
-        ReadUpTo, Sent, Session, SessionChanged, Settings, Stretch, TimelineState, Tokens,
-        UserPresence,
+        Reaction, ReactionPage, ReactionsChanged, ReadUpTo, Sent, Session, SessionChanged,
+        Settings, Stretch, TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -319,6 +319,41 @@ impl Api for Rest {
         })
     }
 
+    async fn react(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        given: bool,
+    ) -> Result<Vec<Reaction>> {
+        let mut url = reqwest::Url::parse(&self.base).expect("a URL");
+        let segments = ["v1", "messages", message_id, "reactions", reaction];
+        url.path_segments_mut().expect("a base").clear().extend(segments);
+        let method = if given { Method::PUT } else { Method::DELETE };
+        let request = self.client.request(method, url).bearer_auth(token);
+        let reacted: WireReactions<Reaction> = json_of(request).await?;
+        Ok(reacted.reactions)
+    }
+
+    async fn reactions(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ReactionPage> {
+        let path = format!("/v1/messages/{message_id}/reactions");
+        let request = self.get(token, &path).query(&page(page_size, page_token));
+        let listed: WireReactions<WireUserReaction> =
+            json_of(request.query(&[("reaction", reaction)])).await?;
+        let reaction = |item: WireUserReaction| (item.reaction, item.user_id);
+        Ok(ReactionPage {
+            reactions: listed.reactions.into_iter().map(reaction).collect(),
+            next_page_token: listed.next_page_token,
+        })
+    }
+
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {
         let path = format!("/v1/conversations/{conversation_id}/messages/{seq}");
         answer(self.request(Method::DELETE, &path).bearer_auth(token)).await.map(drop)
@@ -473,6 +508,7 @@ struct WireEntry {
     read_receipt: Option<ReadUpTo>,
     message_recalled: Option<MessageGone>,
     message_edited: Option<WireEdited>,
+    reactions_changed: Option<ReactionsChanged>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -513,6 +549,21 @@ struct WireMessage {
     #[serde(default, with = "rfc3339::option")]
     edited_at: Option<OffsetDateTime>,
     reply_to: Option<Quote>,
+    #[serde(default)]
+    reactions: Vec<Reaction>,
+}
+
+#[derive(Deserialize)]
+struct WireReactions<T> {
+    reactions: Vec<T>,
+    #[serde(default)]
+    next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct WireUserReaction {
+    reaction: String,
+    user_id: String,
 }
 
 #[derive(Deserialize)]
@@ -573,6 +624,7 @@ impl From<WireEntry> for Entry {
                     Kind::MessageEdited(MessageEdited { seq, message: message.into() })
                 }),
             ),
+            ("reactions_changed", wire.reactions_changed.map(Kind::ReactionsChanged)),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
             ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),
             ("block_changed", wire.block_changed.map(Kind::BlockChanged)),
@@ -612,6 +664,7 @@ impl From<WireMessage> for Message {
             edit_no: wire.edit_no,
             edited_at: wire.edited_at,
             reply_to: wire.reply_to,
+            reactions: wire.reactions,
         }
     }
 }

@@ -25,7 +25,8 @@ use super::{
     rest::{Rest, edit_body, entry_of, send_request},
     types::{
         BlockedUserPage, ConversationPage, ConversationSettings, EditPage, Edited, Event,
-        HistoryPage, Info, LoggedIn, PresenceList, Sent, Session, Stretch, Tokens, UserPresence,
+        HistoryPage, Info, LoggedIn, PresenceList, Reaction, ReactionPage, Sent, Session, Stretch,
+        Tokens, UserPresence,
     },
     within_deadline,
 };
@@ -397,6 +398,45 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<EditPage> {
         self.rest.edits(token, message_id, page_size, page_token).await
+    }
+
+    async fn react(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        given: bool,
+    ) -> Result<Vec<Reaction>> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        let mut request = json!({ "message_id": message_id, "reaction": reaction });
+        if !given {
+            request["remove"] = json!(true);
+        }
+        socket.say(&json!({ "react": request })).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, mut reacted)) if name == "reacted" => {
+                    assert_eq!(reacted["message_id"], message_id);
+                    assert_eq!(reacted["reaction"], reaction);
+                    let reactions = reacted["reactions"].take();
+                    return Ok(serde_json::from_value(reactions).expect("reactions"));
+                }
+                Some((_, problem)) => return Err(failure(problem)),
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
+    }
+
+    async fn reactions(
+        &self,
+        token: &str,
+        message_id: &str,
+        reaction: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<ReactionPage> {
+        self.rest.reactions(token, message_id, reaction, page_size, page_token).await
     }
 
     async fn delete_message(&self, token: &str, conversation_id: &str, seq: i64) -> Result<()> {

@@ -9,8 +9,8 @@ use super::{
     api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, Result},
     feed::Feed,
     types::{
-        Content, Conversation, ConversationSettings, Edited, Entry, HistoryPage, LoggedIn, Sent,
-        Session, Stretch, UserPresence,
+        Content, Conversation, ConversationSettings, Edited, Entry, HistoryPage, LoggedIn,
+        Reaction, Sent, Session, Stretch, UserPresence,
     },
 };
 
@@ -133,6 +133,21 @@ impl Terminal {
     /// What a message said before its edits, newest first; no more than fit on a page.
     pub(crate) async fn edits(&self, message_id: &str) -> Result<Vec<(i32, Option<Content>)>> {
         Ok(self.api.edits(&self.token, message_id, 0, "").await?.edits)
+    }
+
+    /// Gives a reaction to a message: all there are then.
+    pub(crate) async fn react(&self, message_id: &str, reaction: &str) -> Result<Vec<Reaction>> {
+        self.api.react(&self.token, message_id, reaction, true).await
+    }
+
+    /// Takes a reaction back: all that are left.
+    pub(crate) async fn unreact(&self, message_id: &str, reaction: &str) -> Result<Vec<Reaction>> {
+        self.api.react(&self.token, message_id, reaction, false).await
+    }
+
+    /// Who reacts to a message with what: reactions with users; no more than fit on a page.
+    pub(crate) async fn reactions(&self, message_id: &str) -> Result<Vec<(String, String)>> {
+        Ok(self.api.reactions(&self.token, message_id, "", 1000, "").await?.reactions)
     }
 
     /// Deletes the own copy of a message in the conversation with `peer`.

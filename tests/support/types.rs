@@ -97,6 +97,32 @@ pub(crate) struct Message {
     pub(crate) edit_no: i32,
     pub(crate) edited_at: Option<OffsetDateTime>,
     pub(crate) reply_to: Option<Quote>,
+    pub(crate) reactions: Vec<Reaction>,
+}
+
+/// A kind of reaction to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Reaction {
+    pub(crate) reaction: String,
+    pub(crate) count: i32,
+    #[serde(default)]
+    pub(crate) own: bool,
+}
+
+/// The reactions to a message have changed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct ReactionsChanged {
+    pub(crate) message_id: String,
+    pub(crate) conversation_id: String,
+    pub(crate) seq: i64,
+    pub(crate) reactions: Vec<Reaction>,
+}
+
+/// Who reacts with what: reactions with users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReactionPage {
+    pub(crate) reactions: Vec<(String, String)>,
+    pub(crate) next_page_token: String,
 }
 
 /// A message that another one quotes; all is empty where it cannot be seen.
@@ -124,9 +150,12 @@ impl Message {
             edit_no: 0,
             edited_at: None,
             reply_to: None,
+            reactions: Vec::new(),
             ..message.clone()
         };
+        let unreacted = |message: &Self| Self { reactions: Vec::new(), ..message.clone() };
         self == other
+            || unreacted(self) == unreacted(other)
             || self.edit_no != other.edit_no && gone(self) == gone(other)
             || self.tombstone != other.tombstone && gone(self) == gone(other)
     }
@@ -279,6 +308,7 @@ pub(crate) enum Kind {
     ReadReceipt(ReadUpTo),
     MessageRecalled(MessageGone),
     MessageEdited(MessageEdited),
+    ReactionsChanged(ReactionsChanged),
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
     BlockChanged(BlockChanged),

@@ -191,10 +191,12 @@ impl FanOut {
 }
 
 /// Whether a reference says where the member has all that the entry names: of an edit it says where the message
-/// is, and not where the one is that the message quotes.
+/// is, and not where the one is that the message quotes, nor which of the reactions to it are the member's.
 fn is_told_in_whole(kind: &EntryKind) -> bool {
     match kind {
-        EntryKind::MessageEdited(edited) => edited.message.reply_to.is_none(),
+        EntryKind::MessageEdited(edited) => {
+            edited.message.reply_to.is_none() && edited.message.reactions.is_empty()
+        }
         _ => true,
     }
 }

@@ -20,7 +20,7 @@ pub(super) const ROOM: usize = 7800;
 const LONGEST_ENTRY: usize = 2048;
 
 /// The most that one of the places of an entry takes that stands in many timelines, in bytes as it is encoded.
-const PLACE: usize = 170;
+const PLACE: usize = 190;
 
 /// What such an entry takes beside what it says and its places.
 const SHARED: usize = 30;
@@ -79,6 +79,14 @@ pub(super) struct SharedPlace {
     /// Whether it mentions the member.
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
     mentioned: bool,
+    /// Where it tells of reactions: which of the kinds are the member's, a bit each.
+    #[serde(rename = "r", default, skip_serializing_if = "is_zero")]
+    own_reactions: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(bits: &u32) -> bool {
+    *bits == 0
 }
 
 impl SharedPlace {
@@ -90,6 +98,7 @@ impl SharedPlace {
             at: i64::try_from(at).unwrap_or_default(),
             target_seq: reference.target_seq,
             mentioned: reference.mentioned,
+            own_reactions: reference.own_reactions,
         }
     }
 
@@ -105,6 +114,16 @@ impl SharedPlace {
                 Some(seq) => {
                     edited.seq = seq;
                     edited.message.mentioned = self.mentioned;
+                }
+                // The member has deleted it, or joined later.
+                None => kind = EntryKind::Unknown,
+            },
+            EntryKind::ReactionsChanged(changed) => match self.target_seq {
+                Some(seq) => {
+                    changed.seq = seq;
+                    for (at, count) in changed.reactions.iter_mut().enumerate() {
+                        count.own = self.own_reactions >> at & 1 == 1;
+                    }
                 }
                 // The member has deleted it, or joined later.
                 None => kind = EntryKind::Unknown,

@@ -10,8 +10,8 @@ use crate::{
     model::{
         Body, Content, Conversation, ConversationSettings, Entry, EntryKind, Error, Expect,
         GroupChanged, HistoryEnd, IfOccupied, InGroup, MemberChanged, Message, Presence, Preview,
-        Quote, Retention, Session, SessionEnd, SessionId, Signal, SignalContent, TimelineState,
-        Tombstone, Truncated, UserId, UserSettings,
+        Quote, ReactionCount, Retention, Session, SessionEnd, SessionId, Signal, SignalContent,
+        TimelineState, Tombstone, Truncated, UserId, UserSettings,
     },
     service::{Event, Tokens},
 };
@@ -110,6 +110,12 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
         EntryKind::MessageEdited(edited) => Kind::MessageEdited(v1::MessageEdited {
             seq: edited.seq,
             message: Some(message(&edited.message)),
+        }),
+        EntryKind::ReactionsChanged(changed) => Kind::ReactionsChanged(v1::ReactionsChanged {
+            message_id: changed.message_id.to_string(),
+            conversation_id: changed.conversation_id.to_string(),
+            seq: changed.seq,
+            reactions: reactions(&changed.reactions),
         }),
         EntryKind::MessageDeleted(deleted) => Kind::MessageDeleted(v1::MessageDeleted {
             message_id: deleted.message_id.to_string(),
@@ -247,11 +253,21 @@ fn message(message: &Message) -> v1::Message {
         silent: message.notice.silent,
         no_push: message.notice.no_push,
         reply_to: message.reply_to.as_deref().map(quote),
+        reactions: reactions(&message.reactions),
         edit_no: message.edit.map_or(0, |edit| edit.edit_no),
         edited_at: message.edit.map(|edit| timestamp(edit.edited_at)),
         content,
         tombstone: tombstone.into(),
     }
+}
+
+pub(super) fn reactions(reactions: &[ReactionCount]) -> Vec<v1::Reaction> {
+    let reaction = |ReactionCount { reaction, count, own }: &ReactionCount| v1::Reaction {
+        reaction: reaction.clone(),
+        count: *count,
+        own: *own,
+    };
+    reactions.iter().map(reaction).collect()
 }
 
 pub(super) fn content(content: &Content) -> v1::message::Content {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{bearer, convert, send_stream, status::status};
 use crate::{
-    model::{ChangeConversation, ConversationFilter, Error, Typing},
+    model::{ChangeConversation, ConversationFilter, Error, ReactionOf, Typing},
     service::{
         EarlierVersion, EditMessage, Follow, Recipient, Send as SendMessage, SendContent,
         SendSignal, SendSignalContent, Sent, Service,
@@ -201,6 +201,44 @@ impl v1::message_service_server::MessageService for Messages {
             .map_err(status)?;
         Ok(Response::new(v1::ListEditsResponse {
             edits: page.items.iter().map(encode_edit).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn add_reaction(
+        &self,
+        request: Request<v1::AddReactionRequest>,
+    ) -> Result<Response<v1::AddReactionResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let reactions = self.0.react(token, &asked.message_id, &asked.reaction, true).await;
+        let reactions = convert::reactions(&reactions.map_err(status)?);
+        Ok(Response::new(v1::AddReactionResponse { reactions }))
+    }
+
+    async fn remove_reaction(
+        &self,
+        request: Request<v1::RemoveReactionRequest>,
+    ) -> Result<Response<v1::RemoveReactionResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let reactions = self.0.react(token, &asked.message_id, &asked.reaction, false).await;
+        let reactions = convert::reactions(&reactions.map_err(status)?);
+        Ok(Response::new(v1::RemoveReactionResponse { reactions }))
+    }
+
+    async fn list_reactions(
+        &self,
+        request: Request<v1::ListReactionsRequest>,
+    ) -> Result<Response<v1::ListReactionsResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let v1::ListReactionsRequest { message_id, reaction, page_size, page_token } = asked;
+        let page = self.0.list_reactions(token, message_id, reaction, *page_size, page_token).await;
+        let page = page.map_err(status)?;
+        let reaction = |item: ReactionOf| v1::UserReaction {
+            reaction: item.reaction,
+            user_id: item.user_id.to_string(),
+        };
+        Ok(Response::new(v1::ListReactionsResponse {
+            reactions: page.items.into_iter().map(reaction).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
     }

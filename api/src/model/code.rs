@@ -89,6 +89,8 @@ codes! {
         "The message was sent too long ago to be recalled.";
     EditWindowOver, "edit_window_over", FailedPrecondition, Clients,
         "The message was sent too long ago to be edited.";
+    TooManyReactions, "too_many_reactions", FailedPrecondition, Clients,
+        "The message has as many kinds of reactions as one may have.";
     Blocked, "blocked", PermissionDenied, Clients,
         "The recipient takes no messages from the caller.";
     RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,

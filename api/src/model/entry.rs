@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
-    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, Retention, SealedMessageId, Session,
-    SessionId, TimelineNo, UserId, UserNo, UserSettings,
+    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, ReactionCount, ReactionsChanged,
+    Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo, UserSettings,
 };
 
 /// One row of a timeline.
@@ -101,6 +101,8 @@ entry_kinds! {
     13 => SettingsChanged(UserSettings),
     /// The sender of a message has edited it.
     14 => MessageEdited(MessageEdited),
+    /// The reactions to a message have changed.
+    15 => ReactionsChanged(ReactionsChanged),
     /// The owner has pinned, muted, put away … a conversation, or does so no longer.
     20 => ConversationChanged(ConversationChanged),
     /// What the owner has begun to write in a conversation.
@@ -232,6 +234,9 @@ pub struct Message {
     /// The message of the same conversation that it answers, if it quotes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Box<Quote>>,
+    /// How often each kind of reaction is given to it, in the order in which the kinds came; none for a tombstone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<ReactionCount>,
     /// Its last edit; `None` for one that says what it said when it was sent, and for a tombstone.
     #[serde(default)]
     pub edit: Option<Edit>,

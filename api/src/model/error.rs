@@ -65,6 +65,9 @@ pub enum Error {
     /// The message was sent too long ago to be edited.
     #[error("the message was sent too long ago to be edited")]
     EditWindowOver,
+    /// The message has as many kinds of reactions as one may have.
+    #[error("the message has {0} kinds of reactions already")]
+    TooManyReactions(usize),
     /// The recipient takes no messages from the sender.
     #[error("{0} takes no messages from you")]
     Blocked(UserId),
@@ -369,6 +372,7 @@ impl Error {
             Self::MessageNotFound => Code::MessageNotFound,
             Self::RecallWindowOver => Code::RecallWindowOver,
             Self::EditWindowOver => Code::EditWindowOver,
+            Self::TooManyReactions(_) => Code::TooManyReactions,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,
             Self::NotAccepted { .. } => Code::NotAccepted,

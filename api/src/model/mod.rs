@@ -17,6 +17,7 @@ mod naming;
 mod paging;
 mod presence;
 mod push;
+mod reaction;
 mod retention;
 mod session;
 mod signal;
@@ -58,6 +59,7 @@ pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };
 pub use push::{PushContent, PushProvider, PushResult, PushTarget, WebPushTarget};
+pub use reaction::{Reaction, ReactionCount, ReactionOf, ReactionsChanged};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,

@@ -20,6 +20,7 @@ mod paging;
 mod presence;
 mod problem;
 mod push;
+mod reactions;
 mod socket;
 mod types;
 
@@ -117,6 +118,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(auth::routes())
         .merge(messages::routes())
+        .merge(reactions::routes())
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())

@@ -88,6 +88,8 @@ enum Stage {
     Groups,
     /// Who has the user for a contact.
     Contacts,
+    /// What the user reacted with to messages.
+    Reactions,
     /// What is the user's own.
     Own,
     /// What others have from the user.
@@ -113,6 +115,14 @@ impl Deletion {
             },
             Stage::Contacts => match store.leave_next_contact(self.user_no).await? {
                 Some(told) => self.service.announce(told),
+                None => self.stage = Stage::Reactions,
+            },
+            // While it is known where the copies of the messages are.
+            Stage::Reactions => match store.take_back_next_reactions(self.user_no).await? {
+                Some(taken) => {
+                    self.service.fan_out(taken.group_no);
+                    self.service.announce_stored(&taken.told).await;
+                }
                 None => self.stage = Stage::Own,
             },
             Stage::Own => {

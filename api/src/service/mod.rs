@@ -27,6 +27,7 @@ mod passwords;
 mod presence;
 mod purge;
 mod push;
+mod reactions;
 mod read_marks;
 mod recall;
 mod repeat;

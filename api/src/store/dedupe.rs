@@ -31,11 +31,13 @@ pub(super) async fn purge_entries(
                  DELETE FROM entries e USING gone g
                  WHERE e.owner = $1 AND e.seq = g.seq AND NOT g.kept
              ), blanked AS (
-                 UPDATE entries e SET tombstone = $6, content_type = NULL, body = ''
+                 UPDATE entries e SET tombstone = $6, content_type = NULL, body = '', reactions = NULL
                  FROM gone g
                  WHERE e.owner = $1 AND e.seq = g.seq AND g.kept AND g.tombstone IS DISTINCT FROM $6
              ), forgotten AS (
                  DELETE FROM message_edits WHERE home = $1 AND home_seq > $2 AND home_seq <= $3
+             ), unreacted AS (
+                 DELETE FROM reactions WHERE home = $1 AND home_seq > $2 AND home_seq <= $3
              ), {NOTE_PURGED}
              INSERT INTO purged_conversations (owner, conversation)
              SELECT DISTINCT $1::bigint, conversation FROM gone WHERE {IN_CONVERSATION}

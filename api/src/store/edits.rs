@@ -336,7 +336,7 @@ impl Store {
 /// The peer of the conversation in which the caller has sent a message; `None` for a note to oneself.
 ///
 /// Errors: [`Error::MessageNotFound`] when the message says nothing any more.
-async fn own_copy(
+pub(super) async fn own_copy(
     tx: &Transaction<'_>,
     caller: UserNo,
     seq: i64,

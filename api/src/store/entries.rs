@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, directory::KnownUser, quotes::QuotedRow, reading};
+use super::{Store, directory::KnownUser, quotes::QuotedRow, reactions::read_summary, reading};
 use crate::model::{
     BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo, Cursor,
     DraftChanged, Edit, Entry, EntryKind, Error, GroupId, GroupNo, InGroup, Kind, Message,
     MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagesErased, Notice, Quote, Quoted,
-    ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
+    ReactionCount, ReactionsChanged, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -43,7 +43,7 @@ pub(super) fn notice_flags(notice: Notice) -> i16 {
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.owner, e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
-     e.mentions, e.flags, e.edit_no, e.edited_at, e.body";
+     e.mentions, e.flags, e.edit_no, e.edited_at, e.reactions, e.body";
 
 /// The largest page, in bytes of the bodies in it: without this bound a page of the largest messages that
 /// there may be takes many times the memory of the largest of them, on its way through the node. A
@@ -71,6 +71,12 @@ pub(super) struct EntryPage {
     pub(super) cut: bool,
 }
 
+/// A message of whose reactions an entry tells.
+pub(super) struct ReactedRow {
+    pub(super) tombstone: Option<i16>,
+    pub(super) reactions: Vec<ReactionCount>,
+}
+
 /// A row as it stands, with user numbers in place of ids.
 pub(super) struct EntryRow {
     owner: i64,
@@ -89,6 +95,8 @@ pub(super) struct EntryRow {
     flags: Option<i16>,
     edit_no: Option<i32>,
     edited_at: Option<OffsetDateTime>,
+    /// Of a message; and of an entry that tells of them, once they are read.
+    reactions: Vec<ReactionCount>,
     /// Of a message: whether it quotes another one.
     quotes: bool,
     /// The place in the same timeline of the message that it quotes, where the owner has that.
@@ -121,6 +129,7 @@ impl EntryRow {
             flags: row.try_get("flags")?,
             edit_no: row.try_get("edit_no")?,
             edited_at: row.try_get("edited_at")?,
+            reactions: read_summary(row.try_get("reactions")?)?,
             quotes: quoted_seq.is_some(),
             quoted_seq,
             quoted: None,
@@ -180,10 +189,53 @@ impl EntryRow {
         self.mentions = message.try_get("mentions")?;
         self.edit_no = message.try_get("edit_no")?;
         self.edited_at = message.try_get("edited_at")?;
+        self.reactions = read_summary(message.try_get("reactions")?)?;
         if self.tombstone.is_none() {
             self.body = message.try_get("body")?;
         }
         Ok(())
+    }
+
+    /// The places of the message whose reactions this row tells of: the owner's copy, and where they stand, which is
+    /// the home of a group's message and else the same.
+    pub(super) fn reacted(&self) -> Option<[(i64, i64); 2]> {
+        if Kind::from_number(self.kind)? != Kind::ReactionsChanged {
+            return None;
+        }
+        // No message stands at 0.
+        let own = (self.owner, self.target_seq.unwrap_or_default());
+        let group = self.conversation.filter(|conversation| *conversation < 0);
+        Some([own, group.zip(self.home_seq).unwrap_or(own)])
+    }
+
+    /// Takes the reactions to the message that this row tells of: from the owner's copy, or from the home. Who has
+    /// deleted it is told nothing.
+    pub(super) fn show_reactions(&mut self, own: Option<&ReactedRow>, home: Option<&ReactedRow>) {
+        let (Some(own), Some(home)) = (own, home) else {
+            self.kind = KIND_UNKNOWN;
+            return;
+        };
+        if own.tombstone == Some(Tombstone::Deleted as i16) {
+            self.kind = KIND_UNKNOWN;
+            return;
+        }
+        self.tombstone = own.tombstone.or(home.tombstone);
+        self.reactions.clone_from(&home.reactions);
+    }
+
+    /// A member of a group, and the place of a message that has reactions, of which it is not known which are the
+    /// member's.
+    pub(super) fn reacted_in_group(&self) -> Option<(i64, i64, i64)> {
+        let group = self.conversation.filter(|conversation| *conversation < 0)?;
+        let counts = self.owner > 0 && self.tombstone.is_none() && !self.reactions.is_empty();
+        counts.then_some((self.owner, group, self.home_seq?))
+    }
+
+    /// Marks the reactions among these as the owner's.
+    pub(super) fn mark_own(&mut self, own: &HashSet<String>) {
+        for count in &mut self.reactions {
+            count.own = own.contains(&count.reaction);
+        }
     }
 
     /// The place of the message that this one quotes, at `floor` or above.
@@ -252,6 +304,11 @@ impl EntryRow {
         })
     }
 
+    /// The reactions to a message that still says something.
+    fn reactions(&self) -> Vec<ReactionCount> {
+        if self.tombstone.is_none() { self.reactions.clone() } else { Vec::new() }
+    }
+
     /// The last edit of a message that still says something.
     fn edit(&self) -> Option<Edit> {
         let (edit_no, edited_at) = self.edit_no.zip(self.edited_at)?;
@@ -284,6 +341,12 @@ impl EventColumns {
         Self { kind: Kind::MessageEdited as i16, target_seq: Some(seq), body: Vec::new() }
     }
 
+    /// Those of a change of the reactions to the message at `seq` of the same timeline, where what they are now is
+    /// read.
+    pub(super) fn of_reactions(seq: i64) -> Self {
+        Self { kind: Kind::ReactionsChanged as i16, target_seq: Some(seq), body: Vec::new() }
+    }
+
     /// The columns of `event`, which is no message.
     pub(super) fn of(event: &EntryKind) -> Result<Self> {
         let no_event = || Error::internal("this is no event that could be appended");
@@ -303,6 +366,7 @@ impl EventColumns {
             EntryKind::ContactChanged(change) => (None, to_json(change)?),
             EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
             EntryKind::MessageEdited(edited) => return Ok(Self::of_edit(edited.seq)),
+            EntryKind::ReactionsChanged(changed) => return Ok(Self::of_reactions(changed.seq)),
             EntryKind::ConversationChanged(changed) => (None, to_json(&changed.settings)?),
             EntryKind::DraftChanged(changed) => (None, changed.text.clone().into_bytes()),
             EntryKind::Message(_) | EntryKind::Unknown => return Err(no_event()),
@@ -318,6 +382,7 @@ impl Store {
     pub(super) async fn entries(&self, epoch: i64, mut rows: Vec<EntryRow>) -> Result<Vec<Entry>> {
         self.resolve(&mut rows, i64::MAX).await?;
         self.read_quotes(&mut rows, 0).await?;
+        self.read_reactions(&mut rows).await?;
         self.named(epoch, rows).await
     }
 
@@ -331,6 +396,7 @@ impl Store {
         if let Some(first) = found.first() {
             self.read_quotes(&mut rows, first.try_get("floor")?).await?;
         }
+        self.read_reactions(&mut rows).await?;
         let cut = count.is_some_and(|count| usize::try_from(count) != Ok(rows.len()));
         Ok(EntryPage { entries: self.named(epoch, rows).await?, cut })
     }
@@ -389,7 +455,7 @@ impl Store {
             let statement = client
                 .prepare_cached(
                     "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags, target_seq,
-                         edit_no, edited_at, fits, octet_length(body)::bigint AS bytes,
+                         edit_no, edited_at, reactions, fits, octet_length(body)::bigint AS bytes,
                          CASE WHEN fits THEN body END AS body
                      FROM (
                          SELECT e.*, h.place = 1
@@ -493,6 +559,7 @@ impl Names {
             mentioned: row.has(MENTIONED),
             notice: Notice { silent: row.has(SILENT), no_push: row.has(NO_PUSH) },
             reply_to: self.quote(&row)?,
+            reactions: row.reactions(),
             edit: row.edit(),
             body: row.body()?,
         })
@@ -516,6 +583,12 @@ impl Names {
             Kind::MessageEdited => EntryKind::MessageEdited(MessageEdited {
                 seq: row.require("target_seq", row.target_seq)?,
                 message: Box::new(self.message(row)?),
+            }),
+            Kind::ReactionsChanged => EntryKind::ReactionsChanged(ReactionsChanged {
+                message_id: self.cipher.seal(row.message_id()?)?,
+                conversation_id: conversation(&row)?,
+                seq: row.require("target_seq", row.target_seq)?,
+                reactions: row.reactions(),
             }),
             Kind::MessagesErased => {
                 // Between two users there is no doubt whose they were.

@@ -100,7 +100,8 @@ async fn erase(
                      ORDER BY seq LIMIT $4
                  ), erased AS (
                      UPDATE entries e
-                     SET tombstone = $5, content_type = NULL, body = '', mentions = NULL
+                     SET tombstone = $5, content_type = NULL, body = '', mentions = NULL,
+                         reactions = NULL
                      FROM next
                      WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
                          AND e.tombstone IS NULL
@@ -108,6 +109,9 @@ async fn erase(
                      -- Of a group: between users the sender's own timeline is the home.
                      DELETE FROM message_edits m USING next
                      WHERE m.home = $1 AND m.home_seq = next.seq AND next.sender = $2
+                 ), unreacted AS (
+                     DELETE FROM reactions r USING next
+                     WHERE r.home = $1 AND r.home_seq = next.seq AND next.sender = $2
                  )
                  SELECT max(seq) FROM next"
             ),

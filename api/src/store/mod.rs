@@ -40,6 +40,7 @@ mod presence;
 mod purge;
 mod push;
 mod quotes;
+mod reactions;
 mod read_marks;
 mod retention;
 mod server;
@@ -85,6 +86,7 @@ pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use push::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken};
+pub use reactions::{React, Reacted};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use server::UnusableDatabase;
 pub use sessions::{

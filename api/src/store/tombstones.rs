@@ -10,6 +10,7 @@ use super::{
     Store, Transaction,
     edits::forget_edits,
     entries::KIND_MESSAGE,
+    reactions::forget_reactions,
     read_marks::note_answer,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
@@ -93,6 +94,7 @@ impl Store {
                 return Err(Error::RecallWindowOver);
             }
             forget_edits(&tx, message_id).await?;
+            forget_reactions(&tx, message_id).await?;
             let mut entries = Vec::with_capacity(blanked.len());
             for copy in blanked {
                 let Some(place) = places.remove(&copy.owner) else { continue };
@@ -140,7 +142,7 @@ impl Store {
             }
             let blank = tx
                 .prepare_cached(
-                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = ''
+                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', reactions = NULL
                  WHERE owner = $1 AND seq = $2",
                 )
                 .await?;
@@ -190,7 +192,7 @@ impl Original {
             self.copies.iter().map(|(owner, seq)| (owner.0, *seq)).unzip();
         let statement = tx
             .prepare_cached(
-                "UPDATE entries e SET tombstone = $3, content_type = NULL, body = ''
+                "UPDATE entries e SET tombstone = $3, content_type = NULL, body = '', reactions = NULL
                  FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
                  WHERE e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL
                  RETURNING e.owner, e.seq, e.conversation,

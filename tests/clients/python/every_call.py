@@ -102,6 +102,12 @@ def messages(caller, user):
     check(call("EditMessage", edit).edit_no == 1, "a message can be edited")
     edits = call("ListEdits", message_pb2.ListEditsRequest(message_id=sent.message_id)).edits
     check([edit.edit_no for edit in edits] == [1], "and its edits are listed")
+    like = {"message_id": sent.message_id, "reaction": "👍"}
+    added = call("AddReaction", message_pb2.AddReactionRequest(**like)).reactions
+    check([(one.reaction, one.count, one.own) for one in added] == [("👍", 1, True)], "a message takes reactions")
+    listed = call("ListReactions", message_pb2.ListReactionsRequest(message_id=sent.message_id)).reactions
+    check([(one.reaction, one.user_id) for one in listed] == [("👍", user)], "which are listed")
+    check(not call("RemoveReaction", message_pb2.RemoveReactionRequest(**like)).reactions, "and taken back")
     call("Recall", message_pb2.RecallRequest(message_id=sent.message_id))
     call("DeleteMessage", message_pb2.DeleteMessageRequest(conversation_id=f"user:{user}", seq=sent.seq))
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))

@@ -53,6 +53,7 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         edit_no: 0,
         edited_at: None,
         reply_to: None,
+        reactions: Vec::new(),
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

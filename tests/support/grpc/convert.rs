@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, ConversationChanged, ConversationSettings, Device,
     DraftChanged, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated, Kind, MemberChanged,
-    Message, MessageEdited, MessageGone, MessagesErased, Quote, ReadUpTo, Retention, Session,
-    SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens, UserPresence,
+    Message, MessageEdited, MessageGone, MessagesErased, Quote, Reaction, ReactionsChanged,
+    ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState,
+    Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -102,6 +103,16 @@ impl From<v1::Entry> for Entry {
             Some(v1::entry::Kind::MessageEdited(v1::MessageEdited { seq, message })) => {
                 let message = message.expect("a message").into();
                 Kind::MessageEdited(MessageEdited { seq, message })
+            }
+            Some(v1::entry::Kind::ReactionsChanged(changed)) => {
+                let v1::ReactionsChanged { message_id, conversation_id, seq, reactions } = changed;
+                let reactions = all(reactions);
+                Kind::ReactionsChanged(ReactionsChanged {
+                    message_id,
+                    conversation_id,
+                    seq,
+                    reactions,
+                })
             }
             Some(v1::entry::Kind::MessageDeleted(gone)) => {
                 let v1::MessageDeleted { message_id, conversation_id, seq } = gone;
@@ -202,6 +213,7 @@ impl From<v1::Message> for Message {
             no_push: message.no_push,
             edit_no: message.edit_no,
             reply_to: message.reply_to.map(Into::into),
+            reactions: all(message.reactions),
             edited_at: message.edited_at.map(|edited_at| at(Some(edited_at))),
         }
     }
@@ -296,5 +308,11 @@ pub(crate) fn conversation_settings(
         marked_unread: settings.marked_unread,
         hidden: settings.hidden,
         muted_until: settings.muted_until.map(|until| at(Some(until))),
+    }
+}
+
+impl From<v1::Reaction> for Reaction {
+    fn from(v1::Reaction { reaction, count, own }: v1::Reaction) -> Self {
+        Self { reaction, count, own }
     }
 }

@@ -23,7 +23,9 @@ use crate::{
     rest::{
         events::or_reconnect,
         problem::Problem,
-        types::{EditOfMessage, MarkReadResponse, SendRequest, SignalRequest, UserId},
+        types::{
+            EditOfMessage, MarkReadResponse, ReactRequest, SendRequest, SignalRequest, UserId,
+        },
     },
     service::{Event, Follow, SendOrder, Service, Watcher},
 };
@@ -250,6 +252,7 @@ impl Connection {
             Ok(SocketRequest::SetIdle(request)) => self.set_idle(request.idle),
             Ok(SocketRequest::Send(request)) => self.send(request),
             Ok(SocketRequest::Edit(request)) => self.edit(request),
+            Ok(SocketRequest::React(request)) => self.react(request),
             Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
                 self.mark_read(conversation_id, seq);
             }
@@ -377,6 +380,17 @@ impl Connection {
             let edit = request.of(message_id.clone()).map_err(about)?;
             let edited = service.edit_message(token.as_deref(), edit).await.map_err(about)?;
             Ok(SocketFrame::Edited { client_edit_id: id, message_id, response: edited.into() })
+        };
+        self.under_way.push(answer.boxed());
+    }
+
+    fn react(&mut self, ReactRequest { message_id, reaction, remove }: ReactRequest) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let reacted = service.react(token.as_deref(), &message_id, &reaction, !remove).await;
+            let reactions =
+                reacted.map_err(|error| Problem::from(error).about("message_id", &message_id))?;
+            Ok(SocketFrame::Reacted { message_id, reaction, response: reactions.into() })
         };
         self.under_way.push(answer.boxed());
     }

@@ -9,8 +9,9 @@ use crate::{
         problem::{Members, Problem},
         types::{
             EditMessageResponse, EditOfMessage, Entry, HistoryTruncated, MarkReadResponse,
-            PresenceList, Reconnect, SendRequest, SendResponse, SessionEnd, SetIdleRequest, Signal,
-            SignalRequest, TimelineReset, TimelineState, UserId,
+            PresenceList, ReactRequest, Reactions, Reconnect, SendRequest, SendResponse,
+            SessionEnd, SetIdleRequest, Signal, SignalRequest, TimelineReset, TimelineState,
+            UserId,
         },
     },
     service::{Event, Service},
@@ -61,6 +62,7 @@ pub(crate) enum SocketRequest {
     SetIdle(SetIdleRequest),
     Send(SendRequest),
     Edit(EditOfMessage),
+    React(ReactRequest),
     MarkRead {
         /// `user:<peer id>` or `group:<group id>`.
         #[serde(default)]
@@ -114,6 +116,13 @@ pub(crate) enum SocketFrame {
         message_id: String,
         #[serde(flatten)]
         response: EditMessageResponse,
+    },
+    Reacted {
+        /// Those of the request that this answers.
+        message_id: String,
+        reaction: String,
+        #[serde(flatten)]
+        response: Reactions,
     },
     MarkedRead {
         /// That of the request that this answers.

@@ -13,6 +13,7 @@ use super::{
     event::{BlockChanged, MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
     group::{GroupChanged, GroupRequestChanged, MemberChanged},
     id::{ConversationId, Cursor, UserId},
+    reaction::{Reaction, ReactionsChanged},
     session::Session,
 };
 use crate::model;
@@ -46,7 +47,7 @@ macro_rules! kinds {
         /// `message`: sent or received. `session_changed`: a terminal of the user logged in, or sessions ended.
         /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
         /// has. `message_recalled`: a message was recalled by its sender. `message_edited`: a message was edited by
-        /// its sender. `message_deleted`: the user has deleted a
+        /// its sender. `reactions_changed`: the reactions to a message have changed. `message_deleted`: the user has deleted a
         /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
         /// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
         /// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
@@ -96,6 +97,7 @@ kinds! {
     read_receipt: ReadReceipt as ReadReceipt,
     message_recalled: MessageRecalled as MessageRecalled,
     message_edited: MessageEdited as MessageEdited,
+    reactions_changed: ReactionsChanged as ReactionsChanged,
     message_deleted: MessageDeleted as MessageDeleted,
     messages_erased: MessagesErased as MessagesErased,
     block_changed: BlockChanged as BlockChanged,
@@ -149,6 +151,10 @@ struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reply_to: Option<Quote>,
+    /// How often each kind of reaction is given to it, in the order in which the kinds came. Absent for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    reactions: Vec<Reaction>,
     /// How often it has been edited. Absent for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
@@ -278,6 +284,7 @@ impl From<&model::Message> for Message {
             silent: message.notice.silent,
             no_push: message.notice.no_push,
             reply_to: message.reply_to.as_deref().map(Into::into),
+            reactions: Reaction::list(&message.reactions),
             edit_no: message.edit.map(|edit| edit.edit_no),
             edited_at: message.edit.map(|edit| edit.edited_at),
             body: (&message.body).into(),

@@ -23,8 +23,8 @@ WITH pair AS MATERIALIZED (
     SELECT p.timeline, p.member, p.epoch, p.at, p.fanned_to, p.last_seq + row_number() OVER entries AS seq,
         p.last_message_no + count(*) FILTER (WHERE e.kind = 1) OVER entries AS message_no,
         e.seq AS group_seq, e.kind, e.sender, e.tombstone, e.target_seq AS target_home, e.generation,
-        -- A recall and an edit name the message and not themselves.
-        CASE WHEN e.kind IN (5, 14) THEN e.home_seq ELSE e.seq END AS home_seq,
+        -- A recall, an edit and a change of reactions name the message and not themselves.
+        CASE WHEN e.kind IN (5, 14, 15) THEN e.home_seq ELSE e.seq END AS home_seq,
         CASE WHEN e.kind = 1 AND (p.member = ANY(e.mentions) OR e.flags & 2 <> 0)
             THEN 1::smallint END AS flags
     FROM pair p

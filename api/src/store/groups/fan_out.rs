@@ -55,6 +55,8 @@ pub struct Reference {
     pub target_seq: Option<i64>,
     /// Whether it mentions the member.
     pub mentioned: bool,
+    /// Where it tells of reactions: which of the kinds are the member's, a bit each, that of the first one lowest.
+    pub own_reactions: u32,
 }
 
 impl Store {
@@ -66,12 +68,10 @@ impl Store {
         let statement = client.prepare_cached(OTHER_NODES).await?;
         let other_nodes = client.query(&statement, &[&members, &node_no]).await?;
         drop(client);
-        Ok(FannedOut {
-            kinds: self.said_in(group_no, &rows).await?,
-            references: rows.iter().map(read_reference).collect(),
-            other_nodes: read_other_nodes(&other_nodes),
-            more: true,
-        })
+        let kinds = self.said_in(group_no, &rows).await?;
+        let mut references: Vec<Reference> = rows.iter().map(read_reference).collect();
+        self.mark_own_reactions(group_no, &kinds, &members, &mut references).await?;
+        Ok(FannedOut { kinds, references, other_nodes: read_other_nodes(&other_nodes), more: true })
     }
 
     /// The transaction of a fan-out: whom it has brought up, and the references that this took; `None`
@@ -114,6 +114,41 @@ impl Store {
         drop(client);
         let entries = self.entries_of(0, &rows).await?;
         Ok(entries.into_iter().map(|entry| (entry.seq(), entry.kind)).collect())
+    }
+
+    /// Notes which of the reactions that entries tell of are the members' to whom these are told.
+    async fn mark_own_reactions(
+        &self,
+        group_no: GroupNo,
+        kinds: &BTreeMap<i64, EntryKind>,
+        members: &[i64],
+        references: &mut [Reference],
+    ) -> Result<()> {
+        let changed = |kind: &EntryKind| match kind {
+            EntryKind::ReactionsChanged(changed) if !changed.reactions.is_empty() => {
+                Some(changed.seq)
+            }
+            _ => None,
+        };
+        let seqs: HashSet<i64> = kinds.values().filter_map(changed).collect();
+        if seqs.is_empty() {
+            return Ok(());
+        }
+        let seqs: Vec<i64> = seqs.into_iter().collect();
+        let own = self.reactions_of_members(group_no, &seqs, members).await?;
+        for reference in references {
+            let Some(EntryKind::ReactionsChanged(changed)) = kinds.get(&reference.group_seq) else {
+                continue;
+            };
+            let Some(own) = own.get(&(reference.owner.0, changed.seq)) else { continue };
+            for (at, count) in changed.reactions.iter().enumerate() {
+                if own.contains(&count.reaction) {
+                    reference.own_reactions |=
+                        1_u32.checked_shl(u32::try_from(at).unwrap_or(u32::MAX)).unwrap_or(0);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The groups that are marked as having members who are behind, by number: at most `limit`, all after
@@ -232,5 +267,6 @@ fn read_reference(row: &Row) -> Reference {
         group_seq: row.get("group_seq"),
         target_seq: row.get("target_seq"),
         mentioned: row.get::<_, Option<i16>>("flags").is_some(),
+        own_reactions: 0,
     }
 }

@@ -7,6 +7,7 @@ mod edit;
 mod fan_out;
 mod members;
 mod purge;
+mod react;
 mod readers;
 mod recall;
 mod requests;

@@ -62,6 +62,11 @@ impl Store {
                     &[&timeline.0, &purged_to, &to],
                 )
                 .await?;
+                tx.execute(
+                    "DELETE FROM reactions WHERE home = $1 AND home_seq > $2 AND home_seq <= $3",
+                    &[&timeline.0, &purged_to, &to],
+                )
+                .await?;
                 let moved = "UPDATE timelines SET purged_to = $2 WHERE owner = $1";
                 tx.execute(moved, &[&timeline.0, &to]).await?;
             }

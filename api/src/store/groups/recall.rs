@@ -14,6 +14,7 @@ use crate::{
         Store,
         edits::forget_edits,
         entries::KIND_MESSAGE,
+        reactions::forget_reactions,
         timelines::{About, Place},
         transaction,
     },
@@ -76,12 +77,14 @@ impl Store {
             }
             let blank = tx
                 .prepare_cached(
-                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', mentions = NULL
+                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', mentions = NULL,
+                         reactions = NULL
                      WHERE owner = $1 AND seq = $2",
                 )
                 .await?;
             tx.execute(&blank, &[&home.0, &seq, &(Tombstone::Recalled as i16)]).await?;
             forget_edits(&tx, recall.message_id).await?;
+            forget_reactions(&tx, recall.message_id).await?;
             let place = Place::take_if_open(&tx, group_no).await?.ok_or(Error::MessageNotFound)?;
             let gone = MessageGone {
                 message_id: self.message_id_cipher().await?.seal(recall.message_id)?,

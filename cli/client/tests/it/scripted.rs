@@ -258,6 +258,27 @@ impl MessageService for Messages {
         Err(Status::unimplemented("no test calls it"))
     }
 
+    async fn add_reaction(
+        &self,
+        _: Request<proto::AddReactionRequest>,
+    ) -> Answer<proto::AddReactionResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn remove_reaction(
+        &self,
+        _: Request<proto::RemoveReactionRequest>,
+    ) -> Answer<proto::RemoveReactionResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn list_reactions(
+        &self,
+        _: Request<proto::ListReactionsRequest>,
+    ) -> Answer<proto::ListReactionsResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn delete_message(
         &self,
         _: Request<proto::DeleteMessageRequest>,

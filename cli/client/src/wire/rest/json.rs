@@ -102,6 +102,7 @@ struct Entry {
     read_receipt: Option<ReadUpTo>,
     message_recalled: Option<MessageGone>,
     message_edited: Option<MessageEdited>,
+    reactions_changed: Option<ReactionsChanged>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -143,6 +144,30 @@ struct Message {
     edit_no: i32,
     edited_at: Option<String>,
     reply_to: Option<Quote>,
+    #[serde(default)]
+    reactions: Vec<Reaction>,
+}
+
+#[derive(Deserialize)]
+struct Reaction {
+    reaction: String,
+    count: i32,
+    #[serde(default)]
+    own: bool,
+}
+
+impl From<Reaction> for v1::Reaction {
+    fn from(Reaction { reaction, count, own }: Reaction) -> Self {
+        Self { reaction, count, own }
+    }
+}
+
+#[derive(Deserialize)]
+struct ReactionsChanged {
+    message_id: String,
+    conversation_id: String,
+    seq: i64,
+    reactions: Vec<Reaction>,
 }
 
 #[derive(Deserialize)]
@@ -524,6 +549,13 @@ impl Entry {
             let message = Some(message.into());
             return Some(Kind::MessageEdited(v1::MessageEdited { seq, message }));
         }
+        if let Some(ReactionsChanged { message_id, conversation_id, seq, reactions }) =
+            self.reactions_changed
+        {
+            let reactions = reactions.into_iter().map(Into::into).collect();
+            let changed = v1::ReactionsChanged { message_id, conversation_id, seq, reactions };
+            return Some(Kind::ReactionsChanged(changed));
+        }
         if let Some(MessageGone { message_id, conversation_id, seq }) = self.message_deleted {
             let deleted = v1::MessageDeleted { message_id, conversation_id, seq };
             return Some(Kind::MessageDeleted(deleted));
@@ -681,6 +713,7 @@ impl From<Message> for v1::Message {
             no_push: message.no_push,
             edit_no: message.edit_no,
             reply_to: message.reply_to.map(Into::into),
+            reactions: message.reactions.into_iter().map(Into::into).collect(),
             edited_at: message.edited_at.as_deref().and_then(timestamp),
         }
     }
