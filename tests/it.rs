@@ -3,7 +3,7 @@
 //! Each behaviour is tested over both transports where both have it, on a database of its own. What a
 //! test holds of the design's invariants its name or its comment says: I1 one session per type, I2 told
 //! why, I3 no grace, I4 stored before said, I5 gap-free, I6 same story everywhere, I7 idempotent,
-//! I8 never silent, I9 the bus is a hint, I10 bounded, I11 stateless, I12 retention is immediate.
+//! I8 never silent, I9 the bus is a hint, I10 bounded, I11 stateless, I12 retention is immediate, I15 every event is told.
 
 mod admin;
 mod append;
@@ -46,4 +46,5 @@ mod support;
 mod tls;
 mod tombstones;
 mod transfer;
+mod webhooks;
 mod wire;

@@ -2,6 +2,7 @@
 
 mod issuers;
 mod push;
+mod webhooks;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -159,9 +160,10 @@ impl App {
         .await?;
         let limits = limits(settings, public_address, pool_size);
         let push = push::read(&settings.push)?;
-        let service = Arc::new(
-            Service::start(store, delivery.clone(), admin_key, limits, push, node_id).await?,
-        );
+        let webhooks = webhooks::read(&settings.webhooks)?;
+        let starting =
+            Service::start(store, delivery.clone(), admin_key, limits, push, webhooks, node_id);
+        let service = Arc::new(starting.await?);
         service.trust(issuers);
 
         let sockets = Sockets::default();
@@ -329,6 +331,9 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let pushing = service.clone();
     let push = Task::new("push").on_panic(OnPanic::Restart);
     tasks.start(push, move || pushing.clone().keep_pushing());
+    let (telling, stop) = (service.clone(), tasks.stopping());
+    let webhooks = Task::new("webhooks").on_panic(OnPanic::Restart).finishing();
+    tasks.start(webhooks, move || telling.clone().keep_telling_webhooks(stop.clone()));
 }
 
 /// Has gRPC's health service say the same of the node's tasks as `/readyz`.

@@ -118,6 +118,7 @@ pub struct Settings {
     pub groups: Groups,
     pub presence: Presence,
     pub push: Push,
+    pub webhooks: Webhooks,
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
@@ -244,6 +245,18 @@ pub struct Presence {
     pub terminal_types: bool,
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+}
+
+/// `webhooks.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Webhooks {
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    pub allow_private: bool,
 }
 
 /// `push.*`

@@ -41,6 +41,12 @@ pub const WATCHED: &str = "imd_presence_watched";
 pub const PRESENCE_CHANGES: &str = "imd_presence_changes_total";
 /// Requests to providers of push, by the `provider` and the `result`: `delivered`, `failed`, `refused`, `gone`.
 pub const PUSHES: &str = "imd_pushes_total";
+/// Requests to webhooks, by the `result`: `delivered`, `failed`, `gone`.
+pub const WEBHOOK_REQUESTS: &str = "imd_webhook_requests_total";
+/// Events that webhooks have acknowledged.
+pub const WEBHOOK_EVENTS: &str = "imd_webhook_events_total";
+/// Events that a webhook did not take in three days.
+pub const WEBHOOK_EVENTS_GIVEN_UP: &str = "imd_webhook_events_given_up_total";
 /// Sweeps of all streams of the node.
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
@@ -144,6 +150,13 @@ fn describe() {
     describe_gauge!(WATCHED, Unit::Count, "Users watched, for each stream that watches them");
     describe_counter!(PRESENCE_CHANGES, Unit::Count, "Changes of presence handed to streams");
     describe_counter!(PUSHES, Unit::Count, "Requests to providers of push, by provider and result");
+    describe_counter!(WEBHOOK_REQUESTS, Unit::Count, "Requests to webhooks, by result");
+    describe_counter!(WEBHOOK_EVENTS, Unit::Count, "Events that webhooks have acknowledged");
+    describe_counter!(
+        WEBHOOK_EVENTS_GIVEN_UP,
+        Unit::Count,
+        "Events that a webhook did not take in three days"
+    );
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(JOB_RUNS, Unit::Count, "Runs of jobs on this node, by job and result");

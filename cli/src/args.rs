@@ -14,6 +14,7 @@ use crate::{
         keys::KeysCommand, messages::MessagesCommand, push::PushCommand,
         retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
         terminals::TerminalsCommand, timelines::TimelinesCommand, users::UsersCommand,
+        webhooks::WebhooksCommand,
     },
 };
 
@@ -150,6 +151,9 @@ pub(crate) enum Command {
     /// See which terminals are told of messages while they have no stream, and test it
     #[command(subcommand)]
     Push(PushCommand),
+    /// Have servers of your own told of what happens
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Start the numbering of timelines anew
     #[command(subcommand)]
     Timelines(TimelinesCommand),

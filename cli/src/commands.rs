@@ -18,6 +18,7 @@ pub(crate) mod terminals;
 pub(crate) mod timelines;
 mod together;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use crate::{
     args::{Cli, Command, Connection},
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Keys(command) => keys::run(command, &mut connect(connection).await?).await,
         Command::Jobs(command) => jobs::run(command, &mut connect(connection).await?).await,
         Command::Push(command) => push::run(command, &mut connect(connection).await?).await,
+        Command::Webhooks(command) => webhooks::run(command, &mut connect(connection).await?).await,
         Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
         Command::Timelines(command) => {
             timelines::run(command, &mut connect(connection).await?).await

@@ -53,6 +53,9 @@ pub(crate) enum Error {
     /// A provider of push did not take what it was asked to tell.
     #[error("{0}")]
     Push(String),
+    /// A webhook did not acknowledge a test.
+    #[error("{0}")]
+    Webhook(String),
     /// A file cannot be read or written, or what is in it is wrong.
     #[error("{0}")]
     File(String),
@@ -77,6 +80,7 @@ impl Error {
             | Self::Chat(_)
             | Self::Bench(_)
             | Self::Push(_)
+            | Self::Webhook(_)
             | Self::File(_)
             | Self::Interrupted
             | Self::Declined

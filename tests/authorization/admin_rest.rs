@@ -39,6 +39,10 @@ impl Operation {
         Self { method, path, role, url, body: Body::None }
     }
 
+    fn of_webhook(self, webhook_id: &str) -> Self {
+        Self { url: self.url.replace("{webhook_id}", webhook_id), ..self }
+    }
+
     fn named(self, name: &str) -> Self {
         Self { url: self.url.replace("{name}", name), ..self }
     }
@@ -77,7 +81,7 @@ impl Operation {
 }
 
 /// Every operation there is; those that end something come last.
-fn operations(message_id: &str) -> Vec<Operation> {
+fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
     use Role::{Admin, Backend, Support, Viewer};
     let get = |path| Operation::new(Viewer, Method::GET, path);
     let post = |role, path| Operation::new(role, Method::POST, path);
@@ -95,6 +99,9 @@ fn operations(message_id: &str) -> Vec<Operation> {
     });
     let (user, group) = ("/admin/v1/users/{user_id}", "/admin/v1/groups/{group_id}");
     let member = "/admin/v1/groups/{group_id}/members/{user_id}";
+    let webhook = "/admin/v1/webhooks/{webhook_id}";
+    let of_webhook = |role, method, path| of(role, method, path).of_webhook(webhook_id);
+    let to_webhook = |path| of_webhook(Backend, Method::POST, path);
     vec![
         get("/healthz"),
         get("/readyz"),
@@ -117,6 +124,18 @@ fn operations(message_id: &str) -> Vec<Operation> {
         post(Viewer, "/admin/v1/tiers/preview").body(tiers),
         of(Admin, Method::DELETE, "/admin/v1/tiers/{name}").named("free"),
         post(Admin, "/admin/v1/purge"),
+        get("/admin/v1/webhooks"),
+        post(Backend, "/admin/v1/webhooks")
+            .body(json!({ "url": super::WEBHOOK, "kinds": ["read"] })),
+        of_webhook(Viewer, Method::GET, webhook),
+        of_webhook(Backend, Method::PATCH, webhook).body(json!({ "description": "changed" })),
+        to_webhook("/admin/v1/webhooks/{webhook_id}/test"),
+        to_webhook("/admin/v1/webhooks/{webhook_id}/pause"),
+        to_webhook("/admin/v1/webhooks/{webhook_id}/resume"),
+        to_webhook("/admin/v1/webhooks/{webhook_id}/replay")
+            .body(json!({ "from": "2026-01-01T00:00:00Z" })),
+        to_webhook("/admin/v1/webhooks/{webhook_id}/secret/rotate").body(json!({})),
+        of_webhook(Backend, Method::DELETE, webhook),
         get("/admin/v1/users"),
         post(Backend, "/admin/v1/users").body(json!({ "user_id": "new", "password": PASSWORD })),
         get(user),
@@ -166,7 +185,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     let phone = imd.user_with_phone("ann").await;
     let note = phone.say("ann", "a note").await;
     super::groups(&imd, &phone).await;
-    (imd, phone, operations(&note.message_id))
+    let webhook_id = super::webhook(&imd).await;
+    (imd, phone, operations(&note.message_id, &webhook_id))
 }
 
 fn needs_key(operation: &Operation) -> bool {
@@ -194,7 +214,7 @@ async fn every_operation_of_the_document_is_checked_here() {
             documented.insert((method.to_uppercase(), path.clone(), needs_key));
         }
     }
-    let operations = operations("x");
+    let operations = operations("x", "y");
     let checked = operations.iter().map(|operation| {
         (operation.method.to_string(), operation.path.to_owned(), needs_key(operation))
     });

@@ -246,6 +246,41 @@ fn admin_send_calls() -> [Call; 2] {
 }
 
 /// Those about the jobs of the cluster, of which `assertions` is kept at work.
+/// Those about webhooks, of which there is one.
+fn webhook_calls(webhook_id: &str) -> Vec<Call> {
+    let webhook_id = || webhook_id.to_owned();
+    let create = v1::CreateWebhookRequest {
+        url: super::WEBHOOK.to_owned(),
+        kinds: vec!["read".to_owned()],
+        ..Default::default()
+    };
+    let update = v1::UpdateWebhookRequest {
+        webhook_id: webhook_id(),
+        description: Some("changed".to_owned()),
+        ..Default::default()
+    };
+    let from = Some(prost_types::Timestamp::default());
+    let replay = v1::ReplayWebhookRequest { webhook_id: webhook_id(), from };
+    let rotate = v1::RotateWebhookSecretRequest { webhook_id: webhook_id(), ..Default::default() };
+    let get = v1::GetWebhookRequest { webhook_id: webhook_id() };
+    let test = v1::TestWebhookRequest { webhook_id: webhook_id() };
+    let pause = v1::PauseWebhookRequest { webhook_id: webhook_id() };
+    let resume = v1::ResumeWebhookRequest { webhook_id: webhook_id() };
+    let delete = v1::DeleteWebhookRequest { webhook_id: webhook_id() };
+    vec![
+        Call::new("/im.v1.AdminService/ListWebhooks", Admin, v1::ListWebhooksRequest {}),
+        Call::new("/im.v1.AdminService/CreateWebhook", Admin, create),
+        Call::new("/im.v1.AdminService/GetWebhook", Admin, get),
+        Call::new("/im.v1.AdminService/UpdateWebhook", Admin, update),
+        Call::new("/im.v1.AdminService/TestWebhook", Admin, test),
+        Call::new("/im.v1.AdminService/PauseWebhook", Admin, pause),
+        Call::new("/im.v1.AdminService/ResumeWebhook", Admin, resume),
+        Call::new("/im.v1.AdminService/ReplayWebhook", Admin, replay),
+        Call::new("/im.v1.AdminService/RotateWebhookSecret", Admin, rotate),
+        Call::new("/im.v1.AdminService/DeleteWebhook", Admin, delete),
+    ]
+}
+
 fn job_calls() -> [Call; 3] {
     let name = || "assertions".to_owned();
     [
@@ -488,7 +523,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls());
     let first =
         first.chain(admin_group_calls()).chain(groups).chain(job_calls()).chain(admin_send_calls());
-    let calls = first.chain(rest).collect();
+    let webhooks = webhook_calls(&super::webhook(&imd).await);
+    let calls = first.chain(webhooks).chain(rest).collect();
     (imd, phone, calls)
 }
 
@@ -586,7 +622,15 @@ const NEEDS_SUPPORT: [&str; 9] = [
     "AdminUpdateGroupMember",
     "AdminRemoveGroupMember",
 ];
-const NEEDS_BACKEND: [&str; 7] = [
+const NEEDS_BACKEND: [&str; 15] = [
+    "CreateWebhook",
+    "UpdateWebhook",
+    "DeleteWebhook",
+    "TestWebhook",
+    "PauseWebhook",
+    "ResumeWebhook",
+    "ReplayWebhook",
+    "RotateWebhookSecret",
     "AdminSend",
     "AdminSendBatch",
     "CreateUser",

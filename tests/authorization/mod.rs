@@ -41,3 +41,12 @@ async fn groups(imd: &Cluster, ann: &Terminal) -> String {
     yan.group(GroupCall::Join("own".to_owned())).await.expect("asked");
     ann.send(&Outgoing::text("group:own", "hello")).await.expect("sent").message_id
 }
+
+/// Where webhooks are that are told of nothing: of no public address.
+const WEBHOOK: &str = "https://localhost:9/";
+
+/// Makes a webhook for administrators, and returns its id.
+async fn webhook(imd: &Cluster) -> String {
+    let made = imd.admin().create_webhook(WEBHOOK, &["message.sent"]).await;
+    made.expect("a webhook").0.webhook_id
+}

@@ -16,6 +16,7 @@ mod timelines;
 mod tls;
 mod transfer;
 mod users;
+mod webhooks;
 
 use std::{fs, net::SocketAddr, process::Stdio};
 
@@ -126,6 +127,7 @@ async fn up_to_date(sessions: usize, imd: &Imd) {
 }
 
 /// How a command ended and what it printed.
+#[derive(Debug)]
 struct Printed {
     code: Option<i32>,
     stdout: String,

@@ -362,6 +362,77 @@ impl Admin {
         answer(self.0.clone().test_push(request).await)
     }
 
+    /// A webhook that is told of these kinds of events, and its secret.
+    pub(crate) async fn create_webhook(
+        &self,
+        url: &str,
+        kinds: &[&str],
+    ) -> Result<(v1::Webhook, String)> {
+        let kinds = kinds.iter().map(|&kind| kind.to_owned()).collect();
+        let url = url.to_owned();
+        self.make_webhook(v1::CreateWebhookRequest { url, kinds, ..Default::default() }).await
+    }
+
+    pub(crate) async fn make_webhook(
+        &self,
+        request: v1::CreateWebhookRequest,
+    ) -> Result<(v1::Webhook, String)> {
+        let made = answer(self.0.clone().create_webhook(request).await)?;
+        Ok((made.webhook.expect("a webhook"), made.secret))
+    }
+
+    pub(crate) async fn webhook(&self, webhook_id: &str) -> Result<v1::Webhook> {
+        let request = v1::GetWebhookRequest { webhook_id: webhook_id.to_owned() };
+        let found = answer(self.0.clone().get_webhook(request).await)?;
+        Ok(found.webhook.expect("a webhook"))
+    }
+
+    pub(crate) async fn update_webhook(
+        &self,
+        request: v1::UpdateWebhookRequest,
+    ) -> Result<v1::Webhook> {
+        let changed = answer(self.0.clone().update_webhook(request).await)?;
+        Ok(changed.webhook.expect("a webhook"))
+    }
+
+    pub(crate) async fn pause_webhook(&self, webhook_id: &str) -> Result<v1::Webhook> {
+        let request = v1::PauseWebhookRequest { webhook_id: webhook_id.to_owned() };
+        let paused = answer(self.0.clone().pause_webhook(request).await)?;
+        Ok(paused.webhook.expect("a webhook"))
+    }
+
+    pub(crate) async fn resume_webhook(&self, webhook_id: &str) -> Result<v1::Webhook> {
+        let request = v1::ResumeWebhookRequest { webhook_id: webhook_id.to_owned() };
+        let resumed = answer(self.0.clone().resume_webhook(request).await)?;
+        Ok(resumed.webhook.expect("a webhook"))
+    }
+
+    pub(crate) async fn delete_webhook(&self, webhook_id: &str) -> Result<()> {
+        let request = v1::DeleteWebhookRequest { webhook_id: webhook_id.to_owned() };
+        answer(self.0.clone().delete_webhook(request).await).map(drop)
+    }
+
+    pub(crate) async fn test_webhook(&self, webhook_id: &str) -> Result<v1::TestWebhookResponse> {
+        let request = v1::TestWebhookRequest { webhook_id: webhook_id.to_owned() };
+        answer(self.0.clone().test_webhook(request).await)
+    }
+
+    /// Tells it once more of what happened `seconds` after 1970 and later: how many events that is.
+    pub(crate) async fn replay_webhook(&self, webhook_id: &str, seconds: i64) -> Result<i64> {
+        let from = Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let request = v1::ReplayWebhookRequest { webhook_id: webhook_id.to_owned(), from };
+        Ok(answer(self.0.clone().replay_webhook(request).await)?.events)
+    }
+
+    /// A new secret.
+    pub(crate) async fn rotate_webhook_secret(&self, webhook_id: &str) -> Result<String> {
+        let request = v1::RotateWebhookSecretRequest {
+            webhook_id: webhook_id.to_owned(),
+            ..Default::default()
+        };
+        Ok(answer(self.0.clone().rotate_webhook_secret(request).await)?.secret)
+    }
+
     pub(crate) async fn jobs(&self) -> Result<Vec<v1::Job>> {
         Ok(answer(self.0.clone().list_jobs(v1::ListJobsRequest {}).await)?.jobs)
     }

@@ -41,6 +41,8 @@ const CODES: &[(&str, Code, u16)] = &[
     ("purge_running", Code::FailedPrecondition, 409),
     ("job_not_found", Code::NotFound, 404),
     ("job_not_running", Code::FailedPrecondition, 409),
+    ("webhook_not_found", Code::NotFound, 404),
+    ("too_many_webhooks", Code::FailedPrecondition, 409),
     ("rate_limited", Code::ResourceExhausted, 429),
     ("overloaded", Code::ResourceExhausted, 429),
     ("unavailable", Code::Unavailable, 503),

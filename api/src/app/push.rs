@@ -63,7 +63,7 @@ fn secret(setting: &'static str, file: &Path) -> anyhow::Result<SecretString> {
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// What makes a client that follows nobody elsewhere, and trusts the authorities of the system.
-fn client(protocols: &[&[u8]]) -> anyhow::Result<reqwest::ClientBuilder> {
+pub(super) fn client(protocols: &[&[u8]]) -> anyhow::Result<reqwest::ClientBuilder> {
     let mut roots = RootCertStore::empty();
     // Where there are none, nothing that asks for TLS is trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

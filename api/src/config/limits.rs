@@ -65,6 +65,8 @@ impl Settings {
         )?;
         duration_within("presence.grace", self.presence.grace, Duration::ZERO..=MINUTE * 10)?;
         self.validate_push()?;
+        duration_within("webhooks.keep", self.webhooks.keep, MINUTE * 60..=DAY * 90)?;
+        duration_within("webhooks.timeout", self.webhooks.timeout, SECOND..=MINUTE)?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;

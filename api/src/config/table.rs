@@ -259,6 +259,21 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "file of the service account that requests to Google are made with, as Google gives it (JSON); unset: no push by Google",
     },
     Setting {
+        key: "webhooks.keep",
+        default: Some("7d"),
+        meaning: "how long events are kept for webhooks that do not answer or are paused, and for a replay, 1h to 90d",
+    },
+    Setting {
+        key: "webhooks.timeout",
+        default: Some("10s"),
+        meaning: "how long a webhook may take to answer, 1s to 1m",
+    },
+    Setting {
+        key: "webhooks.allow_private",
+        default: Some("false"),
+        meaning: "whether webhooks may be on private and loopback addresses, and their URLs begin with `http://`: who may make webhooks can then reach what the node reaches",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

@@ -87,11 +87,15 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "insecure_listen"
         | "messages.read_receipts"
         | "messages.keep_edits"
-        | "limits.loopback" => "true",
+        | "limits.loopback"
+        | "webhooks.allow_private" => "true",
         "limits.header_bytes" => "65536",
         "limits.streams_per_connection" | "limits.calls" => "170",
         "limits.unread_bytes" => "2097152",
-        "limits.header_timeout" | "limits.call_timeout" | "limits.keepalive" => "7s",
+        "limits.header_timeout"
+        | "limits.call_timeout"
+        | "limits.keepalive"
+        | "webhooks.timeout" => "7s",
         "trusted_proxies" => "10.0.0.0/8,192.0.2.7",
         "push.web_push_subject" => "mailto:ops@example.com",
         "push.web_push_services" | "push.apns_url" | "push.fcm_url" => "https://push.example.com",
@@ -105,7 +109,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         | "presence.grace"
         | "push.delay"
         | "shutdown.grace" => "7m",
-        "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" => "40days",
+        "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" | "webhooks.keep" => "40days",
         "messages.recall_window" | "messages.edit_window" => "0s",
         "messages.if_blocked" => "drop",
         "messages.from" | "groups.invite_from" | "presence.visible_to" => "contacts",

@@ -149,6 +149,10 @@ codes! {
         "There is no such job.";
     JobNotRunning, "job_not_running", FailedPrecondition, Administrators,
         "No node works at the job at present.";
+    WebhookNotFound, "webhook_not_found", NotFound, Administrators,
+        "There is no such webhook.";
+    TooManyWebhooks, "too_many_webhooks", FailedPrecondition, Administrators,
+        "There are as many webhooks as there may be.";
     RateLimited, "rate_limited", ResourceExhausted, Clients,
         "One client takes too much; `limit` names the limit. Try again after the time given.";
     Overloaded, "overloaded", ResourceExhausted, Clients,

@@ -202,6 +202,12 @@ pub enum Error {
     /// A job that no node works at cannot be cancelled.
     #[error("no node works at this job at present")]
     JobNotRunning,
+    /// There is no such webhook.
+    #[error("there is no such webhook")]
+    WebhookNotFound,
+    /// There are as many webhooks as there may be; how many.
+    #[error("there are {0} webhooks already, which is as many as there may be")]
+    TooManyWebhooks(i64),
     /// One client takes too much.
     #[error("the limit {} is reached", .limit.name())]
     RateLimited {
@@ -403,6 +409,8 @@ impl Error {
             Self::PurgeRunning => Code::PurgeRunning,
             Self::JobNotFound => Code::JobNotFound,
             Self::JobNotRunning => Code::JobNotRunning,
+            Self::WebhookNotFound => Code::WebhookNotFound,
+            Self::TooManyWebhooks(_) => Code::TooManyWebhooks,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::Overloaded { .. } => Code::Overloaded,
             Self::Unavailable(_)

@@ -21,6 +21,7 @@ mod reaction;
 mod retention;
 mod session;
 mod signal;
+mod webhook;
 
 pub use address::{AddressPrefix, ClientAddress};
 pub use admin::Role;
@@ -66,3 +67,4 @@ pub use session::{
     TerminalType, UserState, is_display_name, is_line, make_room,
 };
 pub use signal::{MAX_SIGNAL_BYTES, Signal, SignalContent, TYPING_EXPIRES, Typing};
+pub use webhook::{EventKind, WebhookState};

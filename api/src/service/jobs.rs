@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 6] = [
+const JOBS: [Job; 7] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -86,6 +86,12 @@ const JOBS: [Job; 6] = [
         first: Duration::ZERO,
         every: MINUTE,
         run: |service| async move { service.store.remove_dead_nodes().await }.boxed(),
+    },
+    Job {
+        name: "webhook_events",
+        first: MINUTE,
+        every: Duration::from_mins(10),
+        run: |service| async move { service.forget_webhook_events().await }.boxed(),
     },
 ];
 

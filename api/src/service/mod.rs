@@ -37,6 +37,7 @@ mod sessions;
 mod signals;
 mod timeline;
 mod tokens;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ use crate::{
 pub use admin::{
     Admin, AdminCall, AdminGroup, ClusterStatus, Kick, MOST_SENT, MessageTrace, NewEpochs, NewTier,
     NewUserLimits, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
-    TracedTerminal, Whose,
+    TracedTerminal, WebhookTest, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
@@ -77,13 +78,14 @@ pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
 pub use timeline::{Follow, TimelineRead};
+pub use webhooks::{WebhookResolver, WebhookSettings};
 
 pub use crate::{
     delivery::{Event, Subscription, Watcher},
     store::{
         AccessKey, AdminKey, AdminSession, AuditRecord, ChangeGroup, CopyState, EarlierVersion,
         Effect, ExportedMessage, Job, MemberSettings, MessageHome, Node, PushToken, Replication,
-        SessionState, Standby, TerminalTypeChange, TierUse, TimelinePage, User,
+        SessionState, Standby, TerminalTypeChange, TierUse, TimelinePage, User, Webhook,
     },
 };
 
@@ -156,6 +158,7 @@ pub struct Service {
     who_types: WhoTypes,
     drafts: Drafts,
     push: Push,
+    webhooks: WebhookSettings,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
     pages: Semaphore,
@@ -172,6 +175,7 @@ impl Service {
         bootstrap_key: SecretString,
         limits: Limits,
         push: PushSettings,
+        webhooks: WebhookSettings,
         node_id: String,
     ) -> Result<Self> {
         let access_tokens = AccessTokens::load(&store, limits.access_ttl).await?;
@@ -191,6 +195,7 @@ impl Service {
             who_types: WhoTypes::default(),
             drafts: Drafts::default(),
             push,
+            webhooks,
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,
             node_id,

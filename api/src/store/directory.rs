@@ -12,7 +12,8 @@ use tokio_postgres::Row;
 
 use super::{Store, users::read_state};
 use crate::model::{
-    ConversationId, ConversationNo, Error, GroupId, GroupNo, Result, UserId, UserNo, UserState,
+    ConversationId, ConversationNo, Error, GroupId, GroupNo, Result, TimelineNo, UserId, UserNo,
+    UserState,
 };
 
 /// How many users each side remembers: some 100 bytes each.
@@ -190,6 +191,16 @@ impl Store {
             ConversationId::User(user_id) => self.user_no(user_id).await?.into(),
             ConversationId::Group(group_id) => self.group_no(group_id).await?.into(),
         })
+    }
+
+    /// The ids of the users among the owners of these timelines.
+    pub async fn owner_ids(
+        &self,
+        timelines: impl IntoIterator<Item = TimelineNo>,
+    ) -> Result<HashMap<TimelineNo, UserId>> {
+        let users = timelines.into_iter().filter_map(TimelineNo::user).map(|no| no.0).collect();
+        let known = self.known_users(&users).await?;
+        Ok(known.into_iter().map(|(no, user)| (TimelineNo(no), user.user_id)).collect())
     }
 
     /// What is known of users that exist or existed, by number.

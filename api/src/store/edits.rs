@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     SignalCheck, SignalVerdict, Store, Transaction,
-    entries::{EVERYBODY, EventColumns, KIND_MESSAGE, PAGE_BYTES},
+    entries::{EVERYBODY, KIND_MESSAGE, PAGE_BYTES},
     reading,
     retention::timeline,
     sessions::require_live,
@@ -219,8 +219,11 @@ impl Store {
             for (owner, seq, conversation) in edit.replace(&tx, &copies, made).await? {
                 let place = owner.user().and_then(|user_no| places.remove(&user_no));
                 let Some(place) = place else { continue };
+                // The caller's own copy says something still, or there would be no edit.
+                let is_own = owner == TimelineNo::from(caller);
+                let place = if is_own { place } else { place.untold() };
                 let about = About::message(conversation, caller, message_id);
-                told.push(place.fill_columns(&tx, about, EventColumns::of_edit(seq)).await?);
+                told.push(place.fill_edit(&tx, about, seq).await?);
             }
             for place in places.into_values() {
                 place.give_back(&tx).await?;

@@ -36,6 +36,7 @@ mod login_points;
 mod migrate;
 mod nodes;
 mod notify;
+mod outbox;
 mod presence;
 mod purge;
 mod push;
@@ -53,10 +54,11 @@ mod timelines;
 mod tombstones;
 mod trace;
 mod users;
+mod webhooks;
 
 use std::{path::Path, sync::Arc};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 pub use address::{Address, AddressError};
 pub use admin_keys::AdminKey;
@@ -84,6 +86,7 @@ pub use keys::{AccessKey, Key};
 pub use login_points::{LoginPoint, OtherNodes};
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
+pub use outbox::{DeliveryClaim, OutboxEvent, PendingEvents};
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use push::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken};
 pub use reactions::{React, Reacted};
@@ -101,6 +104,7 @@ pub use timelines::TimelinePage;
 pub use tombstones::{Delete, Recall};
 pub use trace::{CopyInGroup, CopyState, MessageCopy, MessageHome, MessageName, Trace};
 pub use users::{Credentials, User};
+pub use webhooks::{ChangeWebhook, NewWebhook, Webhook};
 
 use self::{
     client::{Client, Manager, Pool, Transaction, transaction},
@@ -123,6 +127,8 @@ struct Database {
     directory: Directory,
     message_ids: OnceCell<Arc<MessageIdCipher>>,
     health: Health,
+    /// Notified when this process has written events for webhooks.
+    outbox: Arc<Notify>,
 }
 
 impl Store {
@@ -177,6 +183,7 @@ impl Store {
             directory: Directory::default(),
             message_ids: OnceCell::new(),
             health: Health::default(),
+            outbox: Arc::default(),
         })))
     }
 }

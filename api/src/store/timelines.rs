@@ -15,8 +15,8 @@ use super::{
     tiers::read_retention,
 };
 use crate::model::{
-    ConversationNo, Cursor, Entry, EntryKind, Error, GroupNo, MessageId, Result, SessionId, Start,
-    Stretch, TimelineNo, TimelineState, Truncated, UserId, UserNo,
+    ConversationNo, Cursor, Entry, EntryKind, Error, EventKind, GroupNo, MessageId, Result,
+    SessionId, Start, Stretch, TimelineNo, TimelineState, Truncated, UserId, UserNo,
 };
 
 /// A stretch of a timeline and how far the timeline reaches, from one snapshot.
@@ -257,6 +257,32 @@ impl About {
     }
 }
 
+/// Fills a place.
+const INSERT: &str =
+    "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
+         home_seq, generation, target_seq, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::smallint, 0), $10, $11)";
+
+/// Fills a place, and writes the events that are the parts of its entry, with the kinds `$12`, for the webhooks that are
+/// to be told of them.
+fn insert_told() -> String {
+    format!(
+        "WITH filled AS (
+             {INSERT}
+         ), event AS MATERIALIZED (
+             SELECT k.kind, (k.part - 1)::smallint AS part, (abs($1::bigint) % 16)::smallint AS partition
+             FROM unnest($12::smallint[]) WITH ORDINALITY k (kind, part)
+             WHERE EXISTS (SELECT FROM webhook_kinds w WHERE w.kind = k.kind)
+         ), outboxed AS (
+             INSERT INTO outbox (partition, at, owner, seq, part, kind, generation)
+             SELECT partition, $4, $1, $2, part, kind, nullif(current_generation(), 0) FROM event
+         )
+         INSERT INTO webhook_queue (webhook_no, partition, at, owner, seq, part)
+         SELECT w.webhook_no, e.partition, $4, $1, $2, e.part
+         FROM event e JOIN webhook_kinds w ON w.kind = e.kind"
+    )
+}
+
 /// The next place of a timeline, whose row stays locked until the transaction ends: what is read
 /// after this is what held when the place was given. A rollback gives the place back.
 pub(super) struct Place {
@@ -265,6 +291,8 @@ pub(super) struct Place {
     /// How many messages the timeline holds before it.
     message_no: i64,
     pub(super) at: OffsetDateTime,
+    /// Whether webhooks are told of what comes here.
+    told: bool,
 }
 
 impl Place {
@@ -313,7 +341,14 @@ impl Place {
             cursor: Cursor { epoch: row.get("epoch"), seq: row.get("last_seq") },
             message_no: row.get("last_message_no"),
             at: row.get("last_at"),
+            told: true,
         }))
+    }
+
+    /// The same place for what webhooks are told of by another one: of a message between two users both have entries,
+    /// and a webhook one event.
+    pub(super) fn untold(self) -> Self {
+        Self { told: false, ..self }
     }
 
     /// The place itself.
@@ -334,41 +369,67 @@ impl Place {
         event: EntryKind,
     ) -> Result<Entry> {
         let (cursor, appended_at) = (self.cursor, self.at);
-        self.fill_columns(tx, about, EventColumns::of(&event)?).await?;
+        let columns = EventColumns::of(&event)?;
+        let told = if self.told { EventKind::of(self.owner, &event) } else { Vec::new() };
+        self.insert(tx, about, columns, &told).await?;
         Ok(Entry { cursor, appended_at, kind: event })
     }
 
-    /// Fills the place with an event that is read again before anybody is told of it: where it stands.
+    /// Fills the place with an event that is read again before anybody is told of it, and of which webhooks are told
+    /// nothing: where it stands.
     pub(super) async fn fill_columns(
         self,
         tx: &Transaction<'_>,
         about: About,
         columns: EventColumns,
     ) -> Result<Stretch> {
-        let statement = tx
-            .prepare_cached(
-                "INSERT INTO entries (owner, seq, message_no, appended_at, kind, conversation, sender,
-                     home_seq, generation, target_seq, body)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::smallint, 0), $10, $11)",
-            )
-            .await?;
-        tx.execute(
-            &statement,
-            &[
-                &self.owner.0,
-                &self.cursor.seq,
-                &self.message_no,
-                &self.at,
-                &columns.kind,
-                &about.conversation.map(|no| no.0),
-                &about.sender.map(|no| no.0),
-                &about.home_seq,
-                &about.generation,
-                &columns.target_seq,
-                &columns.body,
-            ],
-        )
-        .await?;
+        self.insert(tx, about, columns, &[]).await
+    }
+
+    /// Fills the place with the edit of the message at `seq` of the same timeline, which is read again before anybody
+    /// is told of it: where the edit stands.
+    pub(super) async fn fill_edit(
+        self,
+        tx: &Transaction<'_>,
+        about: About,
+        seq: i64,
+    ) -> Result<Stretch> {
+        let told = if self.told { &[EventKind::MessageEdited][..] } else { &[] };
+        self.insert(tx, about, EventColumns::of_edit(seq), told).await
+    }
+
+    /// Fills the place, and writes for the webhooks that are to be told of it what they are told.
+    async fn insert(
+        self,
+        tx: &Transaction<'_>,
+        about: About,
+        columns: EventColumns,
+        told: &[EventKind],
+    ) -> Result<Stretch> {
+        let about_conversation = about.conversation.map(|no| no.0);
+        let about_sender = about.sender.map(|no| no.0);
+        let kinds: Vec<i16> = told.iter().map(|kind| *kind as i16).collect();
+        let values: [&(dyn ToSql + Sync); 12] = [
+            &self.owner.0,
+            &self.cursor.seq,
+            &self.message_no,
+            &self.at,
+            &columns.kind,
+            &about_conversation,
+            &about_sender,
+            &about.home_seq,
+            &about.generation,
+            &columns.target_seq,
+            &columns.body,
+            &kinds,
+        ];
+        if told.is_empty() {
+            let statement = tx.prepare_cached(INSERT).await?;
+            tx.execute(&statement, &values[..11]).await?;
+        } else {
+            let statement = tx.prepare_cached(&insert_told()).await?;
+            tx.execute(&statement, &values).await?;
+        }
         if let Some(group_no) = self.owner.group() {
             mark_lagging(tx, group_no).await?;
         }

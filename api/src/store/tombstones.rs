@@ -96,8 +96,15 @@ impl Store {
             forget_edits(&tx, message_id).await?;
             forget_reactions(&tx, message_id).await?;
             let mut entries = Vec::with_capacity(blanked.len());
+            // Webhooks are told by the caller's own entry, if there is one.
+            let told_by = if blanked.iter().any(|copy| copy.owner == caller) {
+                caller
+            } else {
+                blanked[0].owner
+            };
             for copy in blanked {
                 let Some(place) = places.remove(&copy.owner) else { continue };
+                let place = if copy.owner == told_by { place } else { place.untold() };
                 let Blanked { owner, seq, conversation, conversation_id } = copy;
                 if owner == caller {
                     note_answer(&tx, owner, conversation, seq).await?;

@@ -19,7 +19,15 @@ async fn jobs_are_listed_run_and_cancelled() {
     };
     let listed = eventually("the first runs", list).await;
     let names: Vec<&str> = listed.iter().filter_map(|job| job["name"].as_str()).collect();
-    let all = ["access_keys", "assertions", "deletion", "nodes", "purge", "session_expiry"];
+    let all = [
+        "access_keys",
+        "assertions",
+        "deletion",
+        "nodes",
+        "purge",
+        "session_expiry",
+        "webhook_events",
+    ];
     assert_eq!(names, all);
 
     assert_snapshot!(shell.imctl(&["jobs", "retry", "purge"]).await, @r#"

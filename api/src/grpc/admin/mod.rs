@@ -12,6 +12,7 @@ mod sessions;
 mod trace;
 mod transfer;
 mod users;
+mod webhooks;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -611,6 +612,120 @@ impl v1::admin_service_server::AdminService for Administration {
         let changed = admin.set_group_member(&asked.group_id, &asked.user_id, settings).await;
         changed.map_err(status)?;
         Ok(Response::new(v1::AdminUpdateGroupMemberResponse {}))
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<v1::ListWebhooksRequest>,
+    ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
+        let known = self.admin(&request).await?.list_webhooks().await.map_err(status)?;
+        let webhooks = known.iter().map(webhooks::webhook).collect();
+        Ok(Response::new(v1::ListWebhooksResponse { webhooks }))
+    }
+
+    async fn create_webhook(
+        &self,
+        request: Request<v1::CreateWebhookRequest>,
+    ) -> Result<Response<v1::CreateWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let (made, secret) = admin
+            .create_webhook(&asked.url, &asked.description, &asked.kinds, &asked.secret)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::CreateWebhookResponse {
+            webhook: Some(webhooks::webhook(&made)),
+            secret: secret.expose_secret().to_owned(),
+        }))
+    }
+
+    async fn get_webhook(
+        &self,
+        request: Request<v1::GetWebhookRequest>,
+    ) -> Result<Response<v1::GetWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let found = admin.get_webhook(&request.get_ref().webhook_id).await.map_err(status)?;
+        let webhook = Some(webhooks::webhook(&found));
+        Ok(Response::new(v1::GetWebhookResponse { webhook }))
+    }
+
+    async fn update_webhook(
+        &self,
+        request: Request<v1::UpdateWebhookRequest>,
+    ) -> Result<Response<v1::UpdateWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.into_inner();
+        let kinds = Some(&asked.kinds[..]).filter(|kinds| !kinds.is_empty());
+        let changed = admin
+            .update_webhook(&asked.webhook_id, asked.url.as_deref(), asked.description, kinds)
+            .await
+            .map_err(status)?;
+        let webhook = Some(webhooks::webhook(&changed));
+        Ok(Response::new(v1::UpdateWebhookResponse { webhook }))
+    }
+
+    async fn delete_webhook(
+        &self,
+        request: Request<v1::DeleteWebhookRequest>,
+    ) -> Result<Response<v1::DeleteWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        admin.delete_webhook(&request.get_ref().webhook_id).await.map_err(status)?;
+        Ok(Response::new(v1::DeleteWebhookResponse {}))
+    }
+
+    async fn test_webhook(
+        &self,
+        request: Request<v1::TestWebhookRequest>,
+    ) -> Result<Response<v1::TestWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let tested = admin.test_webhook(&request.get_ref().webhook_id).await.map_err(status)?;
+        Ok(Response::new(webhooks::test(tested)))
+    }
+
+    async fn pause_webhook(
+        &self,
+        request: Request<v1::PauseWebhookRequest>,
+    ) -> Result<Response<v1::PauseWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let paused = admin.pause_webhook(&request.get_ref().webhook_id).await.map_err(status)?;
+        let webhook = Some(webhooks::webhook(&paused));
+        Ok(Response::new(v1::PauseWebhookResponse { webhook }))
+    }
+
+    async fn resume_webhook(
+        &self,
+        request: Request<v1::ResumeWebhookRequest>,
+    ) -> Result<Response<v1::ResumeWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let resumed = admin.resume_webhook(&request.get_ref().webhook_id).await.map_err(status)?;
+        let webhook = Some(webhooks::webhook(&resumed));
+        Ok(Response::new(v1::ResumeWebhookResponse { webhook }))
+    }
+
+    async fn replay_webhook(
+        &self,
+        request: Request<v1::ReplayWebhookRequest>,
+    ) -> Result<Response<v1::ReplayWebhookResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let from = asked.from.map(|from| convert::time("from", from)).transpose();
+        let from = from.map_err(status)?;
+        let events = admin.replay_webhook(&asked.webhook_id, from).await.map_err(status)?;
+        Ok(Response::new(v1::ReplayWebhookResponse { events }))
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        request: Request<v1::RotateWebhookSecretRequest>,
+    ) -> Result<Response<v1::RotateWebhookSecretResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let rotated = admin.rotate_webhook_secret(&asked.webhook_id, &asked.secret).await;
+        let (webhook, secret) = rotated.map_err(status)?;
+        Ok(Response::new(v1::RotateWebhookSecretResponse {
+            webhook: Some(webhooks::webhook(&webhook)),
+            secret: secret.expose_secret().to_owned(),
+        }))
     }
 
     async fn admin_list_contacts(

@@ -30,6 +30,8 @@ line is a problem.";
         (name = "Users", description = "Accounts, their passwords and limits."),
         (name = "Sessions", description = "Everybody's sessions."),
         (name = "Messages", description = "Sending as a user or as the system; where messages have got to."),
+        (name = "Push", description = "Which terminals are told of messages while they have no stream."),
+        (name = "Webhooks", description = "Servers of the customer's that are told of events."),
         (name = "Groups", description = "Everybody's groups."),
         (name = "Retention", description = "How far back users see."),
         (name = "Keys", description = "Keys of administrators, and those that sign access tokens."),

@@ -12,6 +12,7 @@ mod retention;
 mod sessions;
 mod transfer;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -73,6 +74,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(sessions::routes())
         .merge(messages::routes())
         .merge(push::routes())
+        .merge(webhooks::routes())
         .merge(groups::routes())
         .merge(retention::routes())
         .merge(keys::routes())

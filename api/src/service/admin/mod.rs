@@ -14,6 +14,7 @@ mod sessions;
 mod status;
 mod terminals;
 mod users;
+mod webhooks;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub use retention::{NewTier, NewUserLimits};
 pub use send::{MOST_SENT, SendAs, Sender};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
+pub use webhooks::WebhookTest;
 
 /// The longest note or reason of an administrator, in characters.
 const MAX_NOTE_LENGTH: usize = 256;

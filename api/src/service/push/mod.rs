@@ -19,6 +19,7 @@ use metrics::counter;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
+pub(in crate::service) use self::web_push::retry_after;
 use self::{
     apns::Apns,
     fcm::Fcm,

@@ -142,7 +142,7 @@ impl WebPush {
 }
 
 /// When a provider wants to be asked again, where it says so in seconds.
-pub(super) fn retry_after(answer: &Response) -> Option<Duration> {
+pub(in crate::service) fn retry_after(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }

@@ -19,6 +19,10 @@
 -- messages that quote another: so that all others cost what they would if there were no quotes. `own_target` and
 -- `other_target` are the places of the quoted message in the two timelines.
 --
+-- What stands between `webhooks:` and `:webhooks` writes the events of the messages for the webhooks that are to be
+-- told of them; it is left out as long as there is none. Then what stands between `no-webhooks:` and `:no-webhooks`
+-- is there, which has the statement fail as soon as there is one, so that no event is missed, whoever has made it.
+--
 -- A statement of its own behind the locks: one snapshot with them would not see what the holders of
 -- those locks have just committed.
 WITH item AS MATERIALIZED (
@@ -165,6 +169,25 @@ WITH item AS MATERIALIZED (
          -- :quotes
         )
     WHERE c.seq IS NOT NULL
+-- webhooks:
+), event AS MATERIALIZED (
+    -- Of the home alone, so that a message is one event.
+    SELECT (abs(h.owner) % 16)::smallint AS partition, h.at, h.owner, h.seq
+    FROM placed p
+    CROSS JOIN LATERAL (
+        SELECT p.other AS owner, p.copy_seq AS seq, p.other_at AS at WHERE p.other < 0
+        UNION ALL
+        SELECT p.sender, p.own_seq, p.sender_at WHERE p.other > 0
+    ) h
+    WHERE EXISTS (SELECT FROM webhook_kinds k WHERE k.kind = 1)
+), outboxed AS (
+    INSERT INTO outbox (partition, at, owner, seq, part, kind, generation)
+    SELECT e.partition, e.at, e.owner, e.seq, 0, 1, (SELECT nullif(current_generation(), 0)) FROM event e
+), queued AS (
+    INSERT INTO webhook_queue (webhook_no, partition, at, owner, seq, part)
+    SELECT k.webhook_no, e.partition, e.at, e.owner, e.seq, 0
+    FROM event e CROSS JOIN webhook_kinds k WHERE k.kind = 1
+-- :webhooks
 )
 SELECT item, refused, no_session, ended_at, end_reason, ended_by_type, ended_by_device_name, end_note,
     sender_state, other_state, epoch, seq, conversation, earlier_hash, appended_at, copies,
@@ -173,3 +196,6 @@ SELECT item, refused, no_session, ended_at, end_reason, ended_by_type, ended_by_
     , muted_until
     -- :groups
 FROM held
+-- no-webhooks:
+WHERE without_webhooks(EXISTS (SELECT FROM webhook_kinds WHERE kind = 1))
+-- :no-webhooks

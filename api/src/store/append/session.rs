@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, LazyLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{
     future::{join, try_join5},
     try_join,
 };
+use tokio::sync::Notify;
 use tokio_postgres::{Client, Row, Statement, types::ToSql};
 
 use super::{
@@ -40,12 +41,18 @@ const COUNT: &str = include_str!("count.sql");
 const APPEND: &str = include_str!("append.sql");
 const REFERENCES: &str = include_str!("references.sql");
 
-/// `APPEND` for a batch without messages that quote another.
-static APPEND_WITHOUT_QUOTES: LazyLock<String> = LazyLock::new(|| without(APPEND, "quotes"));
+/// `APPEND` where no webhook is told of messages.
+static APPEND_UNTOLD: LazyLock<String> = LazyLock::new(|| without(APPEND, "webhooks"));
 
-/// The same for a batch without messages to groups, either.
-static APPEND_TO_USERS: LazyLock<String> =
-    LazyLock::new(|| without(&APPEND_WITHOUT_QUOTES, "groups"));
+/// `APPEND` where one is.
+static APPEND_TOLD: LazyLock<String> = LazyLock::new(|| without(APPEND, "no-webhooks"));
+
+/// What a statement fails with that writes no events where a webhook is to be told of them.
+const WEBHOOK_WANTED: &str = "IMD01";
+
+/// How long a connection goes on writing events before it tries whether they are wanted still: a batch has to be run
+/// again when they are.
+const TOLD_FOR: Duration = Duration::from_mins(1);
 
 /// A statement without what stands between the comments `part:` and `:part`.
 fn without(statement: &str, part: &str) -> String {
@@ -73,14 +80,38 @@ pub(in crate::store) struct LaneConnection {
     node_no: i64,
     begin: &'static str,
     count: Statement,
-    /// For any batch.
-    append_quotes: Statement,
-    /// Where none of the batch quotes another message.
-    append: Statement,
-    /// Where, besides, none of the batch is for a group.
-    append_to_users: Statement,
+    untold: Appends,
+    /// Prepared when a webhook is to be told of messages for the first time.
+    told: Option<Appends>,
+    /// Since when the connection writes events, while it does.
+    telling: Option<Instant>,
+    /// Of the node: notified when events were written.
+    outbox: Arc<Notify>,
     references: Statement,
     other_nodes: Statement,
+}
+
+/// The statement that appends, in its forms.
+struct Appends {
+    /// For any batch.
+    quotes: Statement,
+    /// Where none of the batch quotes another message.
+    groups: Statement,
+    /// Where, besides, none of the batch is for a group.
+    users: Statement,
+}
+
+impl Appends {
+    async fn prepare(client: &Client, statement: &str) -> Result<Self, tokio_postgres::Error> {
+        let without_quotes = without(statement, "quotes");
+        let to_users = without(&without_quotes, "groups");
+        let (quotes, groups, users) = try_join!(
+            client.prepare(statement),
+            client.prepare(&without_quotes),
+            client.prepare(&to_users)
+        )?;
+        Ok(Self { quotes, groups, users })
+    }
 }
 
 /// What the round trip of an attempt returned.
@@ -112,11 +143,9 @@ impl LaneConnection {
         let link = store.0.connector.open(&settings).await?;
         let generation = link.generation();
         let Link { client, driver, .. } = link;
-        let (count, append_quotes, append, append_to_users, references, other_nodes) = try_join!(
+        let (count, untold, references, other_nodes) = try_join!(
             client.prepare(COUNT),
-            client.prepare(APPEND),
-            client.prepare(&APPEND_WITHOUT_QUOTES),
-            client.prepare(&APPEND_TO_USERS),
+            Appends::prepare(&client, &APPEND_UNTOLD),
             client.prepare(REFERENCES),
             client.prepare(OTHER_NODES),
         )?;
@@ -128,9 +157,10 @@ impl LaneConnection {
             node_no,
             begin,
             count,
-            append_quotes,
-            append,
-            append_to_users,
+            untold,
+            told: None,
+            telling: None,
+            outbox: store.0.outbox.clone(),
             references,
             other_nodes,
         })
@@ -152,11 +182,26 @@ impl LaneConnection {
     /// After an error of the server the connection is good for another attempt: the COMMIT behind the
     /// failed statement has rolled it back.
     pub(super) async fn attempt(
-        &self,
+        &mut self,
         batch: &[Append],
         in_doubt: bool,
         deadline: Duration,
     ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
+        if self.telling.is_some_and(|since| since.elapsed() > TOLD_FOR) {
+            self.telling = None;
+        }
+        let attempted = self.driver.within(deadline, self.try_append(batch, in_doubt)).await;
+        let wanted = |error: &tokio_postgres::Error| {
+            error.code().is_some_and(|code| code.code() == WEBHOOK_WANTED)
+        };
+        if self.telling.is_some() || !attempted.as_ref().is_err_and(wanted) {
+            return attempted;
+        }
+        if self.told.is_none() {
+            let preparing = Appends::prepare(&self.client, &APPEND_TOLD);
+            self.told = Some(self.driver.within(deadline, preparing).await?);
+        }
+        self.telling = Some(Instant::now());
         self.driver.within(deadline, self.try_append(batch, in_doubt)).await
     }
 
@@ -230,11 +275,13 @@ impl LaneConnection {
         let received: Vec<Option<i64>> = behind.iter().map(|behind| behind.received).collect();
         let to_groups = batch.iter().any(|append| append.conversation.group().is_some());
         let quotes = batch.iter().any(|append| append.quote.is_some());
+        let told = self.told.as_ref().filter(|_| self.telling.is_some());
         let appending = async {
+            let appends = told.unwrap_or(&self.untold);
             let statement = match (quotes, to_groups) {
-                (true, _) => &self.append_quotes,
-                (false, true) => &self.append,
-                (false, false) => &self.append_to_users,
+                (true, _) => &appends.quotes,
+                (false, true) => &appends.groups,
+                (false, false) => &appends.users,
             };
             let (own_targets, other_targets) =
                 (column(batch, own_target), column(batch, other_target));
@@ -272,6 +319,9 @@ impl LaneConnection {
         )
         .await;
         let ((), counters, references, held, ()) = transaction?;
+        if told.is_some() {
+            self.outbox.notify_one();
+        }
         let other_nodes = other_nodes.ok().map(|rows| Arc::new(read_other_nodes(&rows)));
         Ok(Outcome { counters, references, held, other_nodes })
     }

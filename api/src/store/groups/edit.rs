@@ -7,7 +7,7 @@ use crate::{
     model::{ConversationId, Error, GroupRole, MessageId, Result, UserNo},
     store::{
         Actor, Edited, NewEdit, Store,
-        entries::{EventColumns, KIND_MESSAGE},
+        entries::KIND_MESSAGE,
         signals::admit,
         timelines::{About, Place},
         transaction,
@@ -66,7 +66,7 @@ impl Store {
             edit.replace(&tx, &[(home, seq)], made).await?;
             // The row names the message and not its own place: in members' timelines, too.
             let about = About::message(group_no.into(), edit.caller, edit.message_id);
-            place.fill_columns(&tx, about, EventColumns::of_edit(seq)).await?;
+            place.fill_edit(&tx, about, seq).await?;
             tx.commit().await?;
             let group_no = Some(group_no);
             Ok(Edited { edit: made, duplicate: false, told: Vec::new(), group_no })

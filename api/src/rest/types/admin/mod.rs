@@ -9,6 +9,7 @@ mod retention;
 mod sessions;
 mod transfer;
 mod users;
+mod webhooks;
 
 pub(crate) use cluster::{
     AuditRecordList, Job, JobList, SetTerminalTypesRequest, Status, TerminalTypeList,
@@ -31,4 +32,8 @@ pub(crate) use transfer::{
 pub(crate) use users::{
     CreateUserRequest, DeletionProgress, NoteRequest, SetPasswordRequest, User, UserLimitsEffect,
     UserLimitsRequest, UserList,
+};
+pub(crate) use webhooks::{
+    CreateWebhookRequest, ReplayWebhookRequest, ReplayedWebhook, RotateWebhookSecretRequest,
+    UpdateWebhookRequest, Webhook, WebhookList, WebhookTest, WebhookWithSecret,
 };

@@ -1,0 +1,36 @@
+//! Webhooks in the contract's messages.
+
+use imd_proto::v1;
+
+use crate::{
+    grpc::convert::timestamp,
+    service::{Webhook, WebhookTest},
+};
+
+pub(super) fn webhook(webhook: &Webhook) -> v1::Webhook {
+    v1::Webhook {
+        webhook_id: webhook.webhook_id.to_string(),
+        url: webhook.url.clone(),
+        description: webhook.description.clone(),
+        kinds: webhook.kinds.iter().map(|kind| kind.name().to_owned()).collect(),
+        // The numbers are the contract's.
+        state: webhook.state as i32,
+        created_at: Some(timestamp(webhook.created_at)),
+        delivered_at: webhook.delivered_at.map(timestamp),
+        failing_since: webhook.failing_since.map(timestamp),
+        failures: webhook.failures,
+        error: webhook.error.clone(),
+        waiting: webhook.waiting,
+        oldest_at: webhook.oldest_at.map(timestamp),
+        previous_secret_until: webhook.previous_until.map(timestamp),
+    }
+}
+
+pub(super) fn test(test: WebhookTest) -> v1::TestWebhookResponse {
+    v1::TestWebhookResponse {
+        delivered: test.delivered,
+        status: test.status.map(i32::from).unwrap_or_default(),
+        error: test.error,
+        took_ms: i64::try_from(test.took.as_millis()).unwrap_or(i64::MAX),
+    }
+}

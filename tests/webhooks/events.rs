@@ -1,0 +1,169 @@
+//! What webhooks are told of.
+
+use serde_json::json;
+
+use super::{receiver::Receiver, start};
+use crate::{
+    admin::send::{as_system, user},
+    groups::{create, text},
+    support::{
+        api::{GroupCall, Outgoing, Transport},
+        cluster::Cluster,
+    },
+};
+
+async fn scene(kinds: &[&str]) -> (Cluster, Receiver, String) {
+    let imd = start(Transport::Grpc).await;
+    let receiver = Receiver::start().await;
+    let (_, secret) = imd.admin().create_webhook(&receiver.url, kinds).await.expect("a webhook");
+    (imd, receiver, secret)
+}
+
+#[tokio::test]
+async fn i15_messages_their_edits_and_recalls_are_told_in_order_and_signed() {
+    let (imd, mut receiver, secret) = scene(&["message.*"]).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.user("bob").await;
+    let one = ann.say("bob", "one").await;
+    let got = receiver.next().await;
+    assert_eq!(got.signatures_by(&secret), 1, "{got:?}");
+    assert_eq!(got.header("content-type"), "application/json");
+    let timestamp: i64 = got.header("webhook-timestamp").parse().expect("seconds");
+    assert!((time::OffsetDateTime::now_utc().unix_timestamp() - timestamp).abs() < 60);
+    let events = got.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0]["id"].as_str().expect("an id").starts_with("evt_"));
+    assert!(events[0]["timestamp"].as_str().expect("a time").ends_with('Z'));
+    let data = &events[0]["data"];
+    assert_eq!(
+        (&data["message_id"], &data["sender_id"], &data["recipient_id"], &data["text"]),
+        (&json!(one.message_id), &json!("ann"), &json!("bob"), &json!("one"))
+    );
+    assert!(data["client_message_id"].is_string() && data["sent_at"].is_string(), "{data}");
+
+    let picture = ann.send(&Outgoing::data("bob", "image/png", &[1, 2, 3])).await.expect("sent");
+    ann.edit(&one.message_id, "two").await.expect("edited");
+    ann.recall(&picture.message_id).await.expect("recalled");
+    ann.say("ann", "a note").await;
+    let data = receiver.said("message.sent").await;
+    assert_eq!((&data["content_type"], &data["data"]), (&json!("image/png"), &json!("AQID")));
+    let data = receiver.said("message.edited").await;
+    assert_eq!(
+        (&data["message_id"], &data["text"], &data["edit_no"]),
+        (&json!(one.message_id), &json!("two"), &json!(1))
+    );
+    assert_eq!((&data["sender_id"], &data["recipient_id"]), (&json!("ann"), &json!("bob")));
+    let data = receiver.said("message.recalled").await;
+    let expected =
+        json!({ "message_id": picture.message_id, "sender_id": "ann", "recipient_id": "bob" });
+    assert_eq!(data, expected);
+    assert_eq!(receiver.said("message.sent").await["recipient_id"], "ann");
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
+async fn a_recall_is_told_though_the_sender_has_deleted_its_own_copy() {
+    let (imd, mut receiver, _) = scene(&["message.recalled"]).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.user("bob").await;
+    let sent = ann.say("bob", "one").await;
+    ann.delete("bob", sent.seq).await.expect("deleted");
+    ann.recall(&sent.message_id).await.expect("recalled");
+    let data = receiver.said("message.recalled").await;
+    let expected =
+        json!({ "message_id": sent.message_id, "sender_id": "ann", "recipient_id": "bob" });
+    assert_eq!(data, expected);
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
+async fn groups_their_members_and_messages_are_told_in_the_groups_order() {
+    let (imd, mut receiver, _) = scene(&["group.*", "member.*", "message.*"]).await;
+    let ann = imd.user_with_phone("ann").await;
+    let bob = imd.user_with_phone("bob").await;
+    imd.user("cleo").await;
+    create(&ann, &["bob"]).await;
+    let data = receiver.said("group.created").await;
+    let group_id = data["group_id"].clone();
+    assert_eq!((&data["by"], &data["version"]), (&json!("ann"), &json!(1)));
+    let data = receiver.said("member.joined").await;
+    let mut joined = data["user_ids"].as_array().expect("users").clone();
+    joined.sort_by_key(ToString::to_string);
+    assert_eq!((&data["group_id"], joined), (&group_id, vec![json!("ann"), json!("bob")]));
+
+    let mention = Outgoing { mentions: vec!["bob".to_owned()], ..text("hello") };
+    let sent = ann.send(&mention).await.expect("sent");
+    let data = receiver.said("message.sent").await;
+    assert_eq!(
+        (&data["message_id"], &data["group_id"], &data["sender_id"], &data["mentions"]),
+        (&json!(sent.message_id), &group_id, &json!("ann"), &json!(["bob"]))
+    );
+    assert_eq!(data["text"], "hello");
+    ann.edit(&sent.message_id, "changed").await.expect("edited");
+    assert_eq!(receiver.said("message.edited").await["text"], "changed");
+    let group = group_id.as_str().expect("an id").to_owned();
+    let answer = Outgoing {
+        reply_to: sent.message_id.clone(),
+        ..Outgoing::text(&format!("group:{group}"), "yes")
+    };
+    bob.send(&answer).await.expect("sent");
+    let data = receiver.said("message.sent").await;
+    assert_eq!(data["reply_to"], json!({ "message_id": sent.message_id, "sender_id": "ann" }));
+    ann.recall(&sent.message_id).await.expect("recalled");
+    let data = receiver.said("message.recalled").await;
+    assert_eq!(data, json!({ "message_id": sent.message_id, "group_id": group_id }));
+
+    bob.group(GroupCall::Leave(group.clone())).await.expect("left");
+    let data = receiver.said("member.left").await;
+    assert_eq!(data["user_ids"], json!(["bob"]));
+    ann.group(GroupCall::Dissolve(group)).await.expect("dissolved");
+    assert_eq!(receiver.said("group.dissolved").await["group_id"], group_id);
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
+async fn sessions_that_begin_and_end_are_told() {
+    let (imd, mut receiver, _) = scene(&["session.*"]).await;
+    let first = imd.user_with_phone("ann").await;
+    let data = receiver.said("session.started").await;
+    assert_eq!(
+        (&data["user_id"], &data["session_id"], &data["terminal"]["type"]),
+        (&json!("ann"), &json!(first.session_id()), &json!("phone"))
+    );
+    let second = imd.log_in("ann", "phone", "other").await;
+    let data = receiver.said("session.ended").await;
+    assert_eq!(
+        (&data["session_id"], &data["end"]["reason"]),
+        (&json!(first.session_id()), &json!("REPLACED"))
+    );
+    let data = receiver.said("session.started").await;
+    assert_eq!(data["session_id"], json!(second.session_id()));
+    second.logout().await.expect("logged out");
+    let data = receiver.said("session.ended").await;
+    assert_eq!(data["end"]["reason"], "LOGGED_OUT");
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
+async fn what_is_read_is_told_by_who_has_read_it() {
+    let (imd, mut receiver, _) = scene(&["read"]).await;
+    let ann = imd.user_with_phone("ann").await;
+    let bob = imd.user_with_phone("bob").await;
+    ann.say("bob", "one").await;
+    let seq = bob.mark_read("ann", bob.timeline().await.last().expect("it").seq).await;
+    let data = receiver.said("read").await;
+    let expected =
+        json!({ "user_id": "bob", "conversation_id": "user:ann", "seq": seq.expect("marked") });
+    assert_eq!(data, expected);
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
+async fn messages_of_backends_are_told_too() {
+    let (imd, mut receiver, _) = scene(&["message.sent"]).await;
+    imd.user("ann").await;
+    let notice = as_system("orders", user("ann"), "on its way");
+    imd.admin().send(notice).await.expect("sent");
+    let data = receiver.said("message.sent").await;
+    assert_eq!((&data["recipient_id"], &data["text"]), (&json!("ann"), &json!("on its way")));
+}
