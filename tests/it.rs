@@ -29,6 +29,7 @@ mod nodes;
 mod outgoing_tls;
 mod page;
 mod pages;
+mod policy;
 mod presence;
 mod process;
 mod push;

@@ -1,6 +1,7 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
 mod issuers;
+mod policy;
 mod push;
 mod webhooks;
 
@@ -26,7 +27,7 @@ use crate::{
     planted_bugs::PlantedBugs,
     rest::{self, Sockets},
     serve::{Listening, Recognize, Tls, serve},
-    service::{ClientLimits, Limits, Service},
+    service::{ClientLimits, Limits, OutwardSettings, Service},
     store::Store,
     tasks::{Health, OnPanic, Task, Tasks},
     telemetry,
@@ -159,10 +160,12 @@ impl App {
         )
         .await?;
         let limits = limits(settings, public_address, pool_size);
-        let push = push::read(&settings.push)?;
-        let webhooks = webhooks::read(&settings.webhooks)?;
-        let starting =
-            Service::start(store, delivery.clone(), admin_key, limits, push, webhooks, node_id);
+        let outward = OutwardSettings {
+            push: push::read(&settings.push)?,
+            webhooks: webhooks::read(&settings.webhooks)?,
+            policy: policy::read(&settings.policy)?,
+        };
+        let starting = Service::start(store, delivery.clone(), admin_key, limits, outward, node_id);
         let service = Arc::new(starting.await?);
         service.trust(issuers);
 

@@ -34,7 +34,7 @@ use self::sources::{defaults, imd_variables, read_file, settings_file, with_orig
 pub use self::table::{SETTINGS, Setting, settings_as_markdown};
 use self::table::{key_of_variable, nearest_variable};
 pub use self::terminals::{ExclusiveGroups, Terminals};
-use crate::model::{IfBlocked, WhoMay};
+use crate::model::{IfBlocked, PolicyOnFailure, WhoMay};
 
 /// Names the settings file, as `--config` does.
 const FILE_VARIABLE: &str = "IMD_CONFIG";
@@ -119,6 +119,7 @@ pub struct Settings {
     pub presence: Presence,
     pub push: Push,
     pub webhooks: Webhooks,
+    pub policy: Policy,
     #[serde(default)]
     pub cors: Cors,
     pub streams: Streams,
@@ -257,6 +258,21 @@ pub struct Webhooks {
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
     pub allow_private: bool,
+}
+
+/// `policy.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Policy {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    pub on_failure: PolicyOnFailure,
+    pub kinds: String,
 }
 
 /// `push.*`

@@ -47,6 +47,11 @@ pub const WEBHOOK_REQUESTS: &str = "imd_webhook_requests_total";
 pub const WEBHOOK_EVENTS: &str = "imd_webhook_events_total";
 /// Events that a webhook did not take in three days.
 pub const WEBHOOK_EVENTS_GIVEN_UP: &str = "imd_webhook_events_given_up_total";
+/// What the policy hook was asked, by the `result`: `allowed`, `refused`, `rewritten`, `failed`, and `skipped` while it
+/// fails all the time.
+pub const POLICY_REQUESTS: &str = "imd_policy_requests_total";
+/// How long the policy hook takes to answer.
+pub const POLICY_SECONDS: &str = "imd_policy_seconds";
 /// Sweeps of all streams of the node.
 pub const SWEEPS: &str = "imd_sweeps_total";
 /// Entries deleted by the purge.
@@ -122,6 +127,9 @@ fn recorder() -> &'static PrometheusHandle {
         let sizes = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(BATCH_SECONDS.to_owned()), &seconds)
+            .and_then(|b| {
+                b.set_buckets_for_metric(Matcher::Full(POLICY_SECONDS.to_owned()), &seconds)
+            })
             .and_then(|b| b.set_buckets_for_metric(Matcher::Full(BATCH_SIZE.to_owned()), &sizes))
             .and_then(PrometheusBuilder::install_recorder)
             .expect("the buckets are not empty and nobody else installs a recorder");
@@ -157,6 +165,8 @@ fn describe() {
         Unit::Count,
         "Events that a webhook did not take in three days"
     );
+    describe_counter!(POLICY_REQUESTS, Unit::Count, "What the policy hook was asked, by result");
+    describe_histogram!(POLICY_SECONDS, Unit::Seconds, "How long the policy hook takes");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");
     describe_counter!(PURGED, Unit::Count, "Entries deleted by the purge");
     describe_counter!(JOB_RUNS, Unit::Count, "Runs of jobs on this node, by job and result");

@@ -41,6 +41,7 @@ const CODES: &[(&str, Code, u16)] = &[
     ("purge_running", Code::FailedPrecondition, 409),
     ("job_not_found", Code::NotFound, 404),
     ("job_not_running", Code::FailedPrecondition, 409),
+    ("policy_refused", Code::PermissionDenied, 403),
     ("webhook_not_found", Code::NotFound, 404),
     ("too_many_webhooks", Code::FailedPrecondition, 409),
     ("rate_limited", Code::ResourceExhausted, 429),

@@ -53,7 +53,7 @@ pub(super) fn read(settings: &config::Push) -> anyhow::Result<PushSettings> {
     })
 }
 
-fn secret(setting: &'static str, file: &Path) -> anyhow::Result<SecretString> {
+pub(super) fn secret(setting: &'static str, file: &Path) -> anyhow::Result<SecretString> {
     let read = fs::read_to_string(file);
     let read = read.with_context(|| format!("{setting}: read {}", file.display()))?;
     Ok(read.trim().to_owned().into())

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use humantime::format_duration;
 use jsonwebtoken::Algorithm;
+use reqwest::Url;
 use secrecy::ExposeSecret;
 use tracing_subscriber::EnvFilter;
 
 use super::{Bus, ConfigError, Settings, Tls};
 use crate::{
-    model::{MAX_SESSION_LIMIT, TerminalType},
+    model::{MAX_SESSION_LIMIT, PolicyKind, TerminalType},
     store::Address,
 };
 
@@ -67,6 +68,7 @@ impl Settings {
         self.validate_push()?;
         duration_within("webhooks.keep", self.webhooks.keep, MINUTE * 60..=DAY * 90)?;
         duration_within("webhooks.timeout", self.webhooks.timeout, SECOND..=MINUTE)?;
+        self.validate_policy()?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;
@@ -101,6 +103,24 @@ impl Settings {
         duration_within("limits.header_timeout", limits.header_timeout, SECOND..=MINUTE * 10)?;
         duration_within("limits.call_timeout", limits.call_timeout, SECOND..=MINUTE * 60)?;
         duration_within("limits.keepalive", limits.keepalive, SECOND..=MINUTE * 60)
+    }
+
+    fn validate_policy(&self) -> Result<(), ConfigError> {
+        let policy = &self.policy;
+        duration_within("policy.timeout", policy.timeout, SECOND / 10..=SECOND * 5)?;
+        PolicyKind::parse_list(&policy.kinds).map_err(|wrong| invalid("policy.kinds", wrong))?;
+        let Some(url) = &policy.url else { return Ok(()) };
+        let wrong =
+            || invalid("policy.url", "begins with https://, or with http:// on this machine");
+        let url = Url::parse(url).map_err(|_| wrong())?;
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if is_here => Ok(()),
+            _ => Err(wrong()),
+        }
     }
 
     fn validate_push(&self) -> Result<(), ConfigError> {

@@ -274,6 +274,31 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "whether webhooks may be on private and loopback addresses, and their URLs begin with `http://`: who may make webhooks can then reach what the node reaches",
     },
     Setting {
+        key: "policy.url",
+        default: None,
+        meaning: "server that is asked before what a user writes is stored, `https://…`, or `http://…` on this machine; unset: none",
+    },
+    Setting {
+        key: "policy.key",
+        default: None,
+        meaning: "file of the key that these requests are signed with; unset: they are not signed",
+    },
+    Setting {
+        key: "policy.timeout",
+        default: Some("1500ms"),
+        meaning: "how long it may take to answer, 100ms to 5s",
+    },
+    Setting {
+        key: "policy.on_failure",
+        default: Some("allow"),
+        meaning: "what becomes of what it does not answer for: `allow` or `refuse`",
+    },
+    Setting {
+        key: "policy.kinds",
+        default: Some("user,group,edit"),
+        meaning: "what it is asked for, with commas between them: messages to users (`user`), messages to groups (`group`), edits (`edit`)",
+    },
+    Setting {
         key: "append.lanes",
         default: Some("1"),
         meaning: "connections that append messages, 1 to 16; more than one helps only where many thousands of users write at a time, since batches that share a user wait for each other",

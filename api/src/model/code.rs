@@ -149,6 +149,8 @@ codes! {
         "There is no such job.";
     JobNotRunning, "job_not_running", FailedPrecondition, Administrators,
         "No node works at the job at present.";
+    PolicyRefused, "policy_refused", PermissionDenied, Clients,
+        "The deployment's own rules do not allow the message; `policy_code` says why, in their words.";
     WebhookNotFound, "webhook_not_found", NotFound, Administrators,
         "There is no such webhook.";
     TooManyWebhooks, "too_many_webhooks", FailedPrecondition, Administrators,

@@ -202,6 +202,17 @@ pub enum Error {
     /// A job that no node works at cannot be cancelled.
     #[error("no node works at this job at present")]
     JobNotRunning,
+    /// The deployment's policy hook refuses a message.
+    #[error("{}", if .text.is_empty() { "the message is not allowed here" } else { .text })]
+    PolicyRefused {
+        /// Why, for programs; may be empty.
+        code: String,
+        /// Why, for people; may be empty.
+        text: String,
+    },
+    /// The policy hook did not say whether a message may be stored.
+    #[error("it cannot be told for now whether the message is allowed here")]
+    PolicyUnanswered,
     /// There is no such webhook.
     #[error("there is no such webhook")]
     WebhookNotFound,
@@ -409,6 +420,7 @@ impl Error {
             Self::PurgeRunning => Code::PurgeRunning,
             Self::JobNotFound => Code::JobNotFound,
             Self::JobNotRunning => Code::JobNotRunning,
+            Self::PolicyRefused { .. } => Code::PolicyRefused,
             Self::WebhookNotFound => Code::WebhookNotFound,
             Self::TooManyWebhooks(_) => Code::TooManyWebhooks,
             Self::RateLimited { .. } => Code::RateLimited,
@@ -416,6 +428,7 @@ impl Error {
             Self::Unavailable(_)
             | Self::ShuttingDown
             | Self::TasksFailing(_)
+            | Self::PolicyUnanswered
             | Self::OutcomeUnknown => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
@@ -446,6 +459,7 @@ impl Error {
                 ("note", end.note.clone()),
             ],
             Self::RateLimited { limit, .. } => vec![("limit", limit.name().to_owned())],
+            Self::PolicyRefused { code, .. } => vec![("policy_code", code.clone())],
             Self::PermissionDenied(role) => vec![("role", role.to_string())],
             Self::NotAccepted { from, .. } => vec![("from", from.name().to_owned())],
             Self::GroupRoleNeeded(role) => vec![("role", role.name().to_owned())],
@@ -472,6 +486,7 @@ impl Error {
             Self::Unavailable(_)
             | Self::ShuttingDown
             | Self::TasksFailing(_)
+            | Self::PolicyUnanswered
             | Self::OutcomeUnknown => Some(Duration::from_secs(1)),
             Self::ImportUnfinished(_) => Some(Duration::from_secs(30)),
             Self::AtLine { error, .. } => error.retry_after(),

@@ -15,6 +15,7 @@ mod ids;
 mod limit;
 mod naming;
 mod paging;
+mod policy;
 mod presence;
 mod push;
 mod reaction;
@@ -56,6 +57,7 @@ pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;
 pub use naming::{Expect, nearest};
 pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
+pub use policy::{PolicyKind, PolicyOnFailure};
 pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };

@@ -36,7 +36,7 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::MessageNotFound`] when there is no such message of the
     /// caller's, or it is gone; [`Error::EditWindowOver`], [`Error::ClientEditIdConflict`];
-    /// [`Error::RateLimited`]; and those of a message to the recipient or the group.
+    /// [`Error::PolicyRefused`]; [`Error::RateLimited`]; and those of a message to the recipient or the group.
     pub async fn edit_message(
         &self,
         token: Option<&str>,
@@ -46,7 +46,7 @@ impl Service {
         let caller = self.identify(token).await?;
         self.count_send(&caller)?;
         let edit = match self.read_edit(&caller, edit).await {
-            Ok(edit) => edit,
+            Ok(edit) => Box::pin(self.apply_policy_to_edit(&caller, edit)).await?,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let edited = match edit.message_id.home.group() {

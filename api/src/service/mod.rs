@@ -24,6 +24,7 @@ mod jobs;
 mod limits;
 mod login;
 mod passwords;
+mod policy;
 mod presence;
 mod purge;
 mod push;
@@ -72,6 +73,7 @@ pub use import::{
 pub use info::Info;
 pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
+pub use policy::PolicySettings;
 pub use purge::PurgeProgress;
 pub use push::{ApnsSettings, FcmSettings, PushSettings, PushState, SetPush};
 pub use send::{Recipient, Send, SendContent, Sent};
@@ -91,7 +93,7 @@ pub use crate::{
 
 use self::{
     access_tokens::AccessTokens, assertions::Assertions, drafts::Drafts, limits::Counts,
-    passwords::Passwords, push::Push, signals::WhoTypes, tokens::OpaqueTokens,
+    passwords::Passwords, policy::Policy, push::Push, signals::WhoTypes, tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -143,6 +145,17 @@ pub struct Limits {
     pub clients: ClientLimits,
 }
 
+/// What the node asks and tells servers of others'.
+#[derive(Debug)]
+pub struct OutwardSettings {
+    /// Those that tell terminals.
+    pub push: PushSettings,
+    /// The customer's, that are told of events.
+    pub webhooks: WebhookSettings,
+    /// The customer's, that says what may be stored.
+    pub policy: PolicySettings,
+}
+
 /// The use cases.
 pub struct Service {
     store: Store,
@@ -159,6 +172,7 @@ pub struct Service {
     drafts: Drafts,
     push: Push,
     webhooks: WebhookSettings,
+    policy: Policy,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
     pages: Semaphore,
@@ -174,10 +188,10 @@ impl Service {
         delivery: Delivery,
         bootstrap_key: SecretString,
         limits: Limits,
-        push: PushSettings,
-        webhooks: WebhookSettings,
+        outward: OutwardSettings,
         node_id: String,
     ) -> Result<Self> {
+        let OutwardSettings { push, webhooks, policy } = outward;
         let access_tokens = AccessTokens::load(&store, limits.access_ttl).await?;
         let opaque_tokens = OpaqueTokens::load(&store).await?;
         let passwords = Passwords::new()?;
@@ -196,6 +210,7 @@ impl Service {
             drafts: Drafts::default(),
             push,
             webhooks,
+            policy: Policy::new(policy),
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,
             node_id,

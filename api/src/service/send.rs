@@ -98,7 +98,7 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`], [`Error::MessageNotFound`] for what it quotes,
     /// [`Error::Blocked`], [`Error::RecipientBlocked`], [`Error::ClientMessageIdConflict`],
-    /// [`Error::RateLimited`], [`Error::Overloaded`].
+    /// [`Error::PolicyRefused`], [`Error::RateLimited`], [`Error::Overloaded`].
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
         self.send_in_order(SendOrder::default().ticket(), token, send).await
     }
@@ -131,7 +131,8 @@ impl Service {
         // What is beyond the limit costs the database nothing.
         self.count_send(&caller)?;
         match self.read_send(&caller, send).await {
-            Ok(append) => Ok(append),
+            // Boxed: it is large, and mostly there is no hook.
+            Ok(append) => Box::pin(self.apply_policy(&caller, append)).await,
             Err(refusal) => Err(self.refuse(&caller, refusal).await),
         }
     }

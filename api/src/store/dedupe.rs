@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{
     Store, Transaction, conversations::IN_CONVERSATION, entries::KIND_MESSAGE, purge::NOTE_PURGED,
 };
@@ -51,6 +53,17 @@ pub(super) async fn purge_entries(
 }
 
 impl Store {
+    /// Whether a message that its sender gave this id stands, or is known to have stood.
+    pub async fn was_sent(&self, sender: UserNo, client_message_id: Uuid) -> Result<bool> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT EXISTS (SELECT FROM entries WHERE owner = $1 AND client_message_id = $2)",
+            )
+            .await?;
+        Ok(client.query_one(&statement, &[&sender.0, &client_message_id]).await?.get(0))
+    }
+
     /// Deletes what was kept of purged messages that were sent `dedupe_for` ago or earlier, in the
     /// timelines of the owners after `after` and up to `to`: at most `limit` rows, and how many. The
     /// oldest of each timeline tells whether there are any, so a call costs a probe for each timeline.

@@ -233,6 +233,19 @@ impl Store {
         })
     }
 
+    /// Whether an edit of a message that was given this id has been made.
+    pub async fn was_edited(&self, message_id: MessageId, client_edit_id: Uuid) -> Result<bool> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT EXISTS (SELECT FROM message_edits
+                     WHERE home = $1 AND home_seq = $2 AND client_edit_id = $3)",
+            )
+            .await?;
+        let MessageId { home, seq, .. } = message_id;
+        Ok(client.query_one(&statement, &[&home.0, &seq, &client_edit_id]).await?.get(0))
+    }
+
     /// What a message said before its edits, newest first: at most `limit`, all of edits before the one with the
     /// number `before`, and no more than make a page; and whether there are more.
     ///
