@@ -145,6 +145,36 @@ async fn sessions_that_begin_and_end_are_told() {
 }
 
 #[tokio::test]
+async fn accounts_that_are_made_disabled_enabled_and_deleted_are_told_in_order() {
+    let (imd, mut receiver, _) = scene(&["user.*", "session.ended"]).await;
+    let admin = imd.admin();
+    imd.user_with_phone("ann").await;
+    assert_eq!(receiver.said("user.created").await, json!({ "user_id": "ann" }));
+    admin.disable("ann", "").await.expect("disabled");
+    receiver.said("session.ended").await;
+    receiver.said("user.disabled").await;
+    // Once more is nothing new.
+    admin.disable("ann", "").await.expect("disabled");
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..2 {
+        admin.enable("ann").await.expect("enabled");
+        admin.disable("ann", "").await.expect("disabled");
+        for kind in ["user.enabled", "user.disabled"] {
+            let event = receiver.event().await;
+            assert_eq!((&event["type"], &event["data"]["user_id"]), (&json!(kind), &json!("ann")));
+            assert!(ids.insert(event["id"].to_string()), "{event}");
+        }
+    }
+    admin.delete("ann", false).await.expect("deleted");
+    assert_eq!(receiver.said("user.deleted").await, json!({ "user_id": "ann" }));
+    // The system's accounts are nobody's.
+    imd.user("bob").await;
+    receiver.said("user.created").await;
+    imd.admin().send(as_system("orders", user("bob"), "x")).await.expect("sent");
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
 async fn what_is_read_is_told_by_who_has_read_it() {
     let (imd, mut receiver, _) = scene(&["read"]).await;
     let ann = imd.user_with_phone("ann").await;

@@ -5,6 +5,7 @@ mod delivery;
 mod events;
 mod receiver;
 mod refused;
+mod snippets;
 mod state;
 mod written;
 

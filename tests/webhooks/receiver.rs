@@ -61,6 +61,10 @@ impl Got {
         body["events"].as_array().expect("events").clone()
     }
 
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).expect("UTF-8")
+    }
+
     /// How many of its signatures this secret has made, which begins with `whsec_`.
     pub(super) fn signatures_by(&self, secret: &str) -> usize {
         let secret = secret.strip_prefix("whsec_").expect("a secret");

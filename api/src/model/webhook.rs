@@ -63,6 +63,14 @@ event_kinds! {
     12 => MemberChanged "member.changed",
     /// A user has read a conversation up to a place.
     13 => Read "read",
+    /// An account was made for a user.
+    14 => UserCreated "user.created",
+    /// A user may not log in any more.
+    15 => UserDisabled "user.disabled",
+    /// A user may log in again.
+    16 => UserEnabled "user.enabled",
+    /// An account was deleted.
+    17 => UserDeleted "user.deleted",
 }
 
 impl EventKind {

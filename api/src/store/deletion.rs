@@ -4,13 +4,14 @@
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
+    outbox::tell_of_user,
     purge::NOTE_PURGED,
     sessions::end_named,
     timelines::{Closed, Place},
     transaction,
     users::DELETED,
 };
-use crate::model::{EndReason, Result, UserNo};
+use crate::model::{EndReason, EventKind, Result, UserNo};
 
 /// How long a deletion rests before somebody else takes it up.
 const RESTING: &str = "interval '1 minute'";
@@ -179,6 +180,7 @@ async fn delete_account(
     )
     .await?;
     tx.execute("DELETE FROM imports WHERE owner = $1", &[&user_no.0]).await?;
+    tell_of_user(tx, user_no, EventKind::UserDeleted).await?;
     Ok(ended)
 }
 

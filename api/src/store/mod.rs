@@ -86,7 +86,7 @@ pub use keys::{AccessKey, Key};
 pub use login_points::{LoginPoint, OtherNodes};
 pub use nodes::{Heartbeat, Node, PeerHeartbeat};
 pub use notify::Listener;
-pub use outbox::{DeliveryClaim, OutboxEvent, PendingEvents};
+pub use outbox::{BESIDE_ENTRIES, DeliveryClaim, OutboxEvent, PendingEvents};
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use push::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken};
 pub use reactions::{React, Reacted};

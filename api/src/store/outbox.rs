@@ -11,10 +11,10 @@ use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
-    Audit, Store, transaction,
+    Audit, Store, Transaction, transaction,
     webhooks::{read_secrets, tell_of},
 };
-use crate::model::{EventKind, MessageId, Result, TimelineNo, WebhookState};
+use crate::model::{EventKind, MessageId, Result, TimelineNo, UserNo, WebhookState};
 
 /// Who pauses webhooks that are dead, in the audit.
 const DELIVERY: &str = "webhook delivery";
@@ -80,6 +80,38 @@ impl Keys {
             parts: events.iter().map(|event| event.part).collect(),
         }
     }
+}
+
+/// `outbox.part` of what happens to an account and is no entry of its timeline: this, and the kind. So it comes behind
+/// the entry at whose place it stands, the newest at that time.
+pub const BESIDE_ENTRIES: i16 = 1000;
+
+/// Writes an event about an account for the webhooks that are to be told of it. Behind the lock of its timeline, or
+/// where the transaction has made that.
+pub(super) async fn tell_of_user(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    kind: EventKind,
+) -> Result<()> {
+    let statement = tx
+        .prepare_cached(
+            "WITH event AS MATERIALIZED (
+                 SELECT (abs(t.owner) % 16)::smallint AS partition, greatest(t.last_at, now()) AS at,
+                     t.owner, t.last_seq AS seq, $2::smallint AS part
+                 FROM timelines t
+                 WHERE t.owner = $1 AND EXISTS (SELECT FROM webhook_kinds k WHERE k.kind = $3)
+             ), outboxed AS (
+                 INSERT INTO outbox (partition, at, owner, seq, part, kind, generation)
+                 SELECT partition, at, owner, seq, part, $3, nullif(current_generation(), 0) FROM event
+             )
+             INSERT INTO webhook_queue (webhook_no, partition, at, owner, seq, part)
+             SELECT k.webhook_no, e.partition, e.at, e.owner, e.seq, e.part
+             FROM event e CROSS JOIN webhook_kinds k WHERE k.kind = $3",
+        )
+        .await?;
+    let number = kind as i16;
+    tx.execute(&statement, &[&user_no.0, &(BESIDE_ENTRIES + number), &number]).await?;
+    Ok(())
 }
 
 /// Takes events out of a partition's queue, if the lease still holds.

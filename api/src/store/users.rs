@@ -6,13 +6,14 @@ use tokio_postgres::Row;
 use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
     nodes::ALIVE,
+    outbox::tell_of_user,
     retention::{LIMITED_USERS, LIMITS},
     sessions::end_named,
     tiers::{check_tier, read_retention},
     timelines::Place,
     transaction,
 };
-use crate::model::{EndReason, Error, Result, Retention, UserId, UserNo, UserState};
+use crate::model::{EndReason, Error, EventKind, Result, Retention, UserId, UserNo, UserState};
 
 /// An account as administrators see it.
 #[derive(Debug)]
@@ -151,6 +152,9 @@ impl Store {
             &[&user_no.0],
         )
         .await?;
+            if state == ACTIVE {
+                tell_of_user(&tx, user_no, EventKind::UserCreated).await?;
+            }
             audit.record(&tx, Some(user_no)).await?;
             tx.commit().await?;
             Ok(Some(user_no))
@@ -210,8 +214,8 @@ impl Store {
         transaction!(self, async |tx| {
             let place = Place::take(&tx, user_no).await?;
             let number = if state == UserState::Active { ACTIVE } else { DISABLED };
-            tx.execute("UPDATE users SET state = $2 WHERE user_no = $1", &[&user_no.0, &number])
-                .await?;
+            let set = "UPDATE users SET state = $2 WHERE user_no = $1 AND state <> $2";
+            let changed = tx.execute(set, &[&user_no.0, &number]).await? == 1;
             let ended = if state == UserState::Active {
                 place.give_back(&tx).await?;
                 SessionsEnded { ended: Vec::new(), entry: None }
@@ -220,6 +224,13 @@ impl Store {
                     Ending { note: note.to_owned(), ..Ending::because(EndReason::UserDisabled) };
                 end_named(&tx, place, user_no, &Which::All, &ending).await?
             };
+            if changed {
+                let kind = match state {
+                    UserState::Active => EventKind::UserEnabled,
+                    _ => EventKind::UserDisabled,
+                };
+                tell_of_user(&tx, user_no, kind).await?;
+            }
             audit.ended(ended.ended.len()).record(&tx, Some(user_no)).await?;
             tx.commit().await?;
             Ok(ended)

@@ -27,7 +27,8 @@ pub(crate) enum WebhooksCommand {
     #[command(after_help = "\
 Kinds are message.sent, message.recalled, message.edited, session.started, session.ended,
 group.created, group.changed, group.dissolved, member.joined, member.left, member.removed,
-member.changed, read; message.* and the like stand for several, * for all there are.
+member.changed, read, user.created, user.disabled, user.enabled, user.deleted; message.* and the
+like stand for several, * for all there are.
 
 Examples:
   imctl webhooks create https://shop.example.com/imd --kinds 'message.*,session.ended' > secret

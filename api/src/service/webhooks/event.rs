@@ -15,7 +15,7 @@ use crate::{
         Body, ConversationId, Entry, EntryKind, Error, EventKind, Message, MessageGone,
         MessageIdCipher, Result, Session, TimelineNo, Tombstone, UserId,
     },
-    store::OutboxEvent,
+    store::{BESIDE_ENTRIES, OutboxEvent},
 };
 
 /// An event as a webhook is told of it.
@@ -56,6 +56,7 @@ impl Event {
         let entry = entries.get(&(place.home, place.seq));
         let owner = owners.get(&place.home);
         let data = match entry.map(|entry| &entry.kind) {
+            _ if event.part >= BESIDE_ENTRIES => owner.map(|user_id| json!({ "user_id": user_id })),
             Some(EntryKind::MessageRecalled(gone)) => {
                 let by_sender = cipher.open(gone.message_id)?.home == place.home;
                 Some(recalled(gone, owner, by_sender))
@@ -78,7 +79,13 @@ impl Event {
 /// Names an event, and says nothing of who did how much.
 pub(super) fn event_id(event: &OutboxEvent, cipher: &MessageIdCipher) -> Result<String> {
     let sealed = cipher.seal(event.place)?;
-    Ok(format!("evt_{sealed}.{}", event.part))
+    let OutboxEvent { part, at, .. } = event;
+    Ok(if *part < BESIDE_ENTRIES {
+        format!("evt_{sealed}.{part}")
+    } else {
+        // The same may happen more than once at one place.
+        format!("evt_{sealed}.{part}.{}", at.unix_timestamp_nanos() / 1000)
+    })
 }
 
 /// What an entry says of one of its parts; `None` where it says nothing of the kind.
