@@ -7,6 +7,7 @@ mod receiver;
 mod refused;
 mod snippets;
 mod state;
+mod tls;
 mod written;
 
 use std::time::Duration;
