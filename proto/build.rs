@@ -5,13 +5,14 @@ use std::{env, path::PathBuf};
 use prost::Message;
 
 /// What is for everybody.
-const PUBLIC: [&str; 8] = [
+const PUBLIC: [&str; 9] = [
     "im/v1/auth.proto",
     "im/v1/message.proto",
     "im/v1/group.proto",
     "im/v1/contact.proto",
     "im/v1/block.proto",
     "im/v1/presence.proto",
+    "im/v1/profile.proto",
     "im/v1/push.proto",
     "im/v1/info.proto",
 ];

@@ -32,6 +32,7 @@ mod pages;
 mod policy;
 mod presence;
 mod process;
+mod profiles;
 mod push;
 mod quotes;
 mod reactions;

@@ -331,6 +331,9 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let telling = service.clone();
     let reactions = Task::new("reactions").on_panic(OnPanic::Restart);
     tasks.start(reactions, move || telling.clone().keep_telling_of_reactions());
+    let showing = service.clone();
+    let profiles = Task::new("profiles").on_panic(OnPanic::Restart);
+    tasks.start(profiles, move || showing.clone().keep_telling_of_profiles());
     let pushing = service.clone();
     let push = Task::new("push").on_panic(OnPanic::Restart);
     tasks.start(push, move || pushing.clone().keep_pushing());

@@ -357,7 +357,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 
 /// Those of blocks; they end nothing.
 /// Those about what becomes of a message.
-fn message_life_calls(note: &Sent) -> [Call; 5] {
+fn message_life_calls(note: &Sent) -> [Call; 8] {
     let message_id = || note.message_id.clone();
     let edit = v1::EditMessageRequest {
         message_id: message_id(),
@@ -366,6 +366,7 @@ fn message_life_calls(note: &Sent) -> [Call; 5] {
         ..Default::default()
     };
     let edits = v1::ListEditsRequest { message_id: message_id(), ..Default::default() };
+    let batch = v1::BatchGetProfilesRequest { user_ids: vec!["ann".to_owned()] };
     let reaction = || "👍".to_owned();
     let add = v1::AddReactionRequest { message_id: message_id(), reaction: reaction() };
     let remove = v1::RemoveReactionRequest { message_id: message_id(), reaction: reaction() };
@@ -373,6 +374,9 @@ fn message_life_calls(note: &Sent) -> [Call; 5] {
     [
         Call::new("/im.v1.MessageService/EditMessage", User, edit),
         Call::new("/im.v1.MessageService/ListEdits", User, edits),
+        Call::new("/im.v1.ProfileService/GetProfile", User, v1::GetProfileRequest::default()),
+        Call::new("/im.v1.ProfileService/BatchGetProfiles", User, batch),
+        Call::new("/im.v1.ProfileService/UpdateProfile", User, v1::UpdateProfileRequest::default()),
         Call::new("/im.v1.MessageService/AddReaction", User, add),
         Call::new("/im.v1.MessageService/RemoveReaction", User, remove),
         Call::new("/im.v1.MessageService/ListReactions", User, reactions),

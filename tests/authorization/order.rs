@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::support::{
-    api::{Api, Outgoing},
+    api::{Api, Outgoing, ProfileCall},
     cluster::Cluster,
     failure::Failure,
     on_both_transports,
@@ -47,6 +47,18 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
         refused("edit no message", api.edit(token, "no-id", &Outgoing::text("", "x")).await.err()),
         refused("edit another's", api.edit(token, NOBODYS, &Outgoing::text("", "x")).await.err()),
         refused("list edits of no message", api.edits(token, "no-id", 0, "").await.err()),
+        refused(
+            "profile of nobody",
+            api.profile(token, &ProfileCall::Get("nobody".to_owned())).await.err(),
+        ),
+        refused(
+            "profiles of no users",
+            api.profile(token, &ProfileCall::List(Vec::new())).await.err(),
+        ),
+        refused(
+            "an avatar that is no URL",
+            api.profile(token, &ProfileCall::Update(json!({ "avatar_url": "x" }))).await.err(),
+        ),
         refused("react to no message", api.react(token, "no-id", "x", true).await.err()),
         refused("react with two", api.react(token, NOBODYS, "a b", true).await.err()),
         refused("react to another's", api.react(token, NOBODYS, "x", true).await.err()),

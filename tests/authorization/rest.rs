@@ -118,6 +118,10 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .body(json!({ "client_edit_id": Uuid::new_v4().to_string(), "text": "edited" })),
         Operation::new(Method::GET, "/v1/messages/{message_id}/edits", User)
             .with("{message_id}", &note.message_id),
+        Operation::new(Method::GET, "/v1/profile", User),
+        Operation::new(Method::PATCH, "/v1/profile", User).body(json!({ "name": "Ann" })),
+        Operation::new(Method::GET, "/v1/users/{user_id}", User).with("{user_id}", "ann"),
+        Operation::new(Method::GET, "/v1/users", User).query("user_ids=ann"),
         Operation::new(Method::PUT, "/v1/messages/{message_id}/reactions/{reaction}", User)
             .with("{message_id}", &note.message_id)
             .with("{reaction}", "thumbs_up"),

@@ -243,8 +243,19 @@ pub(crate) trait Api: Send + Sync {
     ) -> Result<BlockedUserPage>;
     /// A call about groups, answered in the JSON of REST.
     async fn group(&self, token: &str, call: &GroupCall) -> Result<Value>;
+    /// A call about profiles, answered in the JSON of REST.
+    async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value>;
     /// A call about contacts, answered in the JSON of REST.
     async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value>;
+}
+
+/// A call about profiles. What is JSON is the body of the request over REST.
+#[derive(Debug, Clone)]
+pub(crate) enum ProfileCall {
+    Own,
+    Get(String),
+    List(Vec<String>),
+    Update(Value),
 }
 
 /// A call about contacts and settings. What is JSON is the body of the request over REST.

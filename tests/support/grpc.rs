@@ -3,6 +3,7 @@
 mod contacts;
 mod convert;
 mod groups;
+mod profiles;
 
 use std::net::SocketAddr;
 
@@ -25,7 +26,8 @@ pub(crate) use self::convert::at;
 use self::convert::{all, conversation_settings, name};
 use super::{
     api::{
-        Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result,
+        Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal,
+        ProfileCall, Result,
     },
     failure::Failure,
     types::{
@@ -496,6 +498,10 @@ impl Api for Grpc {
             blocked_users: listed.blocked_users.into_iter().map(blocked_user).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {
+        profiles::call(&self.channel, token, call).await
     }
 
     async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value> {

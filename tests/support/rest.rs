@@ -16,16 +16,17 @@ use time::{OffsetDateTime, serde::rfc3339};
 
 use super::{
     api::{
-        Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result,
+        Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal,
+        ProfileCall, Result,
     },
     failure::Failure,
     types::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationChanged,
         ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry,
         GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
-        MemberChanged, Message, MessageEdited, MessageGone, MessagesErased, PresenceList, Quote,
-        Reaction, ReactionPage, ReactionsChanged, ReadUpTo, Sent, Session, SessionChanged,
-        Settings, Stretch, TimelineState, Tokens, UserPresence,
+        MemberChanged, Message, MessageEdited, MessageGone, MessagesErased, PresenceList,
+        ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo, Sent, Session,
+        SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -378,6 +379,20 @@ impl Api for Rest {
         json_of(self.get(token, "/v1/blocks").query(&page(page_size, page_token))).await
     }
 
+    async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {
+        let request = match call {
+            ProfileCall::Own => self.get(token, "/v1/profile"),
+            ProfileCall::Get(user) => self.get(token, &format!("/v1/users/{user}")),
+            ProfileCall::List(users) => {
+                self.get(token, "/v1/users").query(&[("user_ids", users.join(","))])
+            }
+            ProfileCall::Update(body) => {
+                self.request(Method::PATCH, "/v1/profile").bearer_auth(token).json(body)
+            }
+        };
+        json_of(request).await
+    }
+
     async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value> {
         let request = match call {
             ContactCall::List(query) => self.request(Method::GET, &format!("/v1/contacts{query}")),
@@ -509,6 +524,7 @@ struct WireEntry {
     message_recalled: Option<MessageGone>,
     message_edited: Option<WireEdited>,
     reactions_changed: Option<ReactionsChanged>,
+    profile_changed: Option<ProfileChanged>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -625,6 +641,7 @@ impl From<WireEntry> for Entry {
                 }),
             ),
             ("reactions_changed", wire.reactions_changed.map(Kind::ReactionsChanged)),
+            ("profile_changed", wire.profile_changed.map(Kind::ProfileChanged)),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
             ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),
             ("block_changed", wire.block_changed.map(Kind::BlockChanged)),

@@ -20,7 +20,9 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    api::{Api, ContactCall, Events, GroupCall, Login, Outgoing, OutgoingSignal, Result},
+    api::{
+        Api, ContactCall, Events, GroupCall, Login, Outgoing, OutgoingSignal, ProfileCall, Result,
+    },
     failure::Failure,
     rest::{Rest, edit_body, entry_of, send_request},
     types::{
@@ -458,6 +460,10 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<BlockedUserPage> {
         self.rest.blocked_users(token, page_size, page_token).await
+    }
+
+    async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {
+        self.rest.profile(token, call).await
     }
 
     async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value> {

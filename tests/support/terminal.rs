@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::{
-    api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, Result},
+    api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, ProfileCall, Result},
     feed::Feed,
     types::{
         Content, Conversation, ConversationSettings, Edited, Entry, HistoryPage, LoggedIn,
@@ -214,6 +214,11 @@ impl Terminal {
     /// A call about groups.
     pub(crate) async fn group(&self, call: GroupCall) -> Result<Value> {
         self.api.group(&self.token, &call).await
+    }
+
+    /// A call about profiles.
+    pub(crate) async fn profile(&self, call: ProfileCall) -> Result<Value> {
+        self.api.profile(&self.token, &call).await
     }
 
     /// A call about contacts.

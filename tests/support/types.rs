@@ -118,6 +118,12 @@ pub(crate) struct ReactionsChanged {
     pub(crate) reactions: Vec<Reaction>,
 }
 
+/// The profile of a user has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct ProfileChanged {
+    pub(crate) user_id: String,
+}
+
 /// Who reacts with what: reactions with users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReactionPage {
@@ -309,6 +315,7 @@ pub(crate) enum Kind {
     MessageRecalled(MessageGone),
     MessageEdited(MessageEdited),
     ReactionsChanged(ReactionsChanged),
+    ProfileChanged(ProfileChanged),
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
     BlockChanged(BlockChanged),

@@ -117,6 +117,9 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             seq: changed.seq,
             reactions: reactions(&changed.reactions),
         }),
+        EntryKind::ProfileChanged(changed) => {
+            Kind::ProfileChanged(v1::ProfileChanged { user_id: changed.user_id.to_string() })
+        }
         EntryKind::MessageDeleted(deleted) => Kind::MessageDeleted(v1::MessageDeleted {
             message_id: deleted.message_id.to_string(),
             conversation_id: deleted.conversation_id.to_string(),

@@ -10,6 +10,7 @@ mod group;
 mod info;
 mod message;
 mod presence;
+mod profile;
 mod push;
 mod send_stream;
 mod status;
@@ -54,6 +55,7 @@ const PUBLIC_SERVICES: [&str; 9] = [
     v1::group_service_server::SERVICE_NAME,
     v1::contact_service_server::SERVICE_NAME,
     v1::presence_service_server::SERVICE_NAME,
+    v1::profile_service_server::SERVICE_NAME,
     v1::push_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
@@ -82,6 +84,9 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         presence::PresenceOfUsers(service.clone()),
     );
     let presence = presence.max_decoding_message_size(OVERHEAD * 4);
+    let profile =
+        v1::profile_service_server::ProfileServiceServer::new(profile::Profiles(service.clone()))
+            .max_decoding_message_size(OVERHEAD * 4);
     let push =
         v1::push_service_server::PushServiceServer::new(push::PushOfTerminals(service.clone()))
             .max_decoding_message_size(OVERHEAD);
@@ -98,6 +103,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(block)
         .add_service(contact)
         .add_service(presence)
+        .add_service(profile)
         .add_service(push)
         .add_service(info);
     routes.add_service(health_service);

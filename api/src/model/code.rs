@@ -136,7 +136,7 @@ codes! {
     Muted, "muted", PermissionDenied, Clients,
         "The caller may not write to the group for now.";
     VersionConflict, "version_conflict", FailedPrecondition, Clients,
-        "The group was changed by somebody else; read it again.";
+        "The group, or the profile, has changed since that version; read it again.";
     UserExists, "user_exists", AlreadyExists, Administrators,
         "There is, or was, a user of that id.";
     ClientMessageIdConflict, "client_message_id_conflict", AlreadyExists, Clients,

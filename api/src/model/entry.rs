@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::{
     ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
-    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, ReactionCount, ReactionsChanged,
-    Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo, UserSettings,
+    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, ProfileChanged, ReactionCount,
+    ReactionsChanged, Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo,
+    UserSettings,
 };
 
 /// One row of a timeline.
@@ -103,6 +104,8 @@ entry_kinds! {
     14 => MessageEdited(MessageEdited),
     /// The reactions to a message have changed.
     15 => ReactionsChanged(ReactionsChanged),
+    /// The profile of the owner has changed, or of somebody with whom it has a conversation.
+    16 => ProfileChanged(ProfileChanged),
     /// The owner has pinned, muted, put away … a conversation, or does so no longer.
     20 => ConversationChanged(ConversationChanged),
     /// What the owner has begun to write in a conversation.

@@ -129,19 +129,24 @@ impl GroupProfile {
         if !(0..=MAX_JOIN_HISTORY).contains(&self.history) {
             return Err(Error::invalid("history", format!("must be 0 to {MAX_JOIN_HISTORY}")));
         }
-        if self.attributes.len() > MAX_ATTRIBUTES_BYTES {
-            let reason = format!(
-                "are {} bytes of JSON; the limit is {MAX_ATTRIBUTES_BYTES}",
-                self.attributes.len()
-            );
-            return Err(Error::invalid("attributes", reason));
-        }
-        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>;
-        if object(&self.attributes).is_err() {
-            return Err(Error::invalid("attributes", "must be a JSON object"));
-        }
-        Ok(())
+        check_attributes(&self.attributes)
     }
+}
+
+/// Checks attributes of the customer's own: JSON of an object, up to [`MAX_ATTRIBUTES_BYTES`].
+///
+/// Errors: [`Error::InvalidArgument`].
+pub(super) fn check_attributes(attributes: &str) -> Result<()> {
+    if attributes.len() > MAX_ATTRIBUTES_BYTES {
+        let reason =
+            format!("are {} bytes of JSON; the limit is {MAX_ATTRIBUTES_BYTES}", attributes.len());
+        return Err(Error::invalid("attributes", reason));
+    }
+    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>;
+    if object(attributes).is_err() {
+        return Err(Error::invalid("attributes", "must be a JSON object"));
+    }
+    Ok(())
 }
 
 /// Checks a name or a nickname. Errors: [`Error::InvalidArgument`].

@@ -17,6 +17,7 @@ mod naming;
 mod paging;
 mod policy;
 mod presence;
+mod profile;
 mod push;
 mod reaction;
 mod retention;
@@ -61,6 +62,7 @@ pub use policy::{PolicyKind, PolicyOnFailure};
 pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };
+pub use profile::{ChangeProfile, MAX_AVATAR_URL_BYTES, Profile, ProfileChanged};
 pub use push::{PushContent, PushProvider, PushResult, PushTarget, WebPushTarget};
 pub use reaction::{Reaction, ReactionCount, ReactionOf, ReactionsChanged};
 pub use retention::{Retention, RetentionLimits, Tier};

@@ -38,6 +38,7 @@ refresh token for the next pair. Listings are paged by `page_size`, `page_token`
         (name = "History", description = "What was said before, on any device, and how far it has been read."),
         (name = "Blocks", description = "Whom one takes no messages from."),
         (name = "Contacts", description = "Whom one knows, and what one takes from whom."),
+        (name = "Profiles", description = "What users show of themselves."),
         (name = "Server", description = "Facts about the server. Needs no token."),
     ),
     components(schemas(

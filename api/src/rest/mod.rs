@@ -19,6 +19,7 @@ mod page;
 mod paging;
 mod presence;
 mod problem;
+mod profiles;
 mod push;
 mod reactions;
 mod socket;
@@ -126,6 +127,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(blocks::routes())
         .merge(contacts::routes())
         .merge(presence::routes())
+        .merge(profiles::routes())
         .merge(push::routes())
         .merge(info::routes())
 }

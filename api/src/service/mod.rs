@@ -26,6 +26,7 @@ mod login;
 mod passwords;
 mod policy;
 mod presence;
+mod profiles;
 mod purge;
 mod push;
 mod reactions;

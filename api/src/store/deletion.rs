@@ -168,8 +168,8 @@ async fn delete_account(
         None => SessionsEnded { ended: Vec::new(), entry: None },
     };
     tx.execute(
-        "UPDATE users SET state = $2, password_hash = NULL, name = NULL, deleted_at = now(),
-             deletion_note = $3
+        "UPDATE users SET state = $2, password_hash = NULL, name = NULL, avatar_url = NULL,
+             attributes = NULL, deleted_at = now(), deletion_note = $3
          WHERE user_no = $1",
         &[&user_no.0, &DELETED, &note],
     )
@@ -180,6 +180,7 @@ async fn delete_account(
     )
     .await?;
     tx.execute("DELETE FROM imports WHERE owner = $1", &[&user_no.0]).await?;
+    tx.execute("DELETE FROM profile_walks WHERE user_no = $1", &[&user_no.0]).await?;
     tell_of_user(tx, user_no, EventKind::UserDeleted).await?;
     Ok(ended)
 }

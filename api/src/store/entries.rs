@@ -15,8 +15,9 @@ use super::{Store, directory::KnownUser, quotes::QuotedRow, reactions::read_summ
 use crate::model::{
     BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo, Cursor,
     DraftChanged, Edit, Entry, EntryKind, Error, GroupId, GroupNo, InGroup, Kind, Message,
-    MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagesErased, Notice, Quote, Quoted,
-    ReactionCount, ReactionsChanged, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
+    MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagesErased, Notice, ProfileChanged,
+    Quote, Quoted, ReactionCount, ReactionsChanged, ReadUpTo, Result, TimelineNo, Tombstone,
+    UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -367,6 +368,7 @@ impl EventColumns {
             EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
             EntryKind::MessageEdited(edited) => return Ok(Self::of_edit(edited.seq)),
             EntryKind::ReactionsChanged(changed) => return Ok(Self::of_reactions(changed.seq)),
+            EntryKind::ProfileChanged(_) => (None, Vec::new()),
             EntryKind::ConversationChanged(changed) => (None, to_json(&changed.settings)?),
             EntryKind::DraftChanged(changed) => (None, changed.text.clone().into_bytes()),
             EntryKind::Message(_) | EntryKind::Unknown => return Err(no_event()),
@@ -589,6 +591,9 @@ impl Names {
                 conversation_id: conversation(&row)?,
                 seq: row.require("target_seq", row.target_seq)?,
                 reactions: row.reactions(),
+            }),
+            Kind::ProfileChanged => EntryKind::ProfileChanged(ProfileChanged {
+                user_id: self.user(row.require("sender", row.sender)?)?.user_id.clone(),
             }),
             Kind::MessagesErased => {
                 // Between two users there is no doubt whose they were.

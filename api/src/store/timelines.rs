@@ -237,6 +237,11 @@ impl About {
         Self { conversation: Some(conversation.into()), ..Self::default() }
     }
 
+    /// A user.
+    pub(super) fn user(user_no: UserNo) -> Self {
+        Self { sender: Some(user_no), ..Self::default() }
+    }
+
     /// A change of a group by a user, at `seq` of the group's timeline.
     pub(super) fn group(group_no: GroupNo, by: Option<UserNo>, seq: i64) -> Self {
         Self { sender: by, home_seq: Some(seq), ..Self::conversation(group_no) }

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
 from im.v1 import block_pb2, block_pb2_grpc, contact_pb2, contact_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
-from im.v1 import presence_pb2, presence_pb2_grpc, push_pb2, push_pb2_grpc
+from im.v1 import presence_pb2, presence_pb2_grpc, profile_pb2, profile_pb2_grpc, push_pb2, push_pb2_grpc
 
 
 def check(holds, what):
@@ -139,6 +139,16 @@ def contacts(caller, peer):
     call("UpdateSettings", messages_from=contact_pb2.WHO_MAY_DEFAULT)
 
 
+def profiles(caller, user):
+    def call(method, **members):
+        return caller.call("ProfileService", method, getattr(profile_pb2, f"{method}Request")(**members))
+
+    changed = call("UpdateProfile", name="Alice", attributes='{"pronouns":"she/her"}').profile
+    check((changed.user_id, changed.name) == (user, "Alice"), "a user says what it is called")
+    check(call("GetProfile").profile == changed, "and reads it")
+    check(list(call("BatchGetProfiles", user_ids=[user, "nobody"]).profiles) == [changed], "one among others, too")
+
+
 def presence(caller, peer):
     caller.call("PresenceService", "SetIdle", presence_pb2.SetIdleRequest(idle=True))
     seen = caller.call("PresenceService", "GetPresence", presence_pb2.GetPresenceRequest(user_ids=[peer])).users
@@ -220,6 +230,7 @@ def main(server, user, peer):
         (block_pb2, block_pb2_grpc),
         (contact_pb2, contact_pb2_grpc),
         (presence_pb2, presence_pb2_grpc),
+        (profile_pb2, profile_pb2_grpc),
         (push_pb2, push_pb2_grpc),
         (info_pb2, info_pb2_grpc),
     ]
@@ -229,6 +240,7 @@ def main(server, user, peer):
     blocks(caller, peer)
     contacts(caller, peer)
     presence(caller, peer)
+    profiles(caller, user)
     push(caller)
     groups(caller, user, peer)
     around(caller, channel)

@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, ConversationChanged, ConversationSettings, Device,
     DraftChanged, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated, Kind, MemberChanged,
-    Message, MessageEdited, MessageGone, MessagesErased, Quote, Reaction, ReactionsChanged,
-    ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState,
-    Tokens, UserPresence,
+    Message, MessageEdited, MessageGone, MessagesErased, ProfileChanged, Quote, Reaction,
+    ReactionsChanged, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal,
+    TimelineState, Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -103,6 +103,9 @@ impl From<v1::Entry> for Entry {
             Some(v1::entry::Kind::MessageEdited(v1::MessageEdited { seq, message })) => {
                 let message = message.expect("a message").into();
                 Kind::MessageEdited(MessageEdited { seq, message })
+            }
+            Some(v1::entry::Kind::ProfileChanged(v1::ProfileChanged { user_id })) => {
+                Kind::ProfileChanged(ProfileChanged { user_id })
             }
             Some(v1::entry::Kind::ReactionsChanged(changed)) => {
                 let v1::ReactionsChanged { message_id, conversation_id, seq, reactions } = changed;

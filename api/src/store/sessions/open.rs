@@ -10,6 +10,7 @@ use crate::{
     },
     store::{
         Store, Transaction,
+        profiles::begin_walk,
         terminal_types::terminal_type,
         tiers::check_tier,
         timelines::{About, Place},
@@ -149,8 +150,11 @@ impl Proof {
             Self::Assertion { digest, expires_at, name, tier } => {
                 use_up(tx, user_no, digest, *expires_at).await?;
                 if let Some(name) = name {
-                    let rename = "UPDATE users SET name = $2 WHERE user_no = $1";
-                    tx.execute(rename, &[&user_no.0, name]).await?;
+                    let rename = "UPDATE users SET name = $2, profile_version = profile_version + 1
+                        WHERE user_no = $1 AND name IS DISTINCT FROM $2";
+                    if tx.execute(rename, &[&user_no.0, name]).await? > 0 {
+                        begin_walk(tx, user_no).await?;
+                    }
                 }
                 match tier {
                     Some(tier) => take_tier(tx, user_no, tier).await,

@@ -103,6 +103,7 @@ struct Entry {
     message_recalled: Option<MessageGone>,
     message_edited: Option<MessageEdited>,
     reactions_changed: Option<ReactionsChanged>,
+    profile_changed: Option<ProfileChanged>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -160,6 +161,11 @@ impl From<Reaction> for v1::Reaction {
     fn from(Reaction { reaction, count, own }: Reaction) -> Self {
         Self { reaction, count, own }
     }
+}
+
+#[derive(Deserialize)]
+struct ProfileChanged {
+    user_id: String,
 }
 
 #[derive(Deserialize)]
@@ -555,6 +561,9 @@ impl Entry {
             let reactions = reactions.into_iter().map(Into::into).collect();
             let changed = v1::ReactionsChanged { message_id, conversation_id, seq, reactions };
             return Some(Kind::ReactionsChanged(changed));
+        }
+        if let Some(ProfileChanged { user_id }) = self.profile_changed {
+            return Some(Kind::ProfileChanged(v1::ProfileChanged { user_id }));
         }
         if let Some(MessageGone { message_id, conversation_id, seq }) = self.message_deleted {
             let deleted = v1::MessageDeleted { message_id, conversation_id, seq };
