@@ -30,6 +30,7 @@ mod outgoing_tls;
 mod page;
 mod pages;
 mod policy;
+mod pins;
 mod presence;
 mod process;
 mod profiles;

@@ -357,7 +357,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 
 /// Those of blocks; they end nothing.
 /// Those about what becomes of a message.
-fn message_life_calls(note: &Sent) -> [Call; 8] {
+fn message_life_calls(note: &Sent) -> [Call; 11] {
     let message_id = || note.message_id.clone();
     let edit = v1::EditMessageRequest {
         message_id: message_id(),
@@ -367,6 +367,9 @@ fn message_life_calls(note: &Sent) -> [Call; 8] {
     };
     let edits = v1::ListEditsRequest { message_id: message_id(), ..Default::default() };
     let batch = v1::BatchGetProfilesRequest { user_ids: vec!["ann".to_owned()] };
+    let pin = v1::PinMessageRequest { message_id: message_id() };
+    let unpin = v1::UnpinMessageRequest { message_id: message_id() };
+    let pins = v1::ListPinnedMessagesRequest { conversation_id: "user:ann".to_owned() };
     let reaction = || "👍".to_owned();
     let add = v1::AddReactionRequest { message_id: message_id(), reaction: reaction() };
     let remove = v1::RemoveReactionRequest { message_id: message_id(), reaction: reaction() };
@@ -374,6 +377,9 @@ fn message_life_calls(note: &Sent) -> [Call; 8] {
     [
         Call::new("/im.v1.MessageService/EditMessage", User, edit),
         Call::new("/im.v1.MessageService/ListEdits", User, edits),
+        Call::new("/im.v1.MessageService/PinMessage", User, pin),
+        Call::new("/im.v1.MessageService/ListPinnedMessages", User, pins),
+        Call::new("/im.v1.MessageService/UnpinMessage", User, unpin),
         Call::new("/im.v1.ProfileService/GetProfile", User, v1::GetProfileRequest::default()),
         Call::new("/im.v1.ProfileService/BatchGetProfiles", User, batch),
         Call::new("/im.v1.ProfileService/UpdateProfile", User, v1::UpdateProfileRequest::default()),

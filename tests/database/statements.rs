@@ -16,7 +16,7 @@ const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
 
 /// Statements with parts that functions make, by file and beginning. They cannot be read from the source;
 /// each is run by the tests of what the file is about. One that is added has to be added here, too.
-const COMPOSED: [(&str, &str); 25] = [
+const COMPOSED: [(&str, &str); 26] = [
     ("connection/settings.rs", "SELECT {}"),
     ("connection/settings.rs", "SELECT pg_is_in_recovery()"),
     ("conversation_list.rs", "WITH newest"),
@@ -29,6 +29,7 @@ const COMPOSED: [(&str, &str); 25] = [
     ("edits.rs", "WITH RECURSIVE {timeline}"),
     ("entries.rs", "SELECT * FROM (\n             SELECT e.*, count(*)"),
     ("export.rs", "WITH RECURSIVE exported"),
+    ("pins.rs", "WITH RECURSIVE {timeline}"),
     ("push.rs", "WITH lagging"),
     ("purge.rs", "WITH RECURSIVE {}\n"),
     ("purge.rs", "WITH RECURSIVE {} SELECT floor"),

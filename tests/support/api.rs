@@ -14,8 +14,8 @@ use super::{
     rest::Rest,
     socket::Sockets,
     types::{
-        BlockedUserPage, Content, ConversationPage, ConversationSettings, EditPage, Edited, Event,
-        HistoryPage, Info, LoggedIn, Reaction, ReactionPage, Sent, Session, Stretch, Tokens,
+        BlockedUserPage, Content, ConversationPage, ConversationSettings, EditPage, Edited, Entry,
+        Event, HistoryPage, Info, LoggedIn, Reaction, ReactionPage, Sent, Session, Stretch, Tokens,
         UserPresence,
     },
 };
@@ -215,6 +215,10 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<EditPage>;
+    /// Pins a message, or does so no longer.
+    async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()>;
+    /// The pinned messages of a conversation, each with who has pinned it.
+    async fn pins(&self, token: &str, conversation_id: &str) -> Result<Vec<(Entry, String)>>;
     /// Gives a reaction, or takes it back: all there are then.
     async fn react(
         &self,

@@ -30,6 +30,7 @@ const CODES: &[(&str, Code, u16)] = &[
     ("recall_window_over", Code::FailedPrecondition, 409),
     ("edit_window_over", Code::FailedPrecondition, 409),
     ("too_many_reactions", Code::FailedPrecondition, 409),
+    ("too_many_pins", Code::FailedPrecondition, 409),
     ("client_edit_id_conflict", Code::AlreadyExists, 409),
     ("blocked", Code::PermissionDenied, 403),
     ("recipient_blocked", Code::FailedPrecondition, 409),

@@ -32,8 +32,8 @@ use super::{
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage,
-        ConversationSettings, EditPage, Edited, Event, HistoryPage, Info, LoggedIn, Reaction,
-        ReactionPage, Sent, Session, Stretch, TerminalType, Tokens, UserPresence,
+        ConversationSettings, EditPage, Edited, Entry, Event, HistoryPage, Info, LoggedIn,
+        Reaction, ReactionPage, Sent, Session, Stretch, TerminalType, Tokens, UserPresence,
     },
 };
 
@@ -419,6 +419,28 @@ impl Api for Grpc {
             edits: listed.edits.into_iter().map(edit).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {
+        let message_id = message_id.to_owned();
+        if pinned {
+            let request = with_bearer(token, v1::PinMessageRequest { message_id });
+            self.messages().pin_message(request).await?;
+        } else {
+            let request = with_bearer(token, v1::UnpinMessageRequest { message_id });
+            self.messages().unpin_message(request).await?;
+        }
+        Ok(())
+    }
+
+    async fn pins(&self, token: &str, conversation_id: &str) -> Result<Vec<(Entry, String)>> {
+        let request = v1::ListPinnedMessagesRequest { conversation_id: conversation_id.to_owned() };
+        let listed = self.messages().list_pinned_messages(with_bearer(token, request)).await?;
+        let pin = |pin: v1::PinnedMessage| {
+            at(pin.pinned_at);
+            (pin.message.expect("a message").into(), pin.pinned_by)
+        };
+        Ok(listed.into_inner().pinned_messages.into_iter().map(pin).collect())
     }
 
     async fn react(

@@ -24,9 +24,9 @@ use super::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationChanged,
         ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry,
         GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
-        MemberChanged, Message, MessageEdited, MessageGone, MessagesErased, PresenceList,
-        ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo, Sent, Session,
-        SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
+        MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
+        PresenceList, ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo,
+        Sent, Session, SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -320,6 +320,19 @@ impl Api for Rest {
         })
     }
 
+    async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {
+        let method = if pinned { Method::PUT } else { Method::DELETE };
+        let request = self.request(method, &format!("/v1/messages/{message_id}/pin"));
+        answer(request.bearer_auth(token)).await.map(drop)
+    }
+
+    async fn pins(&self, token: &str, conversation_id: &str) -> Result<Vec<(Entry, String)>> {
+        let path = format!("/v1/conversations/{conversation_id}/pins");
+        let listed: WirePins = json_of(self.get(token, &path)).await?;
+        let pin = |pin: WirePin| (pin.message.into(), pin.pinned_by);
+        Ok(listed.pinned_messages.into_iter().map(pin).collect())
+    }
+
     async fn react(
         &self,
         token: &str,
@@ -525,6 +538,7 @@ struct WireEntry {
     message_edited: Option<WireEdited>,
     reactions_changed: Option<ReactionsChanged>,
     profile_changed: Option<ProfileChanged>,
+    message_pinned: Option<MessagePinned>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -574,6 +588,17 @@ struct WireReactions<T> {
     reactions: Vec<T>,
     #[serde(default)]
     next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct WirePins {
+    pinned_messages: Vec<WirePin>,
+}
+
+#[derive(Deserialize)]
+struct WirePin {
+    message: WireEntry,
+    pinned_by: String,
 }
 
 #[derive(Deserialize)]
@@ -641,6 +666,7 @@ impl From<WireEntry> for Entry {
                 }),
             ),
             ("reactions_changed", wire.reactions_changed.map(Kind::ReactionsChanged)),
+            ("message_pinned", wire.message_pinned.map(Kind::MessagePinned)),
             ("profile_changed", wire.profile_changed.map(Kind::ProfileChanged)),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),
             ("messages_erased", wire.messages_erased.map(Kind::MessagesErased)),

@@ -26,7 +26,7 @@ use super::{
     failure::Failure,
     rest::{Rest, edit_body, entry_of, send_request},
     types::{
-        BlockedUserPage, ConversationPage, ConversationSettings, EditPage, Edited, Event,
+        BlockedUserPage, ConversationPage, ConversationSettings, EditPage, Edited, Entry, Event,
         HistoryPage, Info, LoggedIn, PresenceList, Reaction, ReactionPage, Sent, Session, Stretch,
         Tokens, UserPresence,
     },
@@ -400,6 +400,14 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<EditPage> {
         self.rest.edits(token, message_id, page_size, page_token).await
+    }
+
+    async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {
+        self.rest.pin(token, message_id, pinned).await
+    }
+
+    async fn pins(&self, token: &str, conversation_id: &str) -> Result<Vec<(Entry, String)>> {
+        self.rest.pins(token, conversation_id).await
     }
 
     async fn react(

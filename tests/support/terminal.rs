@@ -135,6 +135,19 @@ impl Terminal {
         Ok(self.api.edits(&self.token, message_id, 0, "").await?.edits)
     }
 
+    pub(crate) async fn pin(&self, message_id: &str) -> Result<()> {
+        self.api.pin(&self.token, message_id, true).await
+    }
+
+    pub(crate) async fn unpin(&self, message_id: &str) -> Result<()> {
+        self.api.pin(&self.token, message_id, false).await
+    }
+
+    /// The pinned messages of the conversation with `peer`, each with who has pinned it.
+    pub(crate) async fn pins(&self, peer: &str) -> Result<Vec<(Entry, String)>> {
+        self.api.pins(&self.token, &conversation_id(peer)).await
+    }
+
     /// Gives a reaction to a message: all there are then.
     pub(crate) async fn react(&self, message_id: &str, reaction: &str) -> Result<Vec<Reaction>> {
         self.api.react(&self.token, message_id, reaction, true).await

@@ -124,6 +124,16 @@ pub(crate) struct ProfileChanged {
     pub(crate) user_id: String,
 }
 
+/// A message was pinned, or is so no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct MessagePinned {
+    pub(crate) message_id: String,
+    pub(crate) conversation_id: String,
+    pub(crate) seq: i64,
+    pub(crate) pinned: bool,
+    pub(crate) by: String,
+}
+
 /// Who reacts with what: reactions with users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReactionPage {
@@ -316,6 +326,7 @@ pub(crate) enum Kind {
     MessageEdited(MessageEdited),
     ReactionsChanged(ReactionsChanged),
     ProfileChanged(ProfileChanged),
+    MessagePinned(MessagePinned),
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
     BlockChanged(BlockChanged),

@@ -128,6 +128,10 @@ impl SharedPlace {
                 // The member has deleted it, or joined later.
                 None => kind = EntryKind::Unknown,
             },
+            EntryKind::MessagePinned(pinned) => match self.target_seq {
+                Some(seq) => pinned.seq = seq,
+                None => kind = EntryKind::Unknown,
+            },
             EntryKind::MessageRecalled(gone) => gone.seq = self.target_seq.unwrap_or_default(),
             _ => {}
         }

@@ -117,6 +117,13 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             seq: changed.seq,
             reactions: reactions(&changed.reactions),
         }),
+        EntryKind::MessagePinned(pinned) => Kind::MessagePinned(v1::MessagePinned {
+            message_id: pinned.message_id.to_string(),
+            conversation_id: pinned.conversation_id.to_string(),
+            seq: pinned.seq,
+            pinned: pinned.change.pinned,
+            by: pinned.change.by.to_string(),
+        }),
         EntryKind::ProfileChanged(changed) => {
             Kind::ProfileChanged(v1::ProfileChanged { user_id: changed.user_id.to_string() })
         }

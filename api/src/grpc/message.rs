@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{bearer, convert, send_stream, status::status};
 use crate::{
-    model::{ChangeConversation, ConversationFilter, Error, ReactionOf, Typing},
+    model::{ChangeConversation, ConversationFilter, Error, PinnedMessage, ReactionOf, Typing},
     service::{
         EarlierVersion, EditMessage, Follow, Recipient, Send as SendMessage, SendContent,
         SendSignal, SendSignalContent, Sent, Service,
@@ -241,6 +241,39 @@ impl v1::message_service_server::MessageService for Messages {
             reactions: page.items.into_iter().map(reaction).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         }))
+    }
+
+    async fn pin_message(
+        &self,
+        request: Request<v1::PinMessageRequest>,
+    ) -> Result<Response<v1::PinMessageResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        self.0.pin(token, &asked.message_id, true).await.map_err(status)?;
+        Ok(Response::new(v1::PinMessageResponse {}))
+    }
+
+    async fn unpin_message(
+        &self,
+        request: Request<v1::UnpinMessageRequest>,
+    ) -> Result<Response<v1::UnpinMessageResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        self.0.pin(token, &asked.message_id, false).await.map_err(status)?;
+        Ok(Response::new(v1::UnpinMessageResponse {}))
+    }
+
+    async fn list_pinned_messages(
+        &self,
+        request: Request<v1::ListPinnedMessagesRequest>,
+    ) -> Result<Response<v1::ListPinnedMessagesResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        let pinned = self.0.list_pins(token, &asked.conversation_id).await.map_err(status)?;
+        let pin = |pin: &PinnedMessage| v1::PinnedMessage {
+            message: Some(convert::entry(&pin.message)),
+            pinned_by: pin.pinned_by.to_string(),
+            pinned_at: Some(convert::timestamp(pin.pinned_at)),
+        };
+        let pinned_messages = pinned.iter().map(pin).collect();
+        Ok(Response::new(v1::ListPinnedMessagesResponse { pinned_messages }))
     }
 
     async fn delete_message(

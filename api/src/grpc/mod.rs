@@ -48,7 +48,7 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 9] = [
+const PUBLIC_SERVICES: [&str; 10] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,

@@ -91,6 +91,8 @@ codes! {
         "The message was sent too long ago to be edited.";
     TooManyReactions, "too_many_reactions", FailedPrecondition, Clients,
         "The message has as many kinds of reactions as one may have.";
+    TooManyPins, "too_many_pins", FailedPrecondition, Clients,
+        "As many messages of the conversation are pinned as may be.";
     Blocked, "blocked", PermissionDenied, Clients,
         "The recipient takes no messages from the caller.";
     RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::{
     ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
-    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, ProfileChanged, ReactionCount,
-    ReactionsChanged, Retention, SealedMessageId, Session, SessionId, TimelineNo, UserId, UserNo,
-    UserSettings,
+    GroupChanged, GroupId, GroupRequestChanged, MemberChanged, MessagePinned, ProfileChanged,
+    ReactionCount, ReactionsChanged, Retention, SealedMessageId, Session, SessionId, TimelineNo,
+    UserId, UserNo, UserSettings,
 };
 
 /// One row of a timeline.
@@ -106,6 +106,8 @@ entry_kinds! {
     15 => ReactionsChanged(ReactionsChanged),
     /// The profile of the owner has changed, or of somebody with whom it has a conversation.
     16 => ProfileChanged(ProfileChanged),
+    /// A message was pinned in its conversation, or is so no longer.
+    17 => MessagePinned(MessagePinned),
     /// The owner has pinned, muted, put away … a conversation, or does so no longer.
     20 => ConversationChanged(ConversationChanged),
     /// What the owner has begun to write in a conversation.

@@ -5,8 +5,8 @@ use std::{iter::successors, sync::Arc, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, MOST_CONTACTS, Occupant, Role, SessionEnd,
-    UserId, WhoMay, nearest,
+    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, MOST_CONTACTS, MOST_PINS, Occupant, Role,
+    SessionEnd, UserId, WhoMay, nearest,
 };
 
 /// A result of imd.
@@ -68,6 +68,9 @@ pub enum Error {
     /// The message has as many kinds of reactions as one may have.
     #[error("the message has {0} kinds of reactions already")]
     TooManyReactions(usize),
+    /// As many messages of the conversation are pinned as may be.
+    #[error("{MOST_PINS} messages of the conversation are pinned already")]
+    TooManyPins,
     /// The recipient takes no messages from the sender.
     #[error("{0} takes no messages from you")]
     Blocked(UserId),
@@ -390,6 +393,7 @@ impl Error {
             Self::RecallWindowOver => Code::RecallWindowOver,
             Self::EditWindowOver => Code::EditWindowOver,
             Self::TooManyReactions(_) => Code::TooManyReactions,
+            Self::TooManyPins => Code::TooManyPins,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,
             Self::NotAccepted { .. } => Code::NotAccepted,

@@ -16,6 +16,7 @@ mod limit;
 mod naming;
 mod paging;
 mod policy;
+mod pin;
 mod presence;
 mod profile;
 mod push;
@@ -59,6 +60,7 @@ pub use limit::Limit;
 pub use naming::{Expect, nearest};
 pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
 pub use policy::{PolicyKind, PolicyOnFailure};
+pub use pin::{MOST_PINS, MessagePinned, PinChange, PinnedMessage};
 pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };

@@ -17,6 +17,7 @@ mod info;
 mod messages;
 mod page;
 mod paging;
+mod pins;
 mod presence;
 mod problem;
 mod profiles;
@@ -120,6 +121,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(auth::routes())
         .merge(messages::routes())
         .merge(reactions::routes())
+        .merge(pins::routes())
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())

@@ -25,6 +25,7 @@ mod limits;
 mod login;
 mod passwords;
 mod policy;
+mod pins;
 mod presence;
 mod profiles;
 mod purge;

@@ -38,6 +38,8 @@ pub(super) async fn purge_entries(
                  WHERE e.owner = $1 AND e.seq = g.seq AND g.kept AND g.tombstone IS DISTINCT FROM $6
              ), forgotten AS (
                  DELETE FROM message_edits WHERE home = $1 AND home_seq > $2 AND home_seq <= $3
+             ), unpinned AS (
+                 DELETE FROM pinned_messages WHERE owner = $1 AND seq > $2 AND seq <= $3
              ), unreacted AS (
                  DELETE FROM reactions WHERE home = $1 AND home_seq > $2 AND home_seq <= $3
              ), {NOTE_PURGED}

@@ -230,6 +230,10 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
              SELECT home_seq, edit_no FROM message_edits WHERE home = $1 LIMIT $2
          ) RETURNING home"
             .to_owned(),
+        "DELETE FROM pinned_messages WHERE owner = $1 AND seq IN (
+             SELECT seq FROM pinned_messages WHERE owner = $1 LIMIT $2
+         ) RETURNING owner"
+            .to_owned(),
         "DELETE FROM reactions WHERE home = $1 AND (home_seq, reaction, user_no) IN (
              SELECT home_seq, reaction, user_no FROM reactions WHERE home = $1 LIMIT $2
          ) RETURNING home"

@@ -15,9 +15,9 @@ use super::{Store, directory::KnownUser, quotes::QuotedRow, reactions::read_summ
 use crate::model::{
     BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo, Cursor,
     DraftChanged, Edit, Entry, EntryKind, Error, GroupId, GroupNo, InGroup, Kind, Message,
-    MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagesErased, Notice, ProfileChanged,
-    Quote, Quoted, ReactionCount, ReactionsChanged, ReadUpTo, Result, TimelineNo, Tombstone,
-    UserNo,
+    MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagePinned, MessagesErased, Notice,
+    PinChange, ProfileChanged, Quote, Quoted, ReactionCount, ReactionsChanged, ReadUpTo, Result,
+    TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -170,7 +170,11 @@ impl EntryRow {
         let group = self.conversation.filter(|conversation| *conversation < 0)?;
         let refers = matches!(
             Kind::from_number(self.kind)?,
-            Kind::Message | Kind::MessageEdited | Kind::GroupChanged | Kind::MemberChanged
+            Kind::Message
+                | Kind::MessageEdited
+                | Kind::MessagePinned
+                | Kind::GroupChanged
+                | Kind::MemberChanged
         );
         // A row that says something itself is a home.
         (refers && self.body.is_empty()).then_some((group, self.home_seq?))
@@ -181,7 +185,13 @@ impl EntryRow {
         self.tombstone = self.tombstone.or(home.try_get("tombstone")?);
         let everybody: Option<i16> = home.try_get("flags")?;
         self.flags = Some(self.flags.unwrap_or_default() | everybody.unwrap_or_default());
-        self.quotes |= home.try_get::<_, Option<i64>>("target_seq")?.is_some();
+        let target: Option<i64> = home.try_get("target_seq")?;
+        if self.kind == Kind::MessagePinned as i16 {
+            // What stands there is about a message, too.
+            self.home_seq = target;
+        } else {
+            self.quotes |= target.is_some();
+        }
         self.take_content(home)
     }
 
@@ -348,6 +358,12 @@ impl EventColumns {
         Self { kind: Kind::ReactionsChanged as i16, target_seq: Some(seq), body: Vec::new() }
     }
 
+    /// Those of what was done to the message at `seq` of the same timeline.
+    pub(super) fn of_pin(seq: i64, change: &PinChange) -> Result<Self> {
+        let (kind, body) = (Kind::MessagePinned as i16, to_json(change)?);
+        Ok(Self { kind, target_seq: Some(seq), body })
+    }
+
     /// The columns of `event`, which is no message.
     pub(super) fn of(event: &EntryKind) -> Result<Self> {
         let no_event = || Error::internal("this is no event that could be appended");
@@ -358,7 +374,7 @@ impl EventColumns {
             EntryKind::MessageRecalled(gone) | EntryKind::MessageDeleted(gone) => {
                 (Some(gone.seq), Vec::new())
             }
-            EntryKind::MessagesErased(_) => (None, Vec::new()),
+            EntryKind::MessagesErased(_) | EntryKind::ProfileChanged(_) => (None, Vec::new()),
             EntryKind::SessionChanged(change) => (None, to_json(change)?),
             EntryKind::BlockChanged(change) => (None, to_json(&change.blocked)?),
             EntryKind::GroupChanged(in_group) => (None, to_json(&in_group.change)?),
@@ -368,7 +384,7 @@ impl EventColumns {
             EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
             EntryKind::MessageEdited(edited) => return Ok(Self::of_edit(edited.seq)),
             EntryKind::ReactionsChanged(changed) => return Ok(Self::of_reactions(changed.seq)),
-            EntryKind::ProfileChanged(_) => (None, Vec::new()),
+            EntryKind::MessagePinned(pinned) => return Self::of_pin(pinned.seq, &pinned.change),
             EntryKind::ConversationChanged(changed) => (None, to_json(&changed.settings)?),
             EntryKind::DraftChanged(changed) => (None, changed.text.clone().into_bytes()),
             EntryKind::Message(_) | EntryKind::Unknown => return Err(no_event()),
@@ -567,6 +583,22 @@ impl Names {
         })
     }
 
+    /// A message that was pinned; who never had it, or has it no longer, is told nothing.
+    fn pinned(&self, row: &EntryRow) -> Result<EntryKind> {
+        let Some(seq) = row.target_seq else { return Ok(EntryKind::Unknown) };
+        // In the group's own timeline the message has its home at that place.
+        let message_id = match row.message_id()? {
+            id if row.owner < 0 => MessageId { seq, ..id },
+            id => id,
+        };
+        Ok(EntryKind::MessagePinned(MessagePinned {
+            message_id: self.cipher.seal(message_id)?,
+            conversation_id: self.conversation(row)?,
+            seq,
+            change: from_json(&row.body)?,
+        }))
+    }
+
     /// What a row is, once it is resolved.
     fn kind(&self, row: EntryRow) -> Result<EntryKind> {
         let conversation = |row| self.conversation(row);
@@ -592,6 +624,7 @@ impl Names {
                 seq: row.require("target_seq", row.target_seq)?,
                 reactions: row.reactions(),
             }),
+            Kind::MessagePinned => self.pinned(&row)?,
             Kind::ProfileChanged => EntryKind::ProfileChanged(ProfileChanged {
                 user_id: self.user(row.require("sender", row.sender)?)?.user_id.clone(),
             }),

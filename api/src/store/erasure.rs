@@ -109,6 +109,9 @@ async fn erase(
                      -- Of a group: between users the sender's own timeline is the home.
                      DELETE FROM message_edits m USING next
                      WHERE m.home = $1 AND m.home_seq = next.seq AND next.sender = $2
+                 ), unpinned AS (
+                     DELETE FROM pinned_messages p USING next
+                     WHERE p.owner = $1 AND p.seq = next.seq AND next.sender = $2
                  ), unreacted AS (
                      DELETE FROM reactions r USING next
                      WHERE r.home = $1 AND r.home_seq = next.seq AND next.sender = $2

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::{
     ChangeProfile, Entry, EntryKind, Error, IfBlocked, Profile, ProfileChanged, Result, SessionId,
-    TimelineNo, UserId, UserNo, UserState, WhoMay,
+    UserId, UserNo, UserState, WhoMay,
 };
 
 /// How soon after a change others are told.

@@ -10,6 +10,7 @@ use super::{
     Store, Transaction,
     edits::forget_edits,
     entries::KIND_MESSAGE,
+    pins::strike_out,
     reactions::forget_reactions,
     read_marks::note_answer,
     sessions::require_live,
@@ -95,6 +96,9 @@ impl Store {
             }
             forget_edits(&tx, message_id).await?;
             forget_reactions(&tx, message_id).await?;
+            let gone: Vec<_> =
+                blanked.iter().map(|copy| (TimelineNo::from(copy.owner), copy.seq)).collect();
+            strike_out(&tx, &gone).await?;
             let mut entries = Vec::with_capacity(blanked.len());
             // Webhooks are told by the caller's own entry, if there is one.
             let told_by = if blanked.iter().any(|copy| copy.owner == caller) {
@@ -154,6 +158,7 @@ impl Store {
                 )
                 .await?;
             tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
+            strike_out(&tx, &[(owner.into(), seq)]).await?;
             let sender = UserNo(row.get("sender"));
             let home = conversation.group().map_or(sender.into(), TimelineNo::from);
             let message_id =

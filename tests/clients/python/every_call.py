@@ -108,6 +108,10 @@ def messages(caller, user):
     listed = call("ListReactions", message_pb2.ListReactionsRequest(message_id=sent.message_id)).reactions
     check([(one.reaction, one.user_id) for one in listed] == [("👍", user)], "which are listed")
     check(not call("RemoveReaction", message_pb2.RemoveReactionRequest(**like)).reactions, "and taken back")
+    call("PinMessage", message_pb2.PinMessageRequest(message_id=sent.message_id))
+    pins = message_pb2.ListPinnedMessagesRequest(conversation_id=f"user:{user}")
+    check([pin.message.seq for pin in call("ListPinnedMessages", pins).pinned_messages] == [sent.seq], "it can be pinned")
+    call("UnpinMessage", message_pb2.UnpinMessageRequest(message_id=sent.message_id))
     call("Recall", message_pb2.RecallRequest(message_id=sent.message_id))
     call("DeleteMessage", message_pb2.DeleteMessageRequest(conversation_id=f"user:{user}", seq=sent.seq))
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))

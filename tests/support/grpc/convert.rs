@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, ConversationChanged, ConversationSettings, Device,
     DraftChanged, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated, Kind, MemberChanged,
-    Message, MessageEdited, MessageGone, MessagesErased, ProfileChanged, Quote, Reaction,
-    ReactionsChanged, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings, Signal,
-    TimelineState, Tokens, UserPresence,
+    Message, MessageEdited, MessageGone, MessagePinned, MessagesErased, ProfileChanged, Quote,
+    Reaction, ReactionsChanged, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings,
+    Signal, TimelineState, Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -104,18 +104,12 @@ impl From<v1::Entry> for Entry {
                 let message = message.expect("a message").into();
                 Kind::MessageEdited(MessageEdited { seq, message })
             }
+            Some(v1::entry::Kind::MessagePinned(pin)) => Kind::MessagePinned(pin.into()),
             Some(v1::entry::Kind::ProfileChanged(v1::ProfileChanged { user_id })) => {
                 Kind::ProfileChanged(ProfileChanged { user_id })
             }
             Some(v1::entry::Kind::ReactionsChanged(changed)) => {
-                let v1::ReactionsChanged { message_id, conversation_id, seq, reactions } = changed;
-                let reactions = all(reactions);
-                Kind::ReactionsChanged(ReactionsChanged {
-                    message_id,
-                    conversation_id,
-                    seq,
-                    reactions,
-                })
+                Kind::ReactionsChanged(changed.into())
             }
             Some(v1::entry::Kind::MessageDeleted(gone)) => {
                 let v1::MessageDeleted { message_id, conversation_id, seq } = gone;
@@ -317,5 +311,19 @@ pub(crate) fn conversation_settings(
 impl From<v1::Reaction> for Reaction {
     fn from(v1::Reaction { reaction, count, own }: v1::Reaction) -> Self {
         Self { reaction, count, own }
+    }
+}
+
+impl From<v1::ReactionsChanged> for ReactionsChanged {
+    fn from(changed: v1::ReactionsChanged) -> Self {
+        let v1::ReactionsChanged { message_id, conversation_id, seq, reactions } = changed;
+        Self { message_id, conversation_id, seq, reactions: all(reactions) }
+    }
+}
+
+impl From<v1::MessagePinned> for MessagePinned {
+    fn from(pin: v1::MessagePinned) -> Self {
+        let v1::MessagePinned { message_id, conversation_id, seq, pinned, by } = pin;
+        Self { message_id, conversation_id, seq, pinned, by }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     event::{BlockChanged, MessageDeleted, MessageRecalled, MessagesErased, ReadMark, ReadReceipt},
     group::{GroupChanged, GroupRequestChanged, MemberChanged},
     id::{ConversationId, Cursor, UserId},
+    pin::MessagePinned,
     profile::ProfileChanged,
     reaction::{Reaction, ReactionsChanged},
     session::Session,
@@ -49,7 +50,8 @@ macro_rules! kinds {
         /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
         /// has. `message_recalled`: a message was recalled by its sender. `message_edited`: a message was edited by
         /// its sender. `reactions_changed`: the reactions to a message have changed.
-        /// `profile_changed`: the profile of the user has changed, or of somebody with whom it has a conversation. `message_deleted`: the user has deleted a
+        /// `profile_changed`: the profile of the user has changed, or of somebody with whom it has a conversation.
+        /// `message_pinned`: a message was pinned in its conversation, or is so no longer. `message_deleted`: the user has deleted a
         /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
         /// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
         /// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
@@ -101,6 +103,7 @@ kinds! {
     message_edited: MessageEdited as MessageEdited,
     reactions_changed: ReactionsChanged as ReactionsChanged,
     profile_changed: ProfileChanged as ProfileChanged,
+    message_pinned: MessagePinned as MessagePinned,
     message_deleted: MessageDeleted as MessageDeleted,
     messages_erased: MessagesErased as MessagesErased,
     block_changed: BlockChanged as BlockChanged,

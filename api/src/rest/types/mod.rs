@@ -13,6 +13,7 @@ mod group;
 mod id;
 mod info;
 mod login;
+mod pin;
 mod presence;
 mod profile;
 mod push;
@@ -40,6 +41,7 @@ pub(super) use group::{
 pub(super) use id::UserId;
 pub(super) use info::{Health, Info};
 pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
+pub(super) use pin::PinnedMessageList;
 pub(super) use presence::{PresenceList, SetIdleRequest};
 pub(super) use profile::{Profile, ProfileList, UpdateProfileRequest};
 pub(super) use push::{PushState, SetPushRequest};

@@ -6,6 +6,7 @@ mod create;
 mod edit;
 mod fan_out;
 mod members;
+mod pin;
 mod purge;
 mod react;
 mod readers;

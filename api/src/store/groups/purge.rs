@@ -63,6 +63,11 @@ impl Store {
                 )
                 .await?;
                 tx.execute(
+                    "DELETE FROM pinned_messages WHERE owner = $1 AND seq > $2 AND seq <= $3",
+                    &[&timeline.0, &purged_to, &to],
+                )
+                .await?;
+                tx.execute(
                     "DELETE FROM reactions WHERE home = $1 AND home_seq > $2 AND home_seq <= $3",
                     &[&timeline.0, &purged_to, &to],
                 )

@@ -14,6 +14,7 @@ use crate::{
         Store,
         edits::forget_edits,
         entries::KIND_MESSAGE,
+        pins::strike_out,
         reactions::forget_reactions,
         timelines::{About, Place},
         transaction,
@@ -85,6 +86,7 @@ impl Store {
             tx.execute(&blank, &[&home.0, &seq, &(Tombstone::Recalled as i16)]).await?;
             forget_edits(&tx, recall.message_id).await?;
             forget_reactions(&tx, recall.message_id).await?;
+            strike_out(&tx, &[(home, seq)]).await?;
             let place = Place::take_if_open(&tx, group_no).await?.ok_or(Error::MessageNotFound)?;
             let gone = MessageGone {
                 message_id: self.message_id_cipher().await?.seal(recall.message_id)?,

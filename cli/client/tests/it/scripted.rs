@@ -279,6 +279,27 @@ impl MessageService for Messages {
         Err(Status::unimplemented("no test calls it"))
     }
 
+    async fn pin_message(
+        &self,
+        _: Request<proto::PinMessageRequest>,
+    ) -> Answer<proto::PinMessageResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn unpin_message(
+        &self,
+        _: Request<proto::UnpinMessageRequest>,
+    ) -> Answer<proto::UnpinMessageResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
+    async fn list_pinned_messages(
+        &self,
+        _: Request<proto::ListPinnedMessagesRequest>,
+    ) -> Answer<proto::ListPinnedMessagesResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn delete_message(
         &self,
         _: Request<proto::DeleteMessageRequest>,

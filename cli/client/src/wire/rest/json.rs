@@ -104,6 +104,7 @@ struct Entry {
     message_edited: Option<MessageEdited>,
     reactions_changed: Option<ReactionsChanged>,
     profile_changed: Option<ProfileChanged>,
+    message_pinned: Option<MessagePinned>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -161,6 +162,15 @@ impl From<Reaction> for v1::Reaction {
     fn from(Reaction { reaction, count, own }: Reaction) -> Self {
         Self { reaction, count, own }
     }
+}
+
+#[derive(Deserialize)]
+struct MessagePinned {
+    message_id: String,
+    conversation_id: String,
+    seq: i64,
+    pinned: bool,
+    by: String,
 }
 
 #[derive(Deserialize)]
@@ -561,6 +571,12 @@ impl Entry {
             let reactions = reactions.into_iter().map(Into::into).collect();
             let changed = v1::ReactionsChanged { message_id, conversation_id, seq, reactions };
             return Some(Kind::ReactionsChanged(changed));
+        }
+        if let Some(MessagePinned { message_id, conversation_id, seq, pinned, by }) =
+            self.message_pinned
+        {
+            let pinned = v1::MessagePinned { message_id, conversation_id, seq, pinned, by };
+            return Some(Kind::MessagePinned(pinned));
         }
         if let Some(ProfileChanged { user_id }) = self.profile_changed {
             return Some(Kind::ProfileChanged(v1::ProfileChanged { user_id }));
