@@ -19,6 +19,7 @@ mod deploy;
 mod documentation;
 mod edits;
 mod faults;
+mod forwards;
 mod groups;
 mod ha;
 mod history;

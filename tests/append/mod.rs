@@ -65,6 +65,7 @@ pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text:
         bypass: false,
         notice: Notice::default(),
         quote: None,
+        forward: None,
     }
 }
 

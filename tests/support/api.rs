@@ -89,6 +89,8 @@ pub(crate) struct Outgoing {
     pub(crate) mention_all: bool,
     /// Which message it quotes; empty for none.
     pub(crate) reply_to: String,
+    /// Which message it forwards, in place of a content; empty for none.
+    pub(crate) forward_of: String,
 }
 
 impl Outgoing {
@@ -100,6 +102,12 @@ impl Outgoing {
     /// A text with a fresh id.
     pub(crate) fn text(to: &str, text: impl Into<String>) -> Self {
         Self::new(to, Content::Text(text.into()))
+    }
+
+    /// What another message says, sent on.
+    pub(crate) fn forward(to: &str, message_id: &str) -> Self {
+        let forward_of = message_id.to_owned();
+        Self { content: None, forward_of, ..Self::text(to, "") }
     }
 
     /// Typed bytes with a fresh id.
@@ -118,6 +126,7 @@ impl Outgoing {
             mentions: Vec::new(),
             mention_all: false,
             reply_to: String::new(),
+            forward_of: String::new(),
         }
     }
 }

@@ -189,6 +189,7 @@ impl Api for Grpc {
             mentions: message.mentions.clone(),
             mention_all: message.mention_all,
             reply_to: message.reply_to.clone(),
+            forward_of: message.forward_of.clone(),
         };
         let sent = self.messages().send(with_bearer(token, request)).await?;
         let sent = sent.into_inner();

@@ -22,7 +22,7 @@ use super::{
     failure::Failure,
     types::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationChanged,
-        ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry,
+        ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry, Forwarded,
         GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
         MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
         PresenceList, ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo,
@@ -103,6 +103,9 @@ pub(crate) fn send_request(message: &Outgoing) -> Value {
     }
     if !message.reply_to.is_empty() {
         body["reply_to"] = message.reply_to.as_str().into();
+    }
+    if !message.forward_of.is_empty() {
+        body["forward_of"] = message.forward_of.as_str().into();
     }
     if message.mention_all {
         body["mention_all"] = true.into();
@@ -581,6 +584,7 @@ struct WireMessage {
     reply_to: Option<Quote>,
     #[serde(default)]
     reactions: Vec<Reaction>,
+    forwarded: Option<Forwarded>,
 }
 
 #[derive(Deserialize)]
@@ -708,6 +712,7 @@ impl From<WireMessage> for Message {
             edited_at: wire.edited_at,
             reply_to: wire.reply_to,
             reactions: wire.reactions,
+            forwarded: wire.forwarded,
         }
     }
 }

@@ -98,6 +98,15 @@ pub(crate) struct Message {
     pub(crate) edited_at: Option<OffsetDateTime>,
     pub(crate) reply_to: Option<Quote>,
     pub(crate) reactions: Vec<Reaction>,
+    pub(crate) forwarded: Option<Forwarded>,
+}
+
+/// Where a forwarded message comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Forwarded {
+    pub(crate) sender_id: String,
+    #[serde(with = "rfc3339")]
+    pub(crate) sent_at: OffsetDateTime,
 }
 
 /// A kind of reaction to a message.
@@ -167,6 +176,7 @@ impl Message {
             edited_at: None,
             reply_to: None,
             reactions: Vec::new(),
+            forwarded: None,
             ..message.clone()
         };
         let unreacted = |message: &Self| Self { reactions: Vec::new(), ..message.clone() };

@@ -99,6 +99,7 @@ async fn i7_a_message_that_was_imported_is_not_stored_again(imd: Cluster) {
         mentions: Vec::new(),
         mention_all: false,
         reply_to: String::new(),
+        forward_of: String::new(),
     };
     let sent = ann.send(&again).await.expect("an answer");
     assert!(sent.duplicate);

@@ -264,6 +264,10 @@ fn message(message: &Message) -> v1::Message {
         no_push: message.notice.no_push,
         reply_to: message.reply_to.as_deref().map(quote),
         reactions: reactions(&message.reactions),
+        forwarded: message.forwarded.as_ref().map(|from| v1::Forwarded {
+            sender_id: from.sender.to_string(),
+            sent_at: Some(timestamp(from.sent_at)),
+        }),
         edit_no: message.edit.map_or(0, |edit| edit.edit_no),
         edited_at: message.edit.map(|edit| timestamp(edit.edited_at)),
         content,

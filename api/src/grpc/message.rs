@@ -309,8 +309,9 @@ pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
             SendContent::Data { content_type: typed.content_type, data: typed.data }
         }
     });
-    let v1::SendRequest { client_message_id, mentions, mention_all, reply_to, .. } = request;
-    SendMessage { to, client_message_id, content, mentions, mention_all, reply_to }
+    let v1::SendRequest { client_message_id, mentions, mention_all, reply_to, forward_of, .. } =
+        request;
+    SendMessage { to, client_message_id, content, mentions, mention_all, reply_to, forward_of }
 }
 
 fn decode_edit(request: v1::EditMessageRequest) -> EditMessage {

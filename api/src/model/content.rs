@@ -5,7 +5,7 @@ use base64::{DecodeError, Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result};
+use super::{Error, MessageId, Result};
 
 /// The longest content type, in characters.
 const MAX_CONTENT_TYPE_LENGTH: usize = 127;
@@ -72,6 +72,21 @@ impl Content {
         sha.update(self.content_type.as_deref().unwrap_or_default().as_bytes());
         sha.update(&[0]);
         sha.update(&self.body);
+        let digest = sha.finish();
+        std::array::from_fn(|i| digest.as_ref()[i])
+    }
+
+    /// What stands for the content of a message that forwards another one, whatever that says at the time: so that a
+    /// retry is known though the other was edited meanwhile.
+    #[must_use]
+    pub fn hash_of_forward(message_id: MessageId) -> ContentHash {
+        let MessageId { home, seq, generation } = message_id;
+        let mut sha = Context::new(&SHA256);
+        // No content type begins so.
+        sha.update(b"\x01forward\0");
+        sha.update(&home.0.to_be_bytes());
+        sha.update(&seq.to_be_bytes());
+        sha.update(&generation.to_be_bytes());
         let digest = sha.finish();
         std::array::from_fn(|i| digest.as_ref()[i])
     }

@@ -239,6 +239,9 @@ pub struct Message {
     /// The message of the same conversation that it answers, if it quotes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Box<Quote>>,
+    /// Where what it says comes from, if it is forwarded; `None` for a tombstone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
     /// How often each kind of reaction is given to it, in the order in which the kinds came; none for a tombstone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<ReactionCount>,
@@ -247,6 +250,16 @@ pub struct Message {
     pub edit: Option<Edit>,
     /// What it says, or why it says nothing any more.
     pub body: Body,
+}
+
+/// Where a forwarded message comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Who sent first what it says.
+    pub sender: UserId,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub sent_at: OffsetDateTime,
 }
 
 /// A message that another one quotes, as the owner of the timeline sees it.

@@ -41,9 +41,9 @@ pub use conversation::{
 };
 pub use cursor::{Cursor, Start};
 pub use entry::{
-    BlockChanged, Body, Edit, Entry, EntryKind, InGroup, Kind, Mentions, Message, MessageEdited,
-    MessageGone, MessagesErased, Notice, Preview, Quote, Quoted, ReadUpTo, SessionChanged, Stretch,
-    TimelineState, Tombstone, Truncated,
+    BlockChanged, Body, Edit, Entry, EntryKind, Forwarded, InGroup, Kind, Mentions, Message,
+    MessageEdited, MessageGone, MessagesErased, Notice, Preview, Quote, Quoted, ReadUpTo,
+    SessionChanged, Stretch, TimelineState, Tombstone, Truncated,
 };
 pub use error::{Class, Error, Result, Source};
 pub use group::{

@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// the deployment says so and does not drop the message unsaid; `recipient_blocked` when the caller blocks
 /// the recipient; for a group `group_not_found`, `not_a_member`, `muted`, and `group_role_needed` for a
 /// member who mentions everybody; `message_not_found` when `reply_to` is no message of the conversation that the
-/// caller can see; `client_message_id_conflict` when the id was used for another recipient or content;
+/// caller can see, or `forward_of` none that it can see; `client_message_id_conflict` when the id was used for another recipient or content;
 /// `policy_refused` when the deployment's own rules do not allow it, for a reason that `policy_code` gives;
 /// `rate_limited`; `overloaded` when the server is busy, and `import_unfinished` while the
 /// recipient's messages are being imported from elsewhere: try again after the time given.

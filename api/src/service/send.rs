@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
     model::{
-        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, Notice, Result,
-        SealedMessageId, SessionId, TimelineNo, UserId, UserNo, parse_uuid,
+        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, MessageId,
+        Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo, parse_uuid,
     },
-    store::{Append, AppendQuote, Appended},
+    store::{Append, AppendForward, AppendQuote, Appended},
 };
 
 /// The most users that a message mentions one by one.
@@ -30,6 +30,8 @@ pub struct Send {
     pub mention_all: bool,
     /// The id of a message of the same conversation that it quotes; empty for none.
     pub reply_to: String,
+    /// The id of a message whose content it is to send on, in place of one of its own; empty for none.
+    pub forward_of: String,
 }
 
 /// To whom a message goes.
@@ -155,7 +157,21 @@ impl Service {
             None => return Err(Error::invalid("to", "a recipient is needed")),
         };
         let client_message_id = parse_uuid("client_message_id", &send.client_message_id)?;
-        let content = self.content(send.content)?;
+        let forwarded = match send.forward_of.as_str() {
+            "" => None,
+            _ if send.content.is_some() => {
+                return Err(Error::invalid("forward_of", "brings the content with it"));
+            }
+            id => Some(self.forward(sender, id).await?),
+        };
+        let (content, content_hash, forward) = if let Some((message_id, content, from)) = forwarded
+        {
+            (content, Content::hash_of_forward(message_id), Some(Box::new(from)))
+        } else {
+            let content = self.content(send.content)?;
+            let hash = content.hash();
+            (content, hash, None)
+        };
         let conversation = self.store.conversation_no(&conversation_id).await?;
         let quote = match send.reply_to.as_str() {
             "" => None,
@@ -170,13 +186,33 @@ impl Service {
             conversation,
             conversation_id,
             client_message_id,
-            content_hash: content.hash(),
+            content_hash,
             content,
             mentions,
             if_blocked: self.limits.if_blocked,
             bypass: false,
             notice: Notice::default(),
             quote,
+            forward,
+        })
+    }
+
+    /// What a message says that the sender forwards and can see, and where that comes from.
+    async fn forward(
+        &self,
+        sender: UserNo,
+        message_id: &str,
+    ) -> Result<(MessageId, Content, AppendForward)> {
+        let message_id = self.named("forward_of", message_id).await?;
+        let (content, from) = Box::pin(self.store.forward(sender, message_id)).await?;
+        Ok((message_id, content, from))
+    }
+
+    /// The message that a client names in a field.
+    async fn named(&self, field: &'static str, message_id: &str) -> Result<MessageId> {
+        self.message_id(message_id).await.map_err(|error| match error {
+            Error::InvalidArgument { reason, .. } => Error::InvalidArgument { field, reason },
+            error => error,
         })
     }
 
@@ -187,12 +223,7 @@ impl Service {
         conversation: ConversationNo,
         message_id: &str,
     ) -> Result<AppendQuote> {
-        let message_id = match self.message_id(message_id).await {
-            Err(Error::InvalidArgument { reason, .. }) => {
-                return Err(Error::InvalidArgument { field: "reply_to", reason });
-            }
-            read => read?,
-        };
+        let message_id = self.named("reply_to", message_id).await?;
         Box::pin(self.store.quote(sender, conversation, message_id)).await
     }
 

@@ -144,6 +144,7 @@ impl Baseline {
             bypass: false,
             notice: Notice::default(),
             quote: None,
+            forward: None,
         }
     }
 

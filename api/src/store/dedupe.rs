@@ -33,7 +33,8 @@ pub(super) async fn purge_entries(
                  DELETE FROM entries e USING gone g
                  WHERE e.owner = $1 AND e.seq = g.seq AND NOT g.kept
              ), blanked AS (
-                 UPDATE entries e SET tombstone = $6, content_type = NULL, body = '', reactions = NULL
+                 UPDATE entries e SET tombstone = $6, content_type = NULL, body = '', reactions = NULL,
+                         forwarded_from = NULL, forwarded_at = NULL
                  FROM gone g
                  WHERE e.owner = $1 AND e.seq = g.seq AND g.kept AND g.tombstone IS DISTINCT FROM $6
              ), forgotten AS (

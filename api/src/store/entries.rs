@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::{Store, directory::KnownUser, quotes::QuotedRow, reactions::read_summary, reading};
 use crate::model::{
     BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo, Cursor,
-    DraftChanged, Edit, Entry, EntryKind, Error, GroupId, GroupNo, InGroup, Kind, Message,
-    MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagePinned, MessagesErased, Notice,
-    PinChange, ProfileChanged, Quote, Quoted, ReactionCount, ReactionsChanged, ReadUpTo, Result,
-    TimelineNo, Tombstone, UserNo,
+    DraftChanged, Edit, Entry, EntryKind, Error, Forwarded, GroupId, GroupNo, InGroup, Kind,
+    Message, MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagePinned, MessagesErased,
+    Notice, PinChange, ProfileChanged, Quote, Quoted, ReactionCount, ReactionsChanged, ReadUpTo,
+    Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -44,7 +44,8 @@ pub(super) fn notice_flags(notice: Notice) -> i16 {
 /// The columns that [`EntryRow`] reads, of a table or subquery `e`.
 pub(super) const ENTRY_COLUMNS: &str = "e.owner, e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
-     e.mentions, e.flags, e.edit_no, e.edited_at, e.reactions, e.body";
+     e.mentions, e.flags, e.edit_no, e.edited_at, e.reactions, \
+     e.forwarded_from, e.forwarded_at, e.body";
 
 /// The largest page, in bytes of the bodies in it: without this bound a page of the largest messages that
 /// there may be takes many times the memory of the largest of them, on its way through the node. A
@@ -96,6 +97,8 @@ pub(super) struct EntryRow {
     flags: Option<i16>,
     edit_no: Option<i32>,
     edited_at: Option<OffsetDateTime>,
+    forwarded_from: Option<i64>,
+    forwarded_at: Option<OffsetDateTime>,
     /// Of a message; and of an entry that tells of them, once they are read.
     reactions: Vec<ReactionCount>,
     /// Of a message: whether it quotes another one.
@@ -130,6 +133,8 @@ impl EntryRow {
             flags: row.try_get("flags")?,
             edit_no: row.try_get("edit_no")?,
             edited_at: row.try_get("edited_at")?,
+            forwarded_from: row.try_get("forwarded_from")?,
+            forwarded_at: row.try_get("forwarded_at")?,
             reactions: read_summary(row.try_get("reactions")?)?,
             quotes: quoted_seq.is_some(),
             quoted_seq,
@@ -200,6 +205,8 @@ impl EntryRow {
         self.mentions = message.try_get("mentions")?;
         self.edit_no = message.try_get("edit_no")?;
         self.edited_at = message.try_get("edited_at")?;
+        self.forwarded_from = message.try_get("forwarded_from")?;
+        self.forwarded_at = message.try_get("forwarded_at")?;
         self.reactions = read_summary(message.try_get("reactions")?)?;
         if self.tombstone.is_none() {
             self.body = message.try_get("body")?;
@@ -269,7 +276,7 @@ impl EntryRow {
         let peer = self.conversation.filter(|conversation| *conversation > 0);
         let mentioned = self.mentions.iter().flatten().copied();
         let quoted = self.quoted.as_ref().map(|quoted| quoted.sender);
-        [peer, self.sender, quoted].into_iter().flatten().chain(mentioned)
+        [peer, self.sender, quoted, self.forwarded_from].into_iter().flatten().chain(mentioned)
     }
 
     /// A column that a row of this kind has. Errors: [`Error::Internal`] where it has not: nobody but imd
@@ -473,7 +480,7 @@ impl Store {
             let statement = client
                 .prepare_cached(
                     "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags, target_seq,
-                         edit_no, edited_at, reactions, fits, octet_length(body)::bigint AS bytes,
+                         edit_no, edited_at, reactions, forwarded_from, forwarded_at, fits, octet_length(body)::bigint AS bytes,
                          CASE WHEN fits THEN body END AS body
                      FROM (
                          SELECT e.*, h.place = 1
@@ -562,6 +569,15 @@ impl Names {
         Ok(Some(Box::new(quote)))
     }
 
+    /// Where what a message says comes from, if it is forwarded and still says something.
+    fn forwarded(&self, row: &EntryRow) -> Result<Option<Forwarded>> {
+        let from = row.forwarded_from.zip(row.forwarded_at);
+        let Some((sender, sent_at)) = from.filter(|_| row.tombstone.is_none()) else {
+            return Ok(None);
+        };
+        Ok(Some(Forwarded { sender: self.user(sender)?.user_id.clone(), sent_at }))
+    }
+
     fn message(&self, row: EntryRow) -> Result<Message> {
         let sender = self.user(row.require("sender", row.sender)?)?;
         let mentioned = row.mentions.iter().flatten();
@@ -577,6 +593,7 @@ impl Names {
             mentioned: row.has(MENTIONED),
             notice: Notice { silent: row.has(SILENT), no_push: row.has(NO_PUSH) },
             reply_to: self.quote(&row)?,
+            forwarded: self.forwarded(&row)?,
             reactions: row.reactions(),
             edit: row.edit(),
             body: row.body()?,

@@ -101,7 +101,8 @@ async fn erase(
                  ), erased AS (
                      UPDATE entries e
                      SET tombstone = $5, content_type = NULL, body = '', mentions = NULL,
-                         reactions = NULL
+                         reactions = NULL,
+                         forwarded_from = NULL, forwarded_at = NULL
                      FROM next
                      WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
                          AND e.tombstone IS NULL

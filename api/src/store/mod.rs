@@ -27,6 +27,7 @@ mod erasure;
 mod export;
 mod fault;
 mod followers;
+mod forwards;
 mod groups;
 mod health;
 mod import;
@@ -64,7 +65,7 @@ use tokio::sync::{Notify, OnceCell};
 
 pub use address::{Address, AddressError};
 pub use admin_keys::AdminKey;
-pub use append::{Append, AppendConnection, AppendQuote, Appended, LANE_SETTINGS};
+pub use append::{Append, AppendConnection, AppendForward, AppendQuote, Appended, LANE_SETTINGS};
 pub use audit::{Audit, AuditRecord};
 pub use baseline::{BASELINE_SCHEMA, Baseline, BaselineLane, BaselineMessage, BaselineTarget};
 pub use blocks::ChangeBlock;

@@ -153,7 +153,8 @@ impl Store {
             }
             let blank = tx
                 .prepare_cached(
-                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', reactions = NULL
+                    "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', reactions = NULL,
+                         forwarded_from = NULL, forwarded_at = NULL
                  WHERE owner = $1 AND seq = $2",
                 )
                 .await?;
@@ -204,7 +205,8 @@ impl Original {
             self.copies.iter().map(|(owner, seq)| (owner.0, *seq)).unzip();
         let statement = tx
             .prepare_cached(
-                "UPDATE entries e SET tombstone = $3, content_type = NULL, body = '', reactions = NULL
+                "UPDATE entries e SET tombstone = $3, content_type = NULL, body = '', reactions = NULL,
+                         forwarded_from = NULL, forwarded_at = NULL
                  FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
                  WHERE e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL
                  RETURNING e.owner, e.seq, e.conversation,

@@ -54,6 +54,7 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         edited_at: None,
         reply_to: None,
         reactions: Vec::new(),
+        forwarded: None,
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

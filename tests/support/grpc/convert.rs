@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use crate::support::types::{
     BlockChanged, ContactChanged, Content, ConversationChanged, ConversationSettings, Device,
-    DraftChanged, Entry, Event, GroupChanged, GroupRequest, HistoryTruncated, Kind, MemberChanged,
-    Message, MessageEdited, MessageGone, MessagePinned, MessagesErased, ProfileChanged, Quote,
-    Reaction, ReactionsChanged, ReadUpTo, Retention, Session, SessionChanged, SessionEnd, Settings,
-    Signal, TimelineState, Tokens, UserPresence,
+    DraftChanged, Entry, Event, Forwarded, GroupChanged, GroupRequest, HistoryTruncated, Kind,
+    MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
+    ProfileChanged, Quote, Reaction, ReactionsChanged, ReadUpTo, Retention, Session,
+    SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens, UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -211,6 +211,9 @@ impl From<v1::Message> for Message {
             edit_no: message.edit_no,
             reply_to: message.reply_to.map(Into::into),
             reactions: all(message.reactions),
+            forwarded: message
+                .forwarded
+                .map(|from| Forwarded { sender_id: from.sender_id, sent_at: at(from.sent_at) }),
             edited_at: message.edited_at.map(|edited_at| at(Some(edited_at))),
         }
     }

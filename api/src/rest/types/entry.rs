@@ -157,6 +157,10 @@ struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reply_to: Option<Quote>,
+    /// Where what it says comes from. Absent where it is not forwarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    forwarded: Option<Forwarded>,
     /// How often each kind of reaction is given to it, in the order in which the kinds came. Absent for none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -171,6 +175,16 @@ struct Message {
     edited_at: Option<OffsetDateTime>,
     #[serde(flatten)]
     body: Body,
+}
+
+/// Where a forwarded message comes from.
+#[derive(Debug, Serialize, ToSchema)]
+struct Forwarded {
+    /// The user who sent first what it says.
+    sender_id: UserId,
+    /// When, as the user who forwarded it saw it.
+    #[serde(with = "time::serde::rfc3339")]
+    sent_at: OffsetDateTime,
 }
 
 /// A message that another one quotes, as it is now. Where the timeline's owner has no copy of it, or may not see
@@ -290,6 +304,10 @@ impl From<&model::Message> for Message {
             silent: message.notice.silent,
             no_push: message.notice.no_push,
             reply_to: message.reply_to.as_deref().map(Into::into),
+            forwarded: message
+                .forwarded
+                .as_ref()
+                .map(|from| Forwarded { sender_id: (&from.sender).into(), sent_at: from.sent_at }),
             reactions: Reaction::list(&message.reactions),
             edit_no: message.edit.map(|edit| edit.edit_no),
             edited_at: message.edit.map(|edit| edit.edited_at),

@@ -45,6 +45,10 @@ pub(crate) struct SendRequest {
     /// A message of the same conversation that it quotes, and that the caller can see; empty for none.
     #[schema(required = false, pattern = "^([A-Za-z0-9_-]{21}[AQgw])?$")]
     pub(super) reply_to: String,
+    /// A message that the caller can see, whose content is sent on in place of one of its own; empty for none. It
+    /// need not be of the same conversation. What was forwarded already comes from where it came.
+    #[schema(required = false, pattern = "^([A-Za-z0-9_-]{21}[AQgw])?$")]
+    pub(super) forward_of: String,
 }
 
 /// The members of a [`SendRequest`]. Not nested: serde cannot name a wrong member that it flattens.
@@ -66,6 +70,8 @@ struct Members {
     mention_all: bool,
     #[serde(default)]
     reply_to: String,
+    #[serde(default)]
+    forward_of: String,
 }
 
 /// A text where the member was given: null is none.
@@ -140,9 +146,10 @@ impl From<Members> for SendRequest {
             mentions,
             mention_all,
             reply_to,
+            forward_of,
         } = members;
         let content = ContentMembers { text, content_type, data };
-        Self { to, client_message_id, content, mentions, mention_all, reply_to }
+        Self { to, client_message_id, content, mentions, mention_all, reply_to, forward_of }
     }
 }
 
@@ -157,6 +164,7 @@ impl TryFrom<SendRequest> for Send {
             mentions: request.mentions.into_iter().map(|id| id.0).collect(),
             mention_all: request.mention_all,
             reply_to: request.reply_to,
+            forward_of: request.forward_of,
         })
     }
 }

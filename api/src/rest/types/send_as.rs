@@ -72,6 +72,8 @@ struct Members {
     #[serde(default)]
     reply_to: String,
     #[serde(default)]
+    forward_of: String,
+    #[serde(default)]
     silent: bool,
     #[serde(default)]
     no_push: bool,
@@ -111,10 +113,18 @@ pub(crate) struct SendAsResults {
 impl std::convert::From<Members> for SendAsRequest {
     fn from(members: Members) -> Self {
         let Members { from, to, client_message_id, text, content_type, data, .. } = members;
-        let Members { mentions, mention_all, reply_to, silent, no_push, bypass, .. } = members;
+        let Members { mentions, mention_all, reply_to, forward_of, .. } = members;
+        let Members { silent, no_push, bypass, .. } = members;
         let content = ContentMembers { text, content_type, data };
-        let message =
-            SendRequest { to, client_message_id, content, mentions, mention_all, reply_to };
+        let message = SendRequest {
+            to,
+            client_message_id,
+            content,
+            mentions,
+            mention_all,
+            reply_to,
+            forward_of,
+        };
         Self { from, message, silent, no_push, bypass }
     }
 }

@@ -16,8 +16,9 @@
 --
 -- What stands between `groups:` and `:groups` is left out for a batch without messages to groups, which
 -- spares it a fifth of what PostgreSQL computes; what stands between `quotes:` and `:quotes`, for one without
--- messages that quote another: so that all others cost what they would if there were no quotes. `own_target` and
--- `other_target` are the places of the quoted message in the two timelines.
+-- messages that quote another or are forwarded: so that all others cost what they would if there were neither.
+-- `own_target` and `other_target` are the places of the quoted message in the two timelines; `forwarded_from` and
+-- `forwarded_at` say where a forwarded one comes from.
 --
 -- What stands between `webhooks:` and `:webhooks` writes the events of the messages for the webhooks that are to be
 -- told of them; it is left out as long as there is none. Then what stands between `no-webhooks:` and `:no-webhooks`
@@ -66,14 +67,14 @@ WITH item AS MATERIALIZED (
     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[],
                 $7::uuid[], $8::bytea[], $9::text[], $10::bytea[], $11::text[], $12::smallint[]
                 -- quotes:
-                , $13::bigint[], $14::bigint[]
+                , $13::bigint[], $14::bigint[], $15::bigint[], $16::timestamptz[]
                 -- :quotes
         )
         WITH ORDINALITY
         i (sender, session_id, sender_behind, other, other_behind, drop_if_blocked,
            client_message_id, content_hash, content_type, body, mentions, flags,
            -- quotes:
-           own_target, other_target,
+           own_target, other_target, forwarded_from, forwarded_at,
            -- :quotes
            item)
     LEFT JOIN sessions s ON s.user_no = i.sender AND s.session_id = i.session_id
@@ -135,7 +136,7 @@ WITH item AS MATERIALIZED (
     INSERT INTO entries (owner, seq, conversation, sender, home_seq, message_no, appended_at, kind,
         client_message_id, content_hash, copies, content_type, body, mentions, flags, generation
         -- quotes:
-        , target_seq
+        , target_seq, forwarded_from, forwarded_at
         -- :quotes
         )
     SELECT c.owner, c.seq, c.conversation, p.sender,
@@ -145,7 +146,8 @@ WITH item AS MATERIALIZED (
         CASE WHEN c.is_home THEN p.mentions::bigint[] END, CASE WHEN c.is_home THEN p.flags END,
         (SELECT nullif(current_generation(), 0))
         -- quotes:
-        , c.target_seq
+        , c.target_seq, CASE WHEN c.is_home THEN p.forwarded_from END,
+        CASE WHEN c.is_home THEN p.forwarded_at END
         -- :quotes
     FROM placed p
     CROSS JOIN LATERAL (VALUES

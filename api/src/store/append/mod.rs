@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     model::{
-        Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, IfBlocked,
-        Mentions, MessageIdCipher, Notice, Quote, Result, SealedMessageId, SessionId, TimelineNo,
-        UserId, UserNo, WhoMay,
+        Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, Forwarded,
+        IfBlocked, Mentions, MessageIdCipher, Notice, Quote, Result, SealedMessageId, SessionId,
+        TimelineNo, UserId, UserNo, WhoMay,
     },
     telemetry,
 };
@@ -83,6 +83,17 @@ pub struct Append {
     pub notice: Notice,
     /// The message that it quotes, which stands in the same conversation.
     pub quote: Option<Box<AppendQuote>>,
+    /// Where what it says comes from, if it is forwarded.
+    pub forward: Option<Box<AppendForward>>,
+}
+
+/// Where a forwarded message comes from.
+#[derive(Debug, Clone)]
+pub struct AppendForward {
+    /// Who sent first what it says.
+    pub sender: UserNo,
+    /// The same by id, and when.
+    pub shown: Forwarded,
 }
 
 /// A quoted message by its places in the timelines of a message that quotes it.

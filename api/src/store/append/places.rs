@@ -125,6 +125,7 @@ impl<'a> Places<'a> {
             mentioned: false,
             notice: append.notice,
             reply_to,
+            forwarded: append.forward.as_ref().map(|from| from.shown.clone()),
             reactions: Vec::new(),
             edit: None,
             body: Body::Content(append.content.clone()),

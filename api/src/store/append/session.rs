@@ -95,7 +95,7 @@ pub(in crate::store) struct LaneConnection {
 struct Appends {
     /// For any batch.
     quotes: Statement,
-    /// Where none of the batch quotes another message.
+    /// Where none of the batch quotes another message or is forwarded.
     groups: Statement,
     /// Where, besides, none of the batch is for a group.
     users: Statement,
@@ -274,7 +274,7 @@ impl LaneConnection {
         let sent: Vec<i64> = behind.iter().map(|behind| behind.sent).collect();
         let received: Vec<Option<i64>> = behind.iter().map(|behind| behind.received).collect();
         let to_groups = batch.iter().any(|append| append.conversation.group().is_some());
-        let quotes = batch.iter().any(|append| append.quote.is_some());
+        let quotes = batch.iter().any(|append| append.quote.is_some() || append.forward.is_some());
         let told = self.told.as_ref().filter(|_| self.telling.is_some());
         let appending = async {
             let appends = told.unwrap_or(&self.untold);
@@ -285,7 +285,11 @@ impl LaneConnection {
             };
             let (own_targets, other_targets) =
                 (column(batch, own_target), column(batch, other_target));
-            let values: [&(dyn ToSql + Sync); 14] = [
+            let (forwarded_from, forwarded_at) = (
+                column(batch, |append| append.forward.as_ref().map(|from| from.sender.0)),
+                column(batch, |append| append.forward.as_ref().map(|from| from.shown.sent_at)),
+            );
+            let values: [&(dyn ToSql + Sync); 16] = [
                 &column(batch, |append| append.sender.0),
                 &column(batch, |append| append.session_id.map(|id| id.0)),
                 &sent,
@@ -300,9 +304,11 @@ impl LaneConnection {
                 &column(batch, flags),
                 &own_targets,
                 &other_targets,
+                &forwarded_from,
+                &forwarded_at,
             ];
-            // The last two are those of the statement with quotes alone.
-            self.client.query(statement, &values[..if quotes { 14 } else { 12 }]).await
+            // The last four are those of the statement with quotes alone.
+            self.client.query(statement, &values[..if quotes { 16 } else { 12 }]).await
         };
         // Polled together, so sent together. A COMMIT behind a failed statement answers ROLLBACK and no
         // error: all must succeed. But where the nodes concerned are not told, the batch stands all the

@@ -79,7 +79,8 @@ impl Store {
             let blank = tx
                 .prepare_cached(
                     "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', mentions = NULL,
-                         reactions = NULL
+                         reactions = NULL,
+                         forwarded_from = NULL, forwarded_at = NULL
                      WHERE owner = $1 AND seq = $2",
                 )
                 .await?;

@@ -37,7 +37,8 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_id() {
         call.answer(proto::SendResponse { duplicate: true, ..stored("m1") });
     };
     let (sent, ()) =
-        soon(async { tokio::join!(terminal.send(message("id"), PATIENCE), server) }).await;
+        soon(async { tokio::join!(Box::pin(terminal.send(message("id"), PATIENCE)), server) })
+            .await;
     let sent = sent.expect("it was stored");
     assert_eq!((sent.response.message_id.as_str(), sent.attempts), ("m1", 2));
 }

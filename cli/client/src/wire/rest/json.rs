@@ -148,6 +148,19 @@ struct Message {
     reply_to: Option<Quote>,
     #[serde(default)]
     reactions: Vec<Reaction>,
+    forwarded: Option<Forwarded>,
+}
+
+#[derive(Deserialize)]
+struct Forwarded {
+    sender_id: String,
+    sent_at: String,
+}
+
+impl From<Forwarded> for v1::Forwarded {
+    fn from(Forwarded { sender_id, sent_at }: Forwarded) -> Self {
+        Self { sender_id, sent_at: timestamp(&sent_at) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -739,6 +752,7 @@ impl From<Message> for v1::Message {
             edit_no: message.edit_no,
             reply_to: message.reply_to.map(Into::into),
             reactions: message.reactions.into_iter().map(Into::into).collect(),
+            forwarded: message.forwarded.map(Into::into),
             edited_at: message.edited_at.as_deref().and_then(timestamp),
         }
     }
