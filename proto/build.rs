@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use prost::Message;
 
 /// What is for everybody.
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 10] = [
     "im/v1/auth.proto",
     "im/v1/message.proto",
     "im/v1/group.proto",
@@ -13,6 +13,7 @@ const PUBLIC: [&str; 9] = [
     "im/v1/block.proto",
     "im/v1/presence.proto",
     "im/v1/profile.proto",
+    "im/v1/schedule.proto",
     "im/v1/push.proto",
     "im/v1/info.proto",
 ];

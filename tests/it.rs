@@ -40,6 +40,7 @@ mod quotes;
 mod reactions;
 mod read_marks;
 mod retention;
+mod schedule;
 mod send;
 mod send_stream;
 mod sessions;

@@ -357,7 +357,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 
 /// Those of blocks; they end nothing.
 /// Those about what becomes of a message.
-fn message_life_calls(note: &Sent) -> [Call; 11] {
+fn message_life_calls(note: &Sent) -> [Call; 15] {
     let message_id = || note.message_id.clone();
     let edit = v1::EditMessageRequest {
         message_id: message_id(),
@@ -367,6 +367,20 @@ fn message_life_calls(note: &Sent) -> [Call; 11] {
     };
     let edits = v1::ListEditsRequest { message_id: message_id(), ..Default::default() };
     let batch = v1::BatchGetProfilesRequest { user_ids: vec!["ann".to_owned()] };
+    let id = || super::SCHEDULED.to_owned();
+    let message = v1::SendRequest {
+        to: Some(v1::send_request::To::UserId("ann".to_owned())),
+        client_message_id: id(),
+        content: Some(v1::send_request::Content::Text("later".to_owned())),
+        ..Default::default()
+    };
+    let in_an_hour = time::OffsetDateTime::now_utc() + std::time::Duration::from_hours(1);
+    let send_at = Some(prost_types::Timestamp { seconds: in_an_hour.unix_timestamp(), nanos: 0 });
+    let schedule = v1::ScheduleMessageRequest { message: Some(message), send_at };
+    let scheduled = v1::ListScheduledMessagesRequest::default();
+    let reschedule =
+        v1::UpdateScheduledMessageRequest { client_message_id: id(), ..Default::default() };
+    let cancel = v1::CancelScheduledMessageRequest { client_message_id: id() };
     let pin = v1::PinMessageRequest { message_id: message_id() };
     let unpin = v1::UnpinMessageRequest { message_id: message_id() };
     let pins = v1::ListPinnedMessagesRequest { conversation_id: "user:ann".to_owned() };
@@ -380,6 +394,10 @@ fn message_life_calls(note: &Sent) -> [Call; 11] {
         Call::new("/im.v1.MessageService/PinMessage", User, pin),
         Call::new("/im.v1.MessageService/ListPinnedMessages", User, pins),
         Call::new("/im.v1.MessageService/UnpinMessage", User, unpin),
+        Call::new("/im.v1.ScheduleService/ScheduleMessage", User, schedule),
+        Call::new("/im.v1.ScheduleService/ListScheduledMessages", User, scheduled),
+        Call::new("/im.v1.ScheduleService/UpdateScheduledMessage", User, reschedule),
+        Call::new("/im.v1.ScheduleService/CancelScheduledMessage", User, cancel),
         Call::new("/im.v1.ProfileService/GetProfile", User, v1::GetProfileRequest::default()),
         Call::new("/im.v1.ProfileService/BatchGetProfiles", User, batch),
         Call::new("/im.v1.ProfileService/UpdateProfile", User, v1::UpdateProfileRequest::default()),

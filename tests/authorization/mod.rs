@@ -17,6 +17,9 @@ use crate::support::{
 
 pub(crate) use credentials::forgeries;
 
+/// The id of a message that is scheduled, changed and taken back.
+const SCHEDULED: &str = "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e12";
+
 /// Who may make a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {

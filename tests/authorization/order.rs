@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::support::{
-    api::{Api, Outgoing, ProfileCall},
+    api::{Api, Outgoing, ProfileCall, ScheduleCall},
     cluster::Cluster,
     failure::Failure,
     on_both_transports,
@@ -18,8 +18,12 @@ on_both_transports! {
 /// A message id of a user that there is not.
 const NOBODYS: &str = "AAAAAAAAJw8AAAAAAAAAAQ";
 
+/// The id of no message.
+const NO_ID: &str = "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e99";
+
 /// Calls that are wrong in other ways, too; how each was refused.
 async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)> {
+    let schedule = |at: &str| ScheduleCall::Schedule(Outgoing::text("ann", "x"), at.to_owned());
     let no_text = Outgoing { content: None, ..Outgoing::text("ann", "") };
     let refused = |call: &'static str, refusal: Option<Failure>| {
         (call, refusal.unwrap_or_else(|| panic!("{call} succeeded")))
@@ -58,6 +62,23 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
         refused(
             "an avatar that is no URL",
             api.profile(token, &ProfileCall::Update(json!({ "avatar_url": "x" }))).await.err(),
+        ),
+        refused("schedule for no time", api.schedule(token, &schedule("")).await.err()),
+        refused(
+            "schedule for the past",
+            api.schedule(token, &schedule("2020-01-01T00:00:00Z")).await.err(),
+        ),
+        refused(
+            "change what is not scheduled",
+            api.schedule(token, &ScheduleCall::Update(NO_ID.to_owned(), json!({}))).await.err(),
+        ),
+        refused(
+            "take back what is not scheduled",
+            api.schedule(token, &ScheduleCall::Cancel(NO_ID.to_owned())).await.err(),
+        ),
+        refused(
+            "take back no id",
+            api.schedule(token, &ScheduleCall::Cancel("7".to_owned())).await.err(),
         ),
         refused("pin no message", api.pin(token, "no-id", true).await.err()),
         refused("pin another's", api.pin(token, NOBODYS, true).await.err()),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Access::{self, Anyone, User},
+    SCHEDULED,
     credentials::forgeries,
 };
 use crate::support::{
@@ -21,6 +22,12 @@ use crate::support::{
 
 /// The operation whose tokens come in frames: see `socket`.
 const IN_FRAMES: &str = "/v1/ws";
+
+/// A time that is to come.
+fn later() -> String {
+    let later = time::OffsetDateTime::now_utc() + time::Duration::hours(1);
+    later.format(&time::format_description::well_known::Rfc3339).expect("a time")
+}
 
 /// An operation with a request that is valid as far as that does not depend on who asks.
 struct Operation {
@@ -124,6 +131,18 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .with("{conversation_id}", "user:ann"),
         Operation::new(Method::DELETE, "/v1/messages/{message_id}/pin", User)
             .with("{message_id}", &note.message_id),
+        Operation::new(Method::POST, "/v1/scheduled_messages", User).body(json!({
+            "to": { "user_id": "ann" },
+            "client_message_id": SCHEDULED,
+            "text": "later",
+            "send_at": later(),
+        })),
+        Operation::new(Method::GET, "/v1/scheduled_messages", User),
+        Operation::new(Method::PATCH, "/v1/scheduled_messages/{client_message_id}", User)
+            .with("{client_message_id}", SCHEDULED)
+            .body(json!({ "text": "later, changed" })),
+        Operation::new(Method::DELETE, "/v1/scheduled_messages/{client_message_id}", User)
+            .with("{client_message_id}", SCHEDULED),
         Operation::new(Method::GET, "/v1/profile", User),
         Operation::new(Method::PATCH, "/v1/profile", User).body(json!({ "name": "Ann" })),
         Operation::new(Method::GET, "/v1/users/{user_id}", User).with("{user_id}", "ann"),

@@ -256,10 +256,23 @@ pub(crate) trait Api: Send + Sync {
     ) -> Result<BlockedUserPage>;
     /// A call about groups, answered in the JSON of REST.
     async fn group(&self, token: &str, call: &GroupCall) -> Result<Value>;
+    /// A call about scheduled messages, answered in the JSON of REST.
+    async fn schedule(&self, token: &str, call: &ScheduleCall) -> Result<Value>;
     /// A call about profiles, answered in the JSON of REST.
     async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value>;
     /// A call about contacts, answered in the JSON of REST.
     async fn contact(&self, token: &str, call: &ContactCall) -> Result<Value>;
+}
+
+/// A call about scheduled messages. What is JSON is the body of the request over REST.
+#[derive(Debug, Clone)]
+pub(crate) enum ScheduleCall {
+    /// A message, and when it is to be sent: a time as text.
+    Schedule(Outgoing, String),
+    /// With the size of a page and its token.
+    List(i32, String),
+    Update(String, Value),
+    Cancel(String),
 }
 
 /// A call about profiles. What is JSON is the body of the request over REST.

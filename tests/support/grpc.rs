@@ -4,6 +4,7 @@ mod contacts;
 mod convert;
 mod groups;
 mod profiles;
+mod schedule;
 
 use std::net::SocketAddr;
 
@@ -27,7 +28,7 @@ use self::convert::{all, conversation_settings, name};
 use super::{
     api::{
         Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal,
-        ProfileCall, Result,
+        ProfileCall, Result, ScheduleCall,
     },
     failure::Failure,
     types::{
@@ -91,6 +92,29 @@ fn start(after: &str) -> (String, i32) {
     match after.strip_prefix("last=") {
         Some(last) => (String::new(), last.parse().expect("a number")),
         None => (after.to_owned(), 0),
+    }
+}
+
+/// A message as a request has it.
+fn send_request(message: &Outgoing) -> v1::SendRequest {
+    use v1::send_request::{Content as Wire, To};
+    let content = message.content.clone().map(|content| match content {
+        Content::Text(text) => Wire::Text(text),
+        Content::Data { content_type, data } => {
+            Wire::Data(v1::Data { content_type, data: data.into() })
+        }
+    });
+    v1::SendRequest {
+        to: match message.group() {
+            Some(group) => Some(To::GroupId(group.to_owned())),
+            None => message.to.clone().map(To::UserId),
+        },
+        client_message_id: message.client_message_id.clone(),
+        content,
+        mentions: message.mentions.clone(),
+        mention_all: message.mention_all,
+        reply_to: message.reply_to.clone(),
+        forward_of: message.forward_of.clone(),
     }
 }
 
@@ -172,25 +196,7 @@ impl Api for Grpc {
     }
 
     async fn send(&self, token: &str, message: &Outgoing) -> Result<Sent> {
-        use v1::send_request::{Content as Wire, To};
-        let content = message.content.clone().map(|content| match content {
-            Content::Text(text) => Wire::Text(text),
-            Content::Data { content_type, data } => {
-                Wire::Data(v1::Data { content_type, data: data.into() })
-            }
-        });
-        let request = v1::SendRequest {
-            to: match message.group() {
-                Some(group) => Some(To::GroupId(group.to_owned())),
-                None => message.to.clone().map(To::UserId),
-            },
-            client_message_id: message.client_message_id.clone(),
-            content,
-            mentions: message.mentions.clone(),
-            mention_all: message.mention_all,
-            reply_to: message.reply_to.clone(),
-            forward_of: message.forward_of.clone(),
-        };
+        let request = send_request(message);
         let sent = self.messages().send(with_bearer(token, request)).await?;
         let sent = sent.into_inner();
         Ok(Sent {
@@ -521,6 +527,10 @@ impl Api for Grpc {
             blocked_users: listed.blocked_users.into_iter().map(blocked_user).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn schedule(&self, token: &str, call: &ScheduleCall) -> Result<Value> {
+        schedule::call(&self.channel, token, call).await
     }
 
     async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {

@@ -17,7 +17,7 @@ use time::{OffsetDateTime, serde::rfc3339};
 use super::{
     api::{
         Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal,
-        ProfileCall, Result,
+        ProfileCall, Result, ScheduleCall,
     },
     failure::Failure,
     types::{
@@ -26,7 +26,8 @@ use super::{
         GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
         MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
         PresenceList, ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo,
-        Sent, Session, SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
+        ScheduledChanged, Sent, Session, SessionChanged, Settings, Stretch, TimelineState, Tokens,
+        UserPresence,
     },
 };
 
@@ -395,6 +396,28 @@ impl Api for Rest {
         json_of(self.get(token, "/v1/blocks").query(&page(page_size, page_token))).await
     }
 
+    async fn schedule(&self, token: &str, call: &ScheduleCall) -> Result<Value> {
+        let path = "/v1/scheduled_messages";
+        let request = match call {
+            ScheduleCall::Schedule(message, send_at) => {
+                let mut body = send_request(message);
+                if !send_at.is_empty() {
+                    body["send_at"] = send_at.as_str().into();
+                }
+                self.request(Method::POST, path).json(&body)
+            }
+            ScheduleCall::List(size, token) => {
+                self.request(Method::GET, path).query(&page(*size, token))
+            }
+            ScheduleCall::Update(id, body) => {
+                self.request(Method::PATCH, &format!("{path}/{id}")).json(body)
+            }
+            ScheduleCall::Cancel(id) => self.request(Method::DELETE, &format!("{path}/{id}")),
+        };
+        let body = answer(request.bearer_auth(token)).await?.text().await.map_err(Failure::lost)?;
+        Ok(if body.is_empty() { Value::Null } else { read(&body) })
+    }
+
     async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {
         let request = match call {
             ProfileCall::Own => self.get(token, "/v1/profile"),
@@ -542,6 +565,7 @@ struct WireEntry {
     reactions_changed: Option<ReactionsChanged>,
     profile_changed: Option<ProfileChanged>,
     message_pinned: Option<MessagePinned>,
+    scheduled_changed: Option<ScheduledChanged>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -670,6 +694,7 @@ impl From<WireEntry> for Entry {
                 }),
             ),
             ("reactions_changed", wire.reactions_changed.map(Kind::ReactionsChanged)),
+            ("scheduled_changed", wire.scheduled_changed.map(Kind::ScheduledChanged)),
             ("message_pinned", wire.message_pinned.map(Kind::MessagePinned)),
             ("profile_changed", wire.profile_changed.map(Kind::ProfileChanged)),
             ("message_deleted", wire.message_deleted.map(Kind::MessageDeleted)),

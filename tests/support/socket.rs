@@ -22,6 +22,7 @@ use tokio_tungstenite::{
 use super::{
     api::{
         Api, ContactCall, Events, GroupCall, Login, Outgoing, OutgoingSignal, ProfileCall, Result,
+        ScheduleCall,
     },
     failure::Failure,
     rest::{Rest, edit_body, entry_of, send_request},
@@ -468,6 +469,10 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<BlockedUserPage> {
         self.rest.blocked_users(token, page_size, page_token).await
+    }
+
+    async fn schedule(&self, token: &str, call: &ScheduleCall) -> Result<Value> {
+        self.rest.schedule(token, call).await
     }
 
     async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {

@@ -6,7 +6,9 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use super::{
-    api::{Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, ProfileCall, Result},
+    api::{
+        Api, ContactCall, GroupCall, Outgoing, OutgoingSignal, ProfileCall, Result, ScheduleCall,
+    },
     feed::Feed,
     types::{
         Content, Conversation, ConversationSettings, Edited, Entry, HistoryPage, LoggedIn,
@@ -227,6 +229,11 @@ impl Terminal {
     /// A call about groups.
     pub(crate) async fn group(&self, call: GroupCall) -> Result<Value> {
         self.api.group(&self.token, &call).await
+    }
+
+    /// A call about scheduled messages.
+    pub(crate) async fn schedule(&self, call: ScheduleCall) -> Result<Value> {
+        self.api.schedule(&self.token, &call).await
     }
 
     /// A call about profiles.

@@ -133,6 +133,25 @@ pub(crate) struct ProfileChanged {
     pub(crate) user_id: String,
 }
 
+/// What became of a scheduled message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct ScheduledChanged {
+    pub(crate) client_message_id: String,
+    pub(crate) conversation_id: String,
+    /// `WAITING` …
+    pub(crate) state: String,
+    #[serde(with = "rfc3339")]
+    pub(crate) send_at: OffsetDateTime,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// Why a scheduled message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
 /// A message was pinned, or is so no longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct MessagePinned {
@@ -337,6 +356,7 @@ pub(crate) enum Kind {
     ReactionsChanged(ReactionsChanged),
     ProfileChanged(ProfileChanged),
     MessagePinned(MessagePinned),
+    ScheduledChanged(ScheduledChanged),
     MessageDeleted(MessageGone),
     MessagesErased(MessagesErased),
     BlockChanged(BlockChanged),

@@ -10,8 +10,8 @@ use crate::{
     model::{
         Body, Content, Conversation, ConversationSettings, Entry, EntryKind, Error, Expect,
         GroupChanged, HistoryEnd, IfOccupied, InGroup, MemberChanged, Message, Presence, Preview,
-        Quote, ReactionCount, Retention, Session, SessionEnd, SessionId, Signal, SignalContent,
-        TimelineState, Tombstone, Truncated, UserId, UserSettings,
+        Quote, ReactionCount, Refusal, Retention, Session, SessionEnd, SessionId, Signal,
+        SignalContent, TimelineState, Tombstone, Truncated, UserId, UserSettings,
     },
     service::{Event, Tokens},
 };
@@ -123,6 +123,14 @@ fn kind(kind: &EntryKind) -> Option<v1::entry::Kind> {
             seq: pinned.seq,
             pinned: pinned.change.pinned,
             by: pinned.change.by.to_string(),
+        }),
+        EntryKind::ScheduledChanged(changed) => Kind::ScheduledChanged(v1::ScheduledChanged {
+            client_message_id: changed.client_message_id.to_string(),
+            conversation_id: changed.conversation_id.to_string(),
+            // The numbers are the contract's.
+            state: changed.state as i32,
+            send_at: Some(timestamp(changed.send_at)),
+            refusal: changed.refusal.as_ref().map(refusal),
         }),
         EntryKind::ProfileChanged(changed) => {
             Kind::ProfileChanged(v1::ProfileChanged { user_id: changed.user_id.to_string() })
@@ -273,6 +281,10 @@ fn message(message: &Message) -> v1::Message {
         content,
         tombstone: tombstone.into(),
     }
+}
+
+pub(super) fn refusal(refusal: &Refusal) -> v1::Refusal {
+    v1::Refusal { code: refusal.code.clone(), message: refusal.message.clone() }
 }
 
 pub(super) fn reactions(reactions: &[ReactionCount]) -> Vec<v1::Reaction> {

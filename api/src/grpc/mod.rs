@@ -12,6 +12,7 @@ mod message;
 mod presence;
 mod profile;
 mod push;
+mod schedule;
 mod send_stream;
 mod status;
 mod terminals;
@@ -48,7 +49,7 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 10] = [
+const PUBLIC_SERVICES: [&str; 11] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
@@ -57,6 +58,7 @@ const PUBLIC_SERVICES: [&str; 10] = [
     v1::presence_service_server::SERVICE_NAME,
     v1::profile_service_server::SERVICE_NAME,
     v1::push_service_server::SERVICE_NAME,
+    v1::schedule_service_server::SERVICE_NAME,
     v1::info_service_server::SERVICE_NAME,
     "grpc.health.v1.Health",
 ];
@@ -90,6 +92,11 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     let push =
         v1::push_service_server::PushServiceServer::new(push::PushOfTerminals(service.clone()))
             .max_decoding_message_size(OVERHEAD);
+    let schedule = v1::schedule_service_server::ScheduleServiceServer::new(schedule::Schedule(
+        service.clone(),
+    ))
+    .max_decoding_message_size(largest)
+    .accept_compressed(CompressionEncoding::Gzip);
     let call_timeout = service.call_timeout();
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
@@ -105,6 +112,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(presence)
         .add_service(profile)
         .add_service(push)
+        .add_service(schedule)
         .add_service(info);
     routes.add_service(health_service);
     let reflection = || {

@@ -93,6 +93,10 @@ codes! {
         "The message has as many kinds of reactions as one may have.";
     TooManyPins, "too_many_pins", FailedPrecondition, Clients,
         "As many messages of the conversation are pinned as may be.";
+    TooManyScheduled, "too_many_scheduled", FailedPrecondition, Clients,
+        "As many messages of the caller wait to be sent as may.";
+    ScheduledNotFound, "scheduled_not_found", NotFound, Clients,
+        "The caller has no such message that waits to be sent, or it is on its way.";
     Blocked, "blocked", PermissionDenied, Clients,
         "The recipient takes no messages from the caller.";
     RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,

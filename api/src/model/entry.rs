@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::{
     ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
     GroupChanged, GroupId, GroupRequestChanged, MemberChanged, MessagePinned, ProfileChanged,
-    ReactionCount, ReactionsChanged, Retention, SealedMessageId, Session, SessionId, TimelineNo,
-    UserId, UserNo, UserSettings,
+    ReactionCount, ReactionsChanged, Retention, ScheduledChanged, SealedMessageId, Session,
+    SessionId, TimelineNo, UserId, UserNo, UserSettings,
 };
 
 /// One row of a timeline.
@@ -108,6 +108,8 @@ entry_kinds! {
     16 => ProfileChanged(ProfileChanged),
     /// A message was pinned in its conversation, or is so no longer.
     17 => MessagePinned(MessagePinned),
+    /// A message that the owner has scheduled was made, changed, taken back, sent or refused.
+    18 => ScheduledChanged(ScheduledChanged),
     /// The owner has pinned, muted, put away … a conversation, or does so no longer.
     20 => ConversationChanged(ConversationChanged),
     /// What the owner has begun to write in a conversation.

@@ -5,8 +5,8 @@ use std::{iter::successors, sync::Arc, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, MOST_CONTACTS, MOST_PINS, Occupant, Role,
-    SessionEnd, UserId, WhoMay, nearest,
+    Code, GroupId, GroupRole, Limit, MOST_BLOCKS, MOST_CONTACTS, MOST_PINS, MOST_SCHEDULED,
+    Occupant, Role, SessionEnd, UserId, WhoMay, nearest,
 };
 
 /// A result of imd.
@@ -71,6 +71,12 @@ pub enum Error {
     /// As many messages of the conversation are pinned as may be.
     #[error("{MOST_PINS} messages of the conversation are pinned already")]
     TooManyPins,
+    /// As many messages of the user wait to be sent as may.
+    #[error("{MOST_SCHEDULED} of your messages wait to be sent already")]
+    TooManyScheduled,
+    /// The user has no such message that waits to be sent, or it is on its way.
+    #[error("no such message waits to be sent")]
+    ScheduledNotFound,
     /// The recipient takes no messages from the sender.
     #[error("{0} takes no messages from you")]
     Blocked(UserId),
@@ -394,6 +400,8 @@ impl Error {
             Self::EditWindowOver => Code::EditWindowOver,
             Self::TooManyReactions(_) => Code::TooManyReactions,
             Self::TooManyPins => Code::TooManyPins,
+            Self::TooManyScheduled => Code::TooManyScheduled,
+            Self::ScheduledNotFound => Code::ScheduledNotFound,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,
             Self::NotAccepted { .. } => Code::NotAccepted,

@@ -22,6 +22,7 @@ mod profile;
 mod push;
 mod reaction;
 mod retention;
+mod schedule;
 mod session;
 mod signal;
 mod webhook;
@@ -68,6 +69,7 @@ pub use profile::{ChangeProfile, MAX_AVATAR_URL_BYTES, Profile, ProfileChanged};
 pub use push::{PushContent, PushProvider, PushResult, PushTarget, WebPushTarget};
 pub use reaction::{Reaction, ReactionCount, ReactionOf, ReactionsChanged};
 pub use retention::{Retention, RetentionLimits, Tier};
+pub use schedule::{MOST_SCHEDULED, Refusal, ScheduledChanged, ScheduledMessage, ScheduledState};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,
     TerminalType, UserState, is_display_name, is_line, make_room,

@@ -23,6 +23,7 @@ mod problem;
 mod profiles;
 mod push;
 mod reactions;
+mod schedule;
 mod socket;
 mod types;
 
@@ -122,6 +123,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(messages::routes())
         .merge(reactions::routes())
         .merge(pins::routes())
+        .merge(schedule::routes())
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())

@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 7] = [
+const JOBS: [Job; 8] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -62,6 +62,12 @@ const JOBS: [Job; 7] = [
         first: Duration::ZERO,
         every: MINUTE,
         run: |service| service.delete_what_rests().boxed(),
+    },
+    Job {
+        name: "scheduled_messages",
+        first: Duration::ZERO,
+        every: Duration::from_secs(2),
+        run: |service| service.send_scheduled().boxed(),
     },
     Job {
         name: "session_expiry",

@@ -85,6 +85,15 @@ impl Sent {
 }
 
 impl SendContent {
+    /// What was checked before.
+    pub(super) fn of(content: &Content) -> Self {
+        let data = content.body().clone();
+        match content.content_type() {
+            Some(content_type) => Self::Data { content_type: content_type.to_owned(), data },
+            None => Self::Text(String::from_utf8_lossy(&data).into_owned()),
+        }
+    }
+
     /// Its size in bytes.
     pub(super) fn len(&self) -> usize {
         match self {

@@ -230,6 +230,10 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
              SELECT home_seq, edit_no FROM message_edits WHERE home = $1 LIMIT $2
          ) RETURNING home"
             .to_owned(),
+        "DELETE FROM scheduled_messages WHERE owner = $1 AND client_message_id IN (
+             SELECT client_message_id FROM scheduled_messages WHERE owner = $1 LIMIT $2
+         ) RETURNING owner"
+            .to_owned(),
         "DELETE FROM pinned_messages WHERE owner = $1 AND seq IN (
              SELECT seq FROM pinned_messages WHERE owner = $1 LIMIT $2
          ) RETURNING owner"

@@ -391,6 +391,7 @@ impl EventColumns {
             EntryKind::SettingsChanged(settings) => (None, to_json(settings)?),
             EntryKind::MessageEdited(edited) => return Ok(Self::of_edit(edited.seq)),
             EntryKind::ReactionsChanged(changed) => return Ok(Self::of_reactions(changed.seq)),
+            EntryKind::ScheduledChanged(changed) => (None, to_json(changed)?),
             EntryKind::MessagePinned(pinned) => return Self::of_pin(pinned.seq, &pinned.change),
             EntryKind::ConversationChanged(changed) => (None, to_json(&changed.settings)?),
             EntryKind::DraftChanged(changed) => (None, changed.text.clone().into_bytes()),
@@ -641,6 +642,7 @@ impl Names {
                 seq: row.require("target_seq", row.target_seq)?,
                 reactions: row.reactions(),
             }),
+            Kind::ScheduledChanged => EntryKind::ScheduledChanged(from_json(&row.body)?),
             Kind::MessagePinned => self.pinned(&row)?,
             Kind::ProfileChanged => EntryKind::ProfileChanged(ProfileChanged {
                 user_id: self.user(row.require("sender", row.sender)?)?.user_id.clone(),

@@ -47,6 +47,7 @@ mod quotes;
 mod reactions;
 mod read_marks;
 mod retention;
+mod schedule;
 mod server;
 mod sessions;
 mod signals;
@@ -96,6 +97,7 @@ pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
 pub use push::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken};
 pub use reactions::{React, Reacted};
 pub use read_marks::{MarkRead, MarkedRead};
+pub use schedule::{ChangeScheduled, DueMessage};
 pub use server::UnusableDatabase;
 pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionCheck, SessionFilter,

@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 import uuid
 
 import grpc
@@ -15,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
 from im.v1 import block_pb2, block_pb2_grpc, contact_pb2, contact_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
 from im.v1 import presence_pb2, presence_pb2_grpc, profile_pb2, profile_pb2_grpc, push_pb2, push_pb2_grpc
+from im.v1 import schedule_pb2, schedule_pb2_grpc
 
 
 def check(holds, what):
@@ -153,6 +155,20 @@ def profiles(caller, user):
     check(list(call("BatchGetProfiles", user_ids=[user, "nobody"]).profiles) == [changed], "one among others, too")
 
 
+def schedule(caller, user):
+    def call(method, **members):
+        return caller.call("ScheduleService", method, getattr(schedule_pb2, f"{method}Request")(**members))
+
+    message = message_pb2.SendRequest(user_id=user, client_message_id=str(uuid.uuid4()), text="later")
+    send_at = {"seconds": int(time.time()) + 3600}
+    waits = call("ScheduleMessage", message=message, send_at=send_at).scheduled_message
+    check([one.text for one in call("ListScheduledMessages").scheduled_messages] == ["later"], "a message can be scheduled")
+    changed = call("UpdateScheduledMessage", client_message_id=waits.client_message_id, text="later still")
+    check(changed.scheduled_message.text == "later still", "and changed")
+    call("CancelScheduledMessage", client_message_id=waits.client_message_id)
+    check(not call("ListScheduledMessages").scheduled_messages, "and taken back")
+
+
 def presence(caller, peer):
     caller.call("PresenceService", "SetIdle", presence_pb2.SetIdleRequest(idle=True))
     seen = caller.call("PresenceService", "GetPresence", presence_pb2.GetPresenceRequest(user_ids=[peer])).users
@@ -236,6 +252,7 @@ def main(server, user, peer):
         (presence_pb2, presence_pb2_grpc),
         (profile_pb2, profile_pb2_grpc),
         (push_pb2, push_pb2_grpc),
+        (schedule_pb2, schedule_pb2_grpc),
         (info_pb2, info_pb2_grpc),
     ]
     caller = Caller(channel, modules)
@@ -245,6 +262,7 @@ def main(server, user, peer):
     contacts(caller, peer)
     presence(caller, peer)
     profiles(caller, user)
+    schedule(caller, user)
     push(caller)
     groups(caller, user, peer)
     around(caller, channel)

@@ -15,7 +15,7 @@ async fn jobs_are_listed_run_and_cancelled() {
         let listed: Vec<Value> =
             serde_json::from_str(&shell.imctl(&["jobs", "list", "-o", "json"]).await).ok()?;
         let done = listed.iter().filter(|job| job["finished_at"].is_string()).count();
-        (done == 5).then_some(listed)
+        (done == 6).then_some(listed)
     };
     let listed = eventually("the first runs", list).await;
     let names: Vec<&str> = listed.iter().filter_map(|job| job["name"].as_str()).collect();
@@ -25,6 +25,7 @@ async fn jobs_are_listed_run_and_cancelled() {
         "deletion",
         "nodes",
         "purge",
+        "scheduled_messages",
         "session_expiry",
         "webhook_events",
     ];

@@ -8,8 +8,9 @@ use crate::support::types::{
     BlockChanged, ContactChanged, Content, ConversationChanged, ConversationSettings, Device,
     DraftChanged, Entry, Event, Forwarded, GroupChanged, GroupRequest, HistoryTruncated, Kind,
     MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
-    ProfileChanged, Quote, Reaction, ReactionsChanged, ReadUpTo, Retention, Session,
-    SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens, UserPresence,
+    ProfileChanged, Quote, Reaction, ReactionsChanged, ReadUpTo, Refusal, Retention,
+    ScheduledChanged, Session, SessionChanged, SessionEnd, Settings, Signal, TimelineState, Tokens,
+    UserPresence,
 };
 
 pub(super) fn all<Wire, Ours: From<Wire>>(many: Vec<Wire>) -> Vec<Ours> {
@@ -103,6 +104,9 @@ impl From<v1::Entry> for Entry {
             Some(v1::entry::Kind::MessageEdited(v1::MessageEdited { seq, message })) => {
                 let message = message.expect("a message").into();
                 Kind::MessageEdited(MessageEdited { seq, message })
+            }
+            Some(v1::entry::Kind::ScheduledChanged(changed)) => {
+                Kind::ScheduledChanged(changed.into())
             }
             Some(v1::entry::Kind::MessagePinned(pin)) => Kind::MessagePinned(pin.into()),
             Some(v1::entry::Kind::ProfileChanged(v1::ProfileChanged { user_id })) => {
@@ -328,5 +332,19 @@ impl From<v1::MessagePinned> for MessagePinned {
     fn from(pin: v1::MessagePinned) -> Self {
         let v1::MessagePinned { message_id, conversation_id, seq, pinned, by } = pin;
         Self { message_id, conversation_id, seq, pinned, by }
+    }
+}
+
+impl From<v1::ScheduledChanged> for ScheduledChanged {
+    fn from(changed: v1::ScheduledChanged) -> Self {
+        let state = name(changed.state().as_str_name(), "SCHEDULED_STATE_");
+        let refusal = |v1::Refusal { code, message }| Refusal { code, message };
+        Self {
+            client_message_id: changed.client_message_id,
+            conversation_id: changed.conversation_id,
+            state,
+            send_at: at(changed.send_at),
+            refusal: changed.refusal.map(refusal),
+        }
     }
 }

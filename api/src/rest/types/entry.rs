@@ -16,6 +16,7 @@ use super::{
     pin::MessagePinned,
     profile::ProfileChanged,
     reaction::{Reaction, ReactionsChanged},
+    schedule::ScheduledChanged,
     session::Session,
 };
 use crate::model;
@@ -51,7 +52,8 @@ macro_rules! kinds {
         /// has. `message_recalled`: a message was recalled by its sender. `message_edited`: a message was edited by
         /// its sender. `reactions_changed`: the reactions to a message have changed.
         /// `profile_changed`: the profile of the user has changed, or of somebody with whom it has a conversation.
-        /// `message_pinned`: a message was pinned in its conversation, or is so no longer. `message_deleted`: the user has deleted a
+        /// `message_pinned`: a message was pinned in its conversation, or is so no longer. `scheduled_changed`: a message
+        /// that the user has scheduled was made, changed, taken back, sent or refused. `message_deleted`: the user has deleted a
         /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
         /// all that it had sent. `block_changed`: the user has blocked somebody or does so no longer, on some
         /// terminal. `group_changed`: a group of the user's was made, changed or dissolved. `member_changed`:
@@ -104,6 +106,7 @@ kinds! {
     reactions_changed: ReactionsChanged as ReactionsChanged,
     profile_changed: ProfileChanged as ProfileChanged,
     message_pinned: MessagePinned as MessagePinned,
+    scheduled_changed: ScheduledChanged as ScheduledChanged,
     message_deleted: MessageDeleted as MessageDeleted,
     messages_erased: MessagesErased as MessagesErased,
     block_changed: BlockChanged as BlockChanged,

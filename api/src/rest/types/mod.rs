@@ -19,6 +19,7 @@ mod profile;
 mod push;
 mod reaction;
 mod read;
+mod schedule;
 mod send;
 pub(super) mod send_as;
 mod session;
@@ -47,6 +48,10 @@ pub(super) use profile::{Profile, ProfileList, UpdateProfileRequest};
 pub(super) use push::{PushState, SetPushRequest};
 pub(super) use reaction::{ReactRequest, Reactions, UserReactionList};
 pub(super) use read::{MarkReadRequest, MarkReadResponse};
+pub(super) use schedule::{
+    ScheduleRequest, ScheduleResponse, ScheduledMessage, ScheduledMessageList,
+    UpdateScheduledRequest,
+};
 pub(super) use send::{SendRequest, SendResponse};
 pub(super) use session::{SessionEnd, SessionList};
 pub(super) use signal::{Signal, SignalRequest};

@@ -92,6 +92,14 @@ impl Service {
         counts.sends_of_user.take(caller.user_no, now).map_err(limited(Limit::SendsPerUser))
     }
 
+    /// Counts a message of a user's that was scheduled, and is due.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub(super) fn count_scheduled(&self, user_no: UserNo) -> Result<()> {
+        let taken = self.counts.sends_of_user.take(user_no, Instant::now());
+        taken.map_err(limited(Limit::SendsPerUser))
+    }
+
     /// Counts a signal that the caller sends.
     ///
     /// Errors: [`Error::RateLimited`].

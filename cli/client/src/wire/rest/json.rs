@@ -105,6 +105,7 @@ struct Entry {
     reactions_changed: Option<ReactionsChanged>,
     profile_changed: Option<ProfileChanged>,
     message_pinned: Option<MessagePinned>,
+    scheduled_changed: Option<ScheduledChanged>,
     message_deleted: Option<MessageGone>,
     messages_erased: Option<MessagesErased>,
     block_changed: Option<BlockChanged>,
@@ -174,6 +175,35 @@ struct Reaction {
 impl From<Reaction> for v1::Reaction {
     fn from(Reaction { reaction, count, own }: Reaction) -> Self {
         Self { reaction, count, own }
+    }
+}
+
+#[derive(Deserialize)]
+struct ScheduledChanged {
+    client_message_id: String,
+    conversation_id: String,
+    state: String,
+    send_at: String,
+    refusal: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+}
+
+impl From<ScheduledChanged> for v1::ScheduledChanged {
+    fn from(changed: ScheduledChanged) -> Self {
+        let state = format!("SCHEDULED_STATE_{}", changed.state);
+        let refusal = |Refusal { code, message }| v1::Refusal { code, message };
+        Self {
+            client_message_id: changed.client_message_id,
+            conversation_id: changed.conversation_id,
+            state: v1::ScheduledState::from_str_name(&state).unwrap_or_default().into(),
+            send_at: timestamp(&changed.send_at),
+            refusal: changed.refusal.map(refusal),
+        }
     }
 }
 
@@ -584,6 +614,9 @@ impl Entry {
             let reactions = reactions.into_iter().map(Into::into).collect();
             let changed = v1::ReactionsChanged { message_id, conversation_id, seq, reactions };
             return Some(Kind::ReactionsChanged(changed));
+        }
+        if let Some(changed) = self.scheduled_changed {
+            return Some(Kind::ScheduledChanged(changed.into()));
         }
         if let Some(MessagePinned { message_id, conversation_id, seq, pinned, by }) =
             self.message_pinned
