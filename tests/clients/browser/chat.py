@@ -108,6 +108,21 @@ def presence_and_typing(scene, phone, pc, ben):
     ben.one("#draft").fill("")
 
 
+def reactions(scene, phone, pc, ben):
+    ben.say("Bring the map")
+    phone.has("Bring the map")
+    phone.page.locator(".message", has_text="Bring the map").get_by_role("button", name="React with 👍").click()
+    for window, pressed in ((phone, "true"), (pc, "true"), (ben, "false")):
+        chip = window.page.locator(".message", has_text="Bring the map").get_by_role("button", name="👍: 1")
+        expect(chip).to_have_attribute("aria-pressed", pressed)
+    check(True, "a reaction is in all windows at once")
+    scene.is_accessible(phone, "the chat with reactions")
+    scene.picture(phone, "reactions-phone")
+    ben.page.locator(".message", has_text="Bring the map").get_by_role("button", name="👍: 1").click()
+    expect(phone.page.get_by_role("button", name="👍: 2")).to_have_count(1)
+    check(True, "and the other's, too")
+
+
 def markup_is_text(scene, phone, pc, ben):
     ben.say(MARKUP)
     for window in (phone, pc, ben):
@@ -246,6 +261,7 @@ def main(url, pictures, axe=None):
         scene = Scene(launched, url, pictures, Path(axe).read_text() if axe else None)
         phone, pc, ben = talk(scene)
         presence_and_typing(scene, phone, pc, ben)
+        reactions(scene, phone, pc, ben)
         markup_is_text(scene, phone, pc, ben)
         offline(phone, ben)
         roam(scene)

@@ -224,6 +224,15 @@ export class Chat extends EventTarget {
     return this.#ask("GET", `v1/messages/${encodeURIComponent(messageId)}/readers?page_size=20`);
   }
 
+  /** Gives a reaction to a message of a conversation, or takes it back. */
+  async react(conversation, { seq, message }, reaction, given) {
+    const path = `v1/messages/${encodeURIComponent(message.message_id)}/reactions/${encodeURIComponent(reaction)}`;
+    const answer = await this.#ask(given ? "PUT" : "DELETE", path);
+    if (!answer) return;
+    conversation.react({ seq, ...answer });
+    this.#say("conversation", conversation);
+  }
+
   async terminals() {
     return (await this.#ask("GET", "v1/sessions"))?.sessions ?? [];
   }

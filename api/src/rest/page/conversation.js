@@ -116,6 +116,18 @@ export class Conversation {
     this.end = end ?? undefined;
   }
 
+  /** A message says something else: what it says since its last edit. */
+  edit({ seq, message }) {
+    const known = this.#messages.get(seq);
+    if (known && (known.message.edit_no ?? 0) <= (message.edit_no ?? 0)) this.put({ ...known, message });
+  }
+
+  /** The reactions to a message have changed: all there are now. */
+  react({ seq, reactions }) {
+    const known = this.#messages.get(seq);
+    if (known) this.put({ ...known, message: { ...known.message, reactions } });
+  }
+
   /** A message has come to be gone: RECALLED or DELETED. */
   lose(seq, tombstone) {
     if (this.#gone.get(seq) !== "DELETED") this.#gone.set(seq, tombstone);
@@ -153,6 +165,6 @@ export class Conversation {
 }
 
 /** The message without what it said. */
-function emptied({ text, content_type, data, ...rest }, tombstone) {
+function emptied({ text, content_type, data, reactions, reply_to, forwarded, edit_no, ...rest }, tombstone) {
   return { ...rest, tombstone };
 }

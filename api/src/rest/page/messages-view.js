@@ -5,6 +5,9 @@ import { arrange, byId, dayOf, el, goneText, presenceText, show, timeOf } from "
 /** How near to an edge of the list counts as being there, in pixels. */
 const NEAR = 80;
 
+/** The reaction that is one click away. */
+const LIKE = "👍";
+
 const ENDS = {
   BEGINNING: "The conversation begins here.",
   RETENTION_LIMIT: "Older messages are not kept for your account.",
@@ -150,7 +153,8 @@ export class MessagesView {
     for (const entry of this.#conversation.inOrder) {
       const read = entry.seq <= this.#conversation.peerReadSeq;
       const key = `seq ${entry.seq}`;
-      const state = `${entry.message.tombstone ?? ""} ${read}`;
+      const { tombstone = "", edit_no = 0, reactions = [], reply_to } = entry.message;
+      const state = JSON.stringify([tombstone, edit_no, reactions, reply_to, read]);
       add(key, entry.appended_at, this.#row(key, state, () => this.#stored(entry, read)));
     }
     for (const message of this.#chat.outbox.to(this.#conversation.id)) {
@@ -170,16 +174,46 @@ export class MessagesView {
     return node;
   }
 
-  #stored({ appended_at, message }, read) {
+  #stored(entry, read) {
+    const { appended_at, message } = entry;
     const mine = message.sender_id === this.#chat.session.userId;
     const { isGroup } = this.#conversation;
     const kinds = ["message", mine && "mine", message.mentioned && !message.tombstone && "mentioned"];
     return el("li", { class: kinds.filter(Boolean).join(" ") },
       el("span", { class: isGroup && !mine ? "sender" : "hidden" }, mine ? "You: " : `${message.sender_id}: `),
+      message.forwarded ? el("div", { class: "origin" }, `Forwarded from ${message.forwarded.sender_id}`) : undefined,
+      message.reply_to && !message.tombstone ? quote(message.reply_to) : undefined,
       content(message),
+      this.#reactions(entry),
       el("div", { class: "meta" },
+        this.#like(entry),
+        message.edit_no > 0 ? el("span", {}, "edited") : undefined,
         el("time", { datetime: appended_at }, timeOf(appended_at)),
         mine ? this.#fate(message, read, isGroup) : undefined));
+  }
+
+  /** How often each reaction is given; a click gives it, too, or takes it back. */
+  #reactions(entry) {
+    const { reactions = [], tombstone } = entry.message;
+    if (tombstone || reactions.length === 0) return undefined;
+    const chip = ({ reaction, count, own = false }) => el("button", {
+      type: "button", "aria-pressed": String(own), "aria-label": `${reaction}: ${count}`,
+      click: () => this.#react(entry, reaction, !own),
+    }, `${reaction} ${count}`);
+    return el("div", { class: "reactions" }, reactions.map(chip));
+  }
+
+  #like(entry) {
+    const { reactions = [], tombstone } = entry.message;
+    if (tombstone || reactions.some(({ reaction }) => reaction === LIKE)) return undefined;
+    return el("button", {
+      type: "button", class: "like", "aria-label": `React with ${LIKE}`, click: () => this.#react(entry, LIKE, true),
+    }, LIKE);
+  }
+
+  #react(entry, reaction, given) {
+    // What the server refuses stays as it is.
+    this.#chat.react(this.#conversation, entry, reaction, given).catch(() => {});
   }
 
   /** What has become of a message of one's own. In a group one has to ask who has read it. */
@@ -264,6 +298,13 @@ function readBy({ user_ids, read_count, unread_count }) {
   const readers = more > 0 ? [...user_ids, `${more} more`] : user_ids;
   const read = read_count === 0 ? "Nobody has read it" : `Read by ${readers.join(", ")}`;
   return unread_count === 0 ? read : `${read}; ${unread_count} ${unread_count === 1 ? "has" : "have"} not`;
+}
+
+/** The beginning of the message that another one answers. */
+function quote({ sender_id, text, content_type, tombstone }) {
+  if (sender_id === undefined) return el("div", { class: "quote gone" }, "A message that you cannot see.");
+  const said = text ?? content_type ?? goneText({ tombstone });
+  return el("div", { class: "quote" }, el("strong", {}, sender_id), el("div", { dir: "auto" }, said));
 }
 
 function content({ text, content_type, data, tombstone }) {

@@ -32,8 +32,9 @@ export class Timeline {
   /** Takes the next entry of the stream; the conversation that it changes, if it changes one. */
   take(entry) {
     const about = entry[entry.kind];
-    if (!about?.conversation_id) return undefined;
-    const conversation = this.conversation(about.conversation_id);
+    const id = about?.conversation_id ?? about?.message?.conversation_id;
+    if (!id) return undefined;
+    const conversation = this.conversation(id);
     switch (entry.kind) {
       case "message":
         conversation.put(entry);
@@ -43,6 +44,12 @@ export class Timeline {
         break;
       case "read_receipt":
         conversation.receipt(about.seq);
+        break;
+      case "message_edited":
+        conversation.edit(about);
+        break;
+      case "reactions_changed":
+        conversation.react(about);
         break;
       case "message_recalled":
         conversation.lose(about.seq, "RECALLED");

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use imd_client::Event;
 use imd_proto::v1::{
-    Entry, HistoryEnd, ListHistoryResponse, Message, Tombstone, entry::Kind, message::Content,
+    Entry, HistoryEnd, ListHistoryResponse, Message, Quote, Reaction, Tombstone, entry::Kind,
+    message::Content,
 };
 use time::{OffsetDateTime, macros::format_description};
 
@@ -15,6 +16,9 @@ use super::{
     peer::Peer,
 };
 use crate::{clock::time, output::printable};
+
+/// How much of a message is shown that another one answers, in characters.
+const MOST_QUOTED: usize = 30;
 
 /// Who says a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,8 @@ struct Said {
     sender: String,
     at: String,
     text: String,
+    /// How often each is given.
+    reactions: Vec<Reaction>,
 }
 
 impl Conversation {
@@ -202,6 +208,20 @@ impl Conversation {
                     self.notice(&told);
                 }
             }
+            Some(Kind::MessageEdited(edited)) => {
+                if let Some(message) = &edited.message
+                    && message.conversation_id == self.id
+                    && let Some(said) = self.said_at(edited.seq)
+                {
+                    said.text = text_of(message);
+                    said.reactions.clone_from(&message.reactions);
+                }
+            }
+            Some(Kind::ReactionsChanged(changed)) if changed.conversation_id == self.id => {
+                if let Some(said) = self.said_at(changed.seq) {
+                    said.reactions.clone_from(&changed.reactions);
+                }
+            }
             Some(Kind::MessageRecalled(recalled)) if recalled.conversation_id == self.id => {
                 self.lose(recalled.seq, Tombstone::Recalled);
             }
@@ -226,6 +246,11 @@ impl Conversation {
         }
     }
 
+    /// The message at a place, if it is known.
+    fn said_at(&mut self, seq: i64) -> Option<&mut Said> {
+        self.places.get_mut(&seq)?.message.as_mut()
+    }
+
     fn is_group(&self, group_id: &str) -> bool {
         self.group_id.as_deref() == Some(group_id)
     }
@@ -248,19 +273,17 @@ impl Conversation {
     fn message(&mut self, entry: &Entry, message: &Message) {
         self.echoes.retain(|echo| echo.client_message_id != message.client_message_id);
         self.around.stops(&message.sender_id);
-        let text = match &message.content {
-            Some(Content::Text(text)) => printable(text),
-            Some(Content::Data(data)) => {
-                printable(&format!("[{}, {} bytes]", data.content_type, data.data.len()))
-            }
-            None => String::new(),
-        };
         let place = self.places.entry(entry.seq).or_default();
         if message.content.is_none() {
             place.gone = place.gone.or(Some(message.tombstone()));
         }
         let at = time(entry.appended_at).map(clock).unwrap_or_default();
-        place.message = Some(Said { sender: message.sender_id.clone(), at, text });
+        place.message = Some(Said {
+            sender: message.sender_id.clone(),
+            at,
+            text: text_of(message),
+            reactions: message.reactions.clone(),
+        });
     }
 
     fn page(&mut self, page: &ListHistoryResponse) {
@@ -306,18 +329,53 @@ impl Conversation {
 
     /// A message as a row; none when the user has deleted it.
     fn row(&self, seq: i64, said: &Said, gone: Option<Tombstone>) -> Option<Row> {
-        let Said { sender, at, text } = said;
+        let Said { sender, at, text, reactions } = said;
         let erased = self.erased_before.get(sender).is_some_and(|before| seq < *before);
         let text = match gone.or(erased.then_some(Tombstone::Erased)) {
-            None => text,
+            None => format!("{text}{}", counts_of(reactions)),
             Some(Tombstone::Deleted) => return None,
-            Some(Tombstone::Recalled) => "[recalled]",
-            Some(Tombstone::Erased) => "[erased with the account]",
-            Some(Tombstone::Unspecified) => "[gone]",
+            Some(Tombstone::Recalled) => "[recalled]".to_owned(),
+            Some(Tombstone::Erased) => "[erased with the account]".to_owned(),
+            Some(Tombstone::Unspecified) => "[gone]".to_owned(),
         };
         let voice = if *sender == self.user { Voice::Own } else { Voice::Peer };
         Some(Row { seq, voice, text: format!("{at}  {sender}: {text}") })
     }
+}
+
+/// What a message says, in a line, with what it answers and where it comes from.
+fn text_of(message: &Message) -> String {
+    let said = match &message.content {
+        Some(Content::Text(text)) => text.clone(),
+        Some(Content::Data(data)) => format!("[{}, {} bytes]", data.content_type, data.data.len()),
+        None => return String::new(),
+    };
+    let from = message.forwarded.as_ref().map(|from| format!("[from {}] ", from.sender_id));
+    let quote = message.reply_to.as_ref().and_then(beginning).map(|quote| format!("[to {quote}] "));
+    let (from, quote) = (from.unwrap_or_default(), quote.unwrap_or_default());
+    let edited = if message.edit_no > 0 { " (edited)" } else { "" };
+    printable(&format!("{from}{quote}{said}{edited}"))
+}
+
+/// The message that another one answers, as far as it fits beside it; none that cannot be seen.
+fn beginning(quote: &Quote) -> Option<String> {
+    if quote.sender_id.is_empty() {
+        return None;
+    }
+    let said = if quote.text.is_empty() { &quote.content_type } else { &quote.text };
+    let mut shown: String = said.chars().take(MOST_QUOTED).collect();
+    if said.chars().nth(MOST_QUOTED).is_some() {
+        shown.push('…');
+    }
+    Some(format!("{}: {shown}", quote.sender_id))
+}
+
+/// Reactions behind a message, with a star behind those that the user gives; empty for none.
+fn counts_of(reactions: &[Reaction]) -> String {
+    let count = |Reaction { reaction, count, own }: &Reaction| {
+        format!("  {} {count}{}", printable(reaction), if *own { "*" } else { "" })
+    };
+    reactions.iter().map(count).collect()
 }
 
 /// A time of day, in UTC: a terminal does not say where it is.
@@ -328,8 +386,8 @@ pub(super) fn clock(at: OffsetDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use imd_proto::v1::{
-        HistoryTruncated, MessageDeleted, MessageRecalled, MessagesErased, Session, SessionChanged,
-        Terminal, TimelineState,
+        HistoryTruncated, MessageDeleted, MessageEdited, MessageRecalled, MessagesErased,
+        ReactionsChanged, Session, SessionChanged, Terminal, TimelineState,
     };
 
     use super::*;
@@ -368,6 +426,36 @@ mod tests {
         })));
         assert_eq!(shown(&chat), ["ann: hello"]);
         assert!(!chat.is_sending());
+    }
+
+    #[test]
+    fn edits_quotes_and_reactions_stand_with_the_message() {
+        let mut chat = Conversation::new("ann", &Peer::User("bob".to_owned()));
+        let mut answer = message(7, "bob", "bob", "at six", "");
+        if let Some(Kind::Message(message)) = &mut answer.kind {
+            let (sender_id, text) =
+                ("ann".to_owned(), "When do we meet, and where, by the way?".to_owned());
+            message.reply_to = Some(Quote { sender_id, text, ..Quote::default() });
+        }
+        chat.take(entry(answer.clone()));
+        assert_eq!(shown(&chat), ["bob: [to ann: When do we meet, and where, by…] at six"]);
+        let Some(Kind::Message(mut edited)) = answer.kind else { unreachable!() };
+        edited.content = Some(Content::Text("at seven".to_owned()));
+        (edited.edit_no, edited.reply_to) = (1, None);
+        let edited = MessageEdited { seq: 7, message: Some(edited) };
+        let kind = Some(Kind::MessageEdited(edited));
+        chat.take(entry(Entry { seq: 8, kind, ..Entry::default() }));
+        let reaction =
+            |reaction: &str, count, own| Reaction { reaction: reaction.to_owned(), count, own };
+        let changed = ReactionsChanged {
+            conversation_id: "user:bob".to_owned(),
+            seq: 7,
+            reactions: vec![reaction("👍", 2, true), reaction("🎉", 1, false)],
+            ..ReactionsChanged::default()
+        };
+        let kind = Some(Kind::ReactionsChanged(changed));
+        chat.take(entry(Entry { seq: 9, kind, ..Entry::default() }));
+        assert_eq!(shown(&chat), ["bob: at seven (edited)  👍 2*  🎉 1"]);
     }
 
     #[test]
