@@ -122,7 +122,7 @@ async fn whoever_may_see_the_cluster_sees_its_jobs_and_nothing_more() {
     let imd = Cluster::start(Transport::Grpc).await;
     let key = imd.admin().create_key("zoe", Role::Viewer).await.expect("a key");
     let viewer = Admin::new(imd.node.admin_address(), &key);
-    eventually("jobs", async || viewer.jobs().await.ok().filter(|jobs| jobs.len() == 6)).await;
+    eventually("jobs", async || viewer.jobs().await.ok().filter(|jobs| jobs.len() == 8)).await;
     let refused = viewer.retry_job("purge").await.expect_err("not for viewers");
     assert_eq!(refused.code, "permission_denied");
 }

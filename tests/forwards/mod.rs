@@ -213,7 +213,7 @@ async fn forwards_and_other_messages_are_stored_together(imd: Cluster) {
     let sends = futures::future::join_all(all.map(async |message| ann.send(&message).await)).await;
     assert!(sends.iter().all(Result::is_ok));
     let entries = bob.timeline().await;
-    let messages: Vec<&Message> = entries[2..].iter().map(|entry| entry.message()).collect();
+    let messages: Vec<&Message> = entries[2..].iter().map(Entry::message).collect();
     assert_eq!(messages.len(), 30);
     for message in messages {
         let said = match &message.content {

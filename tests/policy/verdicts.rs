@@ -10,7 +10,7 @@ use crate::{
     admin::send::{as_system, user},
     groups::{create, text},
     support::{
-        api::{Outgoing, Transport},
+        api::{Outgoing, ScheduleCall, Transport},
         types::Content,
     },
 };
@@ -130,4 +130,28 @@ async fn what_imd_refuses_itself_the_hook_is_not_asked_about() {
     let refused = ann.send(&Outgoing::text("ann", "x")).await.expect_err("ended");
     assert_eq!((refused.code.as_str(), old.is_empty()), ("session_ended", false));
     assert_eq!(hook.asked(), 0);
+}
+
+#[tokio::test]
+async fn the_hook_is_asked_about_a_scheduled_message_when_it_is_scheduled_and_changed() {
+    let (imd, hook) = start(Transport::Grpc, Refuse).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.user("bob").await;
+    let later = (time::OffsetDateTime::now_utc() + time::Duration::hours(1))
+        .format(&time::format_description::well_known::Rfc3339)
+        .expect("a time");
+    let message = Outgoing::text("bob", "buy!");
+    let schedule = || ScheduleCall::Schedule(message.clone(), later.clone());
+    hook.answers(Answer::Json(json!({ "action": "refuse" })));
+    let refused = ann.schedule(schedule()).await.expect_err("refused");
+    assert_eq!(refused.code, "policy_refused");
+    hook.answers(Answer::Json(json!({ "action": "rewrite", "text": "good day" })));
+    let scheduled = ann.schedule(schedule()).await.expect("scheduled");
+    assert_eq!(scheduled["scheduled_message"]["text"], "good day");
+    hook.answers(Answer::Json(json!({ "action": "refuse" })));
+    let change = ScheduleCall::Update(message.client_message_id.clone(), json!({ "text": "buy!" }));
+    assert_eq!(ann.schedule(change).await.expect_err("refused").code, "policy_refused");
+    assert_eq!(hook.asked(), 3);
+    let listed = ann.schedule(ScheduleCall::List(0, String::new())).await.expect("a page");
+    assert_eq!(listed["scheduled_messages"][0]["text"], "good day");
 }

@@ -15,8 +15,8 @@ mod ids;
 mod limit;
 mod naming;
 mod paging;
-mod policy;
 mod pin;
+mod policy;
 mod presence;
 mod profile;
 mod push;
@@ -60,8 +60,8 @@ pub(crate) use ids::{check_id, parse_uuid};
 pub use limit::Limit;
 pub use naming::{Expect, nearest};
 pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
-pub use policy::{PolicyKind, PolicyOnFailure};
 pub use pin::{MOST_PINS, MessagePinned, PinChange, PinnedMessage};
+pub use policy::{PolicyKind, PolicyOnFailure};
 pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };

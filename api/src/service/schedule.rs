@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{Recipient, Send, SendContent, Service, access::Identity};
 use crate::{
     model::{
-        Class, ConversationId, Error, Page, PageSize, Refusal, Result, ScheduledMessage, parse_uuid,
+        Class, Content, ConversationId, Error, Page, PageSize, Refusal, Result, ScheduledMessage,
+        parse_uuid,
     },
     store::{ChangeScheduled, DueMessage},
 };
@@ -34,9 +35,9 @@ pub struct UpdateScheduled {
 impl Service {
     /// Has a message be sent later. What is asked of a message when it is sent, such as blocks, is asked when it is
     /// due. Returns the message, and whether it was scheduled before: the same id with the same content and time is
-    /// scheduled once.
+    /// scheduled once. The policy hook is asked now, as of a message that is sent.
     ///
-    /// Errors: [`Error::InvalidArgument`]; [`Error::UserNotFound`], [`Error::GroupNotFound`],
+    /// Errors: [`Error::InvalidArgument`]; [`Error::PolicyRefused`]; [`Error::UserNotFound`], [`Error::GroupNotFound`],
     /// [`Error::MessageNotFound`]; [`Error::ClientMessageIdConflict`], [`Error::TooManyScheduled`];
     /// [`Error::RateLimited`].
     pub async fn schedule(
@@ -72,7 +73,9 @@ impl Service {
         let (mentions, mention_all) = (send.mentions.clone(), send.mention_all);
         let reply_to = send.reply_to.clone();
         // As far as it can be told now.
-        let append = self.read_message(caller.user_no, &caller.user_id, None, send).await?;
+        let session = Some(caller.session_id);
+        let append = self.read_message(caller.user_no, &caller.user_id, session, send).await?;
+        let append = Box::pin(self.apply_policy(caller, append)).await?;
         Ok(ScheduledMessage {
             client_message_id: append.client_message_id,
             conversation_id: append.conversation_id,
@@ -96,13 +99,16 @@ impl Service {
         update: UpdateScheduled,
     ) -> Result<ScheduledMessage> {
         let caller = self.changer(token).await?;
-        let read = || {
+        let read = async {
             let id = parse_uuid("client_message_id", client_message_id)?;
-            let content = update.content.map(|content| self.content(Some(content))).transpose()?;
             let send_at = update.send_at.map(within_reach).transpose()?;
+            let content = match update.content {
+                Some(content) => Some(self.new_content(&caller, id, content).await?),
+                None => None,
+            };
             Ok((id, ChangeScheduled { send_at, content }))
         };
-        let (id, change) = match read() {
+        let (id, change) = match read.await {
             Ok(read) => read,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
@@ -110,6 +116,20 @@ impl Service {
         let (message, entry) = self.store.change_scheduled(owner, session_id, id, &change).await?;
         self.announce(entry.map(|entry| (owner, entry)));
         Ok(message)
+    }
+
+    /// What a scheduled message is to say in place of what it says, as it is to be stored.
+    async fn new_content(
+        &self,
+        caller: &Identity,
+        id: Uuid,
+        content: SendContent,
+    ) -> Result<Content> {
+        let message = self.store.scheduled_message(caller.user_no, id).await?;
+        let send = Send { content: Some(content), ..send_of(&message) };
+        let session = Some(caller.session_id);
+        let append = self.read_message(caller.user_no, &caller.user_id, session, send).await?;
+        Ok(Box::pin(self.apply_policy(caller, append)).await?.content)
     }
 
     /// Takes a scheduled message back. Once this has returned it is not sent.
@@ -203,23 +223,27 @@ impl Service {
     async fn try_to_send(&self, due: &DueMessage) -> Result<()> {
         let sender_id = self.store.sender_of_scheduled(due.owner).await?;
         self.count_scheduled(due.owner)?;
-        let message = &due.message;
-        let to = match &message.conversation_id {
-            ConversationId::User(user_id) => Recipient::User(user_id.to_string()),
-            ConversationId::Group(group_id) => Recipient::Group(group_id.to_string()),
-        };
-        let send = Send {
-            to: Some(to),
-            client_message_id: message.client_message_id.to_string(),
-            content: Some(SendContent::of(&message.content)),
-            mentions: message.mentions.clone(),
-            mention_all: message.mention_all,
-            reply_to: message.reply_to.clone(),
-            forward_of: String::new(),
-        };
-        // Without a session: the user need not be logged in any more.
+        let send = send_of(&due.message);
+        // Without a session: the user need not be logged in any more. The policy hook was asked when it was scheduled.
         let append = self.read_message(due.owner, &sender_id, None, send).await?;
         self.delivery.append(append)?.committed().await.map(drop)
+    }
+}
+
+/// A scheduled message as one that is sent.
+fn send_of(message: &ScheduledMessage) -> Send {
+    let to = match &message.conversation_id {
+        ConversationId::User(user_id) => Recipient::User(user_id.to_string()),
+        ConversationId::Group(group_id) => Recipient::Group(group_id.to_string()),
+    };
+    Send {
+        to: Some(to),
+        client_message_id: message.client_message_id.to_string(),
+        content: Some(SendContent::of(&message.content)),
+        mentions: message.mentions.clone(),
+        mention_all: message.mention_all,
+        reply_to: message.reply_to.clone(),
+        forward_of: String::new(),
     }
 }
 

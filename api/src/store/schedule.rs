@@ -224,6 +224,24 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// One scheduled message of a user.
+    ///
+    /// Errors: [`Error::ScheduledNotFound`].
+    pub async fn scheduled_message(
+        &self,
+        owner: UserNo,
+        client_message_id: Uuid,
+    ) -> Result<ScheduledMessage> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM scheduled_messages WHERE owner = $1 AND client_message_id = $2"
+            ))
+            .await?;
+        let row = client.query_opt(&statement, &[&owner.0, &client_message_id]).await?;
+        read(&row.ok_or(Error::ScheduledNotFound)?)
+    }
+
     /// Claims up to `limit` messages that are due, those that have waited for longest first.
     pub async fn claim_scheduled(&self, limit: i64) -> Result<Vec<DueMessage>> {
         let client = self.client().await?;
