@@ -180,6 +180,10 @@ pub(crate) trait Api: Send + Sync {
     async fn watch(&self, token: &str, user_ids: &[&str], idle: bool) -> Result<Events>;
     async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>>;
     async fn set_idle(&self, token: &str, idle: bool) -> Result<()>;
+    /// A stream after a cursor, of a client that says by itself how far it has got.
+    async fn follow_acknowledging(&self, token: &str, after: &str) -> Result<Events>;
+    /// Says how far it has got.
+    async fn acknowledge(&self, token: &str, cursor: &str) -> Result<()>;
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch>;
     async fn conversations(
         &self,

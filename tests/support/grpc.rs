@@ -244,9 +244,23 @@ impl Api for Grpc {
 
     async fn watch(&self, token: &str, user_ids: &[&str], idle: bool) -> Result<Events> {
         let watch = user_ids.iter().copied().map(str::to_owned).collect();
-        let request = v1::SubscribeRequest { after: "now".to_owned(), last: 0, watch, idle };
+        let request =
+            v1::SubscribeRequest { after: "now".to_owned(), watch, idle, ..Default::default() };
         let stream = self.messages().subscribe(with_bearer(token, request)).await?.into_inner();
         Ok(stream.map(|event| event.map(Event::from).map_err(Failure::from)).boxed())
+    }
+
+    async fn follow_acknowledging(&self, token: &str, after: &str) -> Result<Events> {
+        let after = after.to_owned();
+        let request = v1::SubscribeRequest { after, acknowledging: true, ..Default::default() };
+        let stream = self.messages().subscribe(with_bearer(token, request)).await?.into_inner();
+        Ok(stream.map(|event| event.map(Event::from).map_err(Failure::from)).boxed())
+    }
+
+    async fn acknowledge(&self, token: &str, cursor: &str) -> Result<()> {
+        let request = v1::AcknowledgeRequest { cursor: cursor.to_owned() };
+        self.messages().acknowledge(with_bearer(token, request)).await?;
+        Ok(())
     }
 
     async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>> {

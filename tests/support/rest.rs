@@ -206,6 +206,17 @@ impl Api for Rest {
         Ok(sse::events(response))
     }
 
+    async fn follow_acknowledging(&self, token: &str, after: &str) -> Result<Events> {
+        let query = [("after", after), ("acknowledging", "true")];
+        let response = answer(self.get(token, "/v1/events").query(&query)).await?;
+        Ok(sse::events(response))
+    }
+
+    async fn acknowledge(&self, token: &str, cursor: &str) -> Result<()> {
+        let request = self.request(Method::PUT, "/v1/timeline/cursor").bearer_auth(token);
+        answer(request.json(&json!({ "cursor": cursor }))).await.map(drop)
+    }
+
     async fn presence(&self, token: &str, user_ids: &[&str]) -> Result<Vec<UserPresence>> {
         let query = [("user_ids", user_ids.join(","))];
         let listed: PresenceList = json_of(self.get(token, "/v1/presence").query(&query)).await?;

@@ -157,6 +157,20 @@ impl Sockets {
         Self { rest: Rest::new(address), address, sending: AsyncMutex::default() }
     }
 
+    /// Says something on a connection of its own, up to the frame that answers it.
+    async fn ask(&self, token: &str, request: &Value, answered: &str) -> Result<()> {
+        let mut socket = Socket::open_as(self.address, token).await;
+        socket.say(request).await;
+        loop {
+            match socket.next().await {
+                Some((name, _)) if name == "authenticated" => {}
+                Some((name, _)) if name == answered => return Ok(()),
+                Some((_, problem)) => return Err(failure(problem)),
+                None => return Err(Failure::lost("the connection has ended")),
+            }
+        }
+    }
+
     /// Opens a stream.
     async fn follow(&self, token: &str, subscribe: &Value) -> Result<Events> {
         let mut socket = Socket::open_as(self.address, token).await;
@@ -290,16 +304,7 @@ impl Api for Sockets {
     }
 
     async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()> {
-        let mut socket = Socket::open_as(self.address, token).await;
-        socket.say(&json!({ "signal": signal.body() })).await;
-        loop {
-            match socket.next().await {
-                Some((name, _)) if name == "authenticated" => {}
-                Some((name, _)) if name == "signaled" => return Ok(()),
-                Some((_, problem)) => return Err(failure(problem)),
-                None => return Err(Failure::lost("the connection has ended")),
-            }
-        }
+        self.ask(token, &json!({ "signal": signal.body() }), "signaled").await
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
@@ -316,17 +321,17 @@ impl Api for Sockets {
     }
 
     async fn set_idle(&self, token: &str, idle: bool) -> Result<()> {
-        let mut socket = Socket::open_as(self.address, token).await;
-        socket.say(&json!({ "set_idle": { "idle": idle } })).await;
-        loop {
-            match socket.next().await {
-                Some((name, _)) if name == "authenticated" => {}
-                Some((name, _)) if name == "idle_set" => return Ok(()),
-                Some((_, problem)) => return Err(failure(problem)),
-                None => return Err(Failure::lost("the connection has ended")),
-            }
-        }
+        self.ask(token, &json!({ "set_idle": { "idle": idle } }), "idle_set").await
     }
+
+    async fn follow_acknowledging(&self, token: &str, after: &str) -> Result<Events> {
+        self.follow(token, &json!({ "after": after, "acknowledging": true })).await
+    }
+
+    async fn acknowledge(&self, token: &str, cursor: &str) -> Result<()> {
+        self.ask(token, &json!({ "acknowledge": { "cursor": cursor } }), "acknowledged").await
+    }
+
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
         self.rest.pull(token, after, limit).await
     }

@@ -91,6 +91,17 @@ impl Terminal {
         self.api.presence(&self.token, user_ids).await
     }
 
+    /// Opens a stream after a cursor of a client that says by itself how far it has got, which must succeed.
+    pub(crate) async fn follow_acknowledging(&self, after: &str) -> Feed {
+        let events = self.api.follow_acknowledging(&self.token, after).await;
+        Feed::open(events.expect("a stream")).await
+    }
+
+    /// Says how far it has got.
+    pub(crate) async fn acknowledge(&self, cursor: &str) -> Result<()> {
+        self.api.acknowledge(&self.token, cursor).await
+    }
+
     pub(crate) async fn set_idle(&self, idle: bool) {
         self.api.set_idle(&self.token, idle).await.expect("it is noted");
     }

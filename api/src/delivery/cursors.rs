@@ -33,13 +33,30 @@ impl Cursors {
     /// Writes down what has moved, again and again until `stop` and once more then.
     pub(super) async fn keep(self, store: Store, stop: CancellationToken) {
         while stop.run_until_cancelled(sleep(EVERY)).await.is_some() {
-            self.write(&store).await;
+            self.write_all(&store).await;
         }
-        self.write(&store).await;
+        self.write_all(&store).await;
     }
 
-    async fn write(&self, store: &Store) {
+    /// Writes down how far these have got, ahead of their turn.
+    pub(super) async fn write_those(
+        &self,
+        store: &Store,
+        sessions: impl Iterator<Item = (UserNo, SessionId)>,
+    ) {
+        let moved = {
+            let mut all = self.0.lock();
+            sessions.filter_map(|session| all.remove_entry(&session)).collect()
+        };
+        self.write(store, moved).await;
+    }
+
+    async fn write_all(&self, store: &Store) {
         let moved = std::mem::take(&mut *self.0.lock());
+        self.write(store, moved).await;
+    }
+
+    async fn write(&self, store: &Store, moved: HashMap<(UserNo, SessionId), Cursor>) {
         let moved: Vec<SessionCursor> = moved
             .into_iter()
             .map(|((user_no, session_id), cursor)| SessionCursor { user_no, session_id, cursor })

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::presence::PresenceOfNode;
+use super::{cursors::Cursors, presence::PresenceOfNode};
 use crate::{
     model::{Error, Result},
     store::{LoginPoint, Store},
@@ -45,6 +45,7 @@ impl LoginPoints {
         store: Store,
         control: Store,
         presence: Arc<PresenceOfNode>,
+        cursors: Cursors,
         node_no: i64,
         tasks: &Tasks,
     ) -> Self {
@@ -52,6 +53,7 @@ impl LoginPoints {
         let remover = Remover {
             store: control,
             presence: presence.clone(),
+            cursors,
             node_no,
             leaving,
             points: Vec::new(),
@@ -80,6 +82,7 @@ impl LoginPoints {
 struct Remover {
     store: Store,
     presence: Arc<PresenceOfNode>,
+    cursors: Cursors,
     node_no: i64,
     leaving: mpsc::UnboundedReceiver<LoginPoint>,
     /// Those that are being removed.
@@ -93,6 +96,9 @@ impl Run for Remover {
             {
                 return;
             }
+            // First how far they have got: a terminal without a login point counts as one that has no more.
+            let sessions = self.points.iter().map(|point| (point.user_no, point.session_id));
+            self.cursors.write_those(&self.store, sessions).await;
             match self.store.remove_login_points(self.node_no, &self.points).await {
                 Ok(()) => self.presence.changed(self.points.drain(..).map(|point| point.user_no)),
                 Err(error) => {

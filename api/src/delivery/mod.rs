@@ -40,9 +40,7 @@ use self::{
     signals::Signals,
 };
 use crate::{
-    model::{
-        Cursor, Entry, GroupNo, Presence, Result, SessionId, Start, TimelineNo, UserId, UserNo,
-    },
+    model::{Cursor, Entry, GroupNo, Presence, Result, SessionId, TimelineNo, UserId, UserNo},
     planted_bugs::PlantedBugs,
     store::{Append, Store},
     tasks::{Task, Tasks},
@@ -52,7 +50,7 @@ pub use bus::BusSettings;
 pub use lanes::{Appending, LaneSettings};
 pub use presence::{PresenceSettings, Watcher};
 pub use signals::NewSignal;
-pub use subscription::{Event, Subscription};
+pub use subscription::{Event, Following, Subscription};
 
 /// How far a timeline is said to reach whose numbering has changed, or that is gone. No stream is as
 /// far, so each reads the log, which says how to go on.
@@ -115,9 +113,15 @@ impl Delivery {
         tasks.start(Task::new("hint_sender"), hint_sender);
         let presence =
             PresenceOfNode::start(store.clone(), hint_queue.clone(), settings.presence, &tasks);
-        let login_points =
-            LoginPoints::start(store.clone(), control.clone(), presence.clone(), node_no, &tasks);
         let cursors = Cursors::default();
+        let login_points = LoginPoints::start(
+            store.clone(),
+            control.clone(),
+            presence.clone(),
+            cursors.clone(),
+            node_no,
+            &tasks,
+        );
         let (keeping, keeping_in, stop) = (cursors.clone(), store.clone(), tasks.stopping());
         tasks.start(Task::new("cursors").finishing(), move || {
             keeping.clone().keep(keeping_in.clone(), stop.clone())
@@ -173,6 +177,12 @@ impl Delivery {
             heartbeat: settings.heartbeat,
             draining: CancellationToken::new(),
         })
+    }
+
+    /// The number of this node in the cluster.
+    #[must_use]
+    pub fn node_no(&self) -> i64 {
+        self.node_no
     }
 
     /// Queues a message to be appended to every participant's timeline. Entries reach the streams by
@@ -250,13 +260,13 @@ impl Delivery {
     }
 
     /// Follows a timeline from `start` on, as the session `session_id`, which may have `most` streams
-    /// here; the terminal is `idle` when nobody is at it. `check` is called at the moment from which on no
+    /// here. `check` is called at the moment from which on no
     /// entry can be missed: it says whether the session may.
     pub async fn subscribe<C>(
         &self,
         owner: UserNo,
         session_id: SessionId,
-        (start, idle): (Start, bool),
+        how: Following,
         most: usize,
         check: C,
     ) -> Result<Subscription>
@@ -266,10 +276,10 @@ impl Delivery {
         // In this order: from the registration on, this node hands its entries over; from the login
         // point on, the others send hints; and whatever was committed before is in the log.
         let registration = self.hub.register(owner, session_id, most)?;
-        let login_point = self.login_points.hold(registration.point(), idle).await?;
+        let login_point = self.login_points.hold(registration.point(), how.idle).await?;
         check.await?;
-        let cursors = self.cursors.clone();
-        let store = self.store.clone();
+        let cursors = (self.cursors.clone(), how.acknowledging);
+        let (store, start) = (self.store.clone(), how.start);
         let watcher = Arc::new(self.presence.watcher(owner, registration.inbox().clone()));
         let heartbeat = self.heartbeat;
         Subscription::open(store, registration, login_point, watcher, cursors, start, heartbeat)

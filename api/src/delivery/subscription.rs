@@ -58,6 +58,17 @@ pub enum Event {
     Reconnect,
 }
 
+/// How a stream is followed.
+#[derive(Debug, Clone, Copy)]
+pub struct Following {
+    /// Where it starts.
+    pub start: Start,
+    /// Whether nobody is at the terminal.
+    pub idle: bool,
+    /// Whether the client says by itself how far it has got.
+    pub acknowledging: bool,
+}
+
 /// A stream. Bounded in memory: what is not taken waits in the log.
 pub struct Subscription {
     store: Store,
@@ -65,6 +76,8 @@ pub struct Subscription {
     _login_point: Held,
     watcher: Arc<Watcher>,
     cursors: Cursors,
+    /// Whether the client says by itself how far it has got.
+    acknowledging: bool,
     owner: UserNo,
     session_id: SessionId,
     heartbeat: Duration,
@@ -89,7 +102,7 @@ impl Subscription {
         registration: Registration,
         login_point: Held,
         watcher: Arc<Watcher>,
-        cursors: Cursors,
+        (cursors, acknowledging): (Cursors, bool),
         start: Start,
         heartbeat: Duration,
     ) -> Result<Self> {
@@ -101,6 +114,7 @@ impl Subscription {
             _login_point: login_point,
             watcher,
             cursors,
+            acknowledging,
             owner: point.user_no,
             session_id: point.session_id,
             heartbeat,
@@ -169,6 +183,9 @@ impl Subscription {
 
     /// Notes how far the terminal has got once it has this event.
     fn note_handing_over(&self, event: &Event) {
+        if self.acknowledging {
+            return;
+        }
         let epoch = self.last.epoch;
         match event {
             Event::Entry(entry) => self.note(entry.cursor),

@@ -60,13 +60,22 @@ impl v1::message_service_server::MessageService for Messages {
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let (metadata, _, asked) = request.into_parts();
-        let v1::SubscribeRequest { after, last, watch, idle } = asked;
-        let follow = Follow { after, last, watch, idle };
+        let v1::SubscribeRequest { after, last, watch, idle, acknowledging } = asked;
+        let follow = Follow { after, last, watch, idle, acknowledging };
         let subscription = self.0.subscribe(bearer(&metadata), follow).await.map_err(status)?;
         let events = subscription
             .into_stream()
             .map(|event| event.map(|event| convert::event(&event)).map_err(status));
         Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn acknowledge(
+        &self,
+        request: Request<v1::AcknowledgeRequest>,
+    ) -> Result<Response<v1::AcknowledgeResponse>, Status> {
+        let (token, asked) = (bearer(request.metadata()), request.get_ref());
+        self.0.acknowledge(token, &asked.cursor).await.map_err(status)?;
+        Ok(Response::new(v1::AcknowledgeResponse {}))
     }
 
     async fn pull_timeline(

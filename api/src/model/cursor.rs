@@ -15,6 +15,13 @@ pub struct Cursor {
     pub seq: i64,
 }
 
+impl Cursor {
+    /// Reads what a client gave as `field`.
+    pub fn parse(field: &'static str, value: &str) -> Result<Self> {
+        parse_cursor(value).ok_or_else(|| Error::invalid(field, "must be a cursor (<epoch>.<seq>)"))
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.epoch, self.seq)

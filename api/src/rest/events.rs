@@ -53,6 +53,11 @@ struct EventsQuery {
     /// Whether nobody is at the terminal.
     #[serde(default)]
     idle: bool,
+    /// Whether the client says by `PUT /v1/timeline/cursor` how far it has got. Otherwise it counts as having what the
+    /// stream has handed over, though that may have been lost with the connection: it is delivered again then, but not
+    /// pushed.
+    #[serde(default)]
+    acknowledging: bool,
 }
 
 /// Follow one's timeline.
@@ -102,7 +107,8 @@ async fn subscribe(
         Some(id) => (id.to_owned(), 0),
         None => (query.after, query.last),
     };
-    let follow = Follow { after, last, watch: split(&query.watch), idle: query.idle };
+    let EventsQuery { watch, idle, acknowledging, .. } = query;
+    let follow = Follow { after, last, watch: split(&watch), idle, acknowledging };
     let subscription = service.subscribe(bearer.token(), follow).await?;
     let events = subscription.into_stream().map(or_reconnect).map(|event| encode(&event));
     // Asks proxies to pass on each event as it comes.

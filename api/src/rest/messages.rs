@@ -13,8 +13,8 @@ use super::{
     paging::PageQuery,
     problem::Problem,
     types::{
-        EditList, EditMessageRequest, EditMessageResponse, SendRequest, SendResponse,
-        SignalRequest, TimelinePage,
+        AcknowledgeRequest, EditList, EditMessageRequest, EditMessageResponse, SendRequest,
+        SendResponse, SignalRequest, TimelinePage,
     },
 };
 use crate::service::Service;
@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(edit_message))
         .routes(routes!(list_edits))
         .routes(routes!(pull_timeline))
+        .routes(routes!(acknowledge))
 }
 
 /// Send a message to a user or a group.
@@ -227,4 +228,24 @@ async fn pull_timeline(
 ) -> Result<Json<TimelinePage>, Problem> {
     let read = service.pull_timeline(bearer.token(), &query.after, query.last, query.limit).await?;
     Ok(Json(read.into()))
+}
+
+/// Say how far one's terminal has got.
+///
+/// For a stream with `acknowledging`: at the latest some seconds after each entry that is stored, and when the terminal
+/// takes leave of the stream. A cursor of before changes nothing. Nothing is delivered by it or kept back.
+#[utoipa::path(
+    put, path = "/v1/timeline/cursor", tag = "Messages", security(("access_token" = [])),
+    responses(
+        (status = 204, description = "It is noted."),
+        Refusal<400>, Refusal<401>, Refusal<413>, Refusal<415>, Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn acknowledge(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Json(request): Json<AcknowledgeRequest>,
+) -> Result<StatusCode, Problem> {
+    service.acknowledge(bearer.token(), &request.cursor).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

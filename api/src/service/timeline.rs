@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::{
-    delivery::Subscription,
+    delivery::{Following, Subscription},
     model::{Cursor, PageSize, Result, Start},
     store::TimelinePage,
 };
@@ -27,6 +27,8 @@ pub struct Follow {
     pub watch: Vec<String>,
     /// Whether nobody is at the terminal.
     pub idle: bool,
+    /// Whether the client says by itself how far it has got.
+    pub acknowledging: bool,
 }
 
 impl Service {
@@ -45,12 +47,23 @@ impl Service {
         let check = self.check_session(&caller);
         let most = self.most_streams();
         let (owner, session_id) = (caller.user_no, caller.session_id);
-        let how = (start, follow.idle);
+        let how = Following { start, idle: follow.idle, acknowledging: follow.acknowledging };
         let subscription = self.delivery.subscribe(owner, session_id, how, most, check).await?;
         if !watch.is_empty() {
             subscription.watcher().watch(watch);
         }
         Ok(subscription)
+    }
+
+    /// Notes how far the caller's terminal has got, for a stream whose client says so. A cursor of before changes
+    /// nothing.
+    ///
+    /// Errors: [`crate::model::Error::InvalidArgument`].
+    pub async fn acknowledge(&self, token: Option<&str>, cursor: &str) -> Result<()> {
+        let caller = self.reader(token).await?;
+        let cursor = Cursor::parse("cursor", cursor)?;
+        self.delivery.reached(caller.user_no, caller.session_id, cursor);
+        Ok(())
     }
 
     /// Reads the caller's timeline once.

@@ -17,7 +17,8 @@ pub struct SessionCursor {
 }
 
 impl Store {
-    /// Writes how far sessions have got, each only forward; a session that is gone is left out. One
+    /// Writes how far sessions have got, each only forward, in the numbering that holds and not beyond the
+    /// timeline's end: clients say some of it. A session that is gone is left out. One
     /// that somebody else is changing at this moment is left alone, so that there is no lock to wait
     /// for and none to deadlock on: those are returned, to be written again.
     pub async fn write_cursors(&self, cursors: &[SessionCursor]) -> Result<Vec<SessionCursor>> {
@@ -36,8 +37,8 @@ impl Store {
                      FROM moved m JOIN sessions s USING (user_no, session_id)
                      FOR NO KEY UPDATE OF s SKIP LOCKED
                  ), written AS (
-                     UPDATE sessions s SET cursor_epoch = f.epoch, cursor_seq = f.seq
-                     FROM free f
+                     UPDATE sessions s SET cursor_epoch = f.epoch, cursor_seq = least(f.seq, t.last_seq)
+                     FROM free f JOIN timelines t ON t.owner = f.user_no AND stamp(t.epoch) = f.epoch
                      WHERE s.user_no = f.user_no AND s.session_id = f.session_id
                          AND (s.cursor_epoch IS NULL
                               OR (s.cursor_epoch, s.cursor_seq) < (f.epoch, f.seq))

@@ -13,7 +13,7 @@ use crate::{
     connection::Line,
     error::Error,
     session::{AccessToken, Session},
-    wire::{Events, ended},
+    wire::{Asked, Events, ended},
 };
 
 /// A place to follow from: the oldest entry that can be had.
@@ -48,7 +48,7 @@ pub struct Timeline {
     session: Arc<Session>,
     cursor: String,
     /// Whose presence the streams tell, by user id.
-    watched: Vec<String>,
+    asked: Asked,
     /// The place of the cursor; none where it is not known yet.
     last_seq: Option<i64>,
     /// The epoch of the timeline as the last stream opened.
@@ -77,7 +77,7 @@ impl Timeline {
         Self {
             session,
             cursor: after.to_owned(),
-            watched: Vec::new(),
+            asked: Asked::default(),
             last_seq: after.split_once('.').and_then(|(_, seq)| seq.parse().ok()),
             epoch: 0,
             stream: None,
@@ -93,7 +93,28 @@ impl Timeline {
     /// called before the first [`Timeline::next`].
     #[must_use]
     pub fn watching(self, user_ids: Vec<String>) -> Self {
-        Self { watched: user_ids, ..self }
+        let asked = Asked { watched: user_ids, ..self.asked };
+        Self { asked, ..self }
+    }
+
+    /// Has the server count the terminal as having what it says by [`Timeline::acknowledge`], and not what a stream
+    /// has handed over: so that it is told by push of whatever was lost with a connection. To be called before the
+    /// first [`Timeline::next`].
+    #[must_use]
+    pub fn acknowledging(self) -> Self {
+        let asked = Asked { acknowledging: true, ..self.asked };
+        Self { asked, ..self }
+    }
+
+    /// Says that the terminal has everything up to [`Timeline::cursor`].
+    ///
+    /// # Errors
+    /// No connection; no answer in time; [`Error::SessionEnded`]; `invalid_argument` before anything came.
+    pub async fn acknowledge(&mut self) -> Result<(), Error> {
+        let token = self.session.access_token().await?;
+        let line = self.session.connection.line();
+        let noted = line.wire.acknowledge(&token, &self.cursor).await;
+        noted.inspect_err(|error| self.session.connection.leave_if_at_fault(&line, error))
     }
 
     /// The cursor after the last entry delivered: to be kept, and given to
@@ -256,7 +277,7 @@ impl Timeline {
 
     async fn subscribe(&mut self, token: &AccessToken) -> Result<(Stream, TimelineState), Error> {
         let line = self.session.connection.line();
-        let opened = line.wire.subscribe(token, &self.cursor, &self.watched).await;
+        let opened = line.wire.subscribe(token, &self.cursor, &self.asked).await;
         let (first, events) =
             opened.inspect_err(|error| self.session.connection.leave_if_at_fault(&line, error))?;
         match first {

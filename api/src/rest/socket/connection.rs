@@ -237,8 +237,8 @@ impl Connection {
         }
         match parse(text) {
             Ok(SocketRequest::Authenticate { access_token }) => self.authenticate(access_token),
-            Ok(SocketRequest::Subscribe { after, last, watch, idle }) => {
-                let follow = Follow { after, last, watch: texts(watch), idle };
+            Ok(SocketRequest::Subscribe { after, last, watch, idle, acknowledging }) => {
+                let follow = Follow { after, last, watch: texts(watch), idle, acknowledging };
                 match self.subscribe(follow) {
                     // The first event is the answer.
                     Ok(()) => {}
@@ -249,6 +249,7 @@ impl Connection {
                 Ok(()) => {}
                 Err(problem) => return self.say(Err(problem)).await,
             },
+            Ok(SocketRequest::Acknowledge(request)) => self.acknowledge(request.cursor),
             Ok(SocketRequest::SetIdle(request)) => self.set_idle(request.idle),
             Ok(SocketRequest::Send(request)) => self.send(request),
             Ok(SocketRequest::Edit(request)) => self.edit(request),
@@ -326,6 +327,15 @@ impl Connection {
         };
         self.opening = Some(answered(answer));
         Ok(())
+    }
+
+    fn acknowledge(&mut self, cursor: String) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let noted = async move {
+            service.acknowledge(token.as_deref(), &cursor).await?;
+            Ok(SocketFrame::Acknowledged {})
+        };
+        self.opening = Some(answered(noted));
     }
 
     fn set_idle(&mut self, idle: bool) {

@@ -8,10 +8,10 @@ use crate::{
         extract::read,
         problem::{Members, Problem},
         types::{
-            EditMessageResponse, EditOfMessage, Entry, HistoryTruncated, MarkReadResponse,
-            PresenceList, ReactRequest, Reactions, Reconnect, SendRequest, SendResponse,
-            SessionEnd, SetIdleRequest, Signal, SignalRequest, TimelineReset, TimelineState,
-            UserId,
+            AcknowledgeRequest, EditMessageResponse, EditOfMessage, Entry, HistoryTruncated,
+            MarkReadResponse, PresenceList, ReactRequest, Reactions, Reconnect, SendRequest,
+            SendResponse, SessionEnd, SetIdleRequest, Signal, SignalRequest, TimelineReset,
+            TimelineState, UserId,
         },
     },
     service::{Event, Service},
@@ -53,7 +53,12 @@ pub(crate) enum SocketRequest {
         #[serde(default)]
         #[schema(required = false)]
         idle: bool,
+        /// Whether the client says by `acknowledge` how far it has got.
+        #[serde(default)]
+        #[schema(required = false)]
+        acknowledging: bool,
     },
+    Acknowledge(AcknowledgeRequest),
     Watch {
         /// Whose presence the stream tells from now on, and no others'.
         #[schema(max_items = 500)]
@@ -135,6 +140,7 @@ pub(crate) enum SocketFrame {
         conversation_id: String,
     },
     Watching {},
+    Acknowledged {},
     IdleSet {},
     Pong {},
     Error(Members),

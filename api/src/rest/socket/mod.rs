@@ -82,8 +82,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | request | data |
 /// |---|---|
 /// | `authenticate` | `{"access_token"}`. The first frame, within 10 s, unless the token came with the handshake. Again before the token expires, with a fresh one of the same session. |
-/// | `subscribe` | `{"after"}` or `{"last"}`, and `{"watch"}` and `{"idle"}`, as in `GET /v1/events`. Once a connection, or never. |
+/// | `subscribe` | `{"after"}` or `{"last"}`, and `{"watch"}`, `{"idle"}` and `{"acknowledging"}`, as in `GET /v1/events`. Once a connection, or never. |
 /// | `watch` | `{"user_ids"}`. Whose presence the stream tells from now on, and no others'. |
+/// | `acknowledge` | `{"cursor"}`, as in `PUT /v1/timeline/cursor`. |
 /// | `set_idle` | `{"idle"}`, as in `PUT /v1/presence`. |
 /// | `send` | `SendRequest`. Many may be under way at a time; they are stored in the order of the frames. |
 /// | `mark_read` | `{"conversation_id", "seq"}`, as in `POST /v1/conversations/{conversation_id}/read`. |
@@ -108,6 +109,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 /// | `marked_read` | `MarkReadResponse` with the `conversation_id` that it answers. |
 /// | `signaled` | `{"conversation_id"}` of the `signal` that it answers. |
 /// | `watching` | `{}`. The answer to `watch`; `presence` follows. |
+/// | `acknowledged` | `{}`. The answer to `acknowledge`. |
 /// | `idle_set` | `{}`. The answer to `set_idle`. |
 /// | `pong` | `{}`. The answer to `ping`. |
 /// | `error` | `Problem`, with the `client_message_id` of the `send`, or the `conversation_id` of the `mark_read` or `signal`, that it answers. |

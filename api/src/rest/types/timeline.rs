@@ -1,6 +1,6 @@
 //! Timelines, read once or followed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{entry::Entry, id::Cursor};
@@ -61,6 +61,16 @@ impl From<model::Retention> for Retention {
             max_messages: retention.limits.max_messages,
         }
     }
+}
+
+/// How far a terminal has got.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "cursor": "1763880000.42" })))]
+pub(crate) struct AcknowledgeRequest {
+    /// The cursor of the last entry that the client has stored.
+    #[serde(default)]
+    #[schema(required = true, pattern = r"^[0-9]{1,18}\.[0-9]{1,18}$")]
+    pub(in crate::rest) cursor: String,
 }
 
 /// The cursor belongs to another numbering: drop what is stored locally and start from the floor.

@@ -1,8 +1,8 @@
 //! gRPC.
 
 use imd_proto::v1::{
-    GetInfoRequest, LoginRequest, LoginResponse, LogoutRequest, RefreshRequest, SendRequest,
-    SendResponse, SubscribeRequest, SubscribeResponse, Tokens,
+    AcknowledgeRequest, GetInfoRequest, LoginRequest, LoginResponse, LogoutRequest, RefreshRequest,
+    SendRequest, SendResponse, SubscribeRequest, SubscribeResponse, Tokens,
     auth_service_client::AuthServiceClient, info_service_client::InfoServiceClient,
     message_service_client::MessageServiceClient,
 };
@@ -11,7 +11,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri},
 };
 
-use super::{KEEP_ALIVE, PATIENCE};
+use super::{Asked, KEEP_ALIVE, PATIENCE};
 use crate::{error::Error, session::AccessToken};
 
 /// Trusts the authorities in `ca`, PEM, or else those of the system.
@@ -68,15 +68,27 @@ pub(super) async fn subscribe(
     channel: &Channel,
     token: &AccessToken,
     after: &str,
-    watched: &[String],
+    asked: &Asked,
 ) -> Result<Streaming<SubscribeResponse>, Error> {
     let mut messages = MessageServiceClient::new(channel.clone());
     let request = SubscribeRequest {
         after: after.to_owned(),
-        watch: watched.to_vec(),
+        watch: asked.watched.clone(),
+        acknowledging: asked.acknowledging,
         ..SubscribeRequest::default()
     };
     Ok(messages.subscribe(authorized(request, token)).await?.into_inner())
+}
+
+pub(super) async fn acknowledge(
+    channel: &Channel,
+    token: &AccessToken,
+    cursor: &str,
+) -> Result<(), Error> {
+    let mut messages = MessageServiceClient::new(channel.clone());
+    let request = AcknowledgeRequest { cursor: cursor.to_owned() };
+    messages.acknowledge(authorized(request, token)).await?;
+    Ok(())
 }
 
 fn authorized<T>(message: T, token: &AccessToken) -> Request<T> {

@@ -47,6 +47,15 @@ pub(crate) enum Wire {
     Socket(socket::Client),
 }
 
+/// What a stream is asked for, beside where it starts.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Whose presence it tells.
+    pub(crate) watched: Vec<String>,
+    /// Whether the client says by itself how far it has got.
+    pub(crate) acknowledging: bool,
+}
+
 /// The events of one stream.
 #[derive(Debug)]
 pub(crate) enum Events {
@@ -152,23 +161,37 @@ impl Wire {
         .await
     }
 
+    /// Says how far the terminal has got.
+    pub(crate) async fn acknowledge(&self, token: &AccessToken, cursor: &str) -> Result<(), Error> {
+        in_time(async {
+            match self {
+                Self::Grpc(channel) => grpc::acknowledge(channel, token, cursor).await,
+                #[cfg(feature = "rest")]
+                Self::Rest(client) => client.acknowledge(token, cursor).await,
+                #[cfg(feature = "rest")]
+                Self::Socket(client) => client.rest.acknowledge(token, cursor).await,
+            }
+        })
+        .await
+    }
+
     /// Opens a stream and waits for its first event.
     pub(crate) async fn subscribe(
         &self,
         token: &AccessToken,
         after: &str,
-        watched: &[String],
+        asked: &Asked,
     ) -> Result<(Option<Event>, Events), Error> {
         in_time(async {
             let mut events = match self {
                 Self::Grpc(channel) => {
-                    Events::Grpc(Box::new(grpc::subscribe(channel, token, after, watched).await?))
+                    Events::Grpc(Box::new(grpc::subscribe(channel, token, after, asked).await?))
                 }
                 #[cfg(feature = "rest")]
-                Self::Rest(client) => Events::Rest(client.subscribe(token, after, watched).await?),
+                Self::Rest(client) => Events::Rest(client.subscribe(token, after, asked).await?),
                 #[cfg(feature = "rest")]
                 Self::Socket(client) => {
-                    Events::Socket(client.subscribe(token, after, watched).await?)
+                    Events::Socket(client.subscribe(token, after, asked).await?)
                 }
             };
             let first = events.next().await?.ok_or_else(ended)?;

@@ -21,7 +21,7 @@ use tokio_util::{
 };
 use tonic::transport::Uri;
 
-use super::{KEEP_ALIVE, PATIENCE};
+use super::{Asked, KEEP_ALIVE, PATIENCE};
 use crate::{error::Error, session::AccessToken};
 
 /// Calls to one server.
@@ -100,14 +100,23 @@ impl Client {
         &self,
         token: &AccessToken,
         after: &str,
-        watched: &[String],
+        asked: &Asked,
     ) -> Result<Events, Error> {
         // Of what cursors and ids are made of, only the plus sign needs escaping.
-        let watched = watched.join(",").replace('+', "%2B");
-        let path = format!("/v1/events?after={after}&watch={watched}");
+        let watched = asked.watched.join(",").replace('+', "%2B");
+        let acknowledging = asked.acknowledging;
+        let path =
+            format!("/v1/events?after={after}&watch={watched}&acknowledging={acknowledging}");
         let stream = answer(authorized(self.request(Method::GET, &path), token)).await?;
         let bytes = stream.bytes_stream().map_err(io::Error::other);
         Ok(Events::new(StreamReader::new(bytes)))
+    }
+
+    pub(super) async fn acknowledge(&self, token: &AccessToken, cursor: &str) -> Result<(), Error> {
+        let request = self.request(Method::PUT, "/v1/timeline/cursor");
+        let request = request.timeout(PATIENCE).json(&json!({ "cursor": cursor }));
+        answer(authorized(request, token)).await?;
+        Ok(())
     }
 
     fn post(&self, path: &str) -> RequestBuilder {

@@ -24,7 +24,7 @@ use tonic::{
 };
 
 use super::{
-    ended,
+    Asked, ended,
     rest::{self, json},
 };
 use crate::{error::Error, session::AccessToken};
@@ -94,7 +94,7 @@ impl Client {
         &self,
         token: &AccessToken,
         after: &str,
-        watched: &[String],
+        asked: &Asked,
     ) -> Result<Events, Error> {
         let mut request = self.url.as_str().into_client_request().map_err(failure)?;
         let bearer = token.bearer.as_bytes().try_into();
@@ -102,7 +102,10 @@ impl Client {
         request.headers_mut().insert("authorization", bearer);
         let (socket, _) = connect_async_with_config(request, None, true).await.map_err(failure)?;
         let (mut sink, stream) = socket.split();
-        let subscribe = json!({ "subscribe": { "after": after, "watch": watched } });
+        let Asked { watched, acknowledging } = asked;
+        let subscribe = json!({ "subscribe": {
+            "after": after, "watch": watched, "acknowledging": acknowledging,
+        } });
         sink.send(Message::text(subscribe.to_string())).await.map_err(failure)?;
         let waiting = Arc::new(Waiting::default());
         let out = Arc::new(tokio::sync::Mutex::new(Out { sink, bearer: token.bearer.clone() }));

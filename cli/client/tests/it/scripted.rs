@@ -209,6 +209,13 @@ impl MessageService for Messages {
         Ok(Response::new(ask(&self.subscribe, &metadata, request).await?))
     }
 
+    async fn acknowledge(
+        &self,
+        _: Request<proto::AcknowledgeRequest>,
+    ) -> Answer<proto::AcknowledgeResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn pull_timeline(
         &self,
         _: Request<proto::PullTimelineRequest>,
