@@ -150,6 +150,11 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.MessageService/Subscribe", User, v1::SubscribeRequest::default()),
         Call::new("/im.v1.MessageService/PullTimeline", User, v1::PullTimelineRequest::default()),
         Call::new(
+            "/im.v1.MessageService/Acknowledge",
+            User,
+            v1::AcknowledgeRequest { cursor: "1.1".to_owned() },
+        ),
+        Call::new(
             "/im.v1.MessageService/ListConversations",
             User,
             v1::ListConversationsRequest::default(),
@@ -203,7 +208,7 @@ fn arranging_calls() -> [Call; 2] {
 }
 
 /// Those about what stands in no timeline.
-fn passing_calls() -> [Call; 6] {
+fn passing_calls() -> [Call; 8] {
     let signal = v1::SignalRequest {
         to: Some(v1::signal_request::To::UserId("ann".to_owned())),
         signal: Some(v1::signal_request::Signal::Typing(v1::Typing::Started.into())),
@@ -214,12 +219,17 @@ fn passing_calls() -> [Call; 6] {
         ..Default::default()
     };
     let presence = v1::GetPresenceRequest { user_ids: vec!["zoe".to_owned()] };
+    let [from, to, time_zone] = ["22:00", "07:00", "Asia/Shanghai"].map(str::to_owned);
+    let quiet = v1::QuietHours { from, to, time_zone };
+    let quiet = v1::SetQuietHoursRequest { quiet_hours: Some(quiet) };
     [
         Call::new("/im.v1.MessageService/Signal", User, signal),
         Call::new("/im.v1.PresenceService/GetPresence", User, presence),
         Call::new("/im.v1.PushService/GetPush", User, v1::GetPushRequest {}),
         Call::new("/im.v1.PushService/SetPush", User, push),
         Call::new("/im.v1.PushService/RemovePush", User, v1::RemovePushRequest {}),
+        Call::new("/im.v1.PushService/SetQuietHours", User, quiet),
+        Call::new("/im.v1.PushService/RemoveQuietHours", User, v1::RemoveQuietHoursRequest {}),
         Call::new("/im.v1.PresenceService/SetIdle", User, v1::SetIdleRequest { idle: true }),
     ]
 }

@@ -109,6 +109,7 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .body(json!({ "to": { "user_id": "ann" }, "typing": "STARTED" })),
         Operation::new(Method::GET, "/v1/events", User),
         Operation::new(Method::GET, "/v1/timeline", User),
+        Operation::new(Method::PUT, "/v1/timeline/cursor", User).body(json!({ "cursor": "1.1" })),
         Operation::new(Method::GET, "/v1/conversations", User),
         Operation::new(Method::GET, messages, User).with("{conversation_id}", "user:ann"),
         Operation::new(Method::PATCH, "/v1/conversations/{conversation_id}", User)
@@ -172,6 +173,9 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
         Operation::new(Method::POST, "/v1/push", User)
             .body(json!({ "provider": "webhook", "token": "a device" })),
         Operation::new(Method::DELETE, "/v1/push", User),
+        Operation::new(Method::PUT, "/v1/push/quiet_hours", User)
+            .body(json!({ "from": "22:00", "to": "07:00", "time_zone": "Asia/Shanghai" })),
+        Operation::new(Method::DELETE, "/v1/push/quiet_hours", User),
         Operation::new(Method::GET, "/v1/presence", User).query("user_ids=zoe"),
         Operation::new(Method::PUT, "/v1/presence", User).body(json!({ "idle": true })),
         Operation::new(Method::GET, "/v1/settings", User),

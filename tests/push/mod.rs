@@ -1,10 +1,13 @@
 //! Terminals without a stream are told of messages: those whose cursors are behind, and no others (I16).
 
+mod acknowledged;
 mod admin;
 mod apns;
 mod decision;
+mod exactness;
 mod fcm;
 mod provider;
+mod quiet;
 mod refused;
 mod web_push;
 mod webhook;

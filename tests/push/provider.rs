@@ -93,6 +93,11 @@ impl Provider {
         self.shared.answers.lock().expect("no panic").push_back((end, answer));
     }
 
+    /// The next request, whenever it comes.
+    pub(super) async fn next_of_all(&mut self) -> Option<Got> {
+        self.got.recv().await
+    }
+
     /// The next request.
     pub(super) async fn next(&mut self) -> Got {
         within_deadline("a request to the provider", self.got.recv()).await.expect("it runs")
@@ -111,7 +116,9 @@ impl Provider {
     /// Panics when something comes in a while.
     pub(super) async fn gets_nothing(&mut self) {
         let got = timeout(SILENCE, self.got.recv()).await;
-        assert!(got.is_err(), "{got:?}");
+        if let Ok(Some(got)) = got {
+            panic!("{got:?}: {}", String::from_utf8_lossy(&got.body));
+        }
     }
 }
 

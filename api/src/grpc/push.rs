@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{bearer, status::status};
 use crate::{
-    model::{Error, PushContent},
+    model::{Error, PushContent, QuietHours},
     service::{Service, SetPush},
 };
 
@@ -24,6 +24,11 @@ impl v1::push_service_server::PushService for PushOfTerminals {
             providers: state.providers.iter().map(|p| p.name().to_owned()).collect(),
             web_push_key: state.web_push_key,
             provider: state.provider.map(|p| p.name().to_owned()).unwrap_or_default(),
+            quiet_hours: state.quiet_hours.map(|hours| v1::QuietHours {
+                from: QuietHours::text(hours.from),
+                to: QuietHours::text(hours.to),
+                time_zone: hours.time_zone,
+            }),
         }))
     }
 
@@ -52,5 +57,24 @@ impl v1::push_service_server::PushService for PushOfTerminals {
     ) -> Result<Response<v1::RemovePushResponse>, Status> {
         self.0.remove_push(bearer(request.metadata())).await.map_err(status)?;
         Ok(Response::new(v1::RemovePushResponse {}))
+    }
+
+    async fn set_quiet_hours(
+        &self,
+        request: Request<v1::SetQuietHoursRequest>,
+    ) -> Result<Response<v1::SetQuietHoursResponse>, Status> {
+        let (metadata, _, asked) = request.into_parts();
+        let v1::QuietHours { from, to, time_zone } = asked.quiet_hours.unwrap_or_default();
+        let hours = QuietHours::read(&from, &to, time_zone);
+        self.0.set_quiet_hours(bearer(&metadata), hours).await.map_err(status)?;
+        Ok(Response::new(v1::SetQuietHoursResponse {}))
+    }
+
+    async fn remove_quiet_hours(
+        &self,
+        request: Request<v1::RemoveQuietHoursRequest>,
+    ) -> Result<Response<v1::RemoveQuietHoursResponse>, Status> {
+        self.0.remove_quiet_hours(bearer(request.metadata())).await.map_err(status)?;
+        Ok(Response::new(v1::RemoveQuietHoursResponse {}))
     }
 }

@@ -66,7 +66,7 @@ pub use presence::{
     MOST_WATCHED, Presence, PresenceDefaults, PresenceState, Relation, Whereabouts,
 };
 pub use profile::{ChangeProfile, MAX_AVATAR_URL_BYTES, Profile, ProfileChanged};
-pub use push::{PushContent, PushProvider, PushResult, PushTarget, WebPushTarget};
+pub use push::{PushContent, PushProvider, PushResult, PushTarget, QuietHours, WebPushTarget};
 pub use reaction::{Reaction, ReactionCount, ReactionOf, ReactionsChanged};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use schedule::{MOST_SCHEDULED, Refusal, ScheduledChanged, ScheduledMessage, ScheduledState};

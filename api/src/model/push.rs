@@ -3,6 +3,9 @@
 use std::fmt;
 
 use secrecy::SecretString;
+use time::{Time, macros::format_description};
+
+use super::{Error, Result};
 
 /// Who tells terminals. Numbered as in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,58 @@ pub enum PushTarget {
     Apns(SecretString),
     /// By Google, which knows the app on the device by this token.
     Fcm(SecretString),
+}
+
+/// Hours of every day in which a user is told of nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuietHours {
+    /// When they begin.
+    pub from: Time,
+    /// When they end: another time, on the next day if it is earlier.
+    pub to: Time,
+    /// Whose clocks, by the name in the IANA time zone database.
+    pub time_zone: String,
+}
+
+impl QuietHours {
+    /// The longest name of a time zone, in bytes.
+    const MAX_TIME_ZONE: usize = 64;
+
+    /// Of what a client gives: two times as `22:00`, and a name.
+    ///
+    /// Errors: [`Error::InvalidArgument`]. Whether there is such a time zone is not looked at.
+    pub fn read(from: &str, to: &str, time_zone: String) -> Result<Self> {
+        let time = |field, text: &str| {
+            Time::parse(text, format_description!("[hour]:[minute]"))
+                .map_err(|_| Error::invalid(field, "must be a time of the day, such as 22:00"))
+        };
+        let (from, to) = (time("from", from)?, time("to", to)?);
+        if from == to {
+            return Err(Error::invalid("to", "must be another time than `from`"));
+        }
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
+        // PostgreSQL takes abbreviations and rules, too, which stand for no place.
+        let names_a_place = time_zone == "UTC" || time_zone.contains('/');
+        if !names_a_place
+            || time_zone.len() > Self::MAX_TIME_ZONE
+            || !time_zone.bytes().all(in_name)
+        {
+            return Err(Self::unknown_time_zone());
+        }
+        Ok(Self { from, to, time_zone })
+    }
+
+    /// There is no such time zone.
+    #[must_use]
+    pub fn unknown_time_zone() -> Error {
+        Error::invalid("time_zone", "must be one of the IANA database, such as Europe/Berlin")
+    }
+
+    /// A time as in the contract.
+    #[must_use]
+    pub fn text(time: Time) -> String {
+        format!("{:02}:{:02}", time.hour(), time.minute())
+    }
 }
 
 /// A subscription of a browser.

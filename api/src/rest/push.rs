@@ -9,12 +9,14 @@ use super::{
     document::Refusal,
     extract::{Bearer, Json},
     problem::Problem,
-    types::{PushState, SetPushRequest},
+    types::{PushState, QuietHours, SetPushRequest},
 };
 use crate::service::Service;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
-    OpenApiRouter::default().routes(routes!(get_push, set_push, remove_push))
+    OpenApiRouter::default()
+        .routes(routes!(get_push, set_push, remove_push))
+        .routes(routes!(set_quiet_hours, remove_quiet_hours))
 }
 
 /// Get how one's terminal is told of messages.
@@ -72,5 +74,42 @@ async fn remove_push(
     bearer: Bearer,
 ) -> Result<StatusCode, Problem> {
     service.remove_push(bearer.token()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Set the hours of the day in which no terminal of one is told.
+///
+/// Of what has come by then and is still unread it is told when they are over.
+#[utoipa::path(
+    put, path = "/v1/push/quiet_hours", tag = "Push", security(("access_token" = [])),
+    responses(
+        (status = 204, description = "They are set."),
+        Refusal<400>, Refusal<401>, Refusal<413>, Refusal<415>, Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn set_quiet_hours(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+    Json(hours): Json<QuietHours>,
+) -> Result<StatusCode, Problem> {
+    service.set_quiet_hours(bearer.token(), hours.read()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Be told at all hours.
+///
+/// Safe to repeat.
+#[utoipa::path(
+    delete, path = "/v1/push/quiet_hours", tag = "Push", security(("access_token" = [])),
+    responses(
+        (status = 204, description = "There are none."),
+        Refusal<401>, Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn remove_quiet_hours(
+    State(service): State<Arc<Service>>,
+    bearer: Bearer,
+) -> Result<StatusCode, Problem> {
+    service.remove_quiet_hours(bearer.token()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -94,7 +94,7 @@ pub use outbox::{BESIDE_ENTRIES, DeliveryClaim, OutboxEvent, PendingEvents};
 pub use pins::{Pin, Pinned};
 pub use profiles::SeenProfile;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
-pub use push::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken};
+pub use push::{PushClaim, PushLook, PushMarks, PushNeed, PushOutcome, PushToken};
 pub use reactions::{React, Reacted};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use schedule::{ChangeScheduled, DueMessage};

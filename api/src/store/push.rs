@@ -9,12 +9,22 @@ use uuid::Uuid;
 
 use super::{Store, conversations::SAID, nodes::ALIVE};
 use crate::model::{
-    ConversationNo, Error, PushContent, PushProvider, PushTarget, Result, SessionId, UserId,
-    UserNo, WebPushTarget,
+    ConversationNo, Error, PushContent, PushProvider, PushTarget, QuietHours, Result, SessionId,
+    UserId, UserNo, WebPushTarget,
 };
 
 /// Unless the session has another token by now.
 const DROP: &str = "DELETE FROM push_tokens WHERE user_no = $1 AND session_id = $2 AND token = $3";
+
+/// Whether a terminal can be claimed: neither is it, by a node that lives, nor does it rest behind a failure.
+fn free() -> String {
+    format!(
+        "(coalesce(p.claimed_until, now()) <= now()
+          OR p.claimed_by IS NOT NULL AND NOT EXISTS (
+              SELECT FROM nodes n WHERE n.node_no = p.claimed_by AND {ALIVE}
+          ))"
+    )
+}
 
 /// A terminal that is to be told, claimed by the one who asked.
 #[derive(Debug)]
@@ -76,8 +86,21 @@ pub enum PushOutcome {
     Handled,
     /// To be tried again after so long.
     Later(Duration),
+    /// It has a stream: to be looked at again when it has none.
+    Connected,
     /// Nobody is there any more: the token is dropped.
     Gone,
+}
+
+/// How it is about a terminal right before it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushNeed {
+    /// It has everything up to here, and no stream.
+    Lags(i64),
+    /// It has a stream.
+    Connected,
+    /// Its session has ended.
+    Ended,
 }
 
 /// What of a conversation need not be told.
@@ -124,7 +147,7 @@ impl Store {
                  SET provider = excluded.provider, token = excluded.token, web_key = excluded.web_key,
                      web_secret = excluded.web_secret, content = excluded.content,
                      handled_epoch = excluded.handled_epoch, handled_seq = excluded.handled_seq,
-                     claimed_until = NULL, failures = 0",
+                     claimed_until = NULL, claimed_by = NULL, failures = 0",
             )
             .await?;
         let (provider, content) = (target.provider() as i16, content as i16);
@@ -186,11 +209,12 @@ impl Store {
         Ok(())
     }
 
-    /// Claims, for so long, terminals that lag and have no stream; at most `limit` of them. One that is claimed
-    /// already is left out.
+    /// Claims for a node, for so long, terminals that lag and have no stream; at most `limit` of them. One that
+    /// another living node has claimed is left out, and so are those of users whose hours are quiet.
     pub async fn claim_push(
         &self,
         look: PushLook<'_>,
+        node_no: i64,
         lasts: Duration,
         limit: i64,
     ) -> Result<Vec<PushClaim>> {
@@ -203,6 +227,7 @@ impl Store {
         } else {
             "push_tokens p"
         };
+        let free = free();
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
@@ -213,28 +238,54 @@ impl Store {
                      FROM {tokens}
                      JOIN sessions s USING (user_no, session_id)
                      JOIN timelines t ON t.owner = p.user_no
-                     WHERE s.ended_at IS NULL AND coalesce(p.claimed_until, now()) <= now()
+                     WHERE s.ended_at IS NULL AND {free}
                          AND ($1::bigint[] IS NOT NULL
                               OR t.last_at < now() - make_interval(secs => $4))
                          AND NOT EXISTS (
                              SELECT FROM login_points l JOIN nodes n USING (node_no)
                              WHERE l.user_no = p.user_no AND l.session_id = p.session_id AND {ALIVE}
                          )
+                         AND NOT EXISTS (
+                             SELECT FROM quiet_hours q WHERE q.user_no = p.user_no AND is_quiet(q)
+                         )
                  ), free AS (
                      SELECT p.user_no, p.session_id, l.epoch, l.last_seq, l.handled, l.cursor
                      FROM lagging l JOIN push_tokens p USING (user_no, session_id)
-                     WHERE l.last_seq > greatest(l.handled, l.cursor) AND coalesce(p.claimed_until, now()) <= now()
+                     WHERE l.last_seq > greatest(l.handled, l.cursor) AND {free}
                      LIMIT $3 FOR UPDATE OF p SKIP LOCKED
                  )
-                 UPDATE push_tokens p SET claimed_until = now() + make_interval(secs => $2)
+                 UPDATE push_tokens p SET claimed_until = now() + make_interval(secs => $2), claimed_by = $5
                  FROM free f
                  WHERE p.user_no = f.user_no AND p.session_id = f.session_id
                  RETURNING p.*, f.epoch, f.last_seq, f.handled, f.cursor"
             ))
             .await?;
-        let rows =
-            client.query(&statement, &[&asked, &lasts.as_secs_f64(), &limit, &still]).await?;
+        let rows = client
+            .query(&statement, &[&asked, &lasts.as_secs_f64(), &limit, &still, &node_no])
+            .await?;
         rows.iter().map(read_claim).collect()
+    }
+
+    /// How it is about a terminal that was claimed a while ago.
+    pub async fn push_need(&self, claim: &PushClaim) -> Result<PushNeed> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "SELECT CASE WHEN cursor_epoch = $3 THEN cursor_seq ELSE 0 END AS cursor, EXISTS (
+                     SELECT FROM login_points l JOIN nodes n USING (node_no)
+                     WHERE l.user_no = $1 AND l.session_id = $2 AND {ALIVE}
+                 ) AS connected
+                 FROM sessions WHERE user_no = $1 AND session_id = $2 AND ended_at IS NULL"
+            ))
+            .await?;
+        let values: [&(dyn ToSql + Sync); 3] =
+            [&claim.user_no.0, &claim.session_id.0, &claim.epoch];
+        let row = client.query_opt(&statement, &values).await?;
+        Ok(match row {
+            None => PushNeed::Ended,
+            Some(row) if row.get("connected") => PushNeed::Connected,
+            Some(row) => PushNeed::Lags(row.get("cursor")),
+        })
     }
 
     /// Notes what became of a claim.
@@ -246,7 +297,7 @@ impl Store {
                 let statement = client
                     .prepare_cached(
                         "UPDATE push_tokens SET handled_epoch = $3, handled_seq = $4,
-                             claimed_until = NULL, failures = 0
+                             claimed_until = NULL, claimed_by = NULL, failures = 0
                          WHERE user_no = $1 AND session_id = $2",
                     )
                     .await?;
@@ -257,12 +308,21 @@ impl Store {
                 let statement = client
                     .prepare_cached(
                         "UPDATE push_tokens SET failures = failures + 1,
-                             claimed_until = now() + make_interval(secs => $3)
+                             claimed_until = now() + make_interval(secs => $3), claimed_by = NULL
                          WHERE user_no = $1 AND session_id = $2",
                     )
                     .await?;
                 let seconds = pause.as_secs_f64();
                 client.execute(&statement, &[&user_no, &session_id, &seconds]).await?;
+            }
+            PushOutcome::Connected => {
+                let statement = client
+                    .prepare_cached(
+                        "UPDATE push_tokens SET claimed_until = NULL, claimed_by = NULL
+                         WHERE user_no = $1 AND session_id = $2",
+                    )
+                    .await?;
+                client.execute(&statement, &[&user_no, &session_id]).await?;
             }
             PushOutcome::Gone => {
                 let statement = client.prepare_cached(DROP).await?;
@@ -306,6 +366,50 @@ impl Store {
         let statement = client.prepare_cached(DROP).await?;
         let secret = token.target.token().expose_secret();
         client.execute(&statement, &[&token.user_no.0, &token.session_id.0, &secret]).await?;
+        Ok(())
+    }
+
+    /// The hours in which a user is told of nothing, if there are any.
+    pub async fn quiet_hours(&self, user_no: UserNo) -> Result<Option<QuietHours>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT starts, ends, time_zone FROM quiet_hours WHERE user_no = $1")
+            .await?;
+        let row = client.query_opt(&statement, &[&user_no.0]).await?;
+        Ok(row.map(|row| QuietHours {
+            from: row.get("starts"),
+            to: row.get("ends"),
+            time_zone: row.get("time_zone"),
+        }))
+    }
+
+    /// Sets them. Of a deleted user nothing is written.
+    ///
+    /// Errors: [`Error::InvalidArgument`] for a time zone that the database does not know.
+    pub async fn set_quiet_hours(&self, user_no: UserNo, hours: &QuietHours) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "WITH known AS (SELECT local_time($4) IS NOT NULL AS known), written AS (
+                     INSERT INTO quiet_hours (user_no, starts, ends, time_zone)
+                     SELECT u.user_no, $2, $3, $4 FROM users u CROSS JOIN known k
+                     WHERE u.user_no = $1 AND u.deleted_at IS NULL AND k.known
+                     ON CONFLICT (user_no) DO UPDATE
+                     SET starts = excluded.starts, ends = excluded.ends, time_zone = excluded.time_zone
+                 )
+                 SELECT known FROM known",
+            )
+            .await?;
+        let QuietHours { from, to, time_zone } = hours;
+        let row = client.query_one(&statement, &[&user_no.0, from, to, time_zone]).await?;
+        if row.get("known") { Ok(()) } else { Err(QuietHours::unknown_time_zone()) }
+    }
+
+    /// Takes them back.
+    pub async fn remove_quiet_hours(&self, user_no: UserNo) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("DELETE FROM quiet_hours WHERE user_no = $1").await?;
+        client.execute(&statement, &[&user_no.0]).await?;
         Ok(())
     }
 

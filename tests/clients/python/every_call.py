@@ -88,6 +88,7 @@ def messages(caller, user):
             break
     events.cancel()
     pulled = call("PullTimeline", message_pb2.PullTimelineRequest(limit=500))
+    call("Acknowledge", message_pb2.AcknowledgeRequest(cursor=pulled.next_after))
     check(pulled.next_after == sent.cursor, "so has the timeline")
     listed = call("ListConversations", message_pb2.ListConversationsRequest())
     check([c.conversation_id for c in listed.conversations] == [f"user:{user}"], "so has the list")
@@ -188,6 +189,11 @@ def push(caller):
         check(error.code() == grpc.StatusCode.INVALID_ARGUMENT, "an unknown provider of push is refused")
     check(not caller.call("PushService", "GetPush", push_pb2.GetPushRequest()).provider, "and nothing is pushed")
     caller.call("PushService", "RemovePush", push_pb2.RemovePushRequest())
+    hours = push_pb2.QuietHours(**{"from": "22:00", "to": "07:00", "time_zone": "Asia/Tokyo"})
+    caller.call("PushService", "SetQuietHours", push_pb2.SetQuietHoursRequest(quiet_hours=hours))
+    set_now = caller.call("PushService", "GetPush", push_pb2.GetPushRequest()).quiet_hours
+    check(set_now == hours, "hours that are quiet are set")
+    caller.call("PushService", "RemoveQuietHours", push_pb2.RemoveQuietHoursRequest())
 
 
 def groups(caller, user, peer):

@@ -45,7 +45,7 @@ pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
 pub(super) use pin::PinnedMessageList;
 pub(super) use presence::{PresenceList, SetIdleRequest};
 pub(super) use profile::{Profile, ProfileList, UpdateProfileRequest};
-pub(super) use push::{PushState, SetPushRequest};
+pub(super) use push::{PushState, QuietHours, SetPushRequest};
 pub(super) use reaction::{ReactRequest, Reactions, UserReactionList};
 pub(super) use read::{MarkReadRequest, MarkReadResponse};
 pub(super) use schedule::{
@@ -56,5 +56,5 @@ pub(super) use send::{SendRequest, SendResponse};
 pub(super) use session::{SessionEnd, SessionList};
 pub(super) use signal::{Signal, SignalRequest};
 pub(super) use timeline::{
-    HistoryTruncated, Reconnect, TimelinePage, TimelineReset, TimelineState,
+    AcknowledgeRequest, HistoryTruncated, Reconnect, TimelinePage, TimelineReset, TimelineState,
 };

@@ -46,6 +46,36 @@ pub(crate) struct SetPushRequest {
     content: PushContent,
 }
 
+/// Hours of every day in which a user is told of nothing.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[schema(examples(json!({ "from": "22:00", "to": "07:00", "time_zone": "Europe/Berlin" })))]
+#[serde(default)]
+pub(crate) struct QuietHours {
+    /// When they begin, as clocks show it.
+    #[schema(required = true, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    from: String,
+    /// When they end: another time, on the next day if it is earlier.
+    #[schema(required = true, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    to: String,
+    /// Whose clocks, by the name in the IANA time zone database. They follow its summer time.
+    #[schema(required = true, min_length = 3, max_length = 64)]
+    time_zone: String,
+}
+
+impl QuietHours {
+    pub(crate) fn read(self) -> model::Result<model::QuietHours> {
+        model::QuietHours::read(&self.from, &self.to, self.time_zone)
+    }
+}
+
+impl From<model::QuietHours> for QuietHours {
+    fn from(hours: model::QuietHours) -> Self {
+        let model::QuietHours { from, to, time_zone } = hours;
+        let text = model::QuietHours::text;
+        Self { from: text(from), to: text(to), time_zone }
+    }
+}
+
 /// How a terminal is told, and how it could be.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({ "providers": ["webhook"], "web_push_key": "", "provider": "webhook" })))]
@@ -56,6 +86,9 @@ pub(crate) struct PushState {
     web_push_key: String,
     /// The one that tells the caller's terminal; empty when none does.
     provider: &'static str,
+    /// The hours in which no terminal of the caller is told, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_hours: Option<QuietHours>,
 }
 
 impl From<SetPushRequest> for service::SetPush {
@@ -76,6 +109,7 @@ impl From<service::PushState> for PushState {
             providers: state.providers.iter().map(|provider| provider.name()).collect(),
             web_push_key: state.web_push_key,
             provider: state.provider.map(model::PushProvider::name).unwrap_or_default(),
+            quiet_hours: state.quiet_hours.map(Into::into),
         }
     }
 }

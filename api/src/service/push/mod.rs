@@ -32,9 +32,9 @@ use super::{Service, access::Identity};
 use crate::{
     model::{
         Body, Content, ConversationId, Entry, EntryKind, Error, Message, PushContent, PushProvider,
-        PushResult, PushTarget, Result, SessionId, Stretch,
+        PushResult, PushTarget, QuietHours, Result, SessionId, Stretch,
     },
-    store::{PushClaim, PushLook, PushMarks, PushOutcome, PushToken, Store},
+    store::{PushClaim, PushLook, PushMarks, PushNeed, PushOutcome, PushToken, Store},
     telemetry,
 };
 
@@ -116,6 +116,8 @@ pub struct PushState {
     pub web_push_key: String,
     /// The one that tells the caller's terminal, if one does.
     pub provider: Option<PushProvider>,
+    /// The hours in which the caller is told of nothing, if there are any.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 /// The providers of a node.
@@ -237,6 +239,7 @@ impl Service {
             providers: self.push.providers(),
             web_push_key: self.push.web_push.as_ref().map(WebPush::key).unwrap_or_default(),
             provider: self.store.push_of(caller.user_no, caller.session_id).await?,
+            quiet_hours: self.store.quiet_hours(caller.user_no).await?,
         })
     }
 
@@ -255,6 +258,26 @@ impl Service {
     pub async fn remove_push(&self, token: Option<&str>) -> Result<()> {
         let caller = self.push_changer(token).await?;
         self.store.remove_push(caller.user_no, caller.session_id).await
+    }
+
+    /// Has no terminal of the caller told in these hours of the day; when they are over, of what is unread then.
+    ///
+    /// Errors: [`Error::InvalidArgument`]; [`Error::RateLimited`].
+    pub async fn set_quiet_hours(
+        &self,
+        token: Option<&str>,
+        hours: Result<QuietHours>,
+    ) -> Result<()> {
+        let caller = self.push_changer(token).await?;
+        self.store.set_quiet_hours(caller.user_no, &hours?).await
+    }
+
+    /// Has the terminals of the caller told at all hours.
+    ///
+    /// Errors: [`Error::RateLimited`].
+    pub async fn remove_quiet_hours(&self, token: Option<&str>) -> Result<()> {
+        let caller = self.push_changer(token).await?;
+        self.store.remove_quiet_hours(caller.user_no).await
     }
 
     async fn push_changer(&self, token: Option<&str>) -> Result<Identity> {
@@ -301,13 +324,14 @@ impl Service {
     async fn push_all(&self, look: PushLook<'_>) {
         loop {
             let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-            let claims = match self.store.claim_push(look, CLAIM, limit).await {
-                Ok(claims) => claims,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot look which terminals to tell");
-                    return;
-                }
-            };
+            let claims =
+                match self.store.claim_push(look, self.delivery.node_no(), CLAIM, limit).await {
+                    Ok(claims) => claims,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot look which terminals to tell");
+                        return;
+                    }
+                };
             let full = claims.len() >= BATCH;
             stream::iter(claims).for_each_concurrent(AT_ONCE, |claim| self.push_one(claim)).await;
             if !full {
@@ -329,6 +353,13 @@ impl Service {
 
     async fn tell(&self, claim: &PushClaim) -> Result<PushOutcome> {
         for news in self.news(claim).await? {
+            // The claim may be some time old, and each request takes some.
+            match self.store.push_need(claim).await? {
+                PushNeed::Ended => return Ok(PushOutcome::Handled),
+                PushNeed::Connected => return Ok(PushOutcome::Connected),
+                PushNeed::Lags(cursor) if cursor >= news.seq() => continue,
+                PushNeed::Lags(_) => {}
+            }
             let provider = claim.target.provider().name();
             let terminal = (claim.session_id, claim.epoch);
             let told = self.push.tell(&claim.target, terminal, &news).await;
