@@ -97,6 +97,7 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
     let messages = "/v1/conversations/{conversation_id}/messages";
     let message = "/v1/conversations/{conversation_id}/messages/{seq}";
     let mut operations = group_operations(in_group);
+    operations.extend(push_operations());
     operations.extend([
         Operation::new(Method::GET, "/healthz", Anyone),
         Operation::new(Method::GET, "/readyz", Anyone),
@@ -169,13 +170,6 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .with("{user_id}", "zoe")
             .body(json!({})),
         Operation::new(Method::DELETE, "/v1/contacts/{user_id}", User).with("{user_id}", "zoe"),
-        Operation::new(Method::GET, "/v1/push", User),
-        Operation::new(Method::POST, "/v1/push", User)
-            .body(json!({ "provider": "webhook", "token": "a device" })),
-        Operation::new(Method::DELETE, "/v1/push", User),
-        Operation::new(Method::PUT, "/v1/push/quiet_hours", User)
-            .body(json!({ "from": "22:00", "to": "07:00", "time_zone": "Asia/Shanghai" })),
-        Operation::new(Method::DELETE, "/v1/push/quiet_hours", User),
         Operation::new(Method::GET, "/v1/presence", User).query("user_ids=zoe"),
         Operation::new(Method::PUT, "/v1/presence", User).body(json!({ "idle": true })),
         Operation::new(Method::GET, "/v1/settings", User),
@@ -186,6 +180,19 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
         Operation::new(Method::POST, "/v1/logout", User),
     ]);
     operations
+}
+
+/// Those of push.
+fn push_operations() -> [Operation; 5] {
+    [
+        Operation::new(Method::GET, "/v1/push", User),
+        Operation::new(Method::POST, "/v1/push", User)
+            .body(json!({ "provider": "webhook", "token": "a device" })),
+        Operation::new(Method::DELETE, "/v1/push", User),
+        Operation::new(Method::PUT, "/v1/push/quiet_hours", User)
+            .body(json!({ "from": "22:00", "to": "07:00", "time_zone": "Asia/Shanghai" })),
+        Operation::new(Method::DELETE, "/v1/push/quiet_hours", User),
+    ]
 }
 
 /// Those of groups; they end nothing but one.

@@ -204,9 +204,14 @@ async fn plan(database: &Database) -> String {
     let (n, ids) = (format!("'{{{numbers}}}'"), format!("'{{{ids}}}'"));
     let no = format!("'{{{}}}'", vec!["f"; 100].join(","));
     let nulls = format!("'{{{}}}'", vec!["NULL"; 100].join(","));
-    let values = [&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n, &nulls, &nulls, &nulls, &nulls]
-        .map(String::as_str)
-        .join(",");
+    let count =
+        "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'appending'";
+    let count: i32 = client.query_one(count, &[]).await.expect("the statement").get(0);
+    // What the items of some kinds alone have, comes last.
+    let mut values = vec![&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n];
+    values.resize(usize::try_from(count).expect("some"), &nulls);
+    let values: Vec<&str> = values.into_iter().map(String::as_str).collect();
+    let values = values.join(",");
     let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE appending ({values})");
     let plan: Value = client.query_one(&explain, &[]).await.expect("a plan").get(0);
     plan.to_string()

@@ -38,37 +38,51 @@ impl Cursors {
         self.write_all(&store).await;
     }
 
-    /// Writes down how far these have got, ahead of their turn.
+    /// Writes down how far these have got, ahead of their turn. They stay noted until that is done: whoever is
+    /// stopped meanwhile has lost nothing.
     pub(super) async fn write_those(
         &self,
         store: &Store,
         sessions: impl Iterator<Item = (UserNo, SessionId)>,
     ) {
-        let moved = {
-            let mut all = self.0.lock();
-            sessions.filter_map(|session| all.remove_entry(&session)).collect()
+        let moved: Vec<SessionCursor> = {
+            let all = self.0.lock();
+            sessions
+                .filter_map(|session| Some(session_cursor(session, *all.get(&session)?)))
+                .collect()
         };
-        self.write(store, moved).await;
+        let left = write(store, &moved).await;
+        let mut all = self.0.lock();
+        for written in moved.iter().filter(|moved| !left.contains(moved)) {
+            let session = (written.user_no, written.session_id);
+            if all.get(&session) == Some(&written.cursor) {
+                all.remove(&session);
+            }
+        }
     }
 
     async fn write_all(&self, store: &Store) {
         let moved = std::mem::take(&mut *self.0.lock());
-        self.write(store, moved).await;
-    }
-
-    async fn write(&self, store: &Store, moved: HashMap<(UserNo, SessionId), Cursor>) {
-        let moved: Vec<SessionCursor> = moved
-            .into_iter()
-            .map(|((user_no, session_id), cursor)| SessionCursor { user_no, session_id, cursor })
-            .collect();
-        for cursors in moved.chunks(BATCH) {
-            let left = store.write_cursors(cursors).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "cursors are written later");
-                cursors.to_vec()
-            });
-            for again in left {
-                self.note(again.user_no, again.session_id, again.cursor);
-            }
+        let moved: Vec<SessionCursor> =
+            moved.into_iter().map(|(session, cursor)| session_cursor(session, cursor)).collect();
+        for again in write(store, &moved).await {
+            self.note(again.user_no, again.session_id, again.cursor);
         }
     }
+}
+
+fn session_cursor((user_no, session_id): (UserNo, SessionId), cursor: Cursor) -> SessionCursor {
+    SessionCursor { user_no, session_id, cursor }
+}
+
+/// Those that could not be written.
+async fn write(store: &Store, moved: &[SessionCursor]) -> Vec<SessionCursor> {
+    let mut left = Vec::new();
+    for cursors in moved.chunks(BATCH) {
+        left.extend(store.write_cursors(cursors).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cursors are written later");
+            cursors.to_vec()
+        }));
+    }
+    left
 }
