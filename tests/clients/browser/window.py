@@ -20,7 +20,7 @@ FONTS = [
 ]
 
 # As patient as the rest: a busy machine takes its time to hash passwords.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=45_000)
 
 # What Chromium says of its own accord while there is no network.
 OFFLINE = re.compile("ERR_INTERNET_DISCONNECTED")
@@ -70,7 +70,7 @@ class Window:
 
     def __init__(self, browser, url, shape, **options):
         self.context = browser.new_context(locale="en-GB", **shape, **options)
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(45_000)
         self.page = self.context.new_page()
         self.complaints, self.sockets = [], []
         self.page.on("console", self._note)
