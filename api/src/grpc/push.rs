@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{bearer, status::status};
 use crate::{
     model::{Error, PushContent, QuietHours},
-    service::{Service, SetPush},
+    service::{Service, SetPush, SetQuietHours},
 };
 
 pub(super) struct PushOfTerminals(pub(super) Arc<Service>);
@@ -65,7 +65,7 @@ impl v1::push_service_server::PushService for PushOfTerminals {
     ) -> Result<Response<v1::SetQuietHoursResponse>, Status> {
         let (metadata, _, asked) = request.into_parts();
         let v1::QuietHours { from, to, time_zone } = asked.quiet_hours.unwrap_or_default();
-        let hours = QuietHours::read(&from, &to, time_zone);
+        let hours = SetQuietHours { from, to, time_zone };
         self.0.set_quiet_hours(bearer(&metadata), hours).await.map_err(status)?;
         Ok(Response::new(v1::SetQuietHoursResponse {}))
     }

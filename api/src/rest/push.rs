@@ -92,7 +92,7 @@ async fn set_quiet_hours(
     bearer: Bearer,
     Json(hours): Json<QuietHours>,
 ) -> Result<StatusCode, Problem> {
-    service.set_quiet_hours(bearer.token(), hours.read()).await?;
+    service.set_quiet_hours(bearer.token(), hours.into()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -41,6 +41,7 @@ mod sessions;
 mod signals;
 mod timeline;
 mod tokens;
+mod webhook_signature;
 mod webhooks;
 
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
 pub use policy::PolicySettings;
 pub use purge::PurgeProgress;
-pub use push::{ApnsSettings, FcmSettings, PushSettings, PushState, SetPush};
+pub use push::{ApnsSettings, FcmSettings, PushSettings, PushState, SetPush, SetQuietHours};
 pub use schedule::UpdateScheduled;
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};

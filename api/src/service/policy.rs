@@ -16,11 +16,10 @@ use reqwest::{Client, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 
-use super::{SendContent, Service, access::Identity};
+use super::{SendContent, Service, access::Identity, webhook_signature};
 use crate::{
     model::{Content, ConversationId, Error, Mentions, PolicyKind, PolicyOnFailure, Result},
     store::{Append, NewEdit, SignalCheck},
@@ -135,7 +134,7 @@ enum Action {
 impl Policy {
     pub(super) fn new(settings: PolicySettings) -> Self {
         let key = settings.key.as_ref();
-        let key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes()));
+        let key = key.map(|key| webhook_signature::key(key.expose_secret().as_bytes()));
         Self { settings, key, breaker: Mutex::default(), free: Semaphore::new(AT_ONCE) }
     }
 
@@ -179,20 +178,9 @@ impl Policy {
         let url = self.settings.url.as_deref().unwrap_or_default();
         let body = serde_json::to_vec(question).map_err(|error| error.to_string())?;
         let id = format!("msg_{}", Uuid::now_v7());
-        let timestamp = OffsetDateTime::now_utc().unix_timestamp();
-        let mut request = self
-            .settings
-            .http
-            .post(url)
-            .header("content-type", "application/json")
-            .header("webhook-id", &id)
-            .header("webhook-timestamp", timestamp);
-        if let Some(key) = &self.key {
-            let signed = [format!("{id}.{timestamp}.").as_bytes(), &body].concat();
-            let signature = BASE64_STANDARD.encode(hmac::sign(key, &signed));
-            request = request.header("webhook-signature", format!("v1,{signature}"));
-        }
-        let answer = request.body(body).send().await.map_err(|error| error.to_string())?;
+        let request = self.settings.http.post(url);
+        let request = webhook_signature::sign(request, self.key.as_slice(), &id, body);
+        let answer = request.send().await.map_err(|error| error.to_string())?;
         if !answer.status().is_success() {
             return Err(format!("answered {}", answer.status()));
         }

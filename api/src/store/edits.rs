@@ -2,20 +2,19 @@
 //! it without knowing of edits; an entry in each timeline concerned tells the terminals. Of each edit a row is
 //! left that tells a retry and, where the deployment wants that, what the message said before.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
-    SignalCheck, SignalVerdict, Store, Transaction,
+    SignalCheck, Store, Transaction,
     entries::{EVERYBODY, KIND_MESSAGE, PAGE_BYTES},
     reading,
     retention::timeline,
-    sessions::require_live,
-    signals::admit,
-    timelines::{About, Place, no_timeline},
+    signals::is_withheld,
+    timelines::{About, no_timeline},
     tombstones::Original,
     transaction,
 };
@@ -187,14 +186,8 @@ impl Store {
     pub async fn edit(&self, edit: &NewEdit) -> Result<Edited> {
         let (caller, message_id) = (edit.caller, edit.message_id);
         transaction!(self, async |tx| {
-            // Before the locks, to know which: what is read here never changes.
-            let original = Original::find(&tx, message_id).await?;
-            let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
-            let owners: BTreeSet<UserNo> =
-                copies.iter().map(|copy| copy.0).chain([caller]).collect();
-            let mut places = Place::take_each(&tx, &owners).await?;
-            require_live(&tx, caller, edit.session_id).await?;
-            let original = original.ok_or(Error::MessageNotFound)?;
+            let (original, mut places) =
+                Original::lock(&tx, message_id, caller, edit.session_id).await?;
             if let Some(earlier) = edit.earlier(&tx).await? {
                 return Ok(earlier);
             }
@@ -204,13 +197,9 @@ impl Store {
             if now - original.appended_at >= edit.window {
                 return Err(Error::EditWindowOver);
             }
-            let withheld = match peer {
-                None => false,
-                Some((peer, peer_id)) => {
-                    let check = edit.check(peer.into(), ConversationId::User(peer_id));
-                    admit(&tx, &check, edit.messages_from).await? == SignalVerdict::Withheld
-                }
-            };
+            let check =
+                peer.map(|(peer, peer_id)| edit.check(peer.into(), ConversationId::User(peer_id)));
+            let withheld = is_withheld(&tx, check, edit.messages_from).await?;
             let made = edit.note(&tx, now).await?;
             let copies = original.copies.iter().filter(|copy| copy.0 == caller || !withheld);
             let copies: Vec<_> =

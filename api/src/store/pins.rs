@@ -1,20 +1,19 @@
 //! Pinned messages. A row for each is written behind the lock of the timeline that it stands in, and goes with the
 //! message.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    SignalCheck, SignalVerdict, Store, Transaction,
+    SignalCheck, Store, Transaction,
     edits::own_copy,
     entries::{ENTRY_COLUMNS, EventColumns, KIND_MESSAGE},
     reading,
     retention::timeline,
-    sessions::require_live,
-    signals::admit,
-    timelines::{About, Place, no_timeline},
+    signals::is_withheld,
+    timelines::{About, no_timeline},
     tombstones::Original,
     transaction,
 };
@@ -100,31 +99,20 @@ impl Store {
     pub async fn pin(&self, pin: &Pin) -> Result<Pinned> {
         let (caller, message_id) = (pin.caller, pin.message_id);
         transaction!(self, async |tx| {
-            // Before the locks, to know which: what is read here never changes.
-            let original = Original::find(&tx, message_id).await?;
-            let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
-            let owners: BTreeSet<UserNo> =
-                copies.iter().map(|copy| copy.0).chain([caller]).collect();
-            let mut places = Place::take_each(&tx, &owners).await?;
-            require_live(&tx, caller, pin.session_id).await?;
-            let original = original.ok_or(Error::MessageNotFound)?;
+            let (original, mut places) =
+                Original::lock(&tx, message_id, caller, pin.session_id).await?;
             let own = original.copies.iter().find(|copy| copy.0 == caller);
             let own_seq = own.ok_or(Error::MessageNotFound)?.1;
             // Who has deleted the message is not to pin it.
             let peer = own_copy(&tx, caller, own_seq).await?.filter(|_| pin.pinned);
-            let withheld = match peer {
-                None => false,
-                Some((peer, peer_id)) => {
-                    let check = SignalCheck {
-                        sender: caller,
-                        session_id: pin.session_id,
-                        to: peer.into(),
-                        to_id: ConversationId::User(peer_id),
-                        if_blocked: pin.if_blocked,
-                    };
-                    admit(&tx, &check, pin.messages_from).await? == SignalVerdict::Withheld
-                }
-            };
+            let check = peer.map(|(peer, peer_id)| SignalCheck {
+                sender: caller,
+                session_id: pin.session_id,
+                to: peer.into(),
+                to_id: ConversationId::User(peer_id),
+                if_blocked: pin.if_blocked,
+            });
+            let withheld = is_withheld(&tx, check, pin.messages_from).await?;
             let at = places.get(&caller).ok_or_else(|| no_timeline(caller))?.at;
             let sender = message_id.home.user().unwrap_or(caller);
             let mut told = Vec::with_capacity(original.copies.len());

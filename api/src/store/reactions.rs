@@ -12,12 +12,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{
-    SignalCheck, SignalVerdict, Store, Transaction,
+    SignalCheck, Store, Transaction,
     edits::own_copy,
     entries::{EntryRow, EventColumns, KIND_MESSAGE, ReactedRow},
     reading,
-    sessions::require_live,
-    signals::admit,
+    signals::is_withheld,
     timelines::{About, Place},
     tombstones::Original,
     transaction,
@@ -189,14 +188,8 @@ impl Store {
     pub async fn react(&self, react: &React) -> Result<Reacted> {
         let (caller, message_id) = (react.caller, react.message_id);
         transaction!(self, async |tx| {
-            // Before the locks, to know which: what is read here never changes.
-            let original = Original::find(&tx, message_id).await?;
-            let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
-            let owners: BTreeSet<UserNo> =
-                copies.iter().map(|copy| copy.0).chain([caller]).collect();
-            let mut places = Place::take_each(&tx, &owners).await?;
-            require_live(&tx, caller, react.session_id).await?;
-            let original = original.ok_or(Error::MessageNotFound)?;
+            let (original, mut places) =
+                Original::lock(&tx, message_id, caller, react.session_id).await?;
             let mut copies = ReactedCopy::all(&tx, &original).await?;
             // The caller's comes first.
             copies.sort_by_key(|copy| copy.owner != caller);
@@ -204,13 +197,9 @@ impl Store {
             let own = own.ok_or(Error::MessageNotFound)?;
             let own_seq = own.seq;
             let peer = own_copy(&tx, caller, own_seq).await?.filter(|_| react.given);
-            let withheld = match peer {
-                None => false,
-                Some((peer, peer_id)) => {
-                    let check = react.check(peer.into(), ConversationId::User(peer_id));
-                    admit(&tx, &check, react.messages_from).await? == SignalVerdict::Withheld
-                }
-            };
+            let check =
+                peer.map(|(peer, peer_id)| react.check(peer.into(), ConversationId::User(peer_id)));
+            let withheld = is_withheld(&tx, check, react.messages_from).await?;
             if react.given {
                 require_room(&own.reactions, &react.reaction)?;
             }

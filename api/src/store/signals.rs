@@ -70,6 +70,19 @@ pub(super) async fn admit(
     check.judge(&tx.query_one(&statement, &values).await?)
 }
 
+/// Whether a block keeps from the other user what becomes of a message between the two; not where there is no check to
+/// make, because the other has no copy or all are to know.
+///
+/// Errors: those of a message to the other user.
+pub(super) async fn is_withheld(
+    tx: &Transaction<'_>,
+    check: Option<SignalCheck>,
+    messages_from: WhoMay,
+) -> Result<bool> {
+    let Some(check) = check else { return Ok(false) };
+    Ok(admit(tx, &check, messages_from).await? == SignalVerdict::Withheld)
+}
+
 /// Selects what may keep each sender `$1`, from the session `$2`, from writing to `$3`, whose users take messages
 /// from `$4` where they have not said. The conditions are those of a message: see append.sql.
 const MAY_WRITE: &str = "SELECT s.session_id AS session, s.ended_at, s.end_reason, s.ended_by_type,

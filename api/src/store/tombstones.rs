@@ -2,7 +2,10 @@
 //! message the row stays, with its ids and the hash that tells a retry from a reuse (I7), and without
 //! a word of what it said.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use time::OffsetDateTime;
 
@@ -75,14 +78,8 @@ impl Store {
     pub async fn recall(&self, recall: &Recall) -> Result<Vec<(UserNo, Entry)>> {
         let Recall { message_id, caller, session_id, window } = *recall;
         transaction!(self, async |tx| {
-            // Before the locks, to know which: what is read here never changes.
-            let original = Original::find(&tx, message_id).await?;
-            let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
-            let owners: BTreeSet<UserNo> =
-                copies.iter().map(|copy| copy.0).chain([caller]).collect();
-            let mut places = Place::take_each(&tx, &owners).await?;
-            require_live(&tx, caller, session_id).await?;
-            let original = original.ok_or(Error::MessageNotFound)?;
+            let (original, mut places) =
+                Original::lock(&tx, message_id, caller, session_id).await?;
             let now = places.get(&caller).map(|place| place.at);
             let age = now.ok_or_else(|| no_timeline(caller))? - original.appended_at;
             let sealed = self.message_id_cipher().await?.seal(message_id)?;
@@ -197,6 +194,25 @@ impl Original {
             let copies = std::iter::once((sender, seq)).chain(others).collect();
             Self { appended_at: row.get("appended_at"), copies }
         }))
+    }
+
+    /// Takes a place in the timeline of each owner of a copy of a message, and in the caller's, whose session is to
+    /// be live: the message, and the places.
+    ///
+    /// Errors: [`Error::MessageNotFound`]; [`Error::SessionEnded`], [`Error::InvalidToken`].
+    pub(super) async fn lock(
+        tx: &Transaction<'_>,
+        message_id: MessageId,
+        caller: UserNo,
+        session_id: SessionId,
+    ) -> Result<(Self, BTreeMap<UserNo, Place>)> {
+        // Before the locks, to know which: what is read here never changes.
+        let original = Self::find(tx, message_id).await?;
+        let copies = original.as_ref().map_or(&[][..], |original| &original.copies);
+        let owners: BTreeSet<UserNo> = copies.iter().map(|copy| copy.0).chain([caller]).collect();
+        let places = Place::take_each(tx, &owners).await?;
+        require_live(tx, caller, session_id).await?;
+        Ok((original.ok_or(Error::MessageNotFound)?, places))
     }
 
     /// Blanks the copies that still say something.

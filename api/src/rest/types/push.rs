@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{model, service};
+use crate::{
+    model,
+    service::{self, SetQuietHours},
+};
 
 /// What a terminal is told of messages. The set is open.
 ///
@@ -62,9 +65,10 @@ pub(crate) struct QuietHours {
     time_zone: String,
 }
 
-impl QuietHours {
-    pub(crate) fn read(self) -> model::Result<model::QuietHours> {
-        model::QuietHours::read(&self.from, &self.to, self.time_zone)
+impl From<QuietHours> for SetQuietHours {
+    fn from(hours: QuietHours) -> Self {
+        let QuietHours { from, to, time_zone } = hours;
+        Self { from, to, time_zone }
     }
 }
 

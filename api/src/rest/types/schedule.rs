@@ -78,11 +78,10 @@ impl From<Members> for ScheduleRequest {
 
 /// What is to change of a scheduled message; what is absent stays.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(from = "UpdateMembers")]
 #[schema(examples(json!({ "send_at": "2026-12-24T08:00:00Z" })))]
 pub(crate) struct UpdateScheduledRequest {
     /// When it is to be sent: from now on, within a year.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "time::serde::rfc3339::option")]
     send_at: Option<OffsetDateTime>,
     /// Text that it is to say.
     text: Option<String>,
@@ -90,25 +89,6 @@ pub(crate) struct UpdateScheduledRequest {
     content_type: Option<String>,
     /// The bytes of that, in base64 with padding.
     data: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct UpdateMembers {
-    #[serde(default, with = "time::serde::rfc3339::option")]
-    send_at: Option<OffsetDateTime>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    content_type: Option<String>,
-    #[serde(default)]
-    data: Option<String>,
-}
-
-impl From<UpdateMembers> for UpdateScheduledRequest {
-    fn from(members: UpdateMembers) -> Self {
-        let UpdateMembers { send_at, text, content_type, data } = members;
-        Self { send_at, text, content_type, data }
-    }
 }
 
 impl TryFrom<UpdateScheduledRequest> for UpdateScheduled {

@@ -92,6 +92,17 @@ pub struct PushSettings {
     pub http2: reqwest::Client,
 }
 
+/// Hours of the day as a client gives them.
+#[derive(Debug, Default)]
+pub struct SetQuietHours {
+    /// When they begin, such as `22:00`.
+    pub from: String,
+    /// When they end.
+    pub to: String,
+    /// Whose clocks, by the name in the IANA time zone database.
+    pub time_zone: String,
+}
+
 /// A token as a client gives it.
 #[derive(Debug, Default)]
 pub struct SetPush {
@@ -263,13 +274,10 @@ impl Service {
     /// Has no terminal of the caller told in these hours of the day; when they are over, of what is unread then.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::RateLimited`].
-    pub async fn set_quiet_hours(
-        &self,
-        token: Option<&str>,
-        hours: Result<QuietHours>,
-    ) -> Result<()> {
+    pub async fn set_quiet_hours(&self, token: Option<&str>, hours: SetQuietHours) -> Result<()> {
         let caller = self.push_changer(token).await?;
-        self.store.set_quiet_hours(caller.user_no, &hours?).await
+        let hours = QuietHours::read(&hours.from, &hours.to, hours.time_zone)?;
+        self.store.set_quiet_hours(caller.user_no, &hours).await
     }
 
     /// Has the terminals of the caller told at all hours.

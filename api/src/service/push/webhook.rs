@@ -2,15 +2,13 @@
 //! Webhooks has it.
 
 use aws_lc_rs::hmac;
-use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Told, notification::News, web_push::retry_after};
-use crate::model::SessionId;
+use crate::{model::SessionId, service::webhook_signature};
 
 pub(super) struct Webhook {
     url: String,
@@ -20,7 +18,7 @@ pub(super) struct Webhook {
 
 impl Webhook {
     pub(super) fn new(url: String, key: &SecretString, http: Client) -> Self {
-        Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes()), http }
+        Self { url, key: webhook_signature::key(key.expose_secret().as_bytes()), http }
     }
 
     /// Tells the terminal of a session, whose timeline has this numbering.
@@ -36,23 +34,14 @@ impl Webhook {
             "collapse_id": news.tag(),
             "notification": news,
         });
-        let body = body.to_string();
         let id = match news {
             News::Test(_) => format!("{session_id}.test.{}", Uuid::now_v7()),
             // The same for each try, so that the server can leave out what it has told already.
             _ => format!("{session_id}.{epoch}.{}", news.seq()),
         };
-        let timestamp = OffsetDateTime::now_utc().unix_timestamp();
-        let signed = format!("{id}.{timestamp}.{body}");
-        let signature = BASE64_STANDARD.encode(hmac::sign(&self.key, signed.as_bytes()));
-        let request = self
-            .http
-            .post(&self.url)
-            .header("content-type", "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", format!("v1,{signature}"))
-            .body(body);
+        let body = body.to_string().into_bytes();
+        let keys = std::slice::from_ref(&self.key);
+        let request = webhook_signature::sign(self.http.post(&self.url), keys, &id, body);
         match request.send().await {
             Err(_) => Told::Later(None),
             Ok(answer) => match answer.status() {

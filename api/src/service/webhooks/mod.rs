@@ -14,11 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::{digest, hmac};
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use aws_lc_rs::digest;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use metrics::counter;
 use reqwest::{Client, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretSlice};
@@ -37,7 +34,7 @@ use self::{
     address::{NOT_PUBLIC, check_url, is_allowed},
     event::{Event, event_id},
 };
-use super::{Service, push::retry_after, tokens::random};
+use super::{Service, push::retry_after, tokens::random, webhook_signature};
 use crate::{
     model::{Error, Result, Stretch},
     store::{DeliveryClaim, PendingEvents},
@@ -292,18 +289,14 @@ impl Service {
         if !is_allowed(&url, settings.allow_private) {
             return Answer::failed(NOT_PUBLIC);
         }
-        let timestamp = OffsetDateTime::now_utc().unix_timestamp();
+        let keys = secrets.iter().map(|secret| webhook_signature::key(secret.expose_secret()));
+        let keys: Vec<_> = keys.collect();
         let request = settings
             .http
             .post(url)
             .timeout(settings.timeout)
-            .header("content-type", "application/json")
-            .header("user-agent", concat!("imd/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signatures(secrets, id, timestamp, &body))
-            .body(body);
-        let answer = match request.send().await {
+            .header("user-agent", concat!("imd/", env!("CARGO_PKG_VERSION")));
+        let answer = match webhook_signature::sign(request, &keys, id, body).send().await {
             Ok(answer) => answer,
             Err(error) => return Answer::failed(why(&error)),
         };
@@ -356,18 +349,6 @@ fn batch_id(body: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, body);
     let (short, _) = digest.as_ref().split_at(18);
     format!("msg_{}", BASE64_URL_SAFE_NO_PAD.encode(short))
-}
-
-/// What a request is signed with: one signature for each secret that is good.
-fn signatures(secrets: &[SecretSlice<u8>], id: &str, timestamp: i64, body: &[u8]) -> String {
-    let sign = |secret: &SecretSlice<u8>| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret());
-        let mut context = hmac::Context::with_key(&key);
-        context.update(format!("{id}.{timestamp}.").as_bytes());
-        context.update(body);
-        format!("v1,{}", BASE64_STANDARD.encode(context.sign()))
-    };
-    secrets.iter().map(sign).collect::<Vec<_>>().join(" ")
 }
 
 /// Reads an answer, as far as it is worth it.

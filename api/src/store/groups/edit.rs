@@ -29,13 +29,7 @@ impl Store {
             session_id: edit.session_id,
         };
         transaction!(self, async |tx| {
-            let group = match LockedGroup::lock(&tx, group_no, &actor, &[]).await {
-                Err(Error::GroupNotFound(_) | Error::NotAMember) => {
-                    return Err(Error::MessageNotFound);
-                }
-                locked => locked?,
-            };
-            let role = group.role().map_err(|_| Error::MessageNotFound)?;
+            let (group, role) = LockedGroup::lock_for_message(&tx, group_no, &actor).await?;
             if let Some(earlier) = edit.earlier(&tx).await? {
                 return Ok(earlier);
             }

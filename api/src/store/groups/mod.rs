@@ -164,6 +164,23 @@ impl<'a> LockedGroup<'a> {
         Ok(seq)
     }
 
+    /// Locks the group of a message for what an actor does to that: the group, and the actor's role in it. What stands
+    /// in a dissolved group stays, and who is no member learns nothing.
+    ///
+    /// Errors: [`Error::MessageNotFound`]; [`Error::SessionEnded`], [`Error::InvalidToken`].
+    async fn lock_for_message(
+        tx: &'a Transaction<'a>,
+        group_no: GroupNo,
+        actor: &Actor,
+    ) -> Result<(Self, GroupRole)> {
+        let group = match Self::lock(tx, group_no, actor, &[]).await {
+            Err(Error::GroupNotFound(_) | Error::NotAMember) => return Err(Error::MessageNotFound),
+            locked => locked?,
+        };
+        let role = group.role().map_err(|_| Error::MessageNotFound)?;
+        Ok((group, role))
+    }
+
     /// How many members the group has.
     async fn count(&self) -> Result<i64> {
         let statement = self

@@ -25,13 +25,8 @@ impl Store {
             session_id: pin.session_id,
         };
         transaction!(self, async |tx| {
-            let group = match LockedGroup::lock(&tx, group_no, &actor, &[]).await {
-                Err(Error::GroupNotFound(_) | Error::NotAMember) => {
-                    return Err(Error::MessageNotFound);
-                }
-                locked => locked?,
-            };
-            group.role().map_err(|_| Error::MessageNotFound)?.require(GroupRole::Admin)?;
+            let (_, role) = LockedGroup::lock_for_message(&tx, group_no, &actor).await?;
+            role.require(GroupRole::Admin)?;
             let statement = tx
                 .prepare_cached(
                     "SELECT sender FROM entries WHERE owner = $1 AND seq = $2 AND kind = $3

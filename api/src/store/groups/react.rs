@@ -28,13 +28,7 @@ impl Store {
             session_id: react.session_id,
         };
         transaction!(self, async |tx| {
-            let group = match LockedGroup::lock(&tx, group_no, &actor, &[]).await {
-                Err(Error::GroupNotFound(_) | Error::NotAMember) => {
-                    return Err(Error::MessageNotFound);
-                }
-                locked => locked?,
-            };
-            group.role().map_err(|_| Error::MessageNotFound)?;
+            let (group, _) = LockedGroup::lock_for_message(&tx, group_no, &actor).await?;
             let summary = GroupSummary::read(&tx, message_id).await?;
             let summary = summary.filter(|summary| summary.generation == generation);
             let mut summary = summary.ok_or(Error::MessageNotFound)?;

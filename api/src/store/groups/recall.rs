@@ -45,14 +45,7 @@ impl Store {
         let MessageId { home, seq, generation } = recall.message_id;
         let group_no = home.group().ok_or(Error::MessageNotFound)?;
         transaction!(self, async |tx| {
-            let group = match LockedGroup::lock(&tx, group_no, actor, &[]).await {
-                // What stands in a dissolved group stays, and who never was a member learns nothing.
-                Err(Error::GroupNotFound(_) | Error::NotAMember) => {
-                    return Err(Error::MessageNotFound);
-                }
-                locked => locked?,
-            };
-            let role = group.role().map_err(|_| Error::MessageNotFound)?;
+            let (group, role) = LockedGroup::lock_for_message(&tx, group_no, actor).await?;
             let statement = tx
                 .prepare_cached(
                     "SELECT sender, tombstone, now() - appended_at < make_interval(secs => $4) AS in_time
