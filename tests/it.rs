@@ -23,6 +23,7 @@ mod forwards;
 mod groups;
 mod ha;
 mod history;
+mod inbox;
 mod layout;
 mod limits;
 mod login;

@@ -340,6 +340,9 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let (telling, stop) = (service.clone(), tasks.stopping());
     let webhooks = Task::new("webhooks").on_panic(OnPanic::Restart).finishing();
     tasks.start(webhooks, move || telling.clone().keep_telling_webhooks(stop.clone()));
+    let (meeting, stop) = (service.clone(), tasks.stopping());
+    let inbox = Task::new("inbox").on_panic(OnPanic::Restart).finishing();
+    tasks.start(inbox, move || meeting.clone().keep_meeting_requests(stop.clone()));
 }
 
 /// Has gRPC's health service say the same of the node's tasks as `/readyz`.

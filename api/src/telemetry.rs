@@ -47,6 +47,8 @@ pub const WEBHOOK_REQUESTS: &str = "imd_webhook_requests_total";
 pub const WEBHOOK_EVENTS: &str = "imd_webhook_events_total";
 /// Events that a webhook did not take in three days.
 pub const WEBHOOK_EVENTS_GIVEN_UP: &str = "imd_webhook_events_given_up_total";
+/// Requests in SQL that were met, by the `result`: `sent`, `refused`.
+pub const INBOX_REQUESTS: &str = "imd_inbox_requests_total";
 /// What the policy hook was asked, by the `result`: `allowed`, `refused`, `rewritten`, `failed`, and `skipped` while it
 /// fails all the time.
 pub const POLICY_REQUESTS: &str = "imd_policy_requests_total";
@@ -165,6 +167,7 @@ fn describe() {
         Unit::Count,
         "Events that a webhook did not take in three days"
     );
+    describe_counter!(INBOX_REQUESTS, Unit::Count, "Requests in SQL that were met, by result");
     describe_counter!(POLICY_REQUESTS, Unit::Count, "What the policy hook was asked, by result");
     describe_histogram!(POLICY_SECONDS, Unit::Seconds, "How long the policy hook takes");
     describe_counter!(SWEEPS, Unit::Count, "Sweeps of all streams of the node");

@@ -175,6 +175,22 @@ impl Database {
         &self.url
     }
 
+    /// A connection as a superuser.
+    pub(crate) async fn superuser(&self) -> Client {
+        connect(SERVER.superuser.clone().dbname(&self.name)).await
+    }
+
+    /// A connection as a role of its own with these grants, where `{role}` stands for it. It goes with the database.
+    pub(crate) async fn role(&self, name: &str, grants: &str) -> Client {
+        let role = format!("{}_{name}", self.name);
+        let make = format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'");
+        connect(&SERVER.superuser).await.batch_execute(&make).await.expect("a role");
+        let grants = grants.replace("{role}", &role);
+        self.sql().await.batch_execute(&grants).await.expect("granted");
+        let mut config: Config = self.url.parse().expect("a URL");
+        connect(config.user(&role).password("secret")).await
+    }
+
     /// A connection for a look behind the contract.
     pub(crate) async fn sql(&self) -> Client {
         connect(&self.url.parse().expect("a URL")).await
@@ -185,9 +201,19 @@ impl Drop for Database {
     fn drop(&mut self) {
         let (done, dropped) = mpsc::channel();
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        let roles = format!(
+            "DO $$ DECLARE role text; BEGIN
+                 FOR role IN SELECT rolname FROM pg_roles WHERE starts_with(rolname, '{}_') LOOP
+                     EXECUTE format('DROP ROLE %I', role);
+                 END LOOP;
+             END $$",
+            self.name
+        );
         SERVER.runtime.spawn(async move {
-            // One that stays only takes up space.
-            let _ = connect(&SERVER.superuser).await.batch_execute(&drop).await;
+            // What stays only takes up space.
+            let superuser = connect(&SERVER.superuser).await;
+            let _ = superuser.batch_execute(&drop).await;
+            let _ = superuser.batch_execute(&roles).await;
             let _ = done.send(());
         });
         // What is left in a server of our own goes with it.

@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 8] = [
+const JOBS: [Job; 9] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -98,6 +98,12 @@ const JOBS: [Job; 8] = [
         first: MINUTE,
         every: Duration::from_mins(10),
         run: |service| async move { service.forget_webhook_events().await }.boxed(),
+    },
+    Job {
+        name: "sql_requests",
+        first: MINUTE,
+        every: Duration::from_hours(1),
+        run: |service| async move { service.forget_requests().await }.boxed(),
     },
 ];
 

@@ -19,6 +19,7 @@ mod edits;
 mod export;
 mod groups;
 mod import;
+mod inbox;
 mod info;
 mod jobs;
 mod limits;

@@ -248,7 +248,7 @@ fn send_of(message: &ScheduledMessage) -> Send {
 }
 
 /// Whether another try would end the same way.
-fn is_final(error: &Error) -> bool {
+pub(super) fn is_final(error: &Error) -> bool {
     !matches!(error.class(), Class::Unavailable | Class::ResourceExhausted | Class::Internal)
 }
 

@@ -1,6 +1,6 @@
 //! Bringing the schema up to date.
 
-use super::Store;
+use super::{Store, inbox::make_functions};
 use crate::model::{Error, Result};
 
 mod embedded {
@@ -21,6 +21,11 @@ impl Store {
             embedded::migrations::runner().run_async(client).await.map_err(Error::internal)?;
         for migration in report.applied_migrations() {
             tracing::info!(%migration, "migrated");
+        }
+        if !make_functions(client).await? {
+            tracing::warn!(
+                "there is no schema for sending in SQL, because the role may not make one: run `CREATE SCHEMA imd AUTHORIZATION` with the role's name as an administrator of the database, and restart a node"
+            );
         }
         Ok(())
     }

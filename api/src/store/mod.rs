@@ -31,6 +31,7 @@ mod forwards;
 mod groups;
 mod health;
 mod import;
+mod inbox;
 mod jobs;
 mod keys;
 mod login_points;
@@ -85,6 +86,7 @@ pub use groups::{
     Reference, Removal, RequestAnswer,
 };
 pub use import::{ImportChange, ImportGroup, ImportMember, ImportMessage, ImportedBatch};
+pub use inbox::{InboxClaim, InboxOutcome, InboxRequest};
 pub use jobs::Job;
 pub use keys::{AccessKey, Key};
 pub use login_points::{LoginPoint, OtherNodes};

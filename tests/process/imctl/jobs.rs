@@ -27,6 +27,7 @@ async fn jobs_are_listed_run_and_cancelled() {
         "purge",
         "scheduled_messages",
         "session_expiry",
+        "sql_requests",
         "webhook_events",
     ];
     assert_eq!(names, all);

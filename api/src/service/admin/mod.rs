@@ -31,6 +31,7 @@ pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
 pub use send::{MOST_SENT, SendAs, Sender};
+pub(super) use send::Known;
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
 pub use webhooks::WebhookTest;
@@ -77,6 +78,11 @@ pub(super) struct Actor {
 }
 
 impl Actor {
+    /// Who acts without a call of an administrator.
+    pub(super) fn unasked(name: String) -> Self {
+        Self { name, reason: String::new(), address: None }
+    }
+
     pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
         let (actor, reason, address) = (&self.name, &self.reason, self.address);
         Audit { actor, action, details, reason, address }

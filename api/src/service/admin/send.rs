@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use futures::{StreamExt, stream};
 use serde_json::json;
 
-use super::Admin;
+use super::{Actor, Admin};
 use crate::{
     delivery::Appending,
     model::{ConversationId, Error, Notice, Result, Role, UserId, UserNo},
-    service::{Send, Sent},
+    service::{Send, Sent, Service},
     store::Append,
 };
 
@@ -45,7 +45,7 @@ pub enum Sender {
 }
 
 /// A sender that is there.
-type Known = Result<(UserNo, UserId)>;
+pub(in crate::service) type Known = Result<(UserNo, UserId)>;
 
 impl Admin<'_> {
     /// Sends a message as a user or as the system. Returns after the commit (I4). The same
@@ -110,14 +110,13 @@ impl Admin<'_> {
     }
 
     async fn check(&self, senders: &HashMap<Sender, Known>, message: SendAs) -> Result<Append> {
-        let SendAs { from, message, notice, bypass } = message;
+        let from = message.from.as_ref();
         let from = from.ok_or_else(|| Error::invalid("from", "a user or the system is needed"))?;
-        let (user_no, user_id) = match senders.get(&from) {
+        let known = match senders.get(from) {
             Some(known) => known.clone()?,
             None => return Err(Error::internal("a sender was not looked up")),
         };
-        let append = self.service.read_message(user_no, &user_id, None, message).await?;
-        Ok(Append { bypass, notice, ..append })
+        self.service.read_send_as(known, message).await
     }
 
     /// Looks up the senders of messages, each once; makes those of the system that are new.
@@ -125,26 +124,10 @@ impl Admin<'_> {
         let mut senders = HashMap::new();
         for from in messages.iter().flatten().filter_map(|message| message.from.as_ref()) {
             if !senders.contains_key(from) {
-                senders.insert(from.clone(), self.sender(from).await);
+                senders.insert(from.clone(), self.service.sender(&self.actor, from).await);
             }
         }
         senders
-    }
-
-    async fn sender(&self, from: &Sender) -> Known {
-        let store = &self.service.store;
-        match from {
-            Sender::User(user_id) => {
-                let user_id = UserId::parse("from.user_id", user_id)?;
-                Ok((store.user_no(&user_id).await?, user_id))
-            }
-            Sender::System(name) => {
-                let name = UserId::parse("from.system", name)?;
-                let tier = &self.service.limits.default_tier;
-                let audit = self.audit("create_user", json!({ "tier": tier, "system": true }));
-                Ok((store.system_sender(&name, tier, audit).await?, name))
-            }
-        }
     }
 
     /// Records that messages are sent past what their recipients want.
@@ -163,5 +146,34 @@ impl Admin<'_> {
         }
         let details = json!({ "messages": bypassing.len(), "from": from });
         self.service.store.record(self.audit("send_bypassing", details)).await
+    }
+}
+
+impl Service {
+    /// Looks a sender up; makes one of the system that is new.
+    pub(in crate::service) async fn sender(&self, actor: &Actor, from: &Sender) -> Known {
+        match from {
+            Sender::User(user_id) => {
+                let user_id = UserId::parse("from.user_id", user_id)?;
+                Ok((self.store.user_no(&user_id).await?, user_id))
+            }
+            Sender::System(name) => {
+                let name = UserId::parse("from.system", name)?;
+                let tier = &self.limits.default_tier;
+                let audit = actor.audit("create_user", json!({ "tier": tier, "system": true }));
+                Ok((self.store.system_sender(&name, tier, audit).await?, name))
+            }
+        }
+    }
+
+    /// Checks a message of a sender who was looked up.
+    pub(in crate::service) async fn read_send_as(
+        &self,
+        (user_no, user_id): (UserNo, UserId),
+        message: SendAs,
+    ) -> Result<Append> {
+        let SendAs { message, notice, bypass, .. } = message;
+        let append = self.read_message(user_no, &user_id, None, message).await?;
+        Ok(Append { bypass, notice, ..append })
     }
 }
