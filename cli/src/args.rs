@@ -9,12 +9,12 @@ use crate::{
     client::{DEFAULT_SERVER, server_url},
     clock,
     commands::{
-        audit::AuditArgs, bench::BenchArgs, chat::ChatArgs, completions::CompletionsArgs,
-        contacts::ContactsCommand, demo::DemoArgs, groups::GroupsCommand, jobs::JobsCommand,
-        keys::KeysCommand, messages::MessagesCommand, push::PushCommand,
-        retention::RetentionCommand, sessions::SessionsCommand, status::StatusArgs,
-        terminals::TerminalsCommand, timelines::TimelinesCommand, users::UsersCommand,
-        webhooks::WebhooksCommand,
+        audit::AuditArgs, bench::BenchArgs, broadcast::BroadcastCommand, chat::ChatArgs,
+        completions::CompletionsArgs, contacts::ContactsCommand, demo::DemoArgs,
+        groups::GroupsCommand, jobs::JobsCommand, keys::KeysCommand, messages::MessagesCommand,
+        push::PushCommand, retention::RetentionCommand, sessions::SessionsCommand,
+        status::StatusArgs, terminals::TerminalsCommand, timelines::TimelinesCommand,
+        users::UsersCommand, webhooks::WebhooksCommand,
     },
 };
 
@@ -151,6 +151,9 @@ pub(crate) enum Command {
     /// See which terminals are told of messages while they have no stream, and test it
     #[command(subcommand)]
     Push(PushCommand),
+    /// Send a message to many users, and see how far it is
+    #[command(subcommand)]
+    Broadcast(BroadcastCommand),
     /// Have servers of your own told of what happens
     #[command(subcommand)]
     Webhooks(WebhooksCommand),

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod broadcast;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod contacts;
@@ -42,6 +43,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Keys(command) => keys::run(command, &mut connect(connection).await?).await,
         Command::Jobs(command) => jobs::run(command, &mut connect(connection).await?).await,
         Command::Push(command) => push::run(command, &mut connect(connection).await?).await,
+        Command::Broadcast(command) => {
+            broadcast::run(command, &mut connect(connection).await?).await
+        }
         Command::Webhooks(command) => webhooks::run(command, &mut connect(connection).await?).await,
         Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
         Command::Timelines(command) => {

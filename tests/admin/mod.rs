@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod audit;
+mod broadcasts;
 mod cursors;
 mod epochs;
 mod groups;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::support::{
     api::{ContactCall, GroupCall, Transport},
     cluster::Cluster,
+    eventually,
     node::ADMIN_KEY,
 };
 
@@ -278,4 +279,46 @@ async fn what_a_user_calls_its_contacts_is_for_nobody_else_to_see() {
     assert_eq!(shown, ["ben", "SENT", "It is me", ""].map(Value::from));
     let accepted = json_of(get(&imd, "/admin/v1/users/ann/contacts?state=ACCEPTED")).await;
     assert_eq!(accepted["contacts"], json!([]));
+}
+
+#[tokio::test]
+async fn a_broadcast_is_made_and_shown() {
+    let imd = Cluster::start(Transport::Rest).await;
+    let ann = imd.user_with_phone("ann").await;
+    let mut feed = ann.follow("now").await;
+    let id = Uuid::new_v4();
+    let asked = json!({
+        "broadcast_id": id, "from": { "system": "news" }, "to": { "user_ids": ["ann", "nobody"] },
+        "text": "we are back", "rate": 100,
+    });
+    let made = answer(post(&imd, "/admin/v1/broadcasts").json(&asked)).await;
+    assert_eq!(made.status(), 201);
+    assert_eq!(feed.entry().await.text(), "we are back");
+    let again = answer(post(&imd, "/admin/v1/broadcasts").json(&asked)).await;
+    assert_eq!(again.status(), 200);
+    assert_eq!(again.json::<Value>().await.expect("JSON")["duplicate"], true);
+    let path = format!("/admin/v1/broadcasts/{id}");
+    let done = eventually("it is done", async || {
+        let shown = json_of(get(&imd, &path)).await;
+        (shown["state"] == "DONE").then_some(shown)
+    })
+    .await;
+    assert_eq!(done["from"], json!({ "system": "news" }));
+    assert_eq!(done["to"], json!({ "users": true }));
+    assert_eq!((&done["sent"], &done["refused"]), (&json!(1), &json!(1)));
+    assert_eq!(done["refusals"], json!({ "user_not_found": 1 }));
+    let listed = json_of(get(&imd, "/admin/v1/broadcasts")).await;
+    assert_eq!(listed["broadcasts"], json!([done]));
+    let ended = json_of(post(&imd, &format!("{path}/abort"))).await;
+    assert_eq!(ended["code"], "broadcast_ended");
+    for (to, field) in [
+        (json!({ "all": true, "tier": "free" }), "to"),
+        (json!({}), "to"),
+        (json!({ "user_ids": ["a b"] }), "to.user_ids"),
+    ] {
+        let wrong =
+            json!({ "broadcast_id": id, "from": { "system": "news" }, "to": to, "text": "x" });
+        let refused = json_of(post(&imd, "/admin/v1/broadcasts").json(&wrong)).await;
+        assert_eq!(refused["field"], field);
+    }
 }

@@ -43,6 +43,10 @@ impl Operation {
         Self { url: self.url.replace("{webhook_id}", webhook_id), ..self }
     }
 
+    fn of_broadcast(self) -> Self {
+        Self { url: self.url.replace("{broadcast_id}", super::BROADCAST), ..self }
+    }
+
     fn named(self, name: &str) -> Self {
         Self { url: self.url.replace("{name}", name), ..self }
     }
@@ -136,6 +140,15 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
             .body(json!({ "from": "2026-01-01T00:00:00Z" })),
         to_webhook("/admin/v1/webhooks/{webhook_id}/secret/rotate").body(json!({})),
         of_webhook(Backend, Method::DELETE, webhook),
+        get("/admin/v1/broadcasts"),
+        post(Backend, "/admin/v1/broadcasts").body(json!({
+            "broadcast_id": Uuid::new_v4(), "from": { "system": "notices" }, "to": { "user_ids": ["ann"] },
+            "text": "news",
+        })),
+        get("/admin/v1/broadcasts/{broadcast_id}").of_broadcast(),
+        post(Backend, "/admin/v1/broadcasts/{broadcast_id}/pause").of_broadcast(),
+        post(Backend, "/admin/v1/broadcasts/{broadcast_id}/resume").of_broadcast(),
+        post(Backend, "/admin/v1/broadcasts/{broadcast_id}/abort").of_broadcast(),
         get("/admin/v1/users"),
         post(Backend, "/admin/v1/users").body(json!({ "user_id": "new", "password": PASSWORD })),
         get(user),
@@ -186,6 +199,7 @@ async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     let note = phone.say("ann", "a note").await;
     super::groups(&imd, &phone).await;
     let webhook_id = super::webhook(&imd).await;
+    super::broadcast(&imd).await;
     (imd, phone, operations(&note.message_id, &webhook_id))
 }
 

@@ -255,6 +255,36 @@ fn admin_send_calls() -> [Call; 2] {
     ]
 }
 
+/// Those about broadcasts, of which there is one that waits.
+fn broadcast_calls() -> [Call; 6] {
+    let broadcast_id = || super::BROADCAST.to_owned();
+    let to = v1::broadcast_audience::To::Users(v1::BroadcastUsers {
+        user_ids: vec!["zoe".to_owned()],
+    });
+    let create = v1::CreateBroadcastRequest {
+        broadcast_id: Uuid::new_v4().to_string(),
+        from: Some(v1::AdminSender {
+            from: Some(v1::admin_sender::From::System("notices".to_owned())),
+        }),
+        to: Some(v1::BroadcastAudience { to: Some(to) }),
+        content: Some(v1::create_broadcast_request::Content::Text("news".to_owned())),
+        ..Default::default()
+    };
+    let list = v1::ListBroadcastsRequest::default();
+    let get = v1::GetBroadcastRequest { broadcast_id: broadcast_id() };
+    let pause = v1::PauseBroadcastRequest { broadcast_id: broadcast_id() };
+    let resume = v1::ResumeBroadcastRequest { broadcast_id: broadcast_id() };
+    let abort = v1::AbortBroadcastRequest { broadcast_id: broadcast_id() };
+    [
+        Call::new("/im.v1.AdminService/CreateBroadcast", Admin, create),
+        Call::new("/im.v1.AdminService/ListBroadcasts", Admin, list),
+        Call::new("/im.v1.AdminService/GetBroadcast", Admin, get),
+        Call::new("/im.v1.AdminService/PauseBroadcast", Admin, pause),
+        Call::new("/im.v1.AdminService/ResumeBroadcast", Admin, resume),
+        Call::new("/im.v1.AdminService/AbortBroadcast", Admin, abort),
+    ]
+}
+
 /// Those about the jobs of the cluster, of which `assertions` is kept at work.
 /// Those about webhooks, of which there is one.
 fn webhook_calls(webhook_id: &str) -> Vec<Call> {
@@ -562,7 +592,8 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     let first =
         first.chain(admin_group_calls()).chain(groups).chain(job_calls()).chain(admin_send_calls());
     let webhooks = webhook_calls(&super::webhook(&imd).await);
-    let calls = first.chain(webhooks).chain(rest).collect();
+    super::broadcast(&imd).await;
+    let calls = first.chain(webhooks).chain(broadcast_calls()).chain(rest).collect();
     (imd, phone, calls)
 }
 
@@ -660,7 +691,11 @@ const NEEDS_SUPPORT: [&str; 9] = [
     "AdminUpdateGroupMember",
     "AdminRemoveGroupMember",
 ];
-const NEEDS_BACKEND: [&str; 15] = [
+const NEEDS_BACKEND: [&str; 19] = [
+    "CreateBroadcast",
+    "PauseBroadcast",
+    "ResumeBroadcast",
+    "AbortBroadcast",
     "CreateWebhook",
     "UpdateWebhook",
     "DeleteWebhook",

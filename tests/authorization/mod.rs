@@ -7,6 +7,7 @@ mod order;
 mod rest;
 mod strangers;
 
+use imd_proto::v1;
 use serde_json::json;
 
 use crate::support::{
@@ -52,4 +53,25 @@ const WEBHOOK: &str = "https://localhost:9/";
 async fn webhook(imd: &Cluster) -> String {
     let made = imd.admin().create_webhook(WEBHOOK, &["message.sent"]).await;
     made.expect("a webhook").0.webhook_id
+}
+
+/// The id of a broadcast that waits.
+const BROADCAST: &str = "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e13";
+
+/// Makes the broadcast, to more users than there are seconds until it is aborted.
+async fn broadcast(imd: &Cluster) {
+    let users = v1::BroadcastUsers { user_ids: vec!["ann".to_owned(), "zoe".to_owned()] };
+    let to = v1::broadcast_audience::To::Users(users);
+    let from = v1::admin_sender::From::System("notices".to_owned());
+    let request = v1::CreateBroadcastRequest {
+        broadcast_id: BROADCAST.to_owned(),
+        from: Some(v1::AdminSender { from: Some(from) }),
+        to: Some(v1::BroadcastAudience { to: Some(to) }),
+        content: Some(v1::create_broadcast_request::Content::Text("news".to_owned())),
+        rate: 1,
+        ..Default::default()
+    };
+    let admin = imd.admin();
+    admin.create_broadcast(request).await.expect("a broadcast");
+    admin.pause_broadcast(BROADCAST).await.expect("paused");
 }

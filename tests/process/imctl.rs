@@ -1,6 +1,7 @@
 //! `imctl` against a server: what it prints and how it ends.
 
 mod bench;
+mod broadcast;
 mod chat;
 mod contacts;
 mod demo;

@@ -362,6 +362,48 @@ impl Admin {
         answer(self.0.clone().test_push(request).await)
     }
 
+    /// Makes a broadcast: the broadcast, and whether it was made before.
+    pub(crate) async fn create_broadcast(
+        &self,
+        request: v1::CreateBroadcastRequest,
+    ) -> Result<(v1::Broadcast, bool)> {
+        let made = answer(self.0.clone().create_broadcast(request).await)?;
+        Ok((made.broadcast.expect("a broadcast"), made.duplicate))
+    }
+
+    pub(crate) async fn broadcasts(
+        &self,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<v1::ListBroadcastsResponse> {
+        let request = v1::ListBroadcastsRequest { page_size, page_token: page_token.to_owned() };
+        answer(self.0.clone().list_broadcasts(request).await)
+    }
+
+    pub(crate) async fn broadcast(&self, broadcast_id: &str) -> Result<v1::Broadcast> {
+        let request = v1::GetBroadcastRequest { broadcast_id: broadcast_id.to_owned() };
+        let found = answer(self.0.clone().get_broadcast(request).await)?;
+        Ok(found.broadcast.expect("a broadcast"))
+    }
+
+    pub(crate) async fn pause_broadcast(&self, broadcast_id: &str) -> Result<v1::Broadcast> {
+        let request = v1::PauseBroadcastRequest { broadcast_id: broadcast_id.to_owned() };
+        let paused = answer(self.0.clone().pause_broadcast(request).await)?;
+        Ok(paused.broadcast.expect("a broadcast"))
+    }
+
+    pub(crate) async fn resume_broadcast(&self, broadcast_id: &str) -> Result<v1::Broadcast> {
+        let request = v1::ResumeBroadcastRequest { broadcast_id: broadcast_id.to_owned() };
+        let resumed = answer(self.0.clone().resume_broadcast(request).await)?;
+        Ok(resumed.broadcast.expect("a broadcast"))
+    }
+
+    pub(crate) async fn abort_broadcast(&self, broadcast_id: &str) -> Result<v1::Broadcast> {
+        let request = v1::AbortBroadcastRequest { broadcast_id: broadcast_id.to_owned() };
+        let aborted = answer(self.0.clone().abort_broadcast(request).await)?;
+        Ok(aborted.broadcast.expect("a broadcast"))
+    }
+
     /// A webhook that is told of these kinds of events, and its secret.
     pub(crate) async fn create_webhook(
         &self,

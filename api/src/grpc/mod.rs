@@ -39,10 +39,16 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
 use self::deadline::Longest;
-use crate::{model::Error, service::Service};
+use crate::{
+    model::Error,
+    service::{MOST_LISTED, Service},
+};
 
 /// The largest request to decode, in bytes, beyond the largest body of a message.
 const OVERHEAD: usize = 16 * 1024;
+
+/// The same of an administrator's: as many user ids as a broadcast may list.
+const LARGEST_LIST: usize = MOST_LISTED * 66;
 
 /// The services whose health is told apart.
 const HEALTH_SERVICES: [&str; 2] =
@@ -141,8 +147,8 @@ pub async fn set_health(reporter: &HealthReporter, serving: bool) {
 
 /// The services of the admin listener.
 pub fn admin_router(service: Arc<Service>) -> Router {
-    // An import brings messages of any size that may be sent.
-    let largest = service.max_body_bytes() + OVERHEAD;
+    // A broadcast may list many users. Whose key is not good is refused before its request is read.
+    let largest = service.max_body_bytes() + LARGEST_LIST;
     let known_first = from_fn_with_state(service.clone(), admin::known_first);
     let admin = v1::admin_service_server::AdminServiceServer::new(admin::Administration(service))
         .max_decoding_message_size(largest);

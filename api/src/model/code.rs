@@ -161,6 +161,12 @@ codes! {
         "There is no such webhook.";
     TooManyWebhooks, "too_many_webhooks", FailedPrecondition, Administrators,
         "There are as many webhooks as there may be.";
+    BroadcastNotFound, "broadcast_not_found", NotFound, Administrators,
+        "There is no such broadcast.";
+    BroadcastIdConflict, "broadcast_id_conflict", AlreadyExists, Administrators,
+        "The id was used for another broadcast.";
+    BroadcastEnded, "broadcast_ended", FailedPrecondition, Administrators,
+        "The broadcast is done, or was aborted.";
     RateLimited, "rate_limited", ResourceExhausted, Clients,
         "One client takes too much; `limit` names the limit. Try again after the time given.";
     Overloaded, "overloaded", ResourceExhausted, Clients,

@@ -228,6 +228,15 @@ pub enum Error {
     /// There are as many webhooks as there may be; how many.
     #[error("there are {0} webhooks already, which is as many as there may be")]
     TooManyWebhooks(i64),
+    /// There is no such broadcast.
+    #[error("there is no such broadcast")]
+    BroadcastNotFound,
+    /// The `broadcast_id` was used for another broadcast.
+    #[error("the broadcast_id was used for another broadcast")]
+    BroadcastIdConflict,
+    /// The broadcast is done, or was aborted.
+    #[error("the broadcast has ended")]
+    BroadcastEnded,
     /// One client takes too much.
     #[error("the limit {} is reached", .limit.name())]
     RateLimited {
@@ -435,6 +444,9 @@ impl Error {
             Self::PolicyRefused { .. } => Code::PolicyRefused,
             Self::WebhookNotFound => Code::WebhookNotFound,
             Self::TooManyWebhooks(_) => Code::TooManyWebhooks,
+            Self::BroadcastNotFound => Code::BroadcastNotFound,
+            Self::BroadcastIdConflict => Code::BroadcastIdConflict,
+            Self::BroadcastEnded => Code::BroadcastEnded,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::Overloaded { .. } => Code::Overloaded,
             Self::Unavailable(_)

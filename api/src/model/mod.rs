@@ -3,6 +3,7 @@
 mod address;
 mod admin;
 mod block;
+mod broadcast;
 mod code;
 mod contact;
 mod content;
@@ -30,6 +31,7 @@ mod webhook;
 pub use address::{AddressPrefix, ClientAddress};
 pub use admin::Role;
 pub use block::{BlockedUser, IfBlocked, MOST_BLOCKS};
+pub use broadcast::{Audience, Broadcast, BroadcastState};
 pub use code::{Audience, Code};
 pub use contact::{
     ChangeSettings, Contact, ContactChange, ContactChanged, ContactState, MOST_CONTACTS,

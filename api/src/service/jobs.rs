@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 9] = [
+const JOBS: [Job; 10] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -68,6 +68,12 @@ const JOBS: [Job; 9] = [
         first: Duration::ZERO,
         every: Duration::from_secs(2),
         run: |service| service.send_scheduled().boxed(),
+    },
+    Job {
+        name: "broadcasts",
+        first: Duration::ZERO,
+        every: Duration::from_secs(2),
+        run: |service| service.send_broadcasts().boxed(),
     },
     Job {
         name: "session_expiry",

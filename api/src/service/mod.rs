@@ -9,6 +9,7 @@ mod access_tokens;
 pub mod admin;
 mod assertions;
 mod blocks;
+mod broadcasts;
 mod contacts;
 mod conversations;
 mod delete_message;
@@ -60,7 +61,7 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, AdminGroup, ClusterStatus, Kick, MOST_SENT, MessageTrace, NewEpochs, NewTier,
+    Admin, AdminCall, AdminGroup, ClusterStatus, CreateBroadcast, Kick, MOST_LISTED, MOST_SENT, MessageTrace, NewEpochs, NewTier,
     NewUserLimits, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
     TracedTerminal, WebhookTest, Whose,
 };

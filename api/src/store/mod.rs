@@ -8,6 +8,7 @@ mod assertions;
 mod audit;
 mod baseline;
 mod blocks;
+mod broadcasts;
 mod client;
 mod clock;
 mod connection;
@@ -71,6 +72,7 @@ pub use append::{Append, AppendConnection, AppendForward, AppendQuote, Appended,
 pub use audit::{Audit, AuditRecord};
 pub use baseline::{BASELINE_SCHEMA, Baseline, BaselineLane, BaselineMessage, BaselineTarget};
 pub use blocks::ChangeBlock;
+pub use broadcasts::{NewBroadcast, RunningBroadcast};
 pub use contacts::{RemoveContact, SetContact};
 pub use conversation_list::ConversationPage;
 pub use conversation_settings::ChangeConversationOf;

@@ -1,6 +1,7 @@
 //! `AdminService`; the files beside this one put what it says into the contract's messages.
 
 mod audit;
+mod broadcasts;
 mod cluster;
 mod epochs;
 mod groups;
@@ -508,6 +509,70 @@ impl v1::admin_service_server::AdminService for Administration {
         let results = admin.send_batch(messages).await.map_err(status)?;
         let results = results.into_iter().map(send::result).collect();
         Ok(Response::new(v1::AdminSendBatchResponse { results }))
+    }
+
+    async fn create_broadcast(
+        &self,
+        request: Request<v1::CreateBroadcastRequest>,
+    ) -> Result<Response<v1::CreateBroadcastResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = broadcasts::decode(request.into_inner());
+        let (made, duplicate) = admin.create_broadcast(asked).await.map_err(status)?;
+        let broadcast = Some(broadcasts::broadcast(made));
+        Ok(Response::new(v1::CreateBroadcastResponse { broadcast, duplicate }))
+    }
+
+    async fn list_broadcasts(
+        &self,
+        request: Request<v1::ListBroadcastsRequest>,
+    ) -> Result<Response<v1::ListBroadcastsResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let page = admin.list_broadcasts(asked.page_size, &asked.page_token).await.map_err(status)?;
+        Ok(Response::new(v1::ListBroadcastsResponse {
+            broadcasts: page.items.into_iter().map(broadcasts::broadcast).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_broadcast(
+        &self,
+        request: Request<v1::GetBroadcastRequest>,
+    ) -> Result<Response<v1::GetBroadcastResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let found = admin.get_broadcast(&request.get_ref().broadcast_id).await.map_err(status)?;
+        let broadcast = Some(broadcasts::broadcast(found));
+        Ok(Response::new(v1::GetBroadcastResponse { broadcast }))
+    }
+
+    async fn pause_broadcast(
+        &self,
+        request: Request<v1::PauseBroadcastRequest>,
+    ) -> Result<Response<v1::PauseBroadcastResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let paused = admin.pause_broadcast(&request.get_ref().broadcast_id).await;
+        let broadcast = Some(broadcasts::broadcast(paused.map_err(status)?));
+        Ok(Response::new(v1::PauseBroadcastResponse { broadcast }))
+    }
+
+    async fn resume_broadcast(
+        &self,
+        request: Request<v1::ResumeBroadcastRequest>,
+    ) -> Result<Response<v1::ResumeBroadcastResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let resumed = admin.resume_broadcast(&request.get_ref().broadcast_id).await;
+        let broadcast = Some(broadcasts::broadcast(resumed.map_err(status)?));
+        Ok(Response::new(v1::ResumeBroadcastResponse { broadcast }))
+    }
+
+    async fn abort_broadcast(
+        &self,
+        request: Request<v1::AbortBroadcastRequest>,
+    ) -> Result<Response<v1::AbortBroadcastResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let aborted = admin.abort_broadcast(&request.get_ref().broadcast_id).await;
+        let broadcast = Some(broadcasts::broadcast(aborted.map_err(status)?));
+        Ok(Response::new(v1::AbortBroadcastResponse { broadcast }))
     }
 
     async fn admin_list_groups(

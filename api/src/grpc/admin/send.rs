@@ -12,16 +12,19 @@ use crate::{
 };
 
 pub(super) fn decode(request: v1::AdminSendRequest) -> SendAs {
-    let from = request.from.and_then(|sender| sender.from).map(|from| match from {
-        Asked::UserId(id) => Sender::User(id),
-        Asked::System(name) => Sender::System(name),
-    });
     SendAs {
-        from,
+        from: sender(request.from),
         message: decode_send(request.message.unwrap_or_default()),
         notice: Notice { silent: request.silent, no_push: request.no_push },
         bypass: request.bypass,
     }
+}
+
+pub(super) fn sender(asked: Option<v1::AdminSender>) -> Option<Sender> {
+    asked.and_then(|sender| sender.from).map(|from| match from {
+        Asked::UserId(id) => Sender::User(id),
+        Asked::System(name) => Sender::System(name),
+    })
 }
 
 pub(super) fn result(result: Result<Sent>) -> v1::AdminSendResult {

@@ -30,6 +30,7 @@ line is a problem.";
         (name = "Users", description = "Accounts, their passwords and limits."),
         (name = "Sessions", description = "Everybody's sessions."),
         (name = "Messages", description = "Sending as a user or as the system; where messages have got to."),
+        (name = "Broadcasts", description = "Messages to many users at a time."),
         (name = "Push", description = "Which terminals are told of messages while they have no stream."),
         (name = "Webhooks", description = "Servers of the customer's that are told of events."),
         (name = "Groups", description = "Everybody's groups."),

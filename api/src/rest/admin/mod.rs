@@ -1,6 +1,7 @@
 //! What administrators and backends do over REST: the same calls of the service as over gRPC, with the same keys,
 //! roles and audit records.
 
+mod broadcasts;
 mod cluster;
 mod document;
 mod groups;
@@ -48,7 +49,7 @@ const REASON_IN_BASE64: &str = "imd-reason-bin";
 pub(super) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
     let largest = largest_body(service);
     let (operations, _) = operations().split_for_parts();
-    let (batches, _) = messages::batches().split_for_parts();
+    let (batches, _) = messages::batches().merge(broadcasts::lists()).split_for_parts();
     let (streams, _) = transfer::imports().split_for_parts();
     operations
         .layer(DefaultBodyLimit::max(largest))
@@ -73,6 +74,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(users::routes())
         .merge(sessions::routes())
         .merge(messages::routes())
+        .merge(broadcasts::routes())
         .merge(push::routes())
         .merge(webhooks::routes())
         .merge(groups::routes())
@@ -84,7 +86,10 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
 
 /// The OpenAPI document of the admin listener.
 pub(super) fn openapi() -> OpenApi {
-    let operations = operations().merge(messages::batches()).merge(transfer::imports());
+    let operations = operations()
+        .merge(messages::batches())
+        .merge(broadcasts::lists())
+        .merge(transfer::imports());
     let mut document = operations.merge(info::health()).into_openapi();
     flat::flatten(&mut document);
     document

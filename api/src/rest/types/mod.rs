@@ -3,6 +3,7 @@
 
 pub(super) mod admin;
 mod block;
+pub(super) mod broadcast;
 mod contact;
 mod content;
 mod conversation;

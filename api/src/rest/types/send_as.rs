@@ -42,11 +42,22 @@ pub(crate) struct SendAsRequest {
 /// The sender: a user, or the system.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(expecting = "an object with the member user_id or system")]
-struct From {
+pub(super) struct From {
     /// A user, also one that is disabled.
-    user_id: Option<UserId>,
+    pub(super) user_id: Option<UserId>,
     /// The system, under this name: the id of an account that nobody can log in as, made at its first message.
-    system: Option<UserId>,
+    pub(super) system: Option<UserId>,
+}
+
+impl From {
+    /// The sender, if there is one.
+    pub(super) fn into_sender(self) -> Result<Option<Sender>> {
+        match (self.user_id, self.system) {
+            (Some(_), Some(_)) => Err(Error::invalid("from", "must be a user or the system")),
+            (Some(id), None) => Ok(Some(Sender::User(id.0))),
+            (None, name) => Ok(name.map(|name| Sender::System(name.0))),
+        }
+    }
 }
 
 /// The members of a [`SendAsRequest`]. Not nested: serde cannot name a wrong member that it flattens.
@@ -133,15 +144,8 @@ impl TryFrom<SendAsRequest> for SendAs {
     type Error = Error;
 
     fn try_from(request: SendAsRequest) -> Result<Self> {
-        let from = match (request.from.user_id, request.from.system) {
-            (Some(_), Some(_)) => {
-                return Err(Error::invalid("from", "must be a user or the system"));
-            }
-            (Some(id), None) => Some(Sender::User(id.0)),
-            (None, name) => name.map(|name| Sender::System(name.0)),
-        };
         Ok(Self {
-            from,
+            from: request.from.into_sender()?,
             message: request.message.try_into()?,
             notice: Notice { silent: request.silent, no_push: request.no_push },
             bypass: request.bypass,

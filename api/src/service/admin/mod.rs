@@ -1,6 +1,7 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod broadcasts;
 mod contacts;
 mod epochs;
 mod groups;
@@ -26,12 +27,13 @@ use crate::{
     store::{Audit, AuditRecord},
 };
 
+pub use broadcasts::{CreateBroadcast, MOST_LISTED};
 pub use epochs::{NewEpochs, Whose};
 pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
 pub use retention::{NewTier, NewUserLimits};
-pub use send::{MOST_SENT, SendAs, Sender};
 pub(super) use send::Known;
+pub use send::{MOST_SENT, SendAs, Sender};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
 pub use webhooks::WebhookTest;
