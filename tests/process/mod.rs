@@ -1,5 +1,6 @@
 //! The binaries `imd` and `imctl`, run as their users run them.
 
+mod backend_example;
 mod browser;
 mod contract;
 mod conversation;

@@ -3,13 +3,14 @@
 use std::{env, path::PathBuf};
 
 /// Each program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("bash", "bash"),
     ("caddy", "caddy"),
     ("curl", "curl"),
     ("haproxy", "haproxy"),
     ("nats-server", "nats-server"),
     ("nginx", "nginx-light"),
+    ("node", "nodejs"),
     ("npm", "npm"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
