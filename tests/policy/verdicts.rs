@@ -33,6 +33,8 @@ async fn the_hook_is_asked_about_what_users_write_and_can_check_who_asks() {
     let asked: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     let expected = json!({
         "kind": "message", "sender_id": "ann", "session_id": ann.session_id(),
+        "terminal": { "type": "phone", "device_id": "ann-phone", "device_name": "ann's ann-phone" },
+        "address": "127.0.0.1",
         "recipient_id": "bob", "client_message_id": message.client_message_id, "text": "hello",
     });
     assert_eq!(asked, expected);

@@ -23,8 +23,9 @@ impl v1::message_service_server::MessageService for Messages {
         &self,
         request: Request<v1::SendRequest>,
     ) -> Result<Response<v1::SendResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let sent = self.0.send(bearer(&metadata), decode_send(request)).await.map_err(status)?;
+        let (metadata, extensions, request) = request.into_parts();
+        let message = SendMessage { address: extensions.get().copied(), ..decode_send(request) };
+        let sent = self.0.send(bearer(&metadata), message).await.map_err(status)?;
         Ok(Response::new(encode_sent(&sent)))
     }
 
@@ -35,10 +36,11 @@ impl v1::message_service_server::MessageService for Messages {
         &self,
         request: Request<Streaming<v1::SendStreamRequest>>,
     ) -> Result<Response<Self::SendStreamStream>, Status> {
-        let (metadata, _, requests) = request.into_parts();
-        let token = bearer(&metadata);
+        let (metadata, extensions, requests) = request.into_parts();
+        let (token, address) = (bearer(&metadata), extensions.get().copied());
         self.0.session_of(token).await.map_err(status)?;
-        let answers = send_stream::answers(self.0.clone(), token.map(str::to_owned), requests);
+        let token = token.map(str::to_owned);
+        let answers = send_stream::answers(self.0.clone(), token, address, requests);
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -188,8 +190,9 @@ impl v1::message_service_server::MessageService for Messages {
         &self,
         request: Request<v1::EditMessageRequest>,
     ) -> Result<Response<v1::EditMessageResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let edited = self.0.edit_message(bearer(&metadata), decode_edit(request)).await;
+        let (metadata, extensions, request) = request.into_parts();
+        let edit = EditMessage { address: extensions.get().copied(), ..decode_edit(request) };
+        let edited = self.0.edit_message(bearer(&metadata), edit).await;
         let edited = edited.map_err(status)?;
         Ok(Response::new(v1::EditMessageResponse {
             edit_no: edited.edit.edit_no,
@@ -320,7 +323,17 @@ pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
     });
     let v1::SendRequest { client_message_id, mentions, mention_all, reply_to, forward_of, .. } =
         request;
-    SendMessage { to, client_message_id, content, mentions, mention_all, reply_to, forward_of }
+    let address = None;
+    SendMessage {
+        to,
+        client_message_id,
+        content,
+        mentions,
+        mention_all,
+        reply_to,
+        forward_of,
+        address,
+    }
 }
 
 fn decode_edit(request: v1::EditMessageRequest) -> EditMessage {
@@ -331,7 +344,7 @@ fn decode_edit(request: v1::EditMessageRequest) -> EditMessage {
         }
     });
     let v1::EditMessageRequest { message_id, client_edit_id, mentions, mention_all, .. } = request;
-    EditMessage { message_id, client_edit_id, content, mentions, mention_all }
+    EditMessage { message_id, client_edit_id, content, mentions, mention_all, address: None }
 }
 
 fn encode_edit(version: &EarlierVersion) -> v1::MessageEdit {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{bearer, convert, message::decode_send, status::status};
 use crate::{
     model::{Error, ScheduledMessage},
-    service::{SendContent, Service, UpdateScheduled},
+    service::{Send as SendMessage, SendContent, Service, UpdateScheduled},
 };
 
 pub(super) struct Schedule(pub(super) Arc<Service>);
@@ -19,8 +19,9 @@ impl v1::schedule_service_server::ScheduleService for Schedule {
         &self,
         request: Request<v1::ScheduleMessageRequest>,
     ) -> Result<Response<v1::ScheduleMessageResponse>, Status> {
-        let (metadata, _, asked) = request.into_parts();
+        let (metadata, extensions, asked) = request.into_parts();
         let message = decode_send(asked.message.unwrap_or_default());
+        let message = SendMessage { address: extensions.get().copied(), ..message };
         let send_at = time(asked.send_at).map_err(status)?;
         let scheduled = self.0.schedule(bearer(&metadata), message, send_at).await;
         let (message, duplicate) = scheduled.map_err(status)?;
@@ -33,14 +34,15 @@ impl v1::schedule_service_server::ScheduleService for Schedule {
         request: Request<v1::UpdateScheduledMessageRequest>,
     ) -> Result<Response<v1::UpdateScheduledMessageResponse>, Status> {
         use v1::update_scheduled_message_request::Content;
-        let (metadata, _, asked) = request.into_parts();
+        let (metadata, extensions, asked) = request.into_parts();
         let content = asked.content.map(|content| match content {
             Content::Text(text) => SendContent::Text(text),
             Content::Data(typed) => {
                 SendContent::Data { content_type: typed.content_type, data: typed.data }
             }
         });
-        let update = UpdateScheduled { send_at: time(asked.send_at).map_err(status)?, content };
+        let send_at = time(asked.send_at).map_err(status)?;
+        let update = UpdateScheduled { send_at, content, address: extensions.get().copied() };
         let id = &asked.client_message_id;
         let changed = self.0.change_scheduled(bearer(&metadata), id, update).await;
         let scheduled_message = Some(scheduled_message(&changed.map_err(status)?));

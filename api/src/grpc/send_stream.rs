@@ -16,8 +16,8 @@ use super::{
     status::{code, status},
 };
 use crate::{
-    model::{Class, Error},
-    service::{SendOrder, Service},
+    model::{Class, ClientAddress, Error},
+    service::{Send as SendMessage, SendOrder, Service},
     telemetry,
 };
 
@@ -31,6 +31,8 @@ struct SendStream {
     service: Arc<Service>,
     /// What came with the call: each message is checked against it, as it would be alone.
     token: Option<String>,
+    /// From where it came.
+    address: Option<ClientAddress>,
     requests: Streaming<v1::SendStreamRequest>,
     /// How often a stream that nothing comes over is asked whether its session is live.
     idle: Duration,
@@ -53,12 +55,14 @@ enum Next {
 pub(super) fn answers(
     service: Arc<Service>,
     token: Option<String>,
+    address: Option<ClientAddress>,
     requests: Streaming<v1::SendStreamRequest>,
 ) -> impl Stream<Item = Result<v1::SendStreamResponse, Status>> + Send {
     let send_stream = SendStream {
         idle: service.heartbeat(),
         service,
         token,
+        address,
         requests,
         order: SendOrder::default(),
         under_way: FuturesOrdered::new(),
@@ -119,8 +123,9 @@ impl SendStream {
         let ticket = self.order.ticket();
         let request = request.send.unwrap_or_default();
         let client_message_id = request.client_message_id.clone();
+        let message = SendMessage { address: self.address, ..decode_send(request) };
         let answered = async move {
-            let sent = service.send_in_order(ticket, token.as_deref(), decode_send(request)).await;
+            let sent = service.send_in_order(ticket, token.as_deref(), message).await;
             let result = match sent {
                 Ok(sent) => Answer::Sent(encode_sent(&sent)),
                 Err(error) if error.class() == Class::Unauthenticated => return Err(error),

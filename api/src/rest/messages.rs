@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::StatusCode};
+use axum::{Extension, extract::State, http::StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -17,7 +17,10 @@ use super::{
         SendResponse, SignalRequest, TimelinePage,
     },
 };
-use crate::service::Service;
+use crate::{
+    model::ClientAddress,
+    service::{EditMessage, Send as SendMessage, Service},
+};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
@@ -56,9 +59,12 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 async fn send(
     State(service): State<Arc<Service>>,
     bearer: Bearer,
+    address: Option<Extension<ClientAddress>>,
     Json(request): Json<SendRequest>,
 ) -> Result<Json<SendResponse>, Problem> {
-    let sent = service.send(bearer.token(), request.try_into()?).await?;
+    let address = address.map(|Extension(address)| address);
+    let message = SendMessage { address, ..request.try_into()? };
+    let sent = service.send(bearer.token(), message).await?;
     Ok(Json(sent.into()))
 }
 
@@ -158,10 +164,13 @@ async fn recall(
 async fn edit_message(
     State(service): State<Arc<Service>>,
     bearer: Bearer,
+    address: Option<Extension<ClientAddress>>,
     Path(path): Path<MessagePath>,
     Json(request): Json<EditMessageRequest>,
 ) -> Result<Json<EditMessageResponse>, Problem> {
-    let edited = service.edit_message(bearer.token(), request.of(path.message_id)?).await?;
+    let address = address.map(|Extension(address)| address);
+    let edit = EditMessage { address, ..request.of(path.message_id)? };
+    let edited = service.edit_message(bearer.token(), edit).await?;
     Ok(Json(edited.into()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::StatusCode};
+use axum::{Extension, extract::State, http::StatusCode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -17,7 +17,10 @@ use super::{
         UpdateScheduledRequest,
     },
 };
-use crate::service::Service;
+use crate::{
+    model::ClientAddress,
+    service::{Send as SendMessage, Service, UpdateScheduled},
+};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
@@ -49,10 +52,13 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 async fn schedule_message(
     State(service): State<Arc<Service>>,
     bearer: Bearer,
+    address: Option<Extension<ClientAddress>>,
     Json(request): Json<ScheduleRequest>,
 ) -> Result<Json<ScheduleResponse>, Problem> {
     let ScheduleRequest { message, send_at } = request;
-    let scheduled = service.schedule(bearer.token(), message.try_into()?, send_at).await?;
+    let address = address.map(|Extension(address)| address);
+    let message = SendMessage { address, ..message.try_into()? };
+    let scheduled = service.schedule(bearer.token(), message, send_at).await?;
     Ok(Json(scheduled.into()))
 }
 
@@ -100,11 +106,14 @@ struct ScheduledPath {
 async fn update_scheduled_message(
     State(service): State<Arc<Service>>,
     bearer: Bearer,
+    address: Option<Extension<ClientAddress>>,
     Path(path): Path<ScheduledPath>,
     Json(request): Json<UpdateScheduledRequest>,
 ) -> Result<Json<ScheduledMessage>, Problem> {
     let (token, id) = (bearer.token(), &path.client_message_id);
-    let changed = service.change_scheduled(token, id, request.try_into()?).await?;
+    let address = address.map(|Extension(address)| address);
+    let update = UpdateScheduled { address, ..request.try_into()? };
+    let changed = service.change_scheduled(token, id, update).await?;
     Ok(Json((&changed).into()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{SendContent, Service, access::Identity};
 use crate::{
-    model::{Edit, Error, Page, PageSize, Result, parse_uuid},
+    model::{ClientAddress, Edit, Error, Page, PageSize, Result, parse_uuid},
     store::{EarlierVersion, NewEdit},
 };
 
@@ -19,6 +19,8 @@ pub struct EditMessage {
     pub mentions: Vec<String>,
     /// Whether it is to mention everybody; only in groups, by their owner and admins.
     pub mention_all: bool,
+    /// From where it comes, if that is known; for the policy hook.
+    pub address: Option<ClientAddress>,
 }
 
 /// An edit that has been made.
@@ -45,8 +47,9 @@ impl Service {
         // The session is checked in the transaction, behind the locks.
         let caller = self.identify(token).await?;
         self.count_send(&caller)?;
+        let address = edit.address;
         let edit = match self.read_edit(&caller, edit).await {
-            Ok(edit) => Box::pin(self.apply_policy_to_edit(&caller, edit)).await?,
+            Ok(edit) => Box::pin(self.apply_policy_to_edit(&caller, address, edit)).await?,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let edited = match edit.message_id.home.group() {

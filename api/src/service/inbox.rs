@@ -243,6 +243,7 @@ fn send_as(request: &InboxRequest) -> SendAs {
             mention_all: false,
             reply_to: String::new(),
             forward_of: String::new(),
+            address: None,
         },
         notice: Notice { silent: request.silent, no_push: request.no_push },
         bypass: request.bypass,

@@ -6,7 +6,10 @@
 //! happens when the hook does not answer is a setting. While it fails all the time it is not asked, so that senders need
 //! not wait for what does not come.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -21,7 +24,10 @@ use uuid::Uuid;
 
 use super::{SendContent, Service, access::Identity, webhook_signature};
 use crate::{
-    model::{Content, ConversationId, Error, Mentions, PolicyKind, PolicyOnFailure, Result},
+    model::{
+        ClientAddress, Content, ConversationId, Error, Mentions, PolicyKind, PolicyOnFailure,
+        Result, Terminal,
+    },
     store::{Append, NewEdit, SignalCheck},
     telemetry,
 };
@@ -107,6 +113,12 @@ struct Question<'a> {
     kind: &'static str,
     sender_id: &'a str,
     session_id: Uuid,
+    /// What the session was opened on; absent where it has ended meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal: Option<Terminal>,
+    /// From where the call comes, as a proxy that is trusted says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
     #[serde(flatten)]
     message: Map<String, Value>,
 }
@@ -207,7 +219,12 @@ impl Service {
     ///
     /// Errors: [`Error::PolicyRefused`]; [`Error::Unavailable`] where what the hook does not answer for is refused; and,
     /// where the hook is asked, those of a message to the recipient or the group.
-    pub(super) async fn apply_policy(&self, caller: &Identity, append: Append) -> Result<Append> {
+    pub(super) async fn apply_policy(
+        &self,
+        caller: &Identity,
+        address: Option<ClientAddress>,
+        append: Append,
+    ) -> Result<Append> {
         let kind = match append.conversation_id {
             ConversationId::User(_) => PolicyKind::User,
             ConversationId::Group(_) => PolicyKind::Group,
@@ -237,7 +254,7 @@ impl Service {
             let reply_to = json!({ "message_id": quoted.message_id, "sender_id": quoted.sender });
             message.insert("reply_to".into(), reply_to);
         }
-        match self.ask_policy(caller, "message", message).await? {
+        match self.ask_policy(caller, address, "message", message).await? {
             Some(content) => Ok(Append { content, ..append }),
             None => Ok(append),
         }
@@ -247,6 +264,7 @@ impl Service {
     pub(super) async fn apply_policy_to_edit(
         &self,
         caller: &Identity,
+        address: Option<ClientAddress>,
         edit: NewEdit,
     ) -> Result<NewEdit> {
         if !self.policy.is_asked_for(PolicyKind::Edit)
@@ -258,7 +276,7 @@ impl Service {
         let mut message = said(&edit.content, &edit.mentions);
         let sealed = self.store.message_id_cipher().await?.seal(edit.message_id)?;
         message.insert("message_id".into(), json!(sealed));
-        match self.ask_policy(caller, "edit", message).await? {
+        match self.ask_policy(caller, address, "edit", message).await? {
             Some(content) => Ok(NewEdit { content, ..edit }),
             None => Ok(edit),
         }
@@ -276,13 +294,17 @@ impl Service {
     async fn ask_policy(
         &self,
         caller: &Identity,
+        address: Option<ClientAddress>,
         kind: &'static str,
         message: Map<String, Value>,
     ) -> Result<Option<Content>> {
+        let terminal = self.store.terminal_of(caller.user_no, caller.session_id).await?;
         let question = Question {
             kind,
             sender_id: caller.user_id.as_str(),
             session_id: caller.session_id.0,
+            terminal,
+            address: address.map(|address| address.0),
             message,
         };
         // In base64 with what JSON escapes in it.

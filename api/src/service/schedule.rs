@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{Recipient, Send, SendContent, Service, access::Identity};
 use crate::{
     model::{
-        Class, Content, ConversationId, Error, Page, PageSize, Refusal, Result, ScheduledMessage,
-        parse_uuid,
+        Class, ClientAddress, Content, ConversationId, Error, Page, PageSize, Refusal, Result,
+        ScheduledMessage, parse_uuid,
     },
     store::{ChangeScheduled, DueMessage},
 };
@@ -30,6 +30,8 @@ pub struct UpdateScheduled {
     pub send_at: Option<OffsetDateTime>,
     /// What it is to say.
     pub content: Option<SendContent>,
+    /// From where the change comes, if that is known; for the policy hook.
+    pub address: Option<ClientAddress>,
 }
 
 impl Service {
@@ -74,8 +76,9 @@ impl Service {
         let reply_to = send.reply_to.clone();
         // As far as it can be told now.
         let session = Some(caller.session_id);
+        let address = send.address;
         let append = self.read_message(caller.user_no, &caller.user_id, session, send).await?;
-        let append = Box::pin(self.apply_policy(caller, append)).await?;
+        let append = Box::pin(self.apply_policy(caller, address, append)).await?;
         Ok(ScheduledMessage {
             client_message_id: append.client_message_id,
             conversation_id: append.conversation_id,
@@ -103,7 +106,9 @@ impl Service {
             let id = parse_uuid("client_message_id", client_message_id)?;
             let send_at = update.send_at.map(within_reach).transpose()?;
             let content = match update.content {
-                Some(content) => Some(self.new_content(&caller, id, content).await?),
+                Some(content) => {
+                    Some(self.new_content(&caller, update.address, id, content).await?)
+                }
                 None => None,
             };
             Ok((id, ChangeScheduled { send_at, content }))
@@ -122,6 +127,7 @@ impl Service {
     async fn new_content(
         &self,
         caller: &Identity,
+        address: Option<ClientAddress>,
         id: Uuid,
         content: SendContent,
     ) -> Result<Content> {
@@ -129,7 +135,7 @@ impl Service {
         let send = Send { content: Some(content), ..send_of(&message) };
         let session = Some(caller.session_id);
         let append = self.read_message(caller.user_no, &caller.user_id, session, send).await?;
-        Ok(Box::pin(self.apply_policy(caller, append)).await?.content)
+        Ok(Box::pin(self.apply_policy(caller, address, append)).await?.content)
     }
 
     /// Takes a scheduled message back. Once this has returned it is not sent.
@@ -244,6 +250,7 @@ fn send_of(message: &ScheduledMessage) -> Send {
         mention_all: message.mention_all,
         reply_to: message.reply_to.clone(),
         forward_of: String::new(),
+        address: None,
     }
 }
 

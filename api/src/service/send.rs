@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
     model::{
-        Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions, MessageId,
-        Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo, parse_uuid,
+        ClientAddress, Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions,
+        MessageId, Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
+        parse_uuid,
     },
     store::{Append, AppendForward, AppendQuote, Appended},
 };
@@ -32,6 +33,8 @@ pub struct Send {
     pub reply_to: String,
     /// The id of a message whose content it is to send on, in place of one of its own; empty for none.
     pub forward_of: String,
+    /// From where it comes, if that is known; for the policy hook.
+    pub address: Option<ClientAddress>,
 }
 
 /// To whom a message goes.
@@ -141,9 +144,10 @@ impl Service {
         let caller = self.identify(token).await?;
         // What is beyond the limit costs the database nothing.
         self.count_send(&caller)?;
+        let address = send.address;
         match self.read_send(&caller, send).await {
             // Boxed: it is large, and mostly there is no hook.
-            Ok(append) => Box::pin(self.apply_policy(&caller, append)).await,
+            Ok(append) => Box::pin(self.apply_policy(&caller, address, append)).await,
             Err(refusal) => Err(self.refuse(&caller, refusal).await),
         }
     }

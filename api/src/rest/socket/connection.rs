@@ -19,7 +19,7 @@ use super::{
     pace::Pace,
 };
 use crate::{
-    model::{Error as ServiceError, SessionId},
+    model::{ClientAddress, Error as ServiceError, SessionId},
     rest::{
         events::or_reconnect,
         problem::Problem,
@@ -27,7 +27,7 @@ use crate::{
             EditOfMessage, MarkReadResponse, ReactRequest, SendRequest, SignalRequest, UserId,
         },
     },
-    service::{Event, Follow, SendOrder, Service, Watcher},
+    service::{EditMessage, Event, Follow, Send as SendMessage, SendOrder, Service, Watcher},
 };
 
 /// How many requests of a connection may wait for their commit; its further frames wait unread.
@@ -102,6 +102,8 @@ pub(super) struct Connection {
     service: Arc<Service>,
     incoming: SplitStream<WebSocket>,
     outgoing: SplitSink<WebSocket, Message>,
+    /// From where it comes.
+    address: Option<ClientAddress>,
     /// The largest frame to read, in bytes.
     largest: usize,
     token: Option<String>,
@@ -122,13 +124,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(service: Arc<Service>, socket: WebSocket, largest: usize) -> Self {
+    pub(super) fn new(
+        service: Arc<Service>,
+        socket: WebSocket,
+        address: Option<ClientAddress>,
+        largest: usize,
+    ) -> Self {
         let (outgoing, incoming) = socket.split();
         let most_pings = service.most_pings();
         Self {
             service,
             incoming,
             outgoing,
+            address,
             largest,
             token: None,
             session: None,
@@ -371,10 +379,10 @@ impl Connection {
     fn send(&mut self, request: SendRequest) {
         let id = request.client_message_id().to_owned();
         let (service, token) = (self.service.clone(), self.token.clone());
-        let ticket = self.order.ticket();
+        let (ticket, address) = (self.order.ticket(), self.address);
         let answer = async move {
             let about = |error: ServiceError| Problem::from(error).about("client_message_id", &id);
-            let message = request.try_into().map_err(about)?;
+            let message = SendMessage { address, ..request.try_into().map_err(about)? };
             let sent = service.send_in_order(ticket, token.as_deref(), message).await;
             let response = sent.map_err(about)?.into();
             Ok(SocketFrame::Sent { client_message_id: id, response })
@@ -385,9 +393,11 @@ impl Connection {
     fn edit(&mut self, EditOfMessage { message_id, edit: request }: EditOfMessage) {
         let id = request.client_edit_id().to_owned();
         let (service, token) = (self.service.clone(), self.token.clone());
+        let address = self.address;
         let answer = async move {
             let about = |error: ServiceError| Problem::from(error).about("client_edit_id", &id);
             let edit = request.of(message_id.clone()).map_err(about)?;
+            let edit = EditMessage { address, ..edit };
             let edited = service.edit_message(token.as_deref(), edit).await.map_err(about)?;
             Ok(SocketFrame::Edited { client_edit_id: id, message_id, response: edited.into() })
         };

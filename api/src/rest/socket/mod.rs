@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) use self::frames::{SocketFrame, SocketRequest};
 use self::{connection::Connection, frames::largest_frame};
 use super::{document::Refusal, extract::Bearer, problem::Problem};
-use crate::service::Service;
+use crate::{model::ClientAddress, service::Service};
 
 /// The subprotocol of a client that asks for one.
 const PROTOCOL: &str = "imd.v1";
@@ -137,10 +137,12 @@ async fn open_socket(
     State(service): State<Arc<Service>>,
     Extension(sockets): Extension<Sockets>,
     bearer: Bearer,
+    address: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|_| Problem::upgrade_required())?;
+    let address = address.map(|Extension(address)| address);
     let token = bearer.into_token().or_else(|| token_among_protocols(&headers));
     let largest = largest_frame(&service);
     let Sockets { connections, stopping, cut } = sockets;
@@ -153,7 +155,7 @@ async fn open_socket(
         .max_message_size(largest * TOLERANCE)
         .max_frame_size(largest * TOLERANCE);
     Ok(upgrade.on_upgrade(async move |socket| {
-        let connection = Connection::new(service, socket, largest);
+        let connection = Connection::new(service, socket, address, largest);
         cut.run_until_cancelled(Box::pin(connection.run(token, stopping))).await;
         drop(counted);
     }))

@@ -137,6 +137,7 @@ impl EditMessageRequest {
             content: self.content.into_content()?,
             mentions: self.mentions.into_iter().map(|id| id.0).collect(),
             mention_all: self.mention_all,
+            address: None,
         })
     }
 }

@@ -97,7 +97,7 @@ impl TryFrom<UpdateScheduledRequest> for UpdateScheduled {
     fn try_from(request: UpdateScheduledRequest) -> Result<Self, Error> {
         let UpdateScheduledRequest { send_at, text, content_type, data } = request;
         let content = ContentMembers { text, content_type, data }.into_content()?;
-        Ok(Self { send_at, content })
+        Ok(Self { send_at, content, address: None })
     }
 }
 

@@ -165,6 +165,7 @@ impl TryFrom<SendRequest> for Send {
             mention_all: request.mention_all,
             reply_to: request.reply_to,
             forward_of: request.forward_of,
+            address: None,
         })
     }
 }

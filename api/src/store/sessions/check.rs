@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 
 use super::read_end;
 use crate::{
-    model::{EndReason, Error, Result, SessionEnd, SessionId, UserNo},
+    model::{DeviceId, EndReason, Error, Result, SessionEnd, SessionId, Terminal, UserNo},
     store::{Store, Transaction, users::DELETED},
 };
 
@@ -63,6 +63,27 @@ impl Store {
         let statement = client.prepare_cached(&session_end()).await?;
         let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
         Ok(SessionCheck::read(row.as_ref()))
+    }
+
+    /// What a session was opened on; `None` where there is no such session.
+    pub async fn terminal_of(
+        &self,
+        user_no: UserNo,
+        session_id: SessionId,
+    ) -> Result<Option<Terminal>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT terminal_type, device_id, device_name FROM sessions
+                 WHERE user_no = $1 AND session_id = $2",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&user_no.0, &session_id.0]).await?;
+        Ok(row.map(|row| Terminal {
+            terminal_type: row.get("terminal_type"),
+            device_id: DeviceId::from_stored(row.get("device_id")),
+            device_name: row.get("device_name"),
+        }))
     }
 }
 
