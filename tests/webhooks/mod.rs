@@ -3,6 +3,7 @@
 
 mod delivery;
 mod events;
+mod faults;
 mod receiver;
 mod refused;
 mod snippets;
