@@ -1,14 +1,16 @@
 //! What webhooks are told of.
 
+use imd_proto::v1::{CreateWebhookRequest, UpdateWebhookRequest, WebhookFilter};
 use serde_json::json;
 
 use super::{receiver::Receiver, start};
 use crate::{
     admin::send::{as_system, user},
-    groups::{create, text},
+    groups::{create, group_of, text},
     support::{
         api::{GroupCall, Outgoing, Transport},
         cluster::Cluster,
+        eventually,
     },
 };
 
@@ -196,4 +198,74 @@ async fn messages_of_backends_are_told_too() {
     imd.admin().send(notice).await.expect("sent");
     let data = receiver.said("message.sent").await;
     assert_eq!((&data["recipient_id"], &data["text"]), (&json!("ann"), &json!("on its way")));
+}
+
+#[tokio::test]
+async fn a_filter_has_a_webhook_told_of_some_users_groups_or_senders_alone() {
+    let imd = start(Transport::Grpc).await;
+    let [ann, ben, cleo] = group_of(&imd, ["ann", "ben", "cleo"]).await;
+    let filtered = async |filter: WebhookFilter| {
+        let receiver = Receiver::start().await;
+        let kinds = vec!["message.sent".to_owned(), "member.*".to_owned(), "session.started".to_owned()];
+        let filter = Some(filter);
+        let request = CreateWebhookRequest {
+            url: receiver.url.clone(),
+            kinds,
+            filter,
+            ..Default::default()
+        };
+        let (webhook, _) = imd.admin().make_webhook(request).await.expect("a webhook");
+        (receiver, webhook)
+    };
+    let ids = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+    let user = WebhookFilter { user_ids: ids(&["ben"]), ..Default::default() };
+    let (mut of_ben, shown) = filtered(user.clone()).await;
+    assert_eq!(shown.filter, Some(user));
+    let group = WebhookFilter { group_ids: ids(&["oslo"]), ..Default::default() };
+    let (mut of_group, _) = filtered(group).await;
+    let both = WebhookFilter { group_ids: ids(&["oslo"]), sender_ids: ids(&["cleo"]), ..Default::default() };
+    let (mut of_cleo, webhook) = filtered(both).await;
+
+    ann.say("cleo", "not for ben").await;
+    ann.say("ben", "for ben").await;
+    cleo.send(&text("to all")).await.expect("sent");
+    ben.send(&text("from ben")).await.expect("sent");
+    imd.log_in("cleo", "pc", "desk").await;
+    imd.log_in("ben", "pc", "desk").await;
+    // Of three timelines, so in any order.
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let data = of_ben.event().await["data"].take();
+        told.push(data["text"].as_str().or(data["user_id"].as_str()).map(str::to_owned));
+    }
+    told.sort();
+    assert_eq!(told, ["ben", "for ben", "from ben"].map(|text| Some(text.to_owned())));
+    of_ben.gets_nothing().await;
+    assert_eq!(of_group.said("message.sent").await["text"], "to all");
+    assert_eq!(of_group.said("message.sent").await["text"], "from ben");
+    of_group.gets_nothing().await;
+    assert_eq!(of_cleo.said("message.sent").await["text"], "to all");
+    of_cleo.gets_nothing().await;
+    eventually("nothing waits", async || {
+        let webhook = imd.admin().webhook(&webhook.webhook_id).await.expect("a webhook");
+        (webhook.waiting == 0).then_some(())
+    })
+    .await;
+
+    let everything = UpdateWebhookRequest {
+        webhook_id: webhook.webhook_id.clone(),
+        filter: Some(WebhookFilter::default()),
+        ..Default::default()
+    };
+    let changed = imd.admin().update_webhook(everything).await.expect("changed");
+    assert_eq!(changed.filter, None);
+    ann.say("ann", "a note").await;
+    assert_eq!(of_cleo.said("message.sent").await["text"], "a note");
+    let wrong = UpdateWebhookRequest {
+        webhook_id: webhook.webhook_id,
+        filter: Some(WebhookFilter { group_ids: ids(&["a b"]), ..Default::default() }),
+        ..Default::default()
+    };
+    let refused = imd.admin().update_webhook(wrong).await.expect_err("no id");
+    assert_eq!(refused.field(), "filter.group_ids");
 }

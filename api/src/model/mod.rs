@@ -31,7 +31,7 @@ mod webhook;
 pub use address::{AddressPrefix, ClientAddress};
 pub use admin::Role;
 pub use block::{BlockedUser, IfBlocked, MOST_BLOCKS};
-pub use broadcast::{Audience, Broadcast, BroadcastState};
+pub use broadcast::{Broadcast, BroadcastAudience, BroadcastState};
 pub use code::{Audience, Code};
 pub use contact::{
     ChangeSettings, Contact, ContactChange, ContactChanged, ContactState, MOST_CONTACTS,
@@ -77,4 +77,4 @@ pub use session::{
     TerminalType, UserState, is_display_name, is_line, make_room,
 };
 pub use signal::{MAX_SIGNAL_BYTES, Signal, SignalContent, TYPING_EXPIRES, Typing};
-pub use webhook::{EventKind, WebhookState};
+pub use webhook::{EventKind, WebhookFilter, WebhookState};

@@ -1,6 +1,11 @@
 //! Webhooks: what servers of the customer's are told of.
 
-use super::{EntryKind, Error, MemberChange, Result, TimelineNo};
+use serde::{Deserialize, Serialize};
+
+use super::{EntryKind, Error, GroupId, MemberChange, Result, TimelineNo, UserId};
+
+/// The most ids in each list of a filter.
+const MOST_FILTERED: usize = 100;
 
 /// Defines the kinds of events, one a row: its number in the database, which is never given to another kind, and its
 /// name in the contract.
@@ -135,6 +140,57 @@ impl EventKind {
             None => name == pattern,
         }
     }
+}
+
+/// Of whom and what a webhook is told: an event has to pass each list that is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebhookFilter {
+    /// One of these users has a part in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub user_ids: Vec<UserId>,
+    /// It is of one of these groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group_ids: Vec<GroupId>,
+    /// It is about a message that one of these has sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sender_ids: Vec<UserId>,
+}
+
+impl WebhookFilter {
+    /// Checks what an administrator gave.
+    ///
+    /// Errors: [`Error::InvalidArgument`].
+    pub fn parse(user_ids: &[String], group_ids: &[String], sender_ids: &[String]) -> Result<Self> {
+        let user = |field| move |id: &String| UserId::parse(field, id);
+        let group = |id: &String| GroupId::parse("filter.group_ids", id);
+        Ok(Self {
+            user_ids: ids("filter.user_ids", user_ids, user("filter.user_ids"))?,
+            group_ids: ids("filter.group_ids", group_ids, group)?,
+            sender_ids: ids("filter.sender_ids", sender_ids, user("filter.sender_ids"))?,
+        })
+    }
+
+    /// Whether every event passes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.user_ids.is_empty() && self.group_ids.is_empty() && self.sender_ids.is_empty()
+    }
+}
+
+/// A list of a filter, each id once.
+fn ids<T: Clone + Ord>(
+    field: &'static str,
+    given: &[String],
+    parse: impl Fn(&String) -> Result<T>,
+) -> Result<Vec<T>> {
+    if given.len() > MOST_FILTERED {
+        return Err(Error::invalid(field, format!("must be at most {MOST_FILTERED}")));
+    }
+    let mut ids: Vec<T> = given.iter().map(parse).collect::<Result<_>>()?;
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// Whether a webhook is told of events. Numbered as in the contract and in the database.

@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use super::{
     Audit, Store, Transaction, transaction,
-    webhooks::{read_secrets, tell_of},
+    webhooks::{read_filter, read_secrets, tell_of},
 };
-use crate::model::{EventKind, MessageId, Result, TimelineNo, UserNo, WebhookState};
+use crate::model::{
+    EventKind, MessageId, Result, TimelineNo, UserNo, WebhookFilter, WebhookState,
+};
 
 /// Who pauses webhooks that are dead, in the audit.
 const DELIVERY: &str = "webhook delivery";
@@ -46,6 +48,8 @@ pub struct PendingEvents {
     pub url: String,
     /// What requests are signed with, the newest secret first.
     pub secrets: Vec<SecretSlice<u8>>,
+    /// Which of them it is told of.
+    pub filter: WebhookFilter,
     /// The events, in the order of each timeline.
     pub events: Vec<OutboxEvent>,
 }
@@ -186,7 +190,7 @@ impl Store {
                  FROM webhooks w
                  WHERE p.webhook_no = $1 AND p.partition = $2 AND p.lease = $3
                      AND w.webhook_no = p.webhook_no AND w.state = $5
-                 RETURNING w.webhook_id, w.url, w.secret,
+                 RETURNING w.webhook_id, w.url, w.filter, w.secret,
                      CASE WHEN w.previous_until > now() THEN w.previous_secret END AS previous_secret",
             )
             .await?;
@@ -223,6 +227,7 @@ impl Store {
             webhook_id: row.get("webhook_id"),
             url: row.get("url"),
             secrets: read_secrets(&row),
+            filter: read_filter(&row)?,
             events: rows.iter().map(event).collect(),
         }))
     }

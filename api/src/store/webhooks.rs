@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretSlice};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{Audit, Store, Transaction, transaction};
-use crate::model::{Error, EventKind, Result, WebhookState};
+use crate::model::{Error, EventKind, Result, WebhookFilter, WebhookState};
 
 /// Into how many partitions the timelines are divided for each webhook.
 const PARTITIONS: i16 = 16;
@@ -29,6 +30,8 @@ pub struct Webhook {
     pub description: String,
     /// What it is told of, sorted.
     pub kinds: Vec<EventKind>,
+    /// Of whom and what it is told.
+    pub filter: WebhookFilter,
     /// Whether it is told.
     pub state: WebhookState,
     /// When it was made.
@@ -60,6 +63,8 @@ pub struct NewWebhook {
     pub description: String,
     /// See [`Webhook::kinds`].
     pub kinds: Vec<EventKind>,
+    /// See [`Webhook::filter`].
+    pub filter: WebhookFilter,
     /// What requests are signed with.
     pub secret: SecretSlice<u8>,
 }
@@ -73,10 +78,12 @@ pub struct ChangeWebhook {
     pub description: Option<String>,
     /// See [`Webhook::kinds`]. What waits already is delivered.
     pub kinds: Option<Vec<EventKind>>,
+    /// See [`Webhook::filter`]. It holds for what waits already, too.
+    pub filter: Option<WebhookFilter>,
 }
 
 /// The columns of a [`Webhook`], of a table or subquery `w`.
-const COLUMNS: &str = "w.webhook_no, w.webhook_id, w.url, w.description, w.kinds, w.state, w.created_at, \
+const COLUMNS: &str = "w.webhook_no, w.webhook_id, w.url, w.description, w.kinds, w.filter, w.state, w.created_at, \
      w.delivered_at, w.failing_since, w.failures, w.error, \
      CASE WHEN w.previous_until > now() THEN w.previous_until END AS previous_until, \
      (SELECT count(*) FROM (SELECT FROM webhook_queue q WHERE q.webhook_no = w.webhook_no \
@@ -100,6 +107,7 @@ fn read(row: &Row) -> Result<Webhook> {
         description: row.get("description"),
         // A newer node may know more.
         kinds: kinds.into_iter().filter_map(EventKind::from_number).collect(),
+        filter: read_filter(row)?,
         state,
         created_at: row.get("created_at"),
         delivered_at: row.get("delivered_at"),
@@ -110,6 +118,11 @@ fn read(row: &Row) -> Result<Webhook> {
         oldest_at: row.get("oldest_at"),
         previous_until: row.get("previous_until"),
     })
+}
+
+/// The column `filter`.
+pub(super) fn read_filter(row: &Row) -> Result<WebhookFilter> {
+    serde_json::from_value(row.get("filter")).map_err(Error::internal)
 }
 
 fn numbers(kinds: &[EventKind]) -> Vec<i16> {
@@ -167,14 +180,15 @@ impl Store {
             let kinds = numbers(&new.kinds);
             let row = tx
                 .query_one(
-                    "INSERT INTO webhooks (webhook_id, url, description, kinds, secret)
-                     VALUES ($1, $2, $3, $4, $5) RETURNING webhook_no",
+                    "INSERT INTO webhooks (webhook_id, url, description, kinds, secret, filter)
+                     VALUES ($1, $2, $3, $4, $5, $6) RETURNING webhook_no",
                     &[
                         &new.webhook_id,
                         &new.url,
                         &new.description,
                         &kinds,
                         &new.secret.expose_secret(),
+                        &json!(new.filter),
                     ],
                 )
                 .await?;
@@ -204,12 +218,13 @@ impl Store {
     ) -> Result<Webhook> {
         transaction!(self, async |tx| {
             let kinds = change.kinds.as_deref().map(numbers);
-            let values: [&(dyn ToSql + Sync); 4] =
-                [&webhook_id, &change.url, &change.description, &kinds];
+            let filter = change.filter.as_ref().map(|filter| json!(filter));
+            let values: [&(dyn ToSql + Sync); 5] =
+                [&webhook_id, &change.url, &change.description, &kinds, &filter];
             let row = tx
                 .query_opt(
                     "UPDATE webhooks SET url = coalesce($2, url), description = coalesce($3, description),
-                         kinds = coalesce($4, kinds)
+                         kinds = coalesce($4, kinds), filter = coalesce($5, filter)
                      WHERE webhook_id = $1 RETURNING webhook_no, kinds, state",
                     &values,
                 )

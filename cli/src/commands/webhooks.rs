@@ -1,11 +1,12 @@
 //! `imctl webhooks`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use comfy_table::{Cell, Color};
 use imd_proto::v1::{
     CreateWebhookRequest, DeleteWebhookRequest, GetWebhookRequest, ListWebhooksRequest,
     PauseWebhookRequest, ReplayWebhookRequest, ResumeWebhookRequest, RotateWebhookSecretRequest,
-    TestWebhookRequest, TestWebhookResponse, UpdateWebhookRequest, Webhook, WebhookState,
+    TestWebhookRequest, TestWebhookResponse, UpdateWebhookRequest, Webhook, WebhookFilter,
+    WebhookState,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -43,6 +44,8 @@ Examples:
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         description: String,
         #[command(flatten)]
+        filter: FilterArgs,
+        #[command(flatten)]
         output: OutputArgs,
     },
     /// Show a webhook
@@ -67,6 +70,11 @@ Examples:
         /// What it is for
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Tell it of everybody again
+        #[arg(long, conflicts_with_all = ["of_user", "of_group", "of_sender"])]
+        no_filter: bool,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -129,6 +137,26 @@ Examples:
     },
 }
 
+/// Of whom and what a webhook is told.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Only what one of these users has a part in, with commas between
+    #[arg(long = "user", id = "of_user", value_name = "USERS", value_delimiter = ',')]
+    user_ids: Vec<String>,
+    /// Only what is of one of these groups
+    #[arg(long = "group", id = "of_group", value_name = "GROUPS", value_delimiter = ',')]
+    group_ids: Vec<String>,
+    /// Only messages that one of these users has sent
+    #[arg(long = "sender", id = "of_sender", value_name = "USERS", value_delimiter = ',')]
+    sender_ids: Vec<String>,
+}
+
+impl From<FilterArgs> for WebhookFilter {
+    fn from(FilterArgs { user_ids, group_ids, sender_ids }: FilterArgs) -> Self {
+        Self { user_ids, group_ids, sender_ids }
+    }
+}
+
 /// Runs one of the commands.
 pub(crate) async fn run(command: WebhooksCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
@@ -138,9 +166,9 @@ pub(crate) async fn run(command: WebhooksCommand, admin: &mut Admin) -> Result<(
             let webhooks: Vec<WebhookView> = webhooks.into_iter().map(Into::into).collect();
             output::list(&webhooks, output.output, "there are no webhooks")
         }
-        WebhooksCommand::Create { url, kinds, description, output } => {
-            let secret = String::new();
-            let request = CreateWebhookRequest { url, kinds, description, secret };
+        WebhooksCommand::Create { url, kinds, description, filter, output } => {
+            let (secret, filter) = (String::new(), Some(filter.into()));
+            let request = CreateWebhookRequest { url, kinds, description, secret, filter };
             let answer = admin.calls.create_webhook(request).await;
             let made = said(admin, answer)?;
             secret_of(made.webhook, made.secret, &output)
@@ -149,8 +177,11 @@ pub(crate) async fn run(command: WebhooksCommand, admin: &mut Admin) -> Result<(
             let answer = admin.calls.get_webhook(GetWebhookRequest { webhook_id }).await;
             show(said(admin, answer)?.webhook, &output)
         }
-        WebhooksCommand::Update { webhook: webhook_id, url, kinds, description, output } => {
-            let request = UpdateWebhookRequest { webhook_id, url, kinds, description };
+        WebhooksCommand::Update { webhook, url, kinds, description, filter, no_filter, output } => {
+            let filter = WebhookFilter::from(filter);
+            let filter = (no_filter || filter != WebhookFilter::default()).then_some(filter);
+            let request =
+                UpdateWebhookRequest { webhook_id: webhook, url, kinds, description, filter };
             let answer = admin.calls.update_webhook(request).await;
             show(said(admin, answer)?.webhook, &output)
         }
@@ -230,6 +261,8 @@ struct WebhookView {
     url: String,
     description: String,
     kinds: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<FilterView>,
     state: &'static str,
     waiting: i64,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -246,6 +279,14 @@ struct WebhookView {
     previous_secret_until: Option<OffsetDateTime>,
 }
 
+/// Of whom and what a webhook is told.
+#[derive(Debug, Serialize)]
+struct FilterView {
+    user_ids: Vec<String>,
+    group_ids: Vec<String>,
+    sender_ids: Vec<String>,
+}
+
 impl From<Webhook> for WebhookView {
     fn from(webhook: Webhook) -> Self {
         Self {
@@ -260,6 +301,11 @@ impl From<Webhook> for WebhookView {
             url: webhook.url,
             description: webhook.description,
             kinds: webhook.kinds,
+            filter: webhook.filter.map(|filter| FilterView {
+                user_ids: filter.user_ids,
+                group_ids: filter.group_ids,
+                sender_ids: filter.sender_ids,
+            }),
             waiting: webhook.waiting,
             oldest_at: clock::time(webhook.oldest_at),
             delivered_at: clock::time(webhook.delivered_at),
@@ -272,9 +318,18 @@ impl From<Webhook> for WebhookView {
     }
 }
 
+impl FilterView {
+    fn words(&self) -> String {
+        let lists =
+            [("user", &self.user_ids), ("group", &self.group_ids), ("sender", &self.sender_ids)];
+        let words = lists.into_iter().filter(|(_, ids)| !ids.is_empty());
+        words.map(|(of, ids)| format!("{of} {}", ids.join(","))).collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl Row for WebhookView {
     const COLUMNS: &[&str] =
-        &["WEBHOOK", "URL", "STATE", "WAITING", "DELIVERED", "FAILURES", "ERROR", "KINDS"];
+        &["WEBHOOK", "URL", "STATE", "WAITING", "DELIVERED", "FAILURES", "ERROR", "KINDS", "FILTER"];
     const NARROW: usize = 6;
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
@@ -293,6 +348,7 @@ impl Row for WebhookView {
             if self.failures > 0 { failures.fg(Color::DarkRed) } else { failures },
             output::text(&self.error),
             Cell::new(self.kinds.join(" ")),
+            output::text(&self.filter.as_ref().map(FilterView::words).unwrap_or_default()),
         ]
     }
 }

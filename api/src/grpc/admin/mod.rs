@@ -694,8 +694,10 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::CreateWebhookResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
+        let filter = asked.filter.as_ref().map(webhooks::filter).transpose().map_err(status)?;
+        let filter = filter.unwrap_or_default();
         let (made, secret) = admin
-            .create_webhook(&asked.url, &asked.description, &asked.kinds, &asked.secret)
+            .create_webhook(&asked.url, &asked.description, &asked.kinds, filter, &asked.secret)
             .await
             .map_err(status)?;
         Ok(Response::new(v1::CreateWebhookResponse {
@@ -721,8 +723,10 @@ impl v1::admin_service_server::AdminService for Administration {
         let admin = self.admin(&request).await?;
         let asked = request.into_inner();
         let kinds = Some(&asked.kinds[..]).filter(|kinds| !kinds.is_empty());
+        let filter = asked.filter.as_ref().map(webhooks::filter).transpose().map_err(status)?;
+        let (id, url) = (&asked.webhook_id, asked.url.as_deref());
         let changed = admin
-            .update_webhook(&asked.webhook_id, asked.url.as_deref(), asked.description, kinds)
+            .update_webhook(id, url, asked.description, kinds, filter)
             .await
             .map_err(status)?;
         let webhook = Some(webhooks::webhook(&changed));

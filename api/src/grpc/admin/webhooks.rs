@@ -4,6 +4,7 @@ use imd_proto::v1;
 
 use crate::{
     grpc::convert::timestamp,
+    model::{Result, WebhookFilter},
     service::{Webhook, WebhookTest},
 };
 
@@ -23,7 +24,18 @@ pub(super) fn webhook(webhook: &Webhook) -> v1::Webhook {
         waiting: webhook.waiting,
         oldest_at: webhook.oldest_at.map(timestamp),
         previous_secret_until: webhook.previous_until.map(timestamp),
+        filter: Some(&webhook.filter).filter(|filter| !filter.is_empty()).map(|filter| {
+            v1::WebhookFilter {
+                user_ids: filter.user_ids.iter().map(ToString::to_string).collect(),
+                group_ids: filter.group_ids.iter().map(ToString::to_string).collect(),
+                sender_ids: filter.sender_ids.iter().map(ToString::to_string).collect(),
+            }
+        }),
     }
+}
+
+pub(super) fn filter(asked: &v1::WebhookFilter) -> Result<WebhookFilter> {
+    WebhookFilter::parse(&asked.user_ids, &asked.group_ids, &asked.sender_ids)
 }
 
 pub(super) fn test(test: WebhookTest) -> v1::TestWebhookResponse {

@@ -79,8 +79,9 @@ async fn create_webhook(
     Json(asked): Json<CreateWebhookRequest>,
 ) -> Result<(StatusCode, Json<WebhookWithSecret>), Problem> {
     let admin = caller.admin(&service).await?;
-    let CreateWebhookRequest { url, kinds, description, secret } = asked;
-    let (made, secret) = admin.create_webhook(&url, &description, &kinds, &secret).await?;
+    let CreateWebhookRequest { url, kinds, description, filter, secret } = asked;
+    let filter = filter.unwrap_or_default().try_into()?;
+    let (made, secret) = admin.create_webhook(&url, &description, &kinds, filter, &secret).await?;
     let made = WebhookWithSecret::new(made, secret.expose_secret());
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -125,9 +126,10 @@ async fn update_webhook(
     Json(asked): Json<UpdateWebhookRequest>,
 ) -> Result<Json<Webhook>, Problem> {
     let admin = caller.admin(&service).await?;
-    let UpdateWebhookRequest { url, kinds, description } = asked;
+    let UpdateWebhookRequest { url, kinds, description, filter } = asked;
+    let filter = filter.map(TryInto::try_into).transpose()?;
     let changed = admin
-        .update_webhook(&path.webhook_id, url.as_deref(), description, kinds.as_deref())
+        .update_webhook(&path.webhook_id, url.as_deref(), description, kinds.as_deref(), filter)
         .await?;
     Ok(Json(changed.into()))
 }

@@ -11,7 +11,7 @@ pub(crate) struct UserId(pub(in crate::rest) String);
 /// The customer's own id of a group, or one that the server made.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[schema(pattern = "^[A-Za-z0-9._@+=-]{1,64}$", examples("oslo"))]
-pub(crate) struct GroupId(pub(super) String);
+pub(crate) struct GroupId(pub(in crate::rest) String);
 
 /// The id of an installation: made by the client at first start and kept for good.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Admin, check_line};
 use crate::{
-    model::{Error, EventKind, Result, Role},
+    model::{Error, EventKind, Result, Role, WebhookFilter},
     service::{tokens::random, webhooks::Answer},
     store::{ChangeWebhook, NewWebhook, Webhook},
 };
@@ -64,6 +64,7 @@ impl Admin<'_> {
         url: &str,
         description: &str,
         kinds: &[String],
+        filter: WebhookFilter,
         secret: &str,
     ) -> Result<(Webhook, SecretString)> {
         self.require(Role::Backend)?;
@@ -73,16 +74,18 @@ impl Admin<'_> {
         let secret = if secret.is_empty() { new_secret()? } else { parse_secret(secret)? };
         let shown = show(&secret);
         let webhook_id = Uuid::now_v7();
-        let details = json!({ "webhook_id": webhook_id, "url": url, "kinds": names(&kinds) });
+        let details = json!({
+            "webhook_id": webhook_id, "url": url, "kinds": names(&kinds), "filter": filter,
+        });
         let audit = self.audit("create_webhook", details);
         let description = description.to_owned();
         let secret = secret.into();
-        let new = NewWebhook { webhook_id, url, description, kinds, secret };
+        let new = NewWebhook { webhook_id, url, description, kinds, filter, secret };
         let made = self.service.store.create_webhook(&new, MOST_WEBHOOKS, audit).await?;
         Ok((made, shown))
     }
 
-    /// Changes where a webhook is, what it is for, or what it is told of; what is `None` stays.
+    /// Changes where a webhook is, what it is for, or what and whom it is told of; what is `None` stays.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::WebhookNotFound`].
     pub async fn update_webhook(
@@ -91,6 +94,7 @@ impl Admin<'_> {
         url: Option<&str>,
         description: Option<String>,
         kinds: Option<&[String]>,
+        filter: Option<WebhookFilter>,
     ) -> Result<Webhook> {
         self.require(Role::Backend)?;
         let webhook_id = parse_id(webhook_id)?;
@@ -100,10 +104,10 @@ impl Admin<'_> {
         }
         let kinds = kinds.map(EventKind::parse).transpose()?;
         let details = json!({
-            "webhook_id": webhook_id, "url": url, "kinds": kinds.as_deref().map(names),
+            "webhook_id": webhook_id, "url": url, "kinds": kinds.as_deref().map(names), "filter": filter,
         });
         let audit = self.audit("update_webhook", details);
-        let change = ChangeWebhook { url, description, kinds };
+        let change = ChangeWebhook { url, description, kinds, filter };
         let changed = self.service.store.change_webhook(webhook_id, &change, audit).await?;
         self.service.store.look_for_events();
         Ok(changed)

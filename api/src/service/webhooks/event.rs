@@ -13,7 +13,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     model::{
         Body, ConversationId, Entry, EntryKind, Error, EventKind, Message, MessageGone,
-        MessageIdCipher, Result, Session, TimelineNo, Tombstone, UserId,
+        MessageIdCipher, Result, Session, TimelineNo, Tombstone, UserId, WebhookFilter,
     },
     store::{BESIDE_ENTRIES, OutboxEvent},
 };
@@ -28,6 +28,9 @@ pub(super) struct Event {
     #[serde(with = "time::serde::rfc3339")]
     timestamp: OffsetDateTime,
     data: Value,
+    /// Whose timeline it stands in, where that is a user's.
+    #[serde(skip)]
+    owner: Option<UserId>,
 }
 
 /// Entries by their places.
@@ -37,11 +40,27 @@ impl Event {
     /// One that says that it is a test.
     pub(super) fn test(id: String) -> Self {
         let timestamp = OffsetDateTime::now_utc();
-        Self { id, kind: "webhook.test", timestamp, data: json!({}) }
+        Self { id, kind: "webhook.test", timestamp, data: json!({}), owner: None }
     }
 
     pub(super) fn to_json(&self) -> Result<Box<RawValue>> {
         to_raw_value(self).map_err(Error::internal)
+    }
+
+    /// Whether a webhook with this filter is told of it.
+    pub(super) fn passes(&self, filter: &WebhookFilter) -> bool {
+        let says = |name: &str, id: &str| self.data[name] == *id;
+        let has_part = |user_id: &UserId| {
+            let id = user_id.as_str();
+            let among = self.data["user_ids"].as_array();
+            self.owner.as_ref() == Some(user_id)
+                || ["sender_id", "recipient_id", "user_id", "by"].iter().any(|name| says(name, id))
+                || among.is_some_and(|among| among.iter().any(|member| *member == *id))
+        };
+        let WebhookFilter { user_ids, group_ids, sender_ids } = filter;
+        (user_ids.is_empty() || user_ids.iter().any(has_part))
+            && (group_ids.is_empty() || group_ids.iter().any(|id| says("group_id", id.as_str())))
+            && (sender_ids.is_empty() || sender_ids.iter().any(|id| says("sender_id", id.as_str())))
     }
 
     /// What an event says, by the entry of which it is a part; little where that is gone.
@@ -72,7 +91,7 @@ impl Event {
             (None, _) => json!({ "gone": "purged" }),
         };
         let id = event_id(event, cipher)?;
-        Ok(Self { id, kind: kind.name(), timestamp: event.at, data })
+        Ok(Self { id, kind: kind.name(), timestamp: event.at, data, owner: owner.cloned() })
     }
 }
 

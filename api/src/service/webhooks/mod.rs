@@ -97,6 +97,15 @@ pub struct WebhookSettings {
     pub http: Client,
 }
 
+/// What a request tells.
+struct Told {
+    body: Vec<u8>,
+    /// How many events are in it.
+    events: usize,
+    /// How many were looked at for it: those that do not pass the filter are done with it, too.
+    looked_at: usize,
+}
+
 /// What came of a request to a webhook.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -186,11 +195,17 @@ impl Service {
             let Some(pending) = pending.filter(|pending| !pending.events.is_empty()) else {
                 return Ok(false);
             };
-            let (body, told) = self.body(&pending).await?;
-            if told == 0 {
+            let Told { body, events, looked_at } = self.body(&pending).await?;
+            if looked_at == 0 {
                 // A newer node is to tell of it.
                 sleep(LOOK).await;
                 return Ok(false);
+            }
+            if events == 0 {
+                // Its filter lets none of them through.
+                self.store.finish_events(claim, &pending.events[..looked_at]).await?;
+                most = (most * 2).min(MOST_EVENTS);
+                continue;
             }
             let answer = match Url::parse(&pending.url) {
                 Ok(url) => self.tell_webhook(url, &pending.secrets, &batch_id(&body), body).await,
@@ -199,9 +214,8 @@ impl Service {
             counter!(telemetry::WEBHOOK_REQUESTS, "result" => answer.result()).increment(1);
             match answer {
                 Answer::Delivered(_) => {
-                    let told = &pending.events[..told];
-                    self.store.finish_events(claim, told).await?;
-                    let count = u64::try_from(told.len()).unwrap_or_default();
+                    self.store.finish_events(claim, &pending.events[..looked_at]).await?;
+                    let count = u64::try_from(events).unwrap_or_default();
                     counter!(telemetry::WEBHOOK_EVENTS).increment(count);
                     most = (most * 2).min(MOST_EVENTS);
                 }
@@ -250,9 +264,9 @@ impl Service {
         Ok(())
     }
 
-    /// The body of a request, and how many of the events it tells of: as many as are not too large together, and those
-    /// in front of one that a newer node has written.
-    async fn body(&self, pending: &PendingEvents) -> Result<(Vec<u8>, usize)> {
+    /// The body of a request: as many events as are not too large together, and those in front of one that a newer node
+    /// has written; without those that do not pass the filter.
+    async fn body(&self, pending: &PendingEvents) -> Result<Told> {
         let places = pending.events.iter().map(|event| (event.place.home, event.place.seq));
         let mut places: Vec<_> = places.collect();
         places.sort_unstable();
@@ -264,17 +278,21 @@ impl Service {
         let entries: HashMap<_, _> =
             entries.into_iter().map(|(owner, entry)| ((owner, entry.seq()), entry)).collect();
         let cipher = self.store.message_id_cipher().await?;
-        let (mut events, mut bytes) = (Vec::new(), 0);
+        let (mut events, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
         for event in &pending.events {
             let Some(kind) = event.kind else { break };
-            let said = Event::of(event, kind, &entries, &owners, &cipher)?.to_json()?;
-            bytes += said.get().len();
-            if bytes > LARGEST && !events.is_empty() {
-                break;
+            let event = Event::of(event, kind, &entries, &owners, &cipher)?;
+            if event.passes(&pending.filter) {
+                let said = event.to_json()?;
+                bytes += said.get().len();
+                if bytes > LARGEST && !events.is_empty() {
+                    break;
+                }
+                events.push(said);
             }
-            events.push(said);
+            looked_at += 1;
         }
-        Ok((body_of(&events)?, events.len()))
+        Ok(Told { body: body_of(&events)?, events: events.len(), looked_at })
     }
 
     /// Makes a request that is signed.

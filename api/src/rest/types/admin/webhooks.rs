@@ -5,7 +5,11 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{model, service};
+use crate::{
+    model::{self, Error},
+    rest::types::id::{GroupId, UserId},
+    service,
+};
 
 /// Whether a webhook is told of events. The set is open.
 ///
@@ -20,6 +24,22 @@ enum WebhookState {
     Gone,
 }
 
+/// Of whom and what a webhook is told: an event has to pass each list that is not empty.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, expecting = "an object with the members user_ids, group_ids and sender_ids")]
+#[schema(examples(json!({ "group_ids": ["oslo"] })))]
+pub(crate) struct WebhookFilter {
+    /// One of these users has a part in it: as sender or recipient of a message, as who did it, or to whom it was done.
+    #[schema(max_items = 100)]
+    user_ids: Vec<UserId>,
+    /// It is of one of these groups.
+    #[schema(max_items = 100)]
+    group_ids: Vec<GroupId>,
+    /// It is about a message that one of these has sent.
+    #[schema(max_items = 100)]
+    sender_ids: Vec<UserId>,
+}
+
 /// A server of the customer's that is told of events.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Webhook {
@@ -30,6 +50,10 @@ pub(crate) struct Webhook {
     /// What it is told of.
     #[schema(examples(json!(["message.sent", "session.ended"])))]
     kinds: Vec<&'static str>,
+    /// Of whom and what it is told; absent when of everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    filter: Option<WebhookFilter>,
     state: WebhookState,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -78,6 +102,8 @@ pub(crate) struct CreateWebhookRequest {
     /// What it is for: at most 256 characters of one line.
     #[serde(default)]
     pub(in crate::rest) description: String,
+    /// Of whom and what it is told; absent for everything.
+    pub(in crate::rest) filter: Option<WebhookFilter>,
     /// What requests are signed with: `whsec_` and 24 to 64 bytes in base64. Absent or empty for a new one.
     #[serde(default)]
     pub(in crate::rest) secret: String,
@@ -90,6 +116,8 @@ pub(crate) struct UpdateWebhookRequest {
     pub(in crate::rest) url: Option<String>,
     pub(in crate::rest) kinds: Option<Vec<String>>,
     pub(in crate::rest) description: Option<String>,
+    /// Of whom and what it is told from now on, and of what waits; an empty object for everything.
+    pub(in crate::rest) filter: Option<WebhookFilter>,
 }
 
 /// From when on a webhook is told once more.
@@ -139,6 +167,26 @@ pub(crate) struct WebhookTest {
     took_ms: u64,
 }
 
+impl From<&model::WebhookFilter> for WebhookFilter {
+    fn from(filter: &model::WebhookFilter) -> Self {
+        Self {
+            user_ids: filter.user_ids.iter().map(Into::into).collect(),
+            group_ids: filter.group_ids.iter().map(Into::into).collect(),
+            sender_ids: filter.sender_ids.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<WebhookFilter> for model::WebhookFilter {
+    type Error = Error;
+
+    fn try_from(filter: WebhookFilter) -> Result<Self, Error> {
+        let users = |ids: Vec<UserId>| ids.into_iter().map(|id| id.0).collect::<Vec<_>>();
+        let groups: Vec<_> = filter.group_ids.into_iter().map(|id| id.0).collect();
+        Self::parse(&users(filter.user_ids), &groups, &users(filter.sender_ids))
+    }
+}
+
 impl From<model::WebhookState> for WebhookState {
     fn from(state: model::WebhookState) -> Self {
         match state {
@@ -157,6 +205,7 @@ impl From<service::Webhook> for Webhook {
             url: webhook.url,
             description: webhook.description,
             kinds: webhook.kinds.iter().map(|kind| kind.name()).collect(),
+            filter: Some(&webhook.filter).filter(|filter| !filter.is_empty()).map(Into::into),
             state: webhook.state.into(),
             created_at: webhook.created_at,
             delivered_at: webhook.delivered_at,
