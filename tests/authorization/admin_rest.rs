@@ -134,21 +134,13 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
         of_webhook(Viewer, Method::GET, webhook),
         of_webhook(Backend, Method::PATCH, webhook).body(json!({ "description": "changed" })),
         to_webhook("/admin/v1/webhooks/{webhook_id}/test"),
+        of_webhook(Backend, Method::GET, "/admin/v1/webhooks/{webhook_id}/tail").query("seconds=1"),
         to_webhook("/admin/v1/webhooks/{webhook_id}/pause"),
         to_webhook("/admin/v1/webhooks/{webhook_id}/resume"),
         to_webhook("/admin/v1/webhooks/{webhook_id}/replay")
             .body(json!({ "from": "2026-01-01T00:00:00Z" })),
         to_webhook("/admin/v1/webhooks/{webhook_id}/secret/rotate").body(json!({})),
         of_webhook(Backend, Method::DELETE, webhook),
-        get("/admin/v1/broadcasts"),
-        post(Backend, "/admin/v1/broadcasts").body(json!({
-            "broadcast_id": Uuid::new_v4(), "from": { "system": "notices" }, "to": { "user_ids": ["ann"] },
-            "text": "news",
-        })),
-        get("/admin/v1/broadcasts/{broadcast_id}").of_broadcast(),
-        post(Backend, "/admin/v1/broadcasts/{broadcast_id}/pause").of_broadcast(),
-        post(Backend, "/admin/v1/broadcasts/{broadcast_id}/resume").of_broadcast(),
-        post(Backend, "/admin/v1/broadcasts/{broadcast_id}/abort").of_broadcast(),
         get("/admin/v1/users"),
         post(Backend, "/admin/v1/users").body(json!({ "user_id": "new", "password": PASSWORD })),
         get(user),
@@ -191,6 +183,24 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
     ]
 }
 
+/// Those about broadcasts, of which there is one that waits.
+fn broadcast_operations() -> [Operation; 6] {
+    use Role::{Backend, Viewer};
+    let of = |role, method, path| Operation::new(role, method, path).of_broadcast();
+    let create = json!({
+        "broadcast_id": Uuid::new_v4(), "from": { "system": "notices" }, "to": { "user_ids": ["ann"] },
+        "text": "news",
+    });
+    [
+        of(Viewer, Method::GET, "/admin/v1/broadcasts"),
+        of(Backend, Method::POST, "/admin/v1/broadcasts").body(create),
+        of(Viewer, Method::GET, "/admin/v1/broadcasts/{broadcast_id}"),
+        of(Backend, Method::POST, "/admin/v1/broadcasts/{broadcast_id}/pause"),
+        of(Backend, Method::POST, "/admin/v1/broadcasts/{broadcast_id}/resume"),
+        of(Backend, Method::POST, "/admin/v1/broadcasts/{broadcast_id}/abort"),
+    ]
+}
+
 async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     let imd = Cluster::start(Transport::Rest).await;
     super::grpc::occupy_job(&imd).await;
@@ -200,7 +210,9 @@ async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     super::groups(&imd, &phone).await;
     let webhook_id = super::webhook(&imd).await;
     super::broadcast(&imd).await;
-    (imd, phone, operations(&note.message_id, &webhook_id))
+    let operations =
+        broadcast_operations().into_iter().chain(operations(&note.message_id, &webhook_id));
+    (imd, phone, operations.collect())
 }
 
 fn needs_key(operation: &Operation) -> bool {
@@ -228,7 +240,8 @@ async fn every_operation_of_the_document_is_checked_here() {
             documented.insert((method.to_uppercase(), path.clone(), needs_key));
         }
     }
-    let operations = operations("x", "y");
+    let operations: Vec<_> =
+        broadcast_operations().into_iter().chain(operations("x", "y")).collect();
     let checked = operations.iter().map(|operation| {
         (operation.method.to_string(), operation.path.to_owned(), needs_key(operation))
     });

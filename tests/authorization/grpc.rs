@@ -258,9 +258,8 @@ fn admin_send_calls() -> [Call; 2] {
 /// Those about broadcasts, of which there is one that waits.
 fn broadcast_calls() -> [Call; 6] {
     let broadcast_id = || super::BROADCAST.to_owned();
-    let to = v1::broadcast_audience::To::Users(v1::BroadcastUsers {
-        user_ids: vec!["zoe".to_owned()],
-    });
+    let to =
+        v1::broadcast_audience::To::Users(v1::BroadcastUsers { user_ids: vec!["zoe".to_owned()] });
     let create = v1::CreateBroadcastRequest {
         broadcast_id: Uuid::new_v4().to_string(),
         from: Some(v1::AdminSender {
@@ -304,6 +303,7 @@ fn webhook_calls(webhook_id: &str) -> Vec<Call> {
     let rotate = v1::RotateWebhookSecretRequest { webhook_id: webhook_id(), ..Default::default() };
     let get = v1::GetWebhookRequest { webhook_id: webhook_id() };
     let test = v1::TestWebhookRequest { webhook_id: webhook_id() };
+    let tail = v1::TailWebhookRequest { webhook_id: webhook_id(), seconds: 1 };
     let pause = v1::PauseWebhookRequest { webhook_id: webhook_id() };
     let resume = v1::ResumeWebhookRequest { webhook_id: webhook_id() };
     let delete = v1::DeleteWebhookRequest { webhook_id: webhook_id() };
@@ -313,6 +313,7 @@ fn webhook_calls(webhook_id: &str) -> Vec<Call> {
         Call::new("/im.v1.AdminService/GetWebhook", Admin, get),
         Call::new("/im.v1.AdminService/UpdateWebhook", Admin, update),
         Call::new("/im.v1.AdminService/TestWebhook", Admin, test),
+        Call::new("/im.v1.AdminService/TailWebhook", Admin, tail),
         Call::new("/im.v1.AdminService/PauseWebhook", Admin, pause),
         Call::new("/im.v1.AdminService/ResumeWebhook", Admin, resume),
         Call::new("/im.v1.AdminService/ReplayWebhook", Admin, replay),
@@ -691,7 +692,8 @@ const NEEDS_SUPPORT: [&str; 9] = [
     "AdminUpdateGroupMember",
     "AdminRemoveGroupMember",
 ];
-const NEEDS_BACKEND: [&str; 19] = [
+const NEEDS_BACKEND: [&str; 20] = [
+    "TailWebhook",
     "CreateBroadcast",
     "PauseBroadcast",
     "ResumeBroadcast",

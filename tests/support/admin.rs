@@ -404,6 +404,16 @@ impl Admin {
         Ok(aborted.broadcast.expect("a broadcast"))
     }
 
+    /// The requests to a webhook from now on.
+    pub(crate) async fn tail_webhook(
+        &self,
+        webhook_id: &str,
+        seconds: i32,
+    ) -> Result<Streaming<v1::TailWebhookResponse>> {
+        let request = v1::TailWebhookRequest { webhook_id: webhook_id.to_owned(), seconds };
+        answer(self.0.clone().tail_webhook(request).await)
+    }
+
     /// A webhook that is told of these kinds of events, and its secret.
     pub(crate) async fn create_webhook(
         &self,

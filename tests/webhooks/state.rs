@@ -1,13 +1,14 @@
 //! Webhooks that are paused, resumed, replayed, gone, and given other secrets.
 
 use imd_proto::v1::WebhookState;
+use serde_json::{Value, json};
 
 use super::{
     count,
     receiver::{Answer, Receiver},
     start,
 };
-use crate::support::{api::Transport, cluster::Cluster, eventually};
+use crate::support::{api::Transport, cluster::Cluster, eventually, within_deadline};
 
 async fn scene() -> (Cluster, Receiver, String, String) {
     let imd = start(Transport::Grpc).await;
@@ -207,4 +208,52 @@ async fn of_a_webhook_that_is_deleted_nothing_is_left() {
         (left == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_requests_to_a_webhook_are_watched_on_whichever_node_they_are_made() {
+    let imd = start(Transport::Grpc).await;
+    let (_node, _) = imd.start_node_with(super::local).await;
+    let receiver = Receiver::start().await;
+    let admin = imd.admin();
+    let (webhook, _) = admin.create_webhook(&receiver.url, &["message.sent"]).await.expect("made");
+    let (other, _) = admin.create_webhook(&receiver.url, &["read"]).await.expect("made");
+    let ann = imd.user_with_phone("ann").await;
+    let mut tail = admin.tail_webhook(&webhook.webhook_id, 0).await.expect("watched");
+    let mut of_other = admin.tail_webhook(&other.webhook_id, 2).await.expect("watched");
+    receiver.answers(Answer::Status(500));
+    ann.say("ann", "one").await;
+    let mut next = async || {
+        let next = within_deadline("a request", tail.message()).await;
+        next.expect("no error").expect("it goes on")
+    };
+    let failed = next().await;
+    assert_eq!((failed.delivered, failed.status, failed.count), (false, 500, 1));
+    assert!(failed.error.contains("500") && !failed.node_id.is_empty(), "{failed:?}");
+    let done = next().await;
+    assert_eq!((done.delivered, done.status, done.error.as_str()), (true, 204, ""));
+    assert_eq!(done.events, failed.events);
+    assert_eq!(done.events[0].r#type, "message.sent");
+    assert!(done.events[0].id.starts_with("evt_"));
+    let nothing = within_deadline("the time is over", of_other.message()).await;
+    assert!(nothing.expect("no error").is_none(), "nothing of another webhook");
+
+    for (id, seconds, code) in
+        [("nothing", 0, "webhook_not_found"), (webhook.webhook_id.as_str(), -1, "invalid_argument")]
+    {
+        let refused = admin.tail_webhook(id, seconds).await.expect_err(code);
+        assert_eq!(refused.code, code);
+    }
+    let url = format!(
+        "http://{}/admin/v1/webhooks/{}/tail?seconds=2",
+        imd.node.admin_address(),
+        webhook.webhook_id
+    );
+    let asked = reqwest::Client::new().get(url).bearer_auth(crate::support::node::ADMIN_KEY);
+    let answer = asked.send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+    ann.say("ann", "two").await;
+    let lines = answer.text().await.expect("lines");
+    let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&line["delivered"], &line["count"]), (&json!(true), &json!(1)));
 }

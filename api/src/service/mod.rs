@@ -61,9 +61,9 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, AdminGroup, ClusterStatus, CreateBroadcast, Kick, MOST_LISTED, MOST_SENT, MessageTrace, NewEpochs, NewTier,
-    NewUserLimits, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
-    TracedTerminal, WebhookTest, Whose,
+    Admin, AdminCall, AdminGroup, ClusterStatus, CreateBroadcast, Kick, MOST_LISTED, MOST_SENT,
+    MessageTrace, NewEpochs, NewTier, NewUserLimits, Progress, SendAs, Sender, SessionQuery,
+    TracedCopy, TracedMessage, TracedTerminal, WebhookTest, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
@@ -87,7 +87,7 @@ pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
 pub use timeline::{Follow, TimelineRead};
-pub use webhooks::{WebhookResolver, WebhookSettings};
+pub use webhooks::{TailedEvent, TailedRequest, WebhookResolver, WebhookSettings, WebhookTail};
 
 pub use crate::{
     delivery::{Event, Subscription, Watcher},

@@ -14,9 +14,7 @@ use super::{
     Audit, Store, Transaction, transaction,
     webhooks::{read_filter, read_secrets, tell_of},
 };
-use crate::model::{
-    EventKind, MessageId, Result, TimelineNo, UserNo, WebhookFilter, WebhookState,
-};
+use crate::model::{EventKind, MessageId, Result, TimelineNo, UserNo, WebhookFilter, WebhookState};
 
 /// Who pauses webhooks that are dead, in the audit.
 const DELIVERY: &str = "webhook delivery";
@@ -48,6 +46,8 @@ pub struct PendingEvents {
     pub url: String,
     /// What requests are signed with, the newest secret first.
     pub secrets: Vec<SecretSlice<u8>>,
+    /// Whether somebody watches the requests to it.
+    pub tailed: bool,
     /// Which of them it is told of.
     pub filter: WebhookFilter,
     /// The events, in the order of each timeline.
@@ -190,7 +190,7 @@ impl Store {
                  FROM webhooks w
                  WHERE p.webhook_no = $1 AND p.partition = $2 AND p.lease = $3
                      AND w.webhook_no = p.webhook_no AND w.state = $5
-                 RETURNING w.webhook_id, w.url, w.filter, w.secret,
+                 RETURNING w.webhook_id, w.url, w.filter, w.tailed_until > now() AS tailed, w.secret,
                      CASE WHEN w.previous_until > now() THEN w.previous_secret END AS previous_secret",
             )
             .await?;
@@ -228,6 +228,7 @@ impl Store {
             url: row.get("url"),
             secrets: read_secrets(&row),
             filter: read_filter(&row)?,
+            tailed: row.get("tailed"),
             events: rows.iter().map(event).collect(),
         }))
     }

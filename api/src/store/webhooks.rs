@@ -8,11 +8,14 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{Audit, Store, Transaction, transaction};
+use super::{Audit, Listener, Store, Transaction, transaction};
 use crate::model::{Error, EventKind, Result, WebhookFilter, WebhookState};
 
 /// Into how many partitions the timelines are divided for each webhook.
 const PARTITIONS: i16 = 16;
+
+/// Where nodes tell of requests to webhooks that somebody watches.
+const CHANNEL: &str = "imd_webhooks";
 
 /// How many waiting events are counted.
 const MOST_COUNTED: i64 = 100_000;
@@ -145,6 +148,31 @@ impl Store {
         let one = format!("SELECT {COLUMNS} FROM webhooks w WHERE w.webhook_id = $1");
         let row = client.query_opt(&one, &[&webhook_id]).await?;
         read(&row.ok_or(Error::WebhookNotFound)?)
+    }
+
+    /// Hears of the requests that are made to webhooks which somebody watches.
+    pub async fn listen_to_webhooks(&self) -> Result<Listener> {
+        self.listen(CHANNEL).await
+    }
+
+    /// Tells those who watch webhooks of a request.
+    pub async fn tell_of_webhook(&self, payload: &str) -> Result<()> {
+        self.notify(&[CHANNEL.to_owned()], &[payload]).await
+    }
+
+    /// Has nodes tell of the requests to a webhook, for so long.
+    ///
+    /// Errors: [`Error::WebhookNotFound`].
+    pub async fn tail_webhook(&self, webhook_id: Uuid, lasts: Duration) -> Result<()> {
+        let client = self.client().await?;
+        let tailed = client
+            .execute(
+                "UPDATE webhooks SET tailed_until = now() + make_interval(secs => $2)
+                 WHERE webhook_id = $1",
+                &[&webhook_id, &lasts.as_secs_f64()],
+            )
+            .await?;
+        if tailed == 1 { Ok(()) } else { Err(Error::WebhookNotFound) }
     }
 
     /// What requests to a webhook are signed with now, the newest secret first.

@@ -1,10 +1,13 @@
 //! `imctl webhooks`
 
+use std::{collections::BTreeMap, time::Duration};
+
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, Color};
 use imd_proto::v1::{
     CreateWebhookRequest, DeleteWebhookRequest, GetWebhookRequest, ListWebhooksRequest,
     PauseWebhookRequest, ReplayWebhookRequest, ResumeWebhookRequest, RotateWebhookSecretRequest,
+    TailWebhookRequest, TailWebhookResponse, TailedEvent,
     TestWebhookRequest, TestWebhookResponse, UpdateWebhookRequest, Webhook, WebhookFilter,
     WebhookState,
 };
@@ -92,6 +95,24 @@ Examples:
         webhook: String,
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Show the requests to a webhook as they are made, on whichever node
+    #[command(after_help = "\
+Nothing of what events say is shown.
+
+Examples:
+  imctl webhooks tail 0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f
+  imctl webhooks tail 0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f --for 10m --json > requests.jsonl")]
+    Tail {
+        /// Its id
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// Stop after this time [default: with Ctrl-C]
+        #[arg(long = "for", value_name = "TIME", value_parser = clock::some_time)]
+        lasts: Option<Duration>,
+        /// Print each as a line of JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Have a webhook told of nothing for a while: its events wait
     Pause {
@@ -200,6 +221,7 @@ pub(crate) async fn run(command: WebhooksCommand, admin: &mut Admin) -> Result<(
             }
             Err(Error::Webhook("the webhook did not acknowledge the test".to_owned()))
         }
+        WebhooksCommand::Tail { webhook, lasts, json } => tail(webhook, lasts, json, admin).await,
         WebhooksCommand::Pause { webhook: webhook_id, output } => {
             let answer = admin.calls.pause_webhook(PauseWebhookRequest { webhook_id }).await;
             show(said(admin, answer)?.webhook, &output)
@@ -224,6 +246,30 @@ pub(crate) async fn run(command: WebhooksCommand, admin: &mut Admin) -> Result<(
             secret_of(rotated.webhook, rotated.secret, &output)
         }
     }
+}
+
+async fn tail(
+    webhook_id: String,
+    lasts: Option<Duration>,
+    json: bool,
+    admin: &mut Admin,
+) -> Result<(), Error> {
+    let seconds = lasts.map(|lasts| i32::try_from(lasts.as_secs().max(1)).unwrap_or(i32::MAX));
+    let request = TailWebhookRequest { webhook_id, seconds: seconds.unwrap_or_default() };
+    let answer = admin.calls.tail_webhook(request).await;
+    let mut requests = said(admin, answer)?;
+    output::note("watching");
+    while let Some(request) = requests.message().await.map_err(|status| admin.failure(status))? {
+        let view = TailView::from(request);
+        if json {
+            let line = serde_json::to_string(&view);
+            let line = line.map_err(|cause| Error::Output(std::io::Error::other(cause)))?;
+            output::print(output::escaped(&line))?;
+        } else {
+            output::print(output::printable(&view.line()))?;
+        }
+    }
+    Ok(())
 }
 
 fn said<T>(admin: &Admin, answer: Result<Response<T>, Status>) -> Result<T, Error> {
@@ -350,6 +396,70 @@ impl Row for WebhookView {
             Cell::new(self.kinds.join(" ")),
             output::text(&self.filter.as_ref().map(FilterView::words).unwrap_or_default()),
         ]
+    }
+}
+
+/// A request that was made.
+#[derive(Debug, Serialize)]
+struct TailView {
+    #[serde(with = "time::serde::rfc3339::option")]
+    at: Option<OffsetDateTime>,
+    node_id: String,
+    delivered: bool,
+    status: i32,
+    took_ms: i64,
+    error: String,
+    count: i64,
+    /// The first 50 of them.
+    events: Vec<EventView>,
+}
+
+/// An event by name.
+#[derive(Debug, Serialize)]
+struct EventView {
+    id: String,
+    r#type: String,
+}
+
+impl From<TailWebhookResponse> for TailView {
+    fn from(request: TailWebhookResponse) -> Self {
+        let event = |event: TailedEvent| EventView { id: event.id, r#type: event.r#type };
+        Self {
+            at: clock::time(request.at),
+            node_id: request.node_id,
+            delivered: request.delivered,
+            status: request.status,
+            took_ms: request.took_ms,
+            error: request.error,
+            count: request.count,
+            events: request.events.into_iter().map(event).collect(),
+        }
+    }
+}
+
+impl TailView {
+    fn line(&self) -> String {
+        let at = self.at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (hour, minute, second) = at.to_hms();
+        let result = match (self.delivered, self.status) {
+            (true, status) => format!("delivered {status}"),
+            (false, 0) => "no answer".to_owned(),
+            (false, status) => format!("failed {status}"),
+        };
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for event in &self.events {
+            *kinds.entry(&event.r#type).or_default() += 1;
+        }
+        let kinds: Vec<String> =
+            kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let error = if self.error.is_empty() { String::new() } else { format!("  {}", self.error) };
+        format!(
+            "{hour:02}:{minute:02}:{second:02} UTC  {result}  {} ms  {} events: {}  by {}{error}",
+            self.took_ms,
+            self.count,
+            kinds.join(", "),
+            self.node_id,
+        )
     }
 }
 

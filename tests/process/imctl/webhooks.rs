@@ -33,6 +33,8 @@ async fn webhooks_are_made_shown_changed_paused_and_deleted() {
     let tested = shell.run(&["webhooks", "test", id], "").await;
     assert_eq!(tested.code, Some(1), "{tested:?}");
     assert!(tested.stdout.contains("failed"), "{tested:?}");
+    let tailed = shell.run(&["webhooks", "tail", id, "--for", "1s", "--json"], "").await;
+    assert_eq!((tailed.stdout.as_str(), tailed.stderr.trim()), ("", "watching"));
     let replayed = shell.run(&["webhooks", "replay", id, "--from", "2h"], "").await;
     assert_snapshot!(replayed.stderr, @"0 events are told once more");
     let rotated = shell.run(&["webhooks", "rotate-secret", id], "").await;

@@ -528,7 +528,8 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListBroadcastsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
-        let page = admin.list_broadcasts(asked.page_size, &asked.page_token).await.map_err(status)?;
+        let page =
+            admin.list_broadcasts(asked.page_size, &asked.page_token).await.map_err(status)?;
         Ok(Response::new(v1::ListBroadcastsResponse {
             broadcasts: page.items.into_iter().map(broadcasts::broadcast).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
@@ -781,6 +782,18 @@ impl v1::admin_service_server::AdminService for Administration {
         let from = from.map_err(status)?;
         let events = admin.replay_webhook(&asked.webhook_id, from).await.map_err(status)?;
         Ok(Response::new(v1::ReplayWebhookResponse { events }))
+    }
+
+    type TailWebhookStream = Steps<v1::TailWebhookResponse>;
+
+    async fn tail_webhook(
+        &self,
+        request: Request<v1::TailWebhookRequest>,
+    ) -> Result<Response<Self::TailWebhookStream>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let tail = admin.tail_webhook(&asked.webhook_id, asked.seconds).await.map_err(status)?;
+        Ok(Response::new(steps(tail.into_stream(), webhooks::tailed)))
     }
 
     async fn rotate_webhook_secret(

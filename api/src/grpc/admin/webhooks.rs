@@ -5,7 +5,7 @@ use imd_proto::v1;
 use crate::{
     grpc::convert::timestamp,
     model::{Result, WebhookFilter},
-    service::{Webhook, WebhookTest},
+    service::{TailedEvent, TailedRequest, Webhook, WebhookTest},
 };
 
 pub(super) fn webhook(webhook: &Webhook) -> v1::Webhook {
@@ -36,6 +36,20 @@ pub(super) fn webhook(webhook: &Webhook) -> v1::Webhook {
 
 pub(super) fn filter(asked: &v1::WebhookFilter) -> Result<WebhookFilter> {
     WebhookFilter::parse(&asked.user_ids, &asked.group_ids, &asked.sender_ids)
+}
+
+pub(super) fn tailed(request: TailedRequest) -> v1::TailWebhookResponse {
+    let event = |event: TailedEvent| v1::TailedEvent { id: event.id, r#type: event.kind };
+    v1::TailWebhookResponse {
+        node_id: request.node_id,
+        at: Some(timestamp(request.at)),
+        took_ms: request.took_ms,
+        delivered: request.delivered,
+        status: request.status.map(i32::from).unwrap_or_default(),
+        error: request.error,
+        count: request.count,
+        events: request.events.into_iter().map(event).collect(),
+    }
 }
 
 pub(super) fn test(test: WebhookTest) -> v1::TestWebhookResponse {

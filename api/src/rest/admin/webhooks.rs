@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, response::Response};
+use futures::TryStreamExt;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Caller;
+use super::{Caller, lines};
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Path},
+        extract::{Json, Path, Query},
         problem::Problem,
         types::admin::{
             CreateWebhookRequest, ReplayWebhookRequest, ReplayedWebhook,
-            RotateWebhookSecretRequest, UpdateWebhookRequest, Webhook, WebhookList, WebhookTest,
-            WebhookWithSecret,
+            RotateWebhookSecretRequest, TailedRequest, UpdateWebhookRequest, Webhook, WebhookList,
+            WebhookTest, WebhookWithSecret,
         },
     },
     service::Service,
@@ -31,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
         .routes(routes!(pause_webhook))
         .routes(routes!(resume_webhook))
         .routes(routes!(replay_webhook))
+        .routes(routes!(tail_webhook))
         .routes(routes!(rotate_webhook_secret))
 }
 
@@ -40,6 +42,15 @@ struct WebhookPath {
     /// The webhook's id.
     #[param(example = "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f")]
     webhook_id: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TailQuery {
+    /// For how many seconds; for as long as the caller stays when absent or 0.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 2_147_483_647)]
+    seconds: i32,
 }
 
 /// List the webhooks.
@@ -175,6 +186,31 @@ async fn test_webhook(
     Path(path): Path<WebhookPath>,
 ) -> Result<Json<WebhookTest>, Problem> {
     Ok(Json(caller.admin(&service).await?.test_webhook(&path.webhook_id).await?.into()))
+}
+
+/// Watch the requests to a webhook.
+///
+/// As they are made, on whichever node: a line of JSON for each. None that was made before. Nothing of what events say is
+/// shown.
+///
+/// Errors: `webhook_not_found`. Needs the role `backend`.
+#[utoipa::path(
+    get, path = "/admin/v1/webhooks/{webhook_id}/tail", tag = "Webhooks", security(("admin_key" = [])),
+    params(WebhookPath, TailQuery),
+    responses(
+        (status = 200, description = "The requests.", body = TailedRequest, content_type = "application/x-ndjson"),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn tail_webhook(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(path): Path<WebhookPath>,
+    Query(asked): Query<TailQuery>,
+) -> Result<Response, Problem> {
+    let admin = caller.admin(&service).await?;
+    let tail = admin.tail_webhook(&path.webhook_id, asked.seconds).await?;
+    Ok(lines::answer(tail.into_stream().map_ok(TailedRequest::from)))
 }
 
 /// Have a webhook told of nothing for a while.

@@ -7,6 +7,7 @@
 
 mod address;
 mod event;
+mod tail;
 
 use std::{
     collections::HashMap,
@@ -34,6 +35,7 @@ use self::{
     address::{NOT_PUBLIC, check_url, is_allowed},
     event::{Event, event_id},
 };
+pub use self::tail::{TailedEvent, TailedRequest, WebhookTail};
 use super::{Service, push::retry_after, tokens::random, webhook_signature};
 use crate::{
     model::{Error, Result, Stretch},
@@ -100,8 +102,8 @@ pub struct WebhookSettings {
 /// What a request tells.
 struct Told {
     body: Vec<u8>,
-    /// How many events are in it.
-    events: usize,
+    /// The events in it.
+    events: Vec<TailedEvent>,
     /// How many were looked at for it: those that do not pass the filter are done with it, too.
     looked_at: usize,
 }
@@ -201,21 +203,26 @@ impl Service {
                 sleep(LOOK).await;
                 return Ok(false);
             }
-            if events == 0 {
+            if events.is_empty() {
                 // Its filter lets none of them through.
                 self.store.finish_events(claim, &pending.events[..looked_at]).await?;
                 most = (most * 2).min(MOST_EVENTS);
                 continue;
             }
+            let asked = Instant::now();
             let answer = match Url::parse(&pending.url) {
                 Ok(url) => self.tell_webhook(url, &pending.secrets, &batch_id(&body), body).await,
                 Err(error) => Answer::failed(error.to_string()),
             };
+            if pending.tailed {
+                let (webhook_id, took) = (pending.webhook_id, asked.elapsed());
+                self.tell_of_request(webhook_id, events.clone(), &answer, took).await;
+            }
             counter!(telemetry::WEBHOOK_REQUESTS, "result" => answer.result()).increment(1);
             match answer {
                 Answer::Delivered(_) => {
                     self.store.finish_events(claim, &pending.events[..looked_at]).await?;
-                    let count = u64::try_from(events).unwrap_or_default();
+                    let count = u64::try_from(events.len()).unwrap_or_default();
                     counter!(telemetry::WEBHOOK_EVENTS).increment(count);
                     most = (most * 2).min(MOST_EVENTS);
                 }
@@ -278,7 +285,7 @@ impl Service {
         let entries: HashMap<_, _> =
             entries.into_iter().map(|(owner, entry)| ((owner, entry.seq()), entry)).collect();
         let cipher = self.store.message_id_cipher().await?;
-        let (mut events, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
+        let (mut events, mut names, mut bytes, mut looked_at) = (Vec::new(), Vec::new(), 0, 0);
         for event in &pending.events {
             let Some(kind) = event.kind else { break };
             let event = Event::of(event, kind, &entries, &owners, &cipher)?;
@@ -289,10 +296,11 @@ impl Service {
                     break;
                 }
                 events.push(said);
+                names.push(TailedEvent { id: event.id, kind: kind.name().to_owned() });
             }
             looked_at += 1;
         }
-        Ok(Told { body: body_of(&events)?, events: events.len(), looked_at })
+        Ok(Told { body: body_of(&events)?, events: names, looked_at })
     }
 
     /// Makes a request that is signed.

@@ -35,5 +35,5 @@ pub(crate) use users::{
 };
 pub(crate) use webhooks::{
     CreateWebhookRequest, ReplayWebhookRequest, ReplayedWebhook, RotateWebhookSecretRequest,
-    UpdateWebhookRequest, Webhook, WebhookList, WebhookTest, WebhookWithSecret,
+    TailedRequest, UpdateWebhookRequest, Webhook, WebhookList, WebhookTest, WebhookWithSecret,
 };

@@ -167,6 +167,56 @@ pub(crate) struct WebhookTest {
     took_ms: u64,
 }
 
+/// A request to a webhook that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TailedRequest {
+    /// Which node made it.
+    node_id: String,
+    /// When it was answered, or given up.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// How long that took, in milliseconds.
+    took_ms: i64,
+    /// Whether it was acknowledged.
+    delivered: bool,
+    /// The HTTP status that it was answered with; absent when it was not answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    status: Option<u16>,
+    /// Why it was not acknowledged; empty when it was.
+    error: String,
+    /// How many events it told of.
+    count: i64,
+    /// The first 50 of them.
+    events: Vec<TailedEvent>,
+}
+
+/// An event by name.
+#[derive(Debug, Serialize, ToSchema)]
+struct TailedEvent {
+    id: String,
+    /// Its kind.
+    #[serde(rename = "type")]
+    #[schema(examples("message.sent"))]
+    kind: String,
+}
+
+impl From<service::TailedRequest> for TailedRequest {
+    fn from(request: service::TailedRequest) -> Self {
+        let event = |event: service::TailedEvent| TailedEvent { id: event.id, kind: event.kind };
+        Self {
+            node_id: request.node_id,
+            at: request.at,
+            took_ms: request.took_ms,
+            delivered: request.delivered,
+            status: request.status,
+            error: request.error,
+            count: request.count,
+            events: request.events.into_iter().map(event).collect(),
+        }
+    }
+}
+
 impl From<&model::WebhookFilter> for WebhookFilter {
     fn from(filter: &model::WebhookFilter) -> Self {
         Self {
