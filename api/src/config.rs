@@ -257,6 +257,8 @@ pub struct Webhooks {
     pub keep: Duration,
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub undelivered_after: Duration,
     pub allow_private: bool,
 }
 

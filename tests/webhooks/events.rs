@@ -11,6 +11,7 @@ use crate::{
         api::{GroupCall, Outgoing, Transport},
         cluster::Cluster,
         eventually,
+        terminal::Terminal,
     },
 };
 
@@ -206,14 +207,11 @@ async fn a_filter_has_a_webhook_told_of_some_users_groups_or_senders_alone() {
     let [ann, ben, cleo] = group_of(&imd, ["ann", "ben", "cleo"]).await;
     let filtered = async |filter: WebhookFilter| {
         let receiver = Receiver::start().await;
-        let kinds = vec!["message.sent".to_owned(), "member.*".to_owned(), "session.started".to_owned()];
+        let kinds =
+            vec!["message.sent".to_owned(), "member.*".to_owned(), "session.started".to_owned()];
         let filter = Some(filter);
-        let request = CreateWebhookRequest {
-            url: receiver.url.clone(),
-            kinds,
-            filter,
-            ..Default::default()
-        };
+        let request =
+            CreateWebhookRequest { url: receiver.url.clone(), kinds, filter, ..Default::default() };
         let (webhook, _) = imd.admin().make_webhook(request).await.expect("a webhook");
         (receiver, webhook)
     };
@@ -223,7 +221,11 @@ async fn a_filter_has_a_webhook_told_of_some_users_groups_or_senders_alone() {
     assert_eq!(shown.filter, Some(user));
     let group = WebhookFilter { group_ids: ids(&["oslo"]), ..Default::default() };
     let (mut of_group, _) = filtered(group).await;
-    let both = WebhookFilter { group_ids: ids(&["oslo"]), sender_ids: ids(&["cleo"]), ..Default::default() };
+    let both = WebhookFilter {
+        group_ids: ids(&["oslo"]),
+        sender_ids: ids(&["cleo"]),
+        ..Default::default()
+    };
     let (mut of_cleo, webhook) = filtered(both).await;
 
     ann.say("cleo", "not for ben").await;
@@ -268,4 +270,67 @@ async fn a_filter_has_a_webhook_told_of_some_users_groups_or_senders_alone() {
     };
     let refused = imd.admin().update_webhook(wrong).await.expect_err("no id");
     assert_eq!(refused.field(), "filter.group_ids");
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_once_that_no_terminal_of_a_user_gets_its_messages() {
+    let (imd, mut receiver, _) = scene(&["delivery.*"]).await;
+    let [ann, ben] = group_of(&imd, ["ann", "ben"]).await;
+    imd.users(["cleo"]).await;
+    let sql = imd.database.sql().await;
+    let look = async || {
+        // As after the time that a message has to be got in.
+        let older = "UPDATE entries SET appended_at = appended_at - interval '6 minutes'";
+        sql.execute(older, &[]).await.expect("older");
+        let before = imd.admin().job("undelivered").await.finished_at;
+        imd.admin().retry_job("undelivered").await.expect("hurried");
+        eventually("it has looked", async || {
+            let job = imd.admin().job("undelivered").await;
+            (job.finished_at != before).then_some(())
+        })
+        .await;
+    };
+    // As far as a terminal says that it has got.
+    let gets = async |terminal: &Terminal, cursor: &str| {
+        terminal.acknowledge(cursor).await.expect("acknowledged");
+        let written = "SELECT count(*) FROM sessions s JOIN users u USING (user_no)
+            WHERE user_id = $1 AND cursor_seq >= $2";
+        let seq: i64 = cursor.rsplit('.').next().expect("a seq").parse().expect("a number");
+        eventually("the cursor is written", async || {
+            let row = sql.query_one(written, &[&terminal.user_id, &seq]).await.expect("n");
+            (row.get::<_, i64>(0) == 1).then_some(())
+        })
+        .await;
+    };
+    look().await;
+    receiver.gets_nothing().await;
+    let first = ann.say("cleo", "one").await;
+    ann.say("cleo", "two").await;
+    // The system reads nothing.
+    imd.admin().send(as_system("orders", user("ann"), "hello")).await.expect("sent");
+    ben.say("orders", "where is it?").await;
+    let mut feed = ann.follow("now").await;
+    ben.send(&text("to all")).await.expect("sent");
+    gets(&ann, &feed.entry().await.cursor).await;
+    look().await;
+    let told = receiver.said("delivery.undelivered").await;
+    assert_eq!(
+        (&told["user_id"], &told["sender_id"], &told["recipient_id"], &told["text"]),
+        (&json!("cleo"), &json!("ann"), &json!("cleo"), &json!("one"))
+    );
+    assert_eq!(told["message_id"], first.message_id);
+    look().await;
+    receiver.gets_nothing().await;
+
+    // Cleo comes back, and goes away again.
+    let cleo = imd.log_in("cleo", "phone", "phone").await;
+    let mut feed = cleo.follow("now").await;
+    ann.say("cleo", "three").await;
+    gets(&cleo, &feed.entry().await.cursor).await;
+    drop(feed);
+    look().await;
+    receiver.gets_nothing().await;
+    ann.say("cleo", "four").await;
+    look().await;
+    assert_eq!(receiver.said("delivery.undelivered").await["text"], "four");
 }

@@ -14,5 +14,7 @@ pub(super) fn read(settings: &config::Webhooks) -> anyhow::Result<WebhookSetting
     let allow_private = settings.allow_private;
     let resolver = WebhookResolver { allow_private };
     let http = client(&[])?.no_proxy().dns_resolver(Arc::new(resolver)).build()?;
-    Ok(WebhookSettings { keep: settings.keep, timeout: settings.timeout, allow_private, http })
+    let (keep, timeout) = (settings.keep, settings.timeout);
+    let undelivered_after = settings.undelivered_after;
+    Ok(WebhookSettings { keep, timeout, undelivered_after, allow_private, http })
 }

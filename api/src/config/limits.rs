@@ -68,6 +68,8 @@ impl Settings {
         self.validate_push()?;
         duration_within("webhooks.keep", self.webhooks.keep, MINUTE * 60..=DAY * 90)?;
         duration_within("webhooks.timeout", self.webhooks.timeout, SECOND..=MINUTE)?;
+        let after = self.webhooks.undelivered_after;
+        duration_within("webhooks.undelivered_after", after, SECOND * 10..=DAY * 7)?;
         self.validate_policy()?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;

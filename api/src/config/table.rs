@@ -269,6 +269,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how long a webhook may take to answer, 1s to 1m",
     },
     Setting {
+        key: "webhooks.undelivered_after",
+        default: Some("5m"),
+        meaning: "after how long webhooks are told that no terminal of a user has got a message (`delivery.undelivered`), 10s to 7d",
+    },
+    Setting {
         key: "webhooks.allow_private",
         default: Some("false"),
         meaning: "whether webhooks may be on private and loopback addresses, and their URLs begin with `http://`: who may make webhooks can then reach what the node reaches",

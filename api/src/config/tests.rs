@@ -112,6 +112,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         | "tokens.access_ttl"
         | "streams.heartbeat"
         | "presence.grace"
+        | "webhooks.undelivered_after"
         | "push.delay"
         | "shutdown.grace" => "7m",
         "tokens.refresh_ttl" | "sessions.keep_ended" | "audit.keep" | "webhooks.keep" => "40days",

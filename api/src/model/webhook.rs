@@ -76,6 +76,8 @@ event_kinds! {
     16 => UserEnabled "user.enabled",
     /// An account was deleted.
     17 => UserDeleted "user.deleted",
+    /// None of a user's terminals has got a message for a while.
+    18 => Undelivered "delivery.undelivered",
 }
 
 impl EventKind {

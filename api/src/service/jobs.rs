@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 10] = [
+const JOBS: [Job; 11] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -104,6 +104,12 @@ const JOBS: [Job; 10] = [
         first: MINUTE,
         every: Duration::from_mins(10),
         run: |service| async move { service.forget_webhook_events().await }.boxed(),
+    },
+    Job {
+        name: "undelivered",
+        first: Duration::ZERO,
+        every: Duration::from_secs(15),
+        run: |service| async move { service.tell_of_undelivered().await }.boxed(),
     },
     Job {
         name: "sql_requests",

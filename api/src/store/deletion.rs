@@ -249,6 +249,7 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
              SELECT conversation FROM conversations WHERE owner = $1 LIMIT $2
          ) RETURNING owner"
             .to_owned(),
+        "DELETE FROM undelivered WHERE owner = $1 AND $2::bigint > 0 RETURNING owner".to_owned(),
         "DELETE FROM quiet_hours WHERE user_no = $1 AND $2::bigint > 0 RETURNING user_no"
             .to_owned(),
         "DELETE FROM drafts WHERE owner = $1 AND conversation IN (

@@ -59,6 +59,7 @@ mod tiers;
 mod timelines;
 mod tombstones;
 mod trace;
+mod undelivered;
 mod users;
 mod webhooks;
 

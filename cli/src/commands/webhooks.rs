@@ -7,9 +7,8 @@ use comfy_table::{Cell, Color};
 use imd_proto::v1::{
     CreateWebhookRequest, DeleteWebhookRequest, GetWebhookRequest, ListWebhooksRequest,
     PauseWebhookRequest, ReplayWebhookRequest, ResumeWebhookRequest, RotateWebhookSecretRequest,
-    TailWebhookRequest, TailWebhookResponse, TailedEvent,
-    TestWebhookRequest, TestWebhookResponse, UpdateWebhookRequest, Webhook, WebhookFilter,
-    WebhookState,
+    TailWebhookRequest, TailWebhookResponse, TailedEvent, TestWebhookRequest, TestWebhookResponse,
+    UpdateWebhookRequest, Webhook, WebhookFilter, WebhookState,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -31,8 +30,8 @@ pub(crate) enum WebhooksCommand {
     #[command(after_help = "\
 Kinds are message.sent, message.recalled, message.edited, session.started, session.ended,
 group.created, group.changed, group.dissolved, member.joined, member.left, member.removed,
-member.changed, read, user.created, user.disabled, user.enabled, user.deleted; message.* and the
-like stand for several, * for all there are.
+member.changed, read, user.created, user.disabled, user.enabled, user.deleted,
+delivery.undelivered; message.* and the like stand for several, * for all there are.
 
 Examples:
   imctl webhooks create https://shop.example.com/imd --kinds 'message.*,session.ended' > secret
@@ -374,8 +373,17 @@ impl FilterView {
 }
 
 impl Row for WebhookView {
-    const COLUMNS: &[&str] =
-        &["WEBHOOK", "URL", "STATE", "WAITING", "DELIVERED", "FAILURES", "ERROR", "KINDS", "FILTER"];
+    const COLUMNS: &[&str] = &[
+        "WEBHOOK",
+        "URL",
+        "STATE",
+        "WAITING",
+        "DELIVERED",
+        "FAILURES",
+        "ERROR",
+        "KINDS",
+        "FILTER",
+    ];
     const NARROW: usize = 6;
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {

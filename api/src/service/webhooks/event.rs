@@ -75,6 +75,9 @@ impl Event {
         let entry = entries.get(&(place.home, place.seq));
         let owner = owners.get(&place.home);
         let data = match entry.map(|entry| &entry.kind) {
+            Some(EntryKind::Message(message)) if kind == EventKind::Undelivered => {
+                entry.map(|entry| undelivered(message, entry.appended_at, owner))
+            }
             _ if event.part >= BESIDE_ENTRIES => owner.map(|user_id| json!({ "user_id": user_id })),
             Some(EntryKind::MessageRecalled(gone)) => {
                 let by_sender = cipher.open(gone.message_id)?.home == place.home;
@@ -183,6 +186,17 @@ fn recalled(gone: &MessageGone, owner: Option<&UserId>, by_sender: bool) -> Valu
             json!({ "message_id": message_id, "sender_id": peer, "recipient_id": owner })
         }
     }
+}
+
+/// A message as its recipient has it, or would.
+fn undelivered(message: &Message, sent_at: OffsetDateTime, owner: Option<&UserId>) -> Value {
+    let mut data = told_of(message);
+    if data.contains_key("recipient_id") {
+        data.insert("recipient_id".to_owned(), json!(owner));
+    }
+    data.insert("user_id".to_owned(), json!(owner));
+    data.insert("sent_at".to_owned(), rfc3339(sent_at));
+    data.into()
 }
 
 /// A message as its sender sees it.

@@ -31,11 +31,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::address::WebhookResolver;
+pub use self::tail::{TailedEvent, TailedRequest, WebhookTail};
 use self::{
     address::{NOT_PUBLIC, check_url, is_allowed},
     event::{Event, event_id},
 };
-pub use self::tail::{TailedEvent, TailedRequest, WebhookTail};
 use super::{Service, push::retry_after, tokens::random, webhook_signature};
 use crate::{
     model::{Error, Result, Stretch},
@@ -83,6 +83,9 @@ const TRIED_FOR: Duration = Duration::from_hours(72);
 const MOST_READ: usize = 16 * 1024;
 const READ_FOR: Duration = Duration::from_secs(1);
 
+/// How many users are looked at at a time whose terminals get nothing.
+const UNDELIVERED_BATCH: i64 = 500;
+
 /// The longest error that is kept, in characters.
 const MAX_ERROR_LENGTH: usize = 200;
 
@@ -93,6 +96,8 @@ pub struct WebhookSettings {
     pub keep: Duration,
     /// How long a webhook may take to answer.
     pub timeout: Duration,
+    /// After how long a message counts as undelivered that no terminal has got.
+    pub undelivered_after: Duration,
     /// Whether addresses may be private, and URLs without TLS.
     pub allow_private: bool,
     /// What makes the requests; its names are looked up by a [`WebhookResolver`].
@@ -354,6 +359,17 @@ impl Service {
     /// Checks where a webhook is to be: the URL as it is kept.
     pub(super) fn check_webhook_url(&self, url: &str) -> Result<String> {
         check_url(url, self.webhooks.allow_private).map(Into::into)
+    }
+
+    /// Tells webhooks of users who do not get their messages.
+    pub(super) async fn tell_of_undelivered(&self) -> Result<()> {
+        if !self.store.tells_of_undelivered().await? {
+            return Ok(());
+        }
+        let after = self.webhooks.undelivered_after;
+        while self.store.tell_of_undelivered(after, UNDELIVERED_BATCH).await? == UNDELIVERED_BATCH {
+        }
+        Ok(())
     }
 
     /// Deletes the events that are older than they are kept.
