@@ -42,6 +42,7 @@ mod reactions;
 mod read_marks;
 mod retention;
 mod schedule;
+mod search;
 mod send;
 mod send_stream;
 mod sessions;

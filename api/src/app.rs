@@ -413,6 +413,7 @@ fn limits(settings: &Settings, public_address: SocketAddr, pool_size: usize) -> 
         keep_edits: settings.messages.keep_edits,
         dedupe_for: settings.messages.dedupe_for,
         read_receipts: settings.messages.read_receipts,
+        search: settings.messages.search,
         if_blocked: settings.messages.if_blocked,
         settings: UserSettings {
             messages_from: settings.messages.from,

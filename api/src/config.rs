@@ -224,6 +224,7 @@ pub struct Messages {
     #[serde(with = "humantime_serde")]
     pub dedupe_for: Duration,
     pub read_receipts: bool,
+    pub search: bool,
     pub if_blocked: IfBlocked,
     pub from: WhoMay,
 }

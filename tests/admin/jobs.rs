@@ -21,14 +21,24 @@ async fn every_job_is_done_by_one_of_the_nodes_at_its_time() {
     let done = async || {
         let jobs = imd.admin().jobs().await.ok()?;
         let done: Vec<_> = jobs.into_iter().filter(|job| job.finished_at.is_some()).collect();
-        (done.len() == 6).then_some(done)
+        (done.len() == 9).then_some(done)
     };
     let done = eventually("all are done but the one that waits", done).await;
     let names: Vec<&str> = done.iter().map(|job| job.name.as_str()).collect();
-    let all =
-        ["access_keys", "assertions", "deletion", "nodes", "scheduled_messages", "session_expiry"];
+    let all = [
+        "access_keys",
+        "assertions",
+        "broadcasts",
+        "deletion",
+        "nodes",
+        "scheduled_messages",
+        "search_index",
+        "session_expiry",
+        "undelivered",
+    ];
     assert_eq!(names, all);
-    for job in done.iter().filter(|job| job.name != "scheduled_messages") {
+    let often = ["scheduled_messages", "search_index", "broadcasts", "undelivered"];
+    for job in done.iter().filter(|job| !often.contains(&job.name.as_str())) {
         assert_eq!((job.failures, job.error.as_str()), (0, ""), "{}", job.name);
         let pause = at(job.due_at) - at(job.finished_at);
         assert_eq!(pause, time::Duration::minutes(1), "{}", job.name);
@@ -122,7 +132,7 @@ async fn whoever_may_see_the_cluster_sees_its_jobs_and_nothing_more() {
     let imd = Cluster::start(Transport::Grpc).await;
     let key = imd.admin().create_key("zoe", Role::Viewer).await.expect("a key");
     let viewer = Admin::new(imd.node.admin_address(), &key);
-    eventually("jobs", async || viewer.jobs().await.ok().filter(|jobs| jobs.len() == 8)).await;
+    eventually("jobs", async || viewer.jobs().await.ok().filter(|jobs| jobs.len() == 12)).await;
     let refused = viewer.retry_job("purge").await.expect_err("not for viewers");
     assert_eq!(refused.code, "permission_denied");
 }

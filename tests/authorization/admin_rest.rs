@@ -162,6 +162,7 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
         of(Support, Method::GET, "/admin/v1/messages/trace")
             .query(&format!("message_id={message_id}")),
         of(Admin, Method::GET, "/admin/v1/users/{user_id}/messages"),
+        of(Admin, Method::GET, "/admin/v1/users/{user_id}/messages/search").query("q=note"),
         Operation {
             body: Body::Lines(import.to_string()),
             ..post(Admin, "/admin/v1/messages/import").query("create_users=true")

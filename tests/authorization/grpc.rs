@@ -378,6 +378,10 @@ fn calls_for_all_nodes() -> [Call; 5] {
 fn timeline_calls(note: &Sent) -> Vec<Call> {
     let trace =
         v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
+    let search = v1::SearchUserMessagesRequest {
+        user_id: "ann".to_owned(),
+        search: Some(v1::SearchMessagesRequest { q: "note".to_owned(), ..Default::default() }),
+    };
     let delete_user = v1::DeleteUserRequest { user_id: "zoe".to_owned(), ..Default::default() };
     let export = v1::ExportMessagesRequest { user_id: "ann".to_owned(), since: None };
     let end_of_import =
@@ -389,6 +393,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/ListPushTokens", Admin, tokens),
         Call::new("/im.v1.AdminService/TestPush", Admin, test),
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
+        Call::new("/im.v1.AdminService/SearchUserMessages", Admin, search),
         Call::new("/im.v1.AdminService/ExportMessages", Admin, export),
         Call::new("/im.v1.AdminService/ImportMessages", Admin, end_of_import),
         Call::new("/im.v1.AdminService/StartEpoch", Admin, epoch),
@@ -398,7 +403,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 
 /// Those of blocks; they end nothing.
 /// Those about what becomes of a message.
-fn message_life_calls(note: &Sent) -> [Call; 15] {
+fn message_life_calls(note: &Sent) -> [Call; 16] {
     let message_id = || note.message_id.clone();
     let edit = v1::EditMessageRequest {
         message_id: message_id(),
@@ -422,6 +427,7 @@ fn message_life_calls(note: &Sent) -> [Call; 15] {
     let reschedule =
         v1::UpdateScheduledMessageRequest { client_message_id: id(), ..Default::default() };
     let cancel = v1::CancelScheduledMessageRequest { client_message_id: id() };
+    let search = v1::SearchMessagesRequest { q: "note".to_owned(), ..Default::default() };
     let pin = v1::PinMessageRequest { message_id: message_id() };
     let unpin = v1::UnpinMessageRequest { message_id: message_id() };
     let pins = v1::ListPinnedMessagesRequest { conversation_id: "user:ann".to_owned() };
@@ -432,6 +438,7 @@ fn message_life_calls(note: &Sent) -> [Call; 15] {
     [
         Call::new("/im.v1.MessageService/EditMessage", User, edit),
         Call::new("/im.v1.MessageService/ListEdits", User, edits),
+        Call::new("/im.v1.MessageService/SearchMessages", User, search),
         Call::new("/im.v1.MessageService/PinMessage", User, pin),
         Call::new("/im.v1.MessageService/ListPinnedMessages", User, pins),
         Call::new("/im.v1.MessageService/UnpinMessage", User, unpin),
@@ -714,7 +721,8 @@ const NEEDS_BACKEND: [&str; 20] = [
     "AdminCreateGroup",
     "AdminDissolveGroup",
 ];
-const NEEDS_ADMIN: [&str; 16] = [
+const NEEDS_ADMIN: [&str; 17] = [
+    "SearchUserMessages",
     "RetryJob",
     "CancelJob",
     "SetUserLimits",

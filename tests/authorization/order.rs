@@ -8,6 +8,7 @@ use crate::support::{
     cluster::Cluster,
     failure::Failure,
     on_both_transports,
+    types::SearchCall,
 };
 
 on_both_transports! {
@@ -80,6 +81,7 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
             "take back no id",
             api.schedule(token, &ScheduleCall::Cancel("7".to_owned())).await.err(),
         ),
+        refused("search for nothing", api.search(token, &SearchCall::default()).await.err()),
         refused("pin no message", api.pin(token, "no-id", true).await.err()),
         refused("pin another's", api.pin(token, NOBODYS, true).await.err()),
         refused("unpin another's", api.pin(token, NOBODYS, false).await.err()),

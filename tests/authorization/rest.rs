@@ -127,6 +127,7 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .body(json!({ "client_edit_id": Uuid::new_v4().to_string(), "text": "edited" })),
         Operation::new(Method::GET, "/v1/messages/{message_id}/edits", User)
             .with("{message_id}", &note.message_id),
+        Operation::new(Method::GET, "/v1/messages/search", User).query("q=edited"),
         Operation::new(Method::PUT, "/v1/messages/{message_id}/pin", User)
             .with("{message_id}", &note.message_id),
         Operation::new(Method::GET, "/v1/conversations/{conversation_id}/pins", User)

@@ -16,7 +16,7 @@ const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
 
 /// Statements with parts that functions make, by file and beginning. They cannot be read from the source;
 /// each is run by the tests of what the file is about. One that is added has to be added here, too.
-const COMPOSED: [(&str, &str); 26] = [
+const COMPOSED: [(&str, &str); 30] = [
     ("connection/settings.rs", "SELECT {}"),
     ("connection/settings.rs", "SELECT pg_is_in_recovery()"),
     ("conversation_list.rs", "WITH newest"),
@@ -35,6 +35,10 @@ const COMPOSED: [(&str, &str); 26] = [
     ("purge.rs", "WITH RECURSIVE {} SELECT floor"),
     ("read_marks.rs", "SELECT mark.read_seq"),
     ("read_marks.rs", "INSERT INTO read_marks (owner, conversation, peer_read_seq)"),
+    ("search.rs", "WITH RECURSIVE {timeline}, grouped"),
+    ("search.rs", "WITH RECURSIVE {ranges}\n             SELECT r.owner"),
+    ("search.rs", "WITH RECURSIVE {ranges}\n             SELECT c.owner"),
+    ("search.rs", "WITH RECURSIVE {timeline}\n"),
     ("sessions/check.rs", "SELECT ended_at"),
     ("sessions/list.rs", "SELECT {SESSION_COLUMNS}"),
     ("sessions/list.rs", "SELECT u.user_id, {SESSION_COLUMNS}"),

@@ -15,7 +15,12 @@ use tonic::{
     transport::Channel,
 };
 
-use super::{eventually, failure::Failure, grpc};
+use super::{
+    eventually,
+    failure::Failure,
+    grpc::{self, search_request},
+    types::{FoundPage, SearchCall},
+};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -520,6 +525,13 @@ impl Admin {
             page_token: token.to_owned(),
         };
         answer(self.0.clone().list_audit_records(request).await)
+    }
+
+    pub(crate) async fn search(&self, user_id: &str, asked: &SearchCall) -> Result<FoundPage> {
+        let search = Some(search_request(asked));
+        let request = v1::SearchUserMessagesRequest { user_id: user_id.to_owned(), search };
+        let found = answer(self.0.clone().search_user_messages(request).await)?.found;
+        Ok(found.expect("a page").into())
     }
 
     pub(crate) async fn trace(&self, message: Traced) -> Result<v1::TraceMessageResponse> {

@@ -15,8 +15,8 @@ use super::{
     socket::Sockets,
     types::{
         BlockedUserPage, Content, ConversationPage, ConversationSettings, EditPage, Edited, Entry,
-        Event, HistoryPage, Info, LoggedIn, Reaction, ReactionPage, Sent, Session, Stretch, Tokens,
-        UserPresence,
+        Event, FoundPage, HistoryPage, Info, LoggedIn, Reaction, ReactionPage, SearchCall, Sent,
+        Session, Stretch, Tokens, UserPresence,
     },
 };
 
@@ -228,6 +228,8 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<EditPage>;
+    /// Searches the user's messages.
+    async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage>;
     /// Pins a message, or does so no longer.
     async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()>;
     /// The pinned messages of a conversation, each with who has pinned it.

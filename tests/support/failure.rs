@@ -31,6 +31,7 @@ const CODES: &[(&str, Code, u16)] = &[
     ("edit_window_over", Code::FailedPrecondition, 409),
     ("too_many_reactions", Code::FailedPrecondition, 409),
     ("too_many_pins", Code::FailedPrecondition, 409),
+    ("search_disabled", Code::FailedPrecondition, 409),
     ("too_many_scheduled", Code::FailedPrecondition, 409),
     ("scheduled_not_found", Code::NotFound, 404),
     ("client_edit_id_conflict", Code::AlreadyExists, 409),

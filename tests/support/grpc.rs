@@ -5,6 +5,7 @@ mod convert;
 mod groups;
 mod profiles;
 mod schedule;
+mod search;
 
 use std::net::SocketAddr;
 
@@ -23,8 +24,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub(crate) use self::convert::at;
 use self::convert::{all, conversation_settings, name};
+pub(crate) use self::{convert::at, search::search_request};
 use super::{
     api::{
         Api, ContactCall, Credential, Events, GroupCall, Login, Outgoing, OutgoingSignal,
@@ -33,8 +34,9 @@ use super::{
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage,
-        ConversationSettings, EditPage, Edited, Entry, Event, HistoryPage, Info, LoggedIn,
-        Reaction, ReactionPage, Sent, Session, Stretch, TerminalType, Tokens, UserPresence,
+        ConversationSettings, EditPage, Edited, Entry, Event, FoundPage, HistoryPage, Info,
+        LoggedIn, Reaction, ReactionPage, SearchCall, Sent, Session, Stretch, TerminalType, Tokens,
+        UserPresence,
     },
 };
 
@@ -440,6 +442,12 @@ impl Api for Grpc {
             edits: listed.edits.into_iter().map(edit).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage> {
+        let request = search_request(asked);
+        let found = self.messages().search_messages(with_bearer(token, request)).await?;
+        Ok(found.into_inner().into())
     }
 
     async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {

@@ -12,7 +12,7 @@ use reqwest::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use time::{OffsetDateTime, serde::rfc3339};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, serde::rfc3339};
 
 use super::{
     api::{
@@ -23,11 +23,11 @@ use super::{
     types::{
         BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationChanged,
         ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry, Forwarded,
-        GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
+        FoundPage, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
         MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
         PresenceList, ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo,
-        ScheduledChanged, Sent, Session, SessionChanged, Settings, Stretch, TimelineState, Tokens,
-        UserPresence,
+        ScheduledChanged, SearchCall, Sent, Session, SessionChanged, Settings, Stretch,
+        TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -335,6 +335,36 @@ impl Api for Rest {
         })
     }
 
+    async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage> {
+        let time = |at: time::OffsetDateTime| at.format(&Rfc3339).expect("a time");
+        let mut query = vec![("q", asked.q.clone())];
+        for (name, value) in [
+            ("conversation_id", asked.conversation_id.clone()),
+            ("from", asked.from.clone()),
+            ("after", asked.after.map(time).unwrap_or_default()),
+            ("before", asked.before.map(time).unwrap_or_default()),
+            ("page_token", asked.page_token.clone()),
+        ] {
+            if !value.is_empty() {
+                query.push((name, value));
+            }
+        }
+        query.push(("page_size", asked.page_size.to_string()));
+        let found: WireFound =
+            json_of(self.get(token, "/v1/messages/search").query(&query)).await?;
+        let result = |result: WireResult| {
+            let part = |part: &WirePart| {
+                if part.matched { format!("[{}]", part.text) } else { part.text.clone() }
+            };
+            (result.message.into(), result.snippet.iter().map(part).collect())
+        };
+        Ok(FoundPage {
+            results: found.results.into_iter().map(result).collect(),
+            next_page_token: found.next_page_token,
+            incomplete: found.incomplete,
+        })
+    }
+
     async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {
         let method = if pinned { Method::PUT } else { Method::DELETE };
         let request = self.request(method, &format!("/v1/messages/{message_id}/pin"));
@@ -627,6 +657,25 @@ struct WireReactions<T> {
     reactions: Vec<T>,
     #[serde(default)]
     next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct WireFound {
+    results: Vec<WireResult>,
+    next_page_token: String,
+    incomplete: bool,
+}
+
+#[derive(Deserialize)]
+struct WireResult {
+    message: WireEntry,
+    snippet: Vec<WirePart>,
+}
+
+#[derive(Deserialize)]
+struct WirePart {
+    text: String,
+    matched: bool,
 }
 
 #[derive(Deserialize)]

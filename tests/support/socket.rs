@@ -28,8 +28,8 @@ use super::{
     rest::{Rest, edit_body, entry_of, send_request},
     types::{
         BlockedUserPage, ConversationPage, ConversationSettings, EditPage, Edited, Entry, Event,
-        HistoryPage, Info, LoggedIn, PresenceList, Reaction, ReactionPage, Sent, Session, Stretch,
-        Tokens, UserPresence,
+        FoundPage, HistoryPage, Info, LoggedIn, PresenceList, Reaction, ReactionPage, SearchCall,
+        Sent, Session, Stretch, Tokens, UserPresence,
     },
     within_deadline,
 };
@@ -406,6 +406,10 @@ impl Api for Sockets {
         page_token: &str,
     ) -> Result<EditPage> {
         self.rest.edits(token, message_id, page_size, page_token).await
+    }
+
+    async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage> {
+        self.rest.search(token, asked).await
     }
 
     async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {

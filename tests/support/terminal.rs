@@ -11,8 +11,8 @@ use super::{
     },
     feed::Feed,
     types::{
-        Content, Conversation, ConversationSettings, Edited, Entry, HistoryPage, LoggedIn,
-        Reaction, Sent, Session, Stretch, UserPresence,
+        Content, Conversation, ConversationSettings, Edited, Entry, FoundPage, HistoryPage,
+        LoggedIn, Reaction, SearchCall, Sent, Session, Stretch, UserPresence,
     },
 };
 
@@ -146,6 +146,19 @@ impl Terminal {
     /// What a message said before its edits, newest first; no more than fit on a page.
     pub(crate) async fn edits(&self, message_id: &str) -> Result<Vec<(i32, Option<Content>)>> {
         Ok(self.api.edits(&self.token, message_id, 0, "").await?.edits)
+    }
+
+    /// Searches the user's messages.
+    pub(crate) async fn search(&self, asked: &SearchCall) -> Result<FoundPage> {
+        self.api.search(&self.token, asked).await
+    }
+
+    /// What is shown of the messages with these words, as many as fit on a page.
+    pub(crate) async fn found(&self, q: &str) -> Vec<String> {
+        let asked = SearchCall { q: q.to_owned(), page_size: 50, ..SearchCall::default() };
+        let page = self.search(&asked).await.expect("a page");
+        assert!(!page.incomplete, "{page:?}");
+        page.results.into_iter().map(|(_, snippet)| snippet).collect()
     }
 
     pub(crate) async fn pin(&self, message_id: &str) -> Result<()> {

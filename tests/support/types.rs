@@ -152,6 +152,27 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+/// What is looked for in messages.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SearchCall {
+    pub(crate) q: String,
+    pub(crate) conversation_id: String,
+    pub(crate) from: String,
+    pub(crate) after: Option<OffsetDateTime>,
+    pub(crate) before: Option<OffsetDateTime>,
+    pub(crate) page_size: i32,
+    pub(crate) page_token: String,
+}
+
+/// Messages that were found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FoundPage {
+    /// Each with what is shown of it; matches stand in brackets.
+    pub(crate) results: Vec<(Entry, String)>,
+    pub(crate) next_page_token: String,
+    pub(crate) incomplete: bool,
+}
+
 /// A message was pinned, or is so no longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct MessagePinned {

@@ -170,6 +170,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "whether the peer is told how far a conversation has been read",
     },
     Setting {
+        key: "messages.search",
+        default: Some("true"),
+        meaning: "whether users can search their messages: `true` or `false`. For that the texts are indexed in the background, which takes about as much disk space as the messages",
+    },
+    Setting {
         key: "messages.if_blocked",
         default: Some("refuse"),
         meaning: "what becomes of a message whose recipient blocks its sender: `refuse` says so; `drop` stores it for the sender alone, who is not told",

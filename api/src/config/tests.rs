@@ -83,7 +83,7 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "listen" => "127.0.0.1:7",
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
-        "login.passwords" | "page" | "presence.terminal_types" => "false",
+        "login.passwords" | "page" | "presence.terminal_types" | "messages.search" => "false",
         "insecure_listen"
         | "messages.read_receipts"
         | "messages.keep_edits"

@@ -25,6 +25,7 @@ impl v1::info_service_server::InfoService for Info {
             recall_window: i32::try_from(info.recall_window.as_secs()).unwrap_or(i32::MAX),
             edit_window: i32::try_from(info.edit_window.as_secs()).unwrap_or(i32::MAX),
             read_receipts: info.read_receipts,
+            search: info.search,
         }))
     }
 }

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use imd_proto::v1;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::{bearer, convert, send_stream, status::status};
+use super::{bearer, convert, search, send_stream, status::status};
 use crate::{
     model::{ChangeConversation, ConversationFilter, Error, PinnedMessage, ReactionOf, Typing},
     service::{
@@ -286,6 +286,16 @@ impl v1::message_service_server::MessageService for Messages {
         };
         let pinned_messages = pinned.iter().map(pin).collect();
         Ok(Response::new(v1::ListPinnedMessagesResponse { pinned_messages }))
+    }
+
+    async fn search_messages(
+        &self,
+        request: Request<v1::SearchMessagesRequest>,
+    ) -> Result<Response<v1::SearchMessagesResponse>, Status> {
+        let (metadata, _, asked) = request.into_parts();
+        let asked = search::decode(asked).map_err(status)?;
+        let found = self.0.search_messages(bearer(&metadata), asked).await.map_err(status)?;
+        Ok(Response::new(search::encode(&found)))
     }
 
     async fn delete_message(

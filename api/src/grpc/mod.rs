@@ -13,6 +13,7 @@ mod presence;
 mod profile;
 mod push;
 mod schedule;
+mod search;
 mod send_stream;
 mod status;
 mod terminals;

@@ -97,6 +97,8 @@ codes! {
         "As many messages of the caller wait to be sent as may.";
     ScheduledNotFound, "scheduled_not_found", NotFound, Clients,
         "The caller has no such message that waits to be sent, or it is on its way.";
+    SearchDisabled, "search_disabled", FailedPrecondition, Clients,
+        "The deployment does not search messages.";
     Blocked, "blocked", PermissionDenied, Clients,
         "The recipient takes no messages from the caller.";
     RecipientBlocked, "recipient_blocked", FailedPrecondition, Clients,

@@ -77,6 +77,9 @@ pub enum Error {
     /// The user has no such message that waits to be sent, or it is on its way.
     #[error("no such message waits to be sent")]
     ScheduledNotFound,
+    /// The deployment does not search messages.
+    #[error("this server does not search messages")]
+    SearchDisabled,
     /// The recipient takes no messages from the sender.
     #[error("{0} takes no messages from you")]
     Blocked(UserId),
@@ -411,6 +414,7 @@ impl Error {
             Self::TooManyPins => Code::TooManyPins,
             Self::TooManyScheduled => Code::TooManyScheduled,
             Self::ScheduledNotFound => Code::ScheduledNotFound,
+            Self::SearchDisabled => Code::SearchDisabled,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,
             Self::NotAccepted { .. } => Code::NotAccepted,

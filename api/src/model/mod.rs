@@ -24,6 +24,7 @@ mod push;
 mod reaction;
 mod retention;
 mod schedule;
+mod search;
 mod session;
 mod signal;
 mod webhook;
@@ -72,6 +73,9 @@ pub use push::{PushContent, PushProvider, PushResult, PushTarget, QuietHours, We
 pub use reaction::{Reaction, ReactionCount, ReactionOf, ReactionsChanged};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use schedule::{MOST_SCHEDULED, Refusal, ScheduledChanged, ScheduledMessage, ScheduledState};
+pub use search::{
+    FoundMessage, Lexeme, SEARCHED_BYTES, SearchPlace, SearchQuery, SnippetPart, lexemes_of,
+};
 pub use session::{
     EndReason, IfOccupied, MAX_SESSION_LIMIT, Occupant, RECENT_USE, Session, SessionEnd, Terminal,
     TerminalType, UserState, is_display_name, is_line, make_room,

@@ -24,6 +24,7 @@ mod profiles;
 mod push;
 mod reactions;
 mod schedule;
+mod search;
 mod socket;
 mod types;
 
@@ -124,6 +125,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(reactions::routes())
         .merge(pins::routes())
         .merge(schedule::routes())
+        .merge(search::routes())
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())

@@ -22,6 +22,8 @@ pub struct Info {
     pub edit_window: Duration,
     /// Whether a reader's peer is told how far it has read.
     pub read_receipts: bool,
+    /// Whether messages can be searched.
+    pub search: bool,
 }
 
 impl Service {
@@ -35,6 +37,7 @@ impl Service {
             recall_window: self.limits.recall_window,
             edit_window: self.limits.edit_window,
             read_receipts: self.limits.read_receipts,
+            search: self.limits.search,
         })
     }
 }

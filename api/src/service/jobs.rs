@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 11] = [
+const JOBS: [Job; 12] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -74,6 +74,12 @@ const JOBS: [Job; 11] = [
         first: Duration::ZERO,
         every: Duration::from_secs(2),
         run: |service| service.send_broadcasts().boxed(),
+    },
+    Job {
+        name: "search_index",
+        first: Duration::ZERO,
+        every: Duration::from_secs(10),
+        run: |service| service.index_messages().boxed(),
     },
     Job {
         name: "session_expiry",

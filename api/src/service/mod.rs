@@ -37,6 +37,7 @@ mod read_marks;
 mod recall;
 mod repeat;
 mod schedule;
+mod search;
 mod send;
 mod send_order;
 mod sessions;
@@ -83,6 +84,7 @@ pub use policy::PolicySettings;
 pub use purge::PurgeProgress;
 pub use push::{ApnsSettings, FcmSettings, PushSettings, PushState, SetPush, SetQuietHours};
 pub use schedule::UpdateScheduled;
+pub use search::{SearchMessages, SearchResults};
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
@@ -124,6 +126,8 @@ pub struct Limits {
     pub dedupe_for: Duration,
     /// Whether a reader's peer is told how far it has read.
     pub read_receipts: bool,
+    /// Whether messages are searched, and indexed for that.
+    pub search: bool,
     /// What becomes of a message whose recipient blocks its sender.
     pub if_blocked: IfBlocked,
     /// What users take from whom who have not said.

@@ -85,6 +85,15 @@ impl Store {
         })
     }
 
+    /// As [`Store::record`], of what was done to a user.
+    pub async fn record_about(&self, user_no: UserNo, audit: Audit<'_>) -> Result<()> {
+        transaction!(self, async |tx| {
+            audit.record(&tx, Some(user_no)).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+    }
+
     /// Deletes what of the `limit` oldest records is older than `kept`; how many.
     pub async fn forget_audit_records(&self, kept: Duration, limit: i64) -> Result<i64> {
         let client = self.client().await?;

@@ -272,7 +272,7 @@ impl Store {
 ///
 /// That plan goes by indexes alone: it may have been made while the tables were empty, and stays when they
 /// have grown.
-async fn query_as_prepared(
+pub(super) async fn query_as_prepared(
     client: &Client,
     statement: &Statement,
     parameters: &[&(dyn ToSql + Sync)],

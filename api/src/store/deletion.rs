@@ -6,6 +6,7 @@ use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
     outbox::tell_of_user,
     purge::NOTE_PURGED,
+    search::forget_words_between,
     sessions::end_named,
     timelines::{Closed, Place},
     transaction,
@@ -142,6 +143,7 @@ impl Store {
             for statement in [
                 "DELETE FROM deletion_peers WHERE user_no = $1",
                 "DELETE FROM deletions WHERE user_no = $1",
+                "DELETE FROM search_progress WHERE owner = $1",
                 "DELETE FROM timelines WHERE owner = $1",
             ] {
                 tx.execute(statement, &[&user_no.0]).await?;
@@ -213,6 +215,7 @@ async fn delete_entries(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Re
         &[&user_no.0, &purged_to, &to],
     )
     .await?;
+    forget_words_between(tx, user_no.into(), purged_to, to).await?;
     tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&user_no.0, &to]).await?;
     Ok(to - purged_to)
 }

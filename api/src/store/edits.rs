@@ -13,6 +13,7 @@ use super::{
     entries::{EVERYBODY, KIND_MESSAGE, PAGE_BYTES},
     reading,
     retention::timeline,
+    search::replace_words,
     signals::is_withheld,
     timelines::{About, no_timeline},
     tombstones::Original,
@@ -172,7 +173,9 @@ impl NewEdit {
         let copy = |row: &Row| {
             (TimelineNo(row.get("owner")), row.get("seq"), ConversationNo(row.get("conversation")))
         };
-        Ok(rows.iter().map(copy).collect())
+        let replaced: Vec<_> = rows.iter().map(copy).collect();
+        replace_words(tx, self.caller, &replaced, &self.content).await?;
+        Ok(replaced)
     }
 }
 

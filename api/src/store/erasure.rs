@@ -4,6 +4,7 @@
 use super::{
     Store, Transaction,
     conversations::SAID,
+    search::keep_from_index,
     timelines::{About, Place},
     transaction,
 };
@@ -91,6 +92,7 @@ async fn erase(
     after: i64,
     limit: i64,
 ) -> Result<Option<i64>> {
+    keep_from_index(tx, &[peer.0]).await?;
     let row = tx
         .query_one(
             &format!(
@@ -110,6 +112,9 @@ async fn erase(
                      -- Of a group: between users the sender's own timeline is the home.
                      DELETE FROM message_edits m USING next
                      WHERE m.home = $1 AND m.home_seq = next.seq AND next.sender = $2
+                 ), unindexed AS (
+                     DELETE FROM search_index i USING next
+                     WHERE i.owner = $1 AND i.seq = next.seq AND next.sender = $2
                  ), unpinned AS (
                      DELETE FROM pinned_messages p USING next
                      WHERE p.owner = $1 AND p.seq = next.seq AND next.sender = $2

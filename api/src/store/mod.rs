@@ -50,6 +50,7 @@ mod reactions;
 mod read_marks;
 mod retention;
 mod schedule;
+mod search;
 mod server;
 mod sessions;
 mod signals;
@@ -103,6 +104,7 @@ pub use push::{PushClaim, PushLook, PushMarks, PushNeed, PushOutcome, PushToken}
 pub use reactions::{React, Reacted};
 pub use read_marks::{MarkRead, MarkedRead};
 pub use schedule::{ChangeScheduled, DueMessage};
+pub use search::{Search, SearchPage, Unindexed};
 pub use server::UnusableDatabase;
 pub use sessions::{
     AdminSession, Ending, NewSession, Opened, Proof, Rotation, SessionCheck, SessionFilter,

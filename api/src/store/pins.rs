@@ -156,8 +156,12 @@ impl Store {
             Ok(client.query(&statement, &[&keeper.0, &conversation.0]).await?)
         })?;
         let seqs: Vec<i64> = rows.iter().map(|row| row.get("seq")).collect();
-        let own = match conversation.group() {
-            Some(group_no) => self.references_to(owner, group_no, &seqs).await?,
+        let own: HashMap<i64, i64> = match conversation.group() {
+            Some(group_no) => {
+                let homes: Vec<_> = seqs.iter().map(|seq| (group_no.into(), *seq)).collect();
+                let found = self.references_to(owner, &homes).await?;
+                found.into_iter().map(|((_, seq), own)| (seq, own)).collect()
+            }
             None => seqs.iter().map(|seq| (*seq, *seq)).collect(),
         };
         let mut messages = self.messages_at(owner, own.values().copied().collect()).await?;
@@ -202,36 +206,41 @@ impl Store {
         Ok(entries.into_iter().map(|entry| (entry.seq(), entry)).collect())
     }
 
-    /// Where a member has the messages of a group that stand at these places of the group's timeline.
+    /// Where a member has the messages of groups that stand at these places of the groups' timelines.
     ///
     /// The places in the group's timeline rise with those in the member's, so each is found by halving; but for who
     /// left and came back and is shown older messages anew, for whom those that are missed are looked for one by one.
-    async fn references_to(
+    pub(super) async fn references_to(
         &self,
         member: UserNo,
-        group_no: GroupNo,
-        seqs: &[i64],
-    ) -> Result<HashMap<i64, i64>> {
-        let group = TimelineNo::from(group_no);
-        let read = |row: &Row| (row.get("home_seq"), row.get("seq"));
+        homes: &[(TimelineNo, i64)],
+    ) -> Result<HashMap<(i64, i64), i64>> {
+        if homes.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let read = |row: &Row| ((row.get("conversation"), row.get("home_seq")), row.get("seq"));
+        let (groups, seqs): (Vec<i64>, Vec<i64>) =
+            homes.iter().map(|(group, seq)| (group.0, *seq)).unzip();
         let rows = reading!(self, async |client| {
             let statement = client.prepare_cached(HALVE).await?;
-            Ok(client.query(&statement, &[&member.0, &group.0, &seqs]).await?)
+            Ok(client.query(&statement, &[&member.0, &groups, &seqs]).await?)
         })?;
-        let mut found: HashMap<i64, i64> = rows.iter().map(read).collect();
-        let missed: Vec<i64> =
-            seqs.iter().copied().filter(|seq| !found.contains_key(seq)).collect();
-        if !missed.is_empty() {
+        let mut found: HashMap<(i64, i64), i64> = rows.iter().map(read).collect();
+        let missed = homes.iter().map(|(group, seq)| (group.0, *seq));
+        let (groups, seqs): (Vec<i64>, Vec<i64>) =
+            missed.filter(|home| !found.contains_key(home)).unzip();
+        if !seqs.is_empty() {
             let rows = reading!(self, async |client| {
                 let statement = client
                     .prepare_cached(
-                        "SELECT home_seq, max(seq) AS seq FROM entries
-                         WHERE owner = $1 AND conversation = $2 AND home_seq = ANY($3) AND kind = 1
-                             AND tombstone IS NULL
-                         GROUP BY home_seq",
+                        "SELECT r.conversation, r.home_seq, max(r.seq) AS seq
+                         FROM unnest($2::bigint[], $3::bigint[]) p (conversation, home_seq)
+                         JOIN entries r ON r.owner = $1 AND r.conversation = p.conversation
+                             AND r.home_seq = p.home_seq AND r.kind = 1 AND r.tombstone IS NULL
+                         GROUP BY r.conversation, r.home_seq",
                     )
                     .await?;
-                Ok(client.query(&statement, &[&member.0, &group.0, &missed]).await?)
+                Ok(client.query(&statement, &[&member.0, &groups, &seqs]).await?)
             })?;
             found.extend(rows.iter().map(read));
         }
@@ -239,10 +248,10 @@ impl Store {
     }
 }
 
-/// Selects the places in the timeline `$1` of the references to the places `$3` of the group's timeline `$2`: by
+/// Selects the places in the timeline `$1` of the references to the places `$3` of the groups' timelines `$2`: by
 /// halving what there is of the timeline, in which those places rise. Each step reads one row of an index.
-const HALVE: &str = "SELECT p.home_seq, s.found AS seq
-     FROM unnest($3::bigint[]) p (home_seq)
+const HALVE: &str = "SELECT p.conversation, p.home_seq, s.found AS seq
+     FROM unnest($2::bigint[], $3::bigint[]) p (conversation, home_seq)
      JOIN timelines t ON t.owner = $1
      CROSS JOIN LATERAL (
          WITH RECURSIVE search (low, high, found, home_seq) AS (
@@ -256,7 +265,7 @@ const HALVE: &str = "SELECT p.home_seq, s.found AS seq
              CROSS JOIN LATERAL (SELECT (s.low + s.high) / 2 AS middle) half
              LEFT JOIN LATERAL (
                  SELECT r.seq, r.home_seq FROM entries r
-                 WHERE r.owner = $1 AND r.conversation = $2 AND r.kind = 1 AND r.tombstone IS NULL
+                 WHERE r.owner = $1 AND r.conversation = p.conversation AND r.kind = 1 AND r.tombstone IS NULL
                      AND r.seq > s.low AND r.seq <= half.middle
                  ORDER BY r.seq DESC LIMIT 1
              ) r ON true

@@ -16,6 +16,7 @@ use super::{
     pins::strike_out,
     reactions::forget_reactions,
     read_marks::note_answer,
+    search::forget_words,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
     transaction,
@@ -96,6 +97,7 @@ impl Store {
             let gone: Vec<_> =
                 blanked.iter().map(|copy| (TimelineNo::from(copy.owner), copy.seq)).collect();
             strike_out(&tx, &gone).await?;
+            forget_words(&tx, &gone).await?;
             let mut entries = Vec::with_capacity(blanked.len());
             // Webhooks are told by the caller's own entry, if there is one.
             let told_by = if blanked.iter().any(|copy| copy.owner == caller) {
@@ -157,6 +159,7 @@ impl Store {
                 .await?;
             tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
             strike_out(&tx, &[(owner.into(), seq)]).await?;
+            forget_words(&tx, &[(owner.into(), seq)]).await?;
             let sender = UserNo(row.get("sender"));
             let home = conversation.group().map_or(sender.into(), TimelineNo::from);
             let message_id =

@@ -30,7 +30,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait, metadata::Metadat
 
 use super::{
     bearer, bearer_token, contact, convert, deadline::exceeded, group, message::encode_sent,
-    status::status, terminals,
+    search, status::status, terminals,
 };
 use crate::{
     model::{Error, Limit, Result as ServiceResult, Role},
@@ -422,6 +422,18 @@ impl v1::admin_service_server::AdminService for Administration {
         let message = request.into_inner().message.map(trace::decode);
         let traced = admin.trace_message(message).await.map_err(status)?;
         Ok(Response::new(trace::encode(&traced)))
+    }
+
+    async fn search_user_messages(
+        &self,
+        request: Request<v1::SearchUserMessagesRequest>,
+    ) -> Result<Response<v1::SearchUserMessagesResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let v1::SearchUserMessagesRequest { user_id, search: asked } = request.into_inner();
+        let asked = search::decode(asked.unwrap_or_default()).map_err(status)?;
+        let found = admin.search_messages(&user_id, asked).await.map_err(status)?;
+        let found = Some(search::encode(&found));
+        Ok(Response::new(v1::SearchUserMessagesResponse { found }))
     }
 
     type DeleteUserStream = Steps<v1::DeleteUserResponse>;

@@ -7,15 +7,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Caller;
+use super::{Caller, users::UserPath};
 use crate::{
     model::Error,
     rest::{
         document::Refusal,
-        extract::{Json, Query},
+        extract::{Json, Path, Query},
         problem::Problem,
+        search::SearchQuery,
         types::{
-            SendResponse,
+            FoundMessageList, SendResponse,
             admin::MessageTrace,
             send_as::{SendAsBatch, SendAsRequest, SendAsResults},
         },
@@ -24,7 +25,10 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
-    OpenApiRouter::default().routes(routes!(send)).routes(routes!(trace_message))
+    OpenApiRouter::default()
+        .routes(routes!(send))
+        .routes(routes!(trace_message))
+        .routes(routes!(search_messages))
 }
 
 /// What takes a body of many messages.
@@ -121,4 +125,29 @@ async fn trace_message(
         }
     };
     Ok(Json(admin.trace_message(Some(message)).await?.into()))
+}
+
+/// Search a user's messages.
+///
+/// Those that the user itself would find (`GET /v1/messages/search`), the newest first. Paged. Leaves an audit record with
+/// what was looked for.
+///
+/// Errors: `user_not_found`; those of `GET /v1/messages/search`. Needs the role `admin`.
+#[utoipa::path(
+    get, path = "/admin/v1/users/{user_id}/messages/search", tag = "Messages", security(("admin_key" = [])),
+    params(UserPath, SearchQuery),
+    responses(
+        (status = 200, description = "A page of messages.", body = FoundMessageList),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<409>, Refusal<429>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn search_messages(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(path): Path<UserPath>,
+    Query(query): Query<SearchQuery>,
+) -> Result<Json<FoundMessageList>, Problem> {
+    let admin = caller.admin(&service).await?;
+    let found = admin.search_messages(&path.user_id, query.try_into()?).await?;
+    Ok(Json(found.into()))
 }

@@ -15,6 +15,7 @@ use crate::{model, service};
     "recall_window": 120,
     "edit_window": 900,
     "read_receipts": false,
+    "search": true,
 })))]
 pub(crate) struct Info {
     /// The server's version, as in `SemVer`.
@@ -34,6 +35,8 @@ pub(crate) struct Info {
     edit_window: u64,
     /// Whether a peer is told how far a conversation has been read (`read_receipt`).
     read_receipts: bool,
+    /// Whether messages can be searched.
+    search: bool,
 }
 
 /// A kind of terminal.
@@ -80,6 +83,7 @@ impl From<service::Info> for Info {
             recall_window: info.recall_window.as_secs(),
             edit_window: info.edit_window.as_secs(),
             read_receipts: info.read_receipts,
+            search: info.search,
         }
     }
 }

@@ -21,6 +21,7 @@ mod push;
 mod reaction;
 mod read;
 mod schedule;
+mod search;
 mod send;
 pub(super) mod send_as;
 mod session;
@@ -53,6 +54,7 @@ pub(super) use schedule::{
     ScheduleRequest, ScheduleResponse, ScheduledMessage, ScheduledMessageList,
     UpdateScheduledRequest,
 };
+pub(super) use search::FoundMessageList;
 pub(super) use send::{SendRequest, SendResponse};
 pub(super) use session::{SessionEnd, SessionList};
 pub(super) use signal::{Signal, SignalRequest};

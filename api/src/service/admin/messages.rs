@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::Admin;
 use crate::{
     model::{Cursor, Error, Result, Role, SealedMessageId, UserId, parse_uuid},
+    service::{SearchMessages, SearchResults},
     store::{AdminSession, MessageCopy, MessageHome, MessageName, SessionFilter},
 };
 
@@ -94,6 +95,23 @@ impl Admin<'_> {
             copies,
             home: trace.home,
         })
+    }
+
+    /// The messages of a user that the user itself would find.
+    ///
+    /// Errors: those of [`Service::search_messages`].
+    pub async fn search_messages(
+        &self,
+        user_id: &str,
+        asked: SearchMessages,
+    ) -> Result<SearchResults> {
+        self.require(Role::Admin)?;
+        let owner = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
+        if asked.page_token.is_empty() {
+            let audit = self.audit("search_messages", json!({ "q": asked.q }));
+            self.service.store.record_about(owner, audit).await?;
+        }
+        self.service.search(owner, &asked).await
     }
 
     async fn terminals(&self, copy: &MessageCopy) -> Result<Vec<TracedTerminal>> {

@@ -4,7 +4,10 @@
 
 use crate::{
     model::{GroupNo, Result, TimelineNo},
-    store::{PurgeLook, PurgedBatch, Store, Transaction, purge::read_look, transaction},
+    store::{
+        PurgeLook, PurgedBatch, Store, Transaction, purge::read_look, search::forget_words_between,
+        transaction,
+    },
 };
 
 /// Selects, of a group's timeline `t`, the lowest place that a purge has to leave. Who has left, or was
@@ -72,6 +75,7 @@ impl Store {
                     &[&timeline.0, &purged_to, &to],
                 )
                 .await?;
+                forget_words_between(&tx, timeline, purged_to, to).await?;
                 let moved = "UPDATE timelines SET purged_to = $2 WHERE owner = $1";
                 tx.execute(moved, &[&timeline.0, &to]).await?;
             }
@@ -89,6 +93,7 @@ async fn forget(tx: &Transaction<'_>, group_no: GroupNo) -> Result<()> {
     for statement in [
         "DELETE FROM group_members WHERE group_no = $1",
         "DELETE FROM timelines WHERE owner = -$1::bigint",
+        "DELETE FROM search_progress WHERE owner = -$1::bigint",
         "UPDATE groups SET name = '', announcement = '', attributes = '{}' WHERE group_no = $1",
     ] {
         tx.execute(statement, &[&group_no.0]).await?;

@@ -16,6 +16,7 @@ use crate::{
         entries::KIND_MESSAGE,
         pins::strike_out,
         reactions::forget_reactions,
+        search::forget_words,
         timelines::{About, Place},
         transaction,
     },
@@ -81,6 +82,7 @@ impl Store {
             forget_edits(&tx, recall.message_id).await?;
             forget_reactions(&tx, recall.message_id).await?;
             strike_out(&tx, &[(home, seq)]).await?;
+            forget_words(&tx, &[(home, seq)]).await?;
             let place = Place::take_if_open(&tx, group_no).await?.ok_or(Error::MessageNotFound)?;
             let gone = MessageGone {
                 message_id: self.message_id_cipher().await?.seal(recall.message_id)?,

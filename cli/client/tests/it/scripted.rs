@@ -286,6 +286,13 @@ impl MessageService for Messages {
         Err(Status::unimplemented("no test calls it"))
     }
 
+    async fn search_messages(
+        &self,
+        _: Request<proto::SearchMessagesRequest>,
+    ) -> Answer<proto::SearchMessagesResponse> {
+        Err(Status::unimplemented("no test calls it"))
+    }
+
     async fn pin_message(
         &self,
         _: Request<proto::PinMessageRequest>,
