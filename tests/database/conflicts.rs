@@ -6,9 +6,9 @@ use crate::support::{api::Outgoing, api::Transport, cluster::Cluster};
 /// Fails the first two transactions that change a timeline, with each of the two codes. A sequence is
 /// not rolled back.
 const TROUBLE: &str = "
-    CREATE SEQUENCE met;
+    CREATE SEQUENCE public.met;
     CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE no bigint := nextval('met');
+    DECLARE no bigint := nextval('public.met');
     BEGIN
         IF no = 1 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF;
         IF no = 2 THEN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END IF;
