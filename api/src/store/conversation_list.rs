@@ -280,7 +280,7 @@ pub(super) async fn query_as_prepared(
     // On one way there and back.
     let ((), rows, ()) = try_join!(
         client.batch_execute(
-            "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off"
+            "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
         ),
         client.query(statement, parameters),
         client.batch_execute("COMMIT"),
