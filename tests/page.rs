@@ -53,6 +53,7 @@ async fn every_file_of_the_page_is_there_and_may_run_nothing_else() {
     for name in &names {
         assert!(index.contains(&format!("\"page/{name}\"")), "{name}");
     }
+    names.push("worker.js".to_owned());
     let mut at = 0;
     while let Some(name) = names.get(at).cloned() {
         at += 1;

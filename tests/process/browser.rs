@@ -77,6 +77,17 @@ async fn the_page_shows_groups() {
 }
 
 #[tokio::test]
+async fn the_page_notifies_of_what_it_is_told_while_it_is_closed() {
+    let folder = DataFolder::new();
+    let imd = folder.start_with(&[("IMD_PUSH_WEB_PUSH_SUBJECT", "mailto:ops@imd.test")]).await;
+    imd.create_users(&["ann"]).await;
+    let mut notifications = python("browser", "notifications.py").await;
+    notifications.arg(format!("http://{}/", imd.public)).env("PASSWORD", PASSWORD);
+    let told = printed(&mut notifications).await;
+    assert!(told.ends_with("ok  what is read elsewhere is shown no more\n"), "{told}");
+}
+
+#[tokio::test]
 async fn a_grpc_web_client_of_connect_talks_from_another_origin() {
     let packages = node_packages("connect").await;
     let mut build = tokio::process::Command::new(program("npm"));

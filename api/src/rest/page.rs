@@ -27,10 +27,11 @@ use self::assets::{ASSETS, Asset, INDEX};
 use super::problem::Problem;
 use crate::service::Service;
 
-/// Nothing runs or loads that is not one of the page's own files, and no text becomes markup.
+/// Nothing runs or loads that is not one of the page's own files, and no text becomes markup. The policy `worker` lets
+/// the address of the service worker pass, which is none that is put together.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-    require-trusted-types-for 'script'; trusted-types 'none'";
+    require-trusted-types-for 'script'; trusted-types worker";
 
 pub(super) fn router() -> Router<Arc<Service>> {
     Router::new()

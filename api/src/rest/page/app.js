@@ -6,6 +6,7 @@ import { announce, byId, el, momentOf, show } from "./dom.js";
 import { GroupView } from "./group-view.js";
 import { LoginView } from "./login-view.js";
 import { MessagesView } from "./messages-view.js";
+import { NotificationsView } from "./notifications-view.js";
 import { Session } from "./session.js";
 import { TerminalsView } from "./terminals-view.js";
 
@@ -26,6 +27,7 @@ const login = new LoginView(start);
 const groups = new GroupView(open);
 const messages = new MessagesView((groupId) => groups.open(groupId));
 const terminals = new TerminalsView();
+const notifications = new NotificationsView();
 const conversations = new ConversationsView(open);
 
 byId("logout").addEventListener("click", async () => {
@@ -55,6 +57,7 @@ function view(name) {
   for (const id of ["login", "ended", "chat"]) show(byId(id), id === name);
   show(byId("account"), name === "chat");
   show(byId("connection"), name === "chat");
+  show(byId("notify-error"), false);
   byId("who").textContent = name === "chat" ? whoIs(chat.session) : "";
 }
 
@@ -96,6 +99,7 @@ function start(session) {
   view("chat");
   document.title = `${session.userId} – imd chat`;
   terminals.show(chat);
+  notifications.show(chat);
   groups.show(chat);
   conversations.show(chat);
   open(undefined);

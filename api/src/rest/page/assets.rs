@@ -20,7 +20,7 @@ macro_rules! asset {
 pub(super) const INDEX: Asset = asset!("index.html", HTML);
 
 /// Those below `/page/`.
-pub(super) const ASSETS: [Asset; 20] = [
+pub(super) const ASSETS: [Asset; 23] = [
     asset!("style.css", CSS),
     asset!("icon.svg", SVG),
     asset!("app.js", JAVASCRIPT),
@@ -41,4 +41,7 @@ pub(super) const ASSETS: [Asset; 20] = [
     asset!("messages-view.js", JAVASCRIPT),
     asset!("group-view.js", JAVASCRIPT),
     asset!("terminals-view.js", JAVASCRIPT),
+    asset!("notifications.js", JAVASCRIPT),
+    asset!("notifications-view.js", JAVASCRIPT),
+    asset!("worker.js", JAVASCRIPT),
 ];
