@@ -27,7 +27,7 @@ use crate::{
     planted_bugs::PlantedBugs,
     rest::{self, Sockets},
     serve::{Listening, Recognize, Tls, serve},
-    service::{ClientLimits, Limits, OutwardSettings, Service},
+    service::{CheckSettings, ClientLimits, Limits, OutwardSettings, Service},
     store::Store,
     tasks::{Health, OnPanic, Task, Tasks},
     telemetry,
@@ -165,7 +165,9 @@ impl App {
             webhooks: webhooks::read(&settings.webhooks)?,
             policy: policy::read(&settings.policy)?,
         };
-        let starting = Service::start(store, delivery.clone(), admin_key, limits, outward, node_id);
+        let checks = checks(settings);
+        let starting =
+            Service::start(store, delivery.clone(), admin_key, limits, outward, checks, node_id);
         let service = Arc::new(starting.await?);
         service.trust(issuers);
 
@@ -343,6 +345,17 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let (meeting, stop) = (service.clone(), tasks.stopping());
     let inbox = Task::new("inbox").on_panic(OnPanic::Restart).finishing();
     tasks.start(inbox, move || meeting.clone().keep_meeting_requests(stop.clone()));
+}
+
+fn checks(settings: &Settings) -> CheckSettings {
+    let files = [("tls.cert", &settings.tls.cert), ("admin.tls.cert", &settings.admin.tls.cert)];
+    CheckSettings {
+        data_folder: settings.data_dir.clone(),
+        certificates: files
+            .into_iter()
+            .filter_map(|(setting, file)| Some((setting, file.clone()?)))
+            .collect(),
+    }
 }
 
 /// Has gRPC's health service say the same of the node's tasks as `/readyz`.

@@ -11,10 +11,10 @@ use crate::{
     commands::{
         audit::AuditArgs, bench::BenchArgs, broadcast::BroadcastCommand, chat::ChatArgs,
         completions::CompletionsArgs, contacts::ContactsCommand, demo::DemoArgs,
-        groups::GroupsCommand, jobs::JobsCommand, keys::KeysCommand, messages::MessagesCommand,
-        push::PushCommand, retention::RetentionCommand, sessions::SessionsCommand,
-        status::StatusArgs, terminals::TerminalsCommand, timelines::TimelinesCommand,
-        users::UsersCommand, webhooks::WebhooksCommand,
+        doctor::DoctorArgs, groups::GroupsCommand, jobs::JobsCommand, keys::KeysCommand,
+        messages::MessagesCommand, push::PushCommand, retention::RetentionCommand,
+        sessions::SessionsCommand, status::StatusArgs, terminals::TerminalsCommand,
+        timelines::TimelinesCommand, users::UsersCommand, webhooks::WebhooksCommand,
     },
 };
 
@@ -165,6 +165,8 @@ pub(crate) enum Command {
     Terminals(TerminalsCommand),
     /// Show the nodes, what they hold and how large the database is
     Status(StatusArgs),
+    /// Check a node and its database, and say what to mend
+    Doctor(DoctorArgs),
     /// List what administrators did, the newest first
     Audit(AuditArgs),
     /// Play a conversation over several terminals against a running server, and check it

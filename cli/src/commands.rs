@@ -7,6 +7,7 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod contacts;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod groups;
 pub(crate) mod jobs;
 pub(crate) mod keys;
@@ -55,6 +56,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
             terminals::run(command, &mut connect(connection).await?).await
         }
         Command::Status(args) => status::run(&args, &mut connect(connection).await?).await,
+        Command::Doctor(args) => doctor::run(&args, &mut connect(connection).await?).await,
         Command::Audit(args) => audit::run(args, &mut connect(connection).await?).await,
         // Boxed: it holds many terminals.
         Command::Demo(args) => Box::pin(demo::run(args, connection)).await,

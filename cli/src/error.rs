@@ -53,6 +53,9 @@ pub(crate) enum Error {
     /// A provider of push did not take what it was asked to tell.
     #[error("{0}")]
     Push(String),
+    /// A check of the node or its database has failed.
+    #[error("{0}")]
+    Doctor(String),
     /// A webhook did not acknowledge a test.
     #[error("{0}")]
     Webhook(String),
@@ -80,6 +83,7 @@ impl Error {
             | Self::Chat(_)
             | Self::Bench(_)
             | Self::Push(_)
+            | Self::Doctor(_)
             | Self::Webhook(_)
             | Self::File(_)
             | Self::Interrupted

@@ -110,6 +110,7 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
         get("/healthz"),
         get("/readyz"),
         get("/admin/v1/status"),
+        get("/admin/v1/checks"),
         get("/admin/v1/jobs"),
         post(Admin, "/admin/v1/jobs/{name}/retry").named("assertions"),
         post(Admin, "/admin/v1/jobs/{name}/cancel").named("assertions"),

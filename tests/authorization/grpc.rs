@@ -174,6 +174,7 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/ListSessions", Admin, v1::ListSessionsRequest::default()),
         Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
         Call::new("/im.v1.AdminService/GetStatus", Admin, v1::GetStatusRequest {}),
+        Call::new("/im.v1.AdminService/ListChecks", Admin, v1::ListChecksRequest {}),
         Call::new(
             "/im.v1.AdminService/ListAuditRecords",
             Admin,
@@ -401,7 +402,6 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
     ]
 }
 
-/// Those of blocks; they end nothing.
 /// Those about what becomes of a message.
 fn message_life_calls(note: &Sent) -> [Call; 16] {
     let message_id = || note.message_id.clone();
@@ -455,6 +455,7 @@ fn message_life_calls(note: &Sent) -> [Call; 16] {
     ]
 }
 
+/// Those of blocks; they end nothing.
 fn block_calls() -> [Call; 3] {
     let user_id = || "zoe".to_owned();
     let block = v1::BlockUserRequest { user_id: user_id() };

@@ -6,6 +6,7 @@
 //! `etcd-server`, `haproxy` and `pgbouncer`.
 
 mod balancer;
+mod checks;
 mod failover;
 mod lossy;
 mod pair;

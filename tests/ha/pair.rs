@@ -112,6 +112,14 @@ impl Pair {
         self.replicated().await;
     }
 
+    /// Has commits wait for the standby.
+    pub(super) async fn wait_for_standby(&self) {
+        let sql = self.primary().await;
+        let wait = "ALTER SYSTEM SET synchronous_standby_names = '*'";
+        sql.batch_execute(wait).await.expect("a superuser may");
+        sql.batch_execute("SELECT pg_reload_conf()").await.expect("a superuser may");
+    }
+
     /// Has the standby get nothing any more.
     pub(super) async fn hold(&self) {
         let sql = self.sql(self.primary, "imd").await;

@@ -5,6 +5,7 @@ mod broadcast;
 mod chat;
 mod contacts;
 mod demo;
+mod doctor;
 mod groups;
 mod jobs;
 mod keys;

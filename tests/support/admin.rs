@@ -335,6 +335,10 @@ impl Admin {
         answer(self.0.clone().list_sessions(request).await)
     }
 
+    pub(crate) async fn checks(&self) -> Result<Vec<v1::Check>> {
+        Ok(answer(self.0.clone().list_checks(v1::ListChecksRequest {}).await)?.checks)
+    }
+
     pub(crate) async fn status(&self) -> Result<v1::GetStatusResponse> {
         answer(self.0.clone().get_status(v1::GetStatusRequest {}).await)
     }

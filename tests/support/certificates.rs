@@ -8,6 +8,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SigningKey as _,
 };
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A certificate and its private key, in files.
@@ -66,6 +67,15 @@ impl Authority {
         let mut params = CertificateParams::new(names.map(str::to_owned)).expect("names");
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Certified { cert: self.write(&cert.pem()), key: self.write(&key.serialize_pem()) }
+    }
+
+    /// A certificate of a server at 127.0.0.1 that is good until then.
+    pub(crate) fn certify_until(&self, end: OffsetDateTime) -> Certified {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("names");
+        params.not_after = end;
         let key = KeyPair::generate().expect("a key");
         let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
         Certified { cert: self.write(&cert.pem()), key: self.write(&key.serialize_pem()) }

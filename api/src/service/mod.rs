@@ -62,9 +62,10 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, AdminGroup, ClusterStatus, CreateBroadcast, Kick, MOST_LISTED, MOST_SENT,
-    MessageTrace, NewEpochs, NewTier, NewUserLimits, Progress, SendAs, Sender, SessionQuery,
-    TracedCopy, TracedMessage, TracedTerminal, WebhookTest, Whose,
+    Admin, AdminCall, AdminGroup, Check, CheckResult, CheckSettings, ClusterStatus,
+    CreateBroadcast, Kick, MOST_LISTED, MOST_SENT, MessageTrace, NewEpochs, NewTier, NewUserLimits,
+    Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, WebhookTest,
+    Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use conversations::History;
@@ -184,6 +185,7 @@ pub struct Service {
     push: Push,
     webhooks: WebhookSettings,
     policy: Policy,
+    checks: CheckSettings,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
     pages: Semaphore,
@@ -200,6 +202,7 @@ impl Service {
         bootstrap_key: SecretString,
         limits: Limits,
         outward: OutwardSettings,
+        checks: CheckSettings,
         node_id: String,
     ) -> Result<Self> {
         let OutwardSettings { push, webhooks, policy } = outward;
@@ -222,6 +225,7 @@ impl Service {
             push,
             webhooks,
             policy: Policy::new(policy),
+            checks,
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,
             node_id,

@@ -97,7 +97,7 @@ impl Store {
     }
 }
 
-async fn replication(client: &Client) -> Result<Replication> {
+pub(super) async fn replication(client: &Client) -> Result<Replication> {
     let server = client
         .query_one(
             "SELECT concat(coalesce(host(inet_server_addr()), 'localhost'), ':',

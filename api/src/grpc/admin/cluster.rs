@@ -4,7 +4,7 @@ use imd_proto::v1;
 
 use crate::{
     grpc::convert::timestamp,
-    service::{ClusterStatus, Job, Node, Replication, Standby},
+    service::{Check, CheckResult, ClusterStatus, Job, Node, Replication, Standby},
 };
 
 pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
@@ -20,6 +20,20 @@ pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
         postgres_version: cluster.status.postgres_version,
         jobs: jobs(cluster.jobs),
         replication: Some(replication(cluster.status.replication)),
+    }
+}
+
+pub(super) fn check(check: Check) -> v1::Check {
+    let result = match check.result {
+        CheckResult::Ok => v1::CheckResult::Ok,
+        CheckResult::Warning => v1::CheckResult::Warning,
+        CheckResult::Failure => v1::CheckResult::Failure,
+    };
+    v1::Check {
+        name: check.name.to_owned(),
+        result: result.into(),
+        found: check.found,
+        advice: check.advice.to_owned(),
     }
 }
 

@@ -316,6 +316,15 @@ impl v1::admin_service_server::AdminService for Administration {
         Ok(Response::new(cluster::status(seen)))
     }
 
+    async fn list_checks(
+        &self,
+        request: Request<v1::ListChecksRequest>,
+    ) -> Result<Response<v1::ListChecksResponse>, Status> {
+        let checks = self.admin(&request).await?.checks().await.map_err(status)?;
+        let checks = checks.into_iter().map(cluster::check).collect();
+        Ok(Response::new(v1::ListChecksResponse { checks }))
+    }
+
     async fn list_jobs(
         &self,
         request: Request<v1::ListJobsRequest>,

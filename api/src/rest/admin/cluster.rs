@@ -14,7 +14,8 @@ use crate::{
         extract::{Json, Path, Query},
         problem::Problem,
         types::admin::{
-            AuditRecordList, Job, JobList, SetTerminalTypesRequest, Status, TerminalTypeList,
+            AuditRecordList, CheckList, Job, JobList, SetTerminalTypesRequest, Status,
+            TerminalTypeList,
         },
     },
     service::Service,
@@ -23,6 +24,7 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
         .routes(routes!(get_status))
+        .routes(routes!(list_checks))
         .routes(routes!(list_jobs))
         .routes(routes!(retry_job))
         .routes(routes!(cancel_job))
@@ -77,6 +79,23 @@ async fn get_status(
     caller: Caller,
 ) -> Result<Json<Status>, Problem> {
     Ok(Json(caller.admin(&service).await?.status().await?.into()))
+}
+
+/// Check the node and its database.
+///
+/// How they are set up, and how they do: what should be known, or mended, before it matters. Needs the role `viewer`.
+#[utoipa::path(
+    get, path = "/admin/v1/checks", tag = "Cluster", security(("admin_key" = [])),
+    responses(
+        (status = 200, description = "What was looked at.", body = CheckList),
+        Refusal<401>, Refusal<403>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn list_checks(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+) -> Result<Json<CheckList>, Problem> {
+    Ok(Json(caller.admin(&service).await?.checks().await?.into()))
 }
 
 /// List the jobs.

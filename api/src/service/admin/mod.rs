@@ -2,6 +2,7 @@
 //! makes one.
 
 mod broadcasts;
+mod checks;
 mod contacts;
 mod epochs;
 mod groups;
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use broadcasts::{CreateBroadcast, MOST_LISTED};
+pub use checks::{Check, CheckResult, CheckSettings};
 pub use epochs::{NewEpochs, Whose};
 pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};

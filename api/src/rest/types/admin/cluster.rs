@@ -52,6 +52,41 @@ pub(crate) struct Status {
     jobs: Vec<Job>,
 }
 
+/// What was looked at, in a fixed order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CheckList {
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "name": "replication",
+    "result": "FAILURE",
+    "found": "2 follow, 0 of them synchronously: a failover loses what the standbys do not have yet",
+    "advice": "set synchronous_standby_names (with Patroni: synchronous_mode): acknowledged messages are not safe against failover until then",
+})))]
+struct Check {
+    name: &'static str,
+    result: CheckResult,
+    /// In English.
+    found: String,
+    /// What to do, in English; empty where all is well.
+    advice: &'static str,
+}
+
+/// What came of a check. The set is open.
+///
+/// `OK`: it is as it should be. `WARNING`: it works, and should be looked at. `FAILURE`: acknowledged messages may be
+/// lost, or the service is about to stop, or part of it has.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum CheckResult {
+    Ok,
+    Warning,
+    Failure,
+}
+
 /// A running `imd`, or one that has lately stopped.
 #[derive(Debug, Serialize, ToSchema)]
 struct Node {
@@ -183,6 +218,22 @@ impl From<service::Job> for Job {
 impl From<Vec<service::Job>> for JobList {
     fn from(jobs: Vec<service::Job>) -> Self {
         Self { jobs: jobs.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl From<Vec<service::Check>> for CheckList {
+    fn from(checks: Vec<service::Check>) -> Self {
+        let check = |check: service::Check| Check {
+            name: check.name,
+            result: match check.result {
+                service::CheckResult::Ok => CheckResult::Ok,
+                service::CheckResult::Warning => CheckResult::Warning,
+                service::CheckResult::Failure => CheckResult::Failure,
+            },
+            found: check.found,
+            advice: check.advice,
+        };
+        Self { checks: checks.into_iter().map(check).collect() }
     }
 }
 

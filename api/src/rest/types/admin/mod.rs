@@ -12,7 +12,7 @@ mod users;
 mod webhooks;
 
 pub(crate) use cluster::{
-    AuditRecordList, Job, JobList, SetTerminalTypesRequest, Status, TerminalTypeList,
+    AuditRecordList, CheckList, Job, JobList, SetTerminalTypesRequest, Status, TerminalTypeList,
 };
 pub(crate) use groups::{
     AddMembersRequest, AddedMembers, AdminGroup, AdminGroupList, CreateAdminGroupRequest,
