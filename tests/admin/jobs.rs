@@ -136,3 +136,23 @@ async fn whoever_may_see_the_cluster_sees_its_jobs_and_nothing_more() {
     let refused = viewer.retry_job("purge").await.expect_err("not for viewers");
     assert_eq!(refused.code, "permission_denied");
 }
+
+#[tokio::test]
+async fn a_job_that_is_to_run_again_while_it_runs_does_so_afterwards() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    eventually("the first run", async || imd.admin().job("assertions").await.finished_at).await;
+    let sql = imd.database.sql().await;
+    sql.batch_execute(HOLD).await.expect("a lock");
+    imd.admin().retry_job("assertions").await.expect("there is one");
+    runs(&imd, "assertions").await;
+    let first = at(imd.admin().job("assertions").await.started_at);
+    imd.admin().retry_job("assertions").await.expect("there is one");
+    sql.batch_execute("ROLLBACK").await.expect("the lock is free");
+    // Long before its time, which is in a minute.
+    eventually("it runs again", async || {
+        let job = imd.admin().job("assertions").await;
+        (at(job.started_at) > first && job.finished_at.is_some_and(|end| at(Some(end)) > first))
+            .then_some(())
+    })
+    .await;
+}

@@ -101,13 +101,14 @@ impl Store {
         Ok(renewed == 1)
     }
 
-    /// Notes that a run has succeeded, and when the next one is due.
+    /// Notes that a run has succeeded, and when the next one is due: at once, if the job was hurried meanwhile.
     pub async fn finish_job(&self, lease: Uuid) -> Result<()> {
         let client = self.client().await?;
         client
             .execute(
                 "UPDATE jobs SET lease = NULL, leased_until = '-infinity', finished_at = now(),
-                     due_at = now() + every, failures = 0, error = ''
+                     due_at = CASE WHEN due_at > started_at THEN due_at ELSE now() + every END,
+                    failures = 0, error = ''
                  WHERE lease = $1",
                 &[&lease],
             )
@@ -147,13 +148,16 @@ impl Store {
         Ok(rows.iter().map(read).collect())
     }
 
-    /// Has a job be due now. One that runs goes on, and then is due again.
+    /// Has a job be due now. One that runs goes on, and then is due again: it was due before that run began, and now
+    /// is so after it.
     ///
     /// Errors: [`Error::JobNotFound`].
     pub async fn hurry_job(&self, name: &str, audit: Audit<'_>) -> Result<Job> {
         transaction!(self, async |tx| {
             let hurry = format!(
-                "UPDATE jobs SET due_at = least(due_at, now()) WHERE name = $1 RETURNING {COLUMNS}"
+                "UPDATE jobs SET due_at = CASE WHEN lease IS NOT NULL AND leased_until > now()
+                     THEN clock_timestamp() ELSE least(due_at, now()) END
+                 WHERE name = $1 RETURNING {COLUMNS}"
             );
             let row = tx.query_opt(&hurry, &[&name]).await?.ok_or(Error::JobNotFound)?;
             audit.record(&tx, None).await?;
