@@ -244,6 +244,7 @@ async fn a_wrong_search_is_refused(imd: Cluster) {
     for (asked, field) in [
         (words(""), "q"),
         (words("?!"), "q"),
+        (words("a\0b"), "q"),
         (words(&"x".repeat(201)), "q"),
         (SearchCall { conversation_id: "bob".to_owned(), ..words("x") }, "conversation_id"),
         (SearchCall { from: "b b".to_owned(), ..words("x") }, "from"),
@@ -282,6 +283,8 @@ async fn an_administrator_searches_for_a_user_and_leaves_a_record(imd: Cluster) 
     let records = admin.audit("bob", 0, "").await.expect("records").records;
     let record = (records[0].action.as_str(), records[0].details.as_str());
     assert_eq!(record, ("search_messages", r#"{"q":"word"}"#));
+    let refused = admin.search("bob", &words("a\0b")).await.expect_err("nothing that can be kept");
+    assert_eq!((refused.code.as_str(), refused.field()), ("invalid_argument", "q"));
     let refused = admin.search("nobody", &words("word")).await.expect_err("no such user");
     assert_eq!(refused.code, "user_not_found");
 }

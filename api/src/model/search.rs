@@ -114,6 +114,10 @@ impl SearchQuery {
             let reason = format!("must be at most {MAX_QUERY_LENGTH} characters long");
             return Err(Error::invalid(field, reason));
         }
+        // PostgreSQL keeps none in the audit.
+        if query.contains('\0') {
+            return Err(Error::invalid(field, "must not have a NUL"));
+        }
         let term = |token: Token| {
             let characters = token.characters();
             if token.is_run { Term::Run(characters) } else { Term::Word(characters) }

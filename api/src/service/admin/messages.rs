@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Admin;
 use crate::{
-    model::{Cursor, Error, Result, Role, SealedMessageId, UserId, parse_uuid},
+    model::{Cursor, Error, Result, Role, SealedMessageId, SearchQuery, UserId, parse_uuid},
     service::{SearchMessages, SearchResults},
     store::{AdminSession, MessageCopy, MessageHome, MessageName, SessionFilter},
 };
@@ -107,6 +107,7 @@ impl Admin<'_> {
     ) -> Result<SearchResults> {
         self.require(Role::Admin)?;
         let owner = self.service.store.user_no(&UserId::parse("user_id", user_id)?).await?;
+        SearchQuery::parse("q", &asked.q)?;
         if asked.page_token.is_empty() {
             let audit = self.audit("search_messages", json!({ "q": asked.q }));
             self.service.store.record_about(owner, audit).await?;
