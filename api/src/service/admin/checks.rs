@@ -2,6 +2,7 @@
 //! how they do.
 
 use std::{
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -16,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::Admin;
 use crate::{
-    model::{Error, Result, Role, WebhookState},
+    model::{Result, Role, WebhookState},
     store::{Job, Node, Replication, ServerState, Webhook},
 };
 
@@ -326,7 +327,7 @@ fn certificate(setting: &'static str, file: &Path, now: OffsetDateTime) -> Check
     const ADVICE: &str = "renew it, and send imd a SIGHUP";
     let end = match expiry(file) {
         Ok(end) => end,
-        Err(error) => return Check::failure(setting, error.to_string(), ADVICE),
+        Err(why) => return Check::failure(setting, why, ADVICE),
     };
     let found = format!("until {}", end.date());
     if end <= now {
@@ -338,14 +339,12 @@ fn certificate(setting: &'static str, file: &Path, now: OffsetDateTime) -> Check
     }
 }
 
-fn expiry(file: &Path) -> Result<OffsetDateTime> {
-    let unreadable = |why: String| Error::internal(format!("{}: {why}", file.display()));
-    let pem = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-    let der =
-        CertificateDer::from_pem_slice(&pem).map_err(|error| unreadable(error.to_string()))?;
-    let (_, certificate) =
-        x509_parser::parse_x509_certificate(&der).map_err(|error| unreadable(error.to_string()))?;
-    Ok(certificate.validity().not_after.to_datetime())
+fn expiry(file: &Path) -> Result<OffsetDateTime, String> {
+    let unreadable = |why: &dyn Display| format!("{}: {why}", file.display());
+    let pem = fs::read(file).map_err(|error| unreadable(&error))?;
+    let der = CertificateDer::from_pem_slice(&pem).map_err(|error| unreadable(&error))?;
+    let parsed = x509_parser::parse_x509_certificate(&der).map_err(|error| unreadable(&error))?;
+    Ok(parsed.1.validity().not_after.to_datetime())
 }
 
 fn on_or_off(setting: bool) -> &'static str {
