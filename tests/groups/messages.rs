@@ -1,13 +1,15 @@
 //! What is said in a group, and how members see it.
 
 use futures::future::join_all;
+use tokio_postgres::Client;
 
-use super::{IN_OSLO, group_of, seen, text, texts, words};
+use super::{IN_OSLO, create, group_of, seen, text, texts, words};
 use crate::{
     append::assert_dense,
     support::{
-        api::{GroupCall, Outgoing},
+        api::{GroupCall, Outgoing, Transport},
         cluster::Cluster,
+        eventually,
         feed::Feed,
         on_both_transports, on_every_transport,
         types::{Entry, Kind},
@@ -205,4 +207,41 @@ async fn what_one_node_appends_reaches_the_terminals_of_another() {
 /// The next entry of a stream.
 async fn next(feed: &mut Feed) -> Entry {
     feed.entries(1).await.remove(0)
+}
+
+/// How many bytes the tables take once they are as small as they get.
+async fn packed(sql: &Client) -> i64 {
+    sql.batch_execute("VACUUM FULL").await.expect("an owner may");
+    let size = "SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
+                WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
+    sql.query_one(size, &[]).await.expect("a size").get(0)
+}
+
+#[tokio::test]
+async fn a_message_to_five_hundred_is_stored_once_and_referred_to() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    let ann = imd.user_with_phone("ann").await;
+    let names: Vec<String> = (1..500).map(|n| format!("member-{n}")).collect();
+    for name in &names {
+        imd.admin().create("", name, None).await.expect("a user");
+    }
+    create(&ann, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let sql = imd.database.sql().await;
+    let everybody_has = async |messages: i64| {
+        eventually("everybody has it", async || {
+            let count = "SELECT count(*) FROM entries WHERE conversation < 0 AND kind = 1";
+            let rows: i64 = sql.query_one(count, &[]).await.expect("a count").get(0);
+            (rows == messages * 501).then_some(())
+        })
+        .await;
+    };
+    ann.send(&text("the first")).await.expect("sent");
+    everybody_has(1).await;
+    let before = packed(&sql).await;
+    // What cannot be compressed by much.
+    let long: String = std::iter::repeat_with(fastrand::alphanumeric).take(16 * 1024).collect();
+    ann.send(&text(&long)).await.expect("sent");
+    everybody_has(2).await;
+    let grown = packed(&sql).await - before;
+    assert!((16 * 1024..=150 * 1024).contains(&grown), "{grown} bytes");
 }
