@@ -41,5 +41,5 @@ async fn the_admin_listener_answers_nothing_that_its_document_does_not_say() {
     let key = std::fs::read_to_string(&imd.admin_key).expect("imd has made a key");
     let mut conform = python("rest", "conform.py").await;
     conform.arg(format!("http://{}", imd.admin)).env("ADMIN_KEY", key.trim());
-    assert_eq!(printed(&mut conform).await.matches("ok  ").count(), 2);
+    assert_eq!(printed(&mut conform).await.matches("ok  ").count(), 3);
 }

@@ -191,9 +191,11 @@ impl Database {
         connect(config.user(&role).password("secret")).await
     }
 
-    /// A connection for a look behind the contract.
+    /// A connection for a look behind the contract. What it makes is where nodes look: the role of the private
+    /// database is called `imd`, as the schema of the functions that send in SQL, which would come first.
     pub(crate) async fn sql(&self) -> Client {
-        connect(&self.url.parse().expect("a URL")).await
+        let mut config: Config = self.url.parse().expect("a URL");
+        connect(config.options("-c search_path=public")).await
     }
 }
 

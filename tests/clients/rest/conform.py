@@ -21,6 +21,9 @@ ENDING = ["logout", "end_my_session"]
 # An answer that goes on for ever. It is asked with the token of an ended session: the refusals are checked.
 STREAMS = ["subscribe"]
 
+# The same for administrators, with a key that is none.
+TAILS = ["tail_webhook"]
+
 
 # A batch has a result for each message, so that one message that the document rules out refuses no batch.
 BATCHES = ["send_batch"]
@@ -57,11 +60,12 @@ def options(option, operations):
 
 def administration(server):
     key = os.environ["ADMIN_KEY"]
-    others = options("--exclude-operation-id", BATCHES + IMPORTS)
+    others = options("--exclude-operation-id", BATCHES + IMPORTS + TAILS)
     conforms(server, key, others, "every answer of the admin listener is one that its document describes")
     checks = [*CHECKS[:-1], CHECKS[-1] + ",negative_data_rejection"]
     batches = options("--include-operation-id", BATCHES)
     conforms(server, key, batches, "also to many messages at a time", checks)
+    conforms(server, "none", options("--include-operation-id", TAILS), "also where a stream is refused")
 
 
 def main(server, user=None):
