@@ -10,12 +10,10 @@
 //! Who lists finds no message there, puts the row right and looks again. So neither a deletion nor a
 //! purge needs to know of the rows, and no race with one leaves them wrong.
 
-use futures::try_join;
-use tokio_postgres::{Row, Statement, types::ToSql};
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     Store, Transaction,
-    client::Client,
     conversations::{IN_CONVERSATION, MARKED_IN_GROUP, SAID, in_conversations},
     entries::{ENTRY_COLUMNS, EntryPage, PAGE_BYTES},
     reading,
@@ -128,7 +126,7 @@ impl Store {
                         &owner.0, &before, &wanted, &began_at, &at_once, &unread, &archived,
                         &pinned,
                     ];
-                    query_as_prepared(&client, &statement, &parameters).await
+                    client.query_as_prepared(&statement, &parameters).await
                 }
                 ListPlace::Moved { began_at, after, until } => {
                     let statement = client.prepare_cached(&moved_since()).await?;
@@ -137,7 +135,7 @@ impl Store {
                         &owner.0, &after, &wanted, &began_at, &looked_at, &unread, &archived,
                         &pinned, &until,
                     ];
-                    query_as_prepared(&client, &statement, &parameters).await
+                    client.query_as_prepared(&statement, &parameters).await
                 }
             }
         })?;
@@ -265,27 +263,6 @@ impl Store {
             Ok(())
         })
     }
-}
-
-/// Queries with the plan that the statement has whatever the parameters are. Else PostgreSQL, which
-/// believes that a page of unknown size is large, plans it anew each time, for longer than it takes.
-///
-/// That plan goes by indexes alone: it may have been made while the tables were empty, and stays when they
-/// have grown.
-pub(super) async fn query_as_prepared(
-    client: &Client,
-    statement: &Statement,
-    parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>> {
-    // On one way there and back.
-    let ((), rows, ()) = try_join!(
-        client.batch_execute(
-            "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
-        ),
-        client.query(statement, parameters),
-        client.batch_execute("COMMIT"),
-    )?;
-    Ok(rows)
 }
 
 /// The place behind a page whose last conversation is that of `cut`, if there are more. `first` is the

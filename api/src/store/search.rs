@@ -20,7 +20,6 @@ use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     Store, Transaction,
-    conversation_list::query_as_prepared,
     conversations::SAID,
     entries::{ENTRY_COLUMNS, EntryPage, within_page},
     reading,
@@ -257,7 +256,7 @@ impl Store {
         );
         let rows = reading!(self, async |client| {
             let statement = client.prepare_cached(&sql).await?;
-            query_as_prepared(&client, &statement, &[&owner, &only]).await
+            client.query_as_prepared(&statement, &[&owner, &only]).await
         })?;
         let Some(first) = rows.first() else { return Err(self.gone(search.owner).await) };
         let mut sources = Sources::default();
@@ -340,7 +339,7 @@ impl Store {
         ];
         let rows = reading!(self, async |client| {
             let statement = client.prepare_cached(&sql).await?;
-            query_as_prepared(&client, &statement, &values).await
+            client.query_as_prepared(&statement, &values).await
         })?;
         let incomplete = i64::try_from(rows.len()).is_ok_and(|count| count >= MOST_UNINDEXED)
             || rows.iter().any(|row| row.get("more"));
@@ -403,7 +402,7 @@ impl Store {
         ];
         let rows = reading!(self, async |client| {
             let statement = client.prepare_cached(&sql).await?;
-            query_as_prepared(&client, &statement, &values).await
+            client.query_as_prepared(&statement, &values).await
         })?;
         let mut places: BTreeSet<SearchPlace> = rows
             .iter()
@@ -448,10 +447,15 @@ impl Store {
         if seqs.is_empty() {
             return Ok((Vec::new(), None));
         }
+        // One by one and by the key: with a plan that expects few entries, all of the owner's would be read for a join,
+        // and `kind + 0` keeps it from the index of conversations, which has no `seq` in front.
         let rows = format!(
             "(SELECT {ENTRY_COLUMNS}, q.no FROM unnest($2::bigint[]) WITH ORDINALITY q (seq, no)
-              JOIN entries e ON e.owner = $1 AND e.seq = q.seq AND e.seq >= timeline.floor
-                  AND e.kind = 1 AND e.tombstone IS NULL)"
+              CROSS JOIN LATERAL (
+                  SELECT * FROM entries e
+                  WHERE e.owner = $1 AND e.seq = q.seq AND e.seq >= timeline.floor
+                      AND e.kind + 0 = 1 AND e.tombstone IS NULL LIMIT 1
+              ) e)"
         );
         let sql = format!(
             "WITH RECURSIVE {timeline}
