@@ -90,18 +90,28 @@ impl Keys {
 /// the entry at whose place it stands, the newest at that time.
 pub const BESIDE_ENTRIES: i16 = 1000;
 
-/// Writes an event about an account for the webhooks that are to be told of it. Behind the lock of its timeline, or
-/// where the transaction has made that.
+/// Writes an event about an account, as things are now, for the webhooks that are to be told of it. Behind the lock of
+/// its timeline, or where the transaction has made that.
 pub(super) async fn tell_of_user(
     tx: &Transaction<'_>,
     user_no: UserNo,
     kind: EventKind,
 ) -> Result<()> {
+    tell_of_user_at(tx, user_no, kind, None).await
+}
+
+/// As [`tell_of_user`], at a place of its timeline.
+pub(super) async fn tell_of_user_at(
+    tx: &Transaction<'_>,
+    user_no: UserNo,
+    kind: EventKind,
+    seq: Option<i64>,
+) -> Result<()> {
     let statement = tx
         .prepare_cached(
             "WITH event AS MATERIALIZED (
                  SELECT (abs(t.owner) % 16)::smallint AS partition, greatest(t.last_at, now()) AS at,
-                     t.owner, t.last_seq AS seq, $2::smallint AS part
+                     t.owner, coalesce($4, t.last_seq) AS seq, $2::smallint AS part
                  FROM timelines t
                  WHERE t.owner = $1 AND EXISTS (SELECT FROM webhook_kinds k WHERE k.kind = $3)
              ), outboxed AS (
@@ -114,7 +124,7 @@ pub(super) async fn tell_of_user(
         )
         .await?;
     let number = kind as i16;
-    tx.execute(&statement, &[&user_no.0, &(BESIDE_ENTRIES + number), &number]).await?;
+    tx.execute(&statement, &[&user_no.0, &(BESIDE_ENTRIES + number), &number, &seq]).await?;
     Ok(())
 }
 

@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::types::ToSql;
-
-use super::{Store, outbox::BESIDE_ENTRIES, transaction, users::read_state};
-use crate::model::{EventKind, Result, UserState};
+use super::{Store, outbox::tell_of_user_at, transaction, users::read_state};
+use crate::model::{EventKind, Result, UserNo, UserState};
 
 /// How long messages are looked at beyond the time when they should have been got: a webhook that is new is not told of
 /// what is older.
@@ -78,26 +76,7 @@ impl Store {
             let state = tx.query_opt(&state, &[&owner]).await?;
             // Nobody waits for what bots and disabled users do not read.
             if state.is_some_and(|row| matches!(read_state(&row), UserState::Active)) {
-                let event = tx
-                    .prepare_cached(
-                        "WITH event AS MATERIALIZED (
-                             SELECT (abs(t.owner) % 16)::smallint AS partition, greatest(t.last_at, now()) AS at, t.owner,
-                                 $2::bigint AS seq, $3::smallint AS part
-                             FROM timelines t
-                             WHERE t.owner = $1 AND EXISTS (SELECT FROM webhook_kinds k WHERE k.kind = $4)
-                         ), outboxed AS (
-                             INSERT INTO outbox (partition, at, owner, seq, part, kind, generation)
-                             SELECT partition, at, owner, seq, part, $4, nullif(current_generation(), 0) FROM event
-                         )
-                         INSERT INTO webhook_queue (webhook_no, partition, at, owner, seq, part)
-                         SELECT k.webhook_no, e.partition, e.at, e.owner, e.seq, e.part
-                         FROM event e CROSS JOIN webhook_kinds k WHERE k.kind = $4",
-                    )
-                    .await?;
-                let kind = EventKind::Undelivered as i16;
-                let values: [&(dyn ToSql + Sync); 4] =
-                    [&owner, &seq, &(BESIDE_ENTRIES + kind), &kind];
-                tx.execute(&event, &values).await?;
+                tell_of_user_at(&tx, UserNo(owner), EventKind::Undelivered, Some(seq)).await?;
             }
             tx.commit().await?;
             Ok(())
