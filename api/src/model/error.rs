@@ -474,6 +474,12 @@ impl Error {
         self.kind().class()
     }
 
+    /// Whether another try would end the same way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        !matches!(self.class(), Class::Unavailable | Class::ResourceExhausted | Class::Internal)
+    }
+
     /// What a program may want to know beyond the code, by the names of the contract.
     #[must_use]
     pub fn details(&self) -> Vec<(&'static str, String)> {

@@ -164,7 +164,7 @@ impl Service {
                 Ok(_) => return Ok(None),
                 // It lasts as long as somebody else's work does: the others do not wait for that.
                 Err(error @ Error::ImportUnfinished(_)) => return Ok(Some(error.code())),
-                Err(error) if passes(&error) => {
+                Err(error) if !error.is_final() => {
                     if Instant::now() > give_up {
                         // A fault that one recipient meets does not keep the others waiting for ever.
                         let fault = matches!(error.class(), Class::Internal);
@@ -176,10 +176,6 @@ impl Service {
             }
         }
     }
-}
-
-fn passes(error: &Error) -> bool {
-    matches!(error.class(), Class::Unavailable | Class::ResourceExhausted | Class::Internal)
 }
 
 /// The id that a user has the message of a broadcast under: always the same one.

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Recipient, Send, SendAs, SendContent, Sender, Service,
     admin::{Actor, Known},
-    schedule::is_final,
 };
 use crate::{
     model::{Error, Notice, Result, SealedMessageId},
@@ -163,7 +162,7 @@ impl Service {
             let request_id = request.request_id;
             let result = match self.meet(&mut known, &request).await {
                 Ok(message_id) => Ok(message_id),
-                Err(error) if is_final(&error) || has_waited(&request) => {
+                Err(error) if error.is_final() || has_waited(&request) => {
                     Err((error.code().to_owned(), error.to_string()))
                 }
                 Err(error) => {

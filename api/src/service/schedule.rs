@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Recipient, Send, SendContent, Service, access::Identity};
 use crate::{
     model::{
-        Class, ClientAddress, Content, ConversationId, Error, Page, PageSize, Refusal, Result,
+        ClientAddress, Content, ConversationId, Error, Page, PageSize, Refusal, Result,
         ScheduledMessage, parse_uuid,
     },
     store::{ChangeScheduled, DueMessage},
@@ -206,7 +206,7 @@ impl Service {
         let id = due.message.client_message_id;
         match self.try_to_send(&due).await {
             Ok(()) => {}
-            Err(error) if is_final(&error) => {
+            Err(error) if error.is_final() => {
                 let (code, message) = (error.code().to_owned(), error.to_string());
                 due.message.refusal = Some(Refusal { code, message });
             }
@@ -252,11 +252,6 @@ fn send_of(message: &ScheduledMessage) -> Send {
         forward_of: String::new(),
         address: None,
     }
-}
-
-/// Whether another try would end the same way.
-pub(super) fn is_final(error: &Error) -> bool {
-    !matches!(error.class(), Class::Unavailable | Class::ResourceExhausted | Class::Internal)
 }
 
 /// Checks a time from now on and within a year, as the database keeps it.
