@@ -1,5 +1,6 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
+mod certificates;
 mod issuers;
 mod policy;
 mod push;
@@ -355,6 +356,7 @@ fn checks(settings: &Settings) -> CheckSettings {
             .into_iter()
             .filter_map(|(setting, file)| Some((setting, file.clone()?)))
             .collect(),
+        expiry: certificates::expiry,
     }
 }
 

@@ -58,6 +58,11 @@ async fn a_certificate_that_ends_soon_is_to_be_renewed() {
     assert_eq!(line(&soon), format!("warning tls.cert until {until}"));
     assert!(soon.contains("→ renew it, and send imd a SIGHUP"), "{soon}");
 
+    // As some editors leave it, which the listener takes, too.
+    let pem = fs::read_to_string(&server.cert).expect("it was there");
+    fs::write(&server.cert, format!("\u{feff}{pem}")).expect("it is replaced");
+    assert_eq!(line(&shell.imctl(&["doctor"]).await), line(&soon));
+
     let old = authority.certify_until(now - Duration::days(1));
     fs::copy(old.cert, &server.cert).expect("it is replaced");
     let expired = shell.run(&["doctor"], "").await;

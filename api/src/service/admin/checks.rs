@@ -2,8 +2,6 @@
 //! how they do.
 
 use std::{
-    fmt::Display,
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +10,6 @@ use rustix::{
     fs::statvfs,
     process::{Resource, getrlimit},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use time::OffsetDateTime;
 
 use super::Admin;
@@ -49,6 +46,8 @@ pub struct CheckSettings {
     pub data_folder: PathBuf,
     /// The files of the certificates that the listeners show, each with the setting that names it.
     pub certificates: Vec<(&'static str, PathBuf)>,
+    /// Reads when the certificate in such a file ends.
+    pub expiry: fn(&Path) -> anyhow::Result<OffsetDateTime>,
 }
 
 /// What came of a check.
@@ -100,9 +99,11 @@ impl Admin<'_> {
         });
         checks.push(tasks(self.service.delivery.check()));
         checks.push(open_files());
-        let CheckSettings { data_folder, certificates } = &self.service.checks;
+        let CheckSettings { data_folder, certificates, expiry } = &self.service.checks;
         checks.push(disk(data_folder));
-        checks.extend(certificates.iter().map(|(setting, file)| certificate(setting, file, now)));
+        checks.extend(
+            certificates.iter().map(|(setting, file)| certificate(setting, expiry(file), now)),
+        );
         Ok(checks)
     }
 
@@ -322,12 +323,16 @@ fn disk(folder: &Path) -> Check {
     }
 }
 
-/// How long the certificate holds that stands first in a file.
-fn certificate(setting: &'static str, file: &Path, now: OffsetDateTime) -> Check {
+/// How long a certificate holds.
+fn certificate(
+    setting: &'static str,
+    end: anyhow::Result<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Check {
     const ADVICE: &str = "renew it, and send imd a SIGHUP";
-    let end = match expiry(file) {
+    let end = match end {
         Ok(end) => end,
-        Err(why) => return Check::failure(setting, why, ADVICE),
+        Err(error) => return Check::failure(setting, format!("{error:#}"), ADVICE),
     };
     let found = format!("until {}", end.date());
     if end <= now {
@@ -337,14 +342,6 @@ fn certificate(setting: &'static str, file: &Path, now: OffsetDateTime) -> Check
     } else {
         Check::ok(setting, found)
     }
-}
-
-fn expiry(file: &Path) -> Result<OffsetDateTime, String> {
-    let unreadable = |why: &dyn Display| format!("{}: {why}", file.display());
-    let pem = fs::read(file).map_err(|error| unreadable(&error))?;
-    let der = CertificateDer::from_pem_slice(&pem).map_err(|error| unreadable(&error))?;
-    let parsed = x509_parser::parse_x509_certificate(&der).map_err(|error| unreadable(&error))?;
-    Ok(parsed.1.validity().not_after.to_datetime())
 }
 
 fn on_or_off(setting: bool) -> &'static str {
