@@ -16,6 +16,14 @@ lint:
 test *NAME:
     cargo test --locked --workspace --no-fail-fast -- {{NAME}}
 
+# The nodes of this version take the place of those of another revision, under load.
+previous REVISION:
+    git worktree add --detach --force target/previous {{REVISION}}
+    cargo build --locked -p imd --manifest-path target/previous/Cargo.toml --target-dir target/of-previous
+    git worktree remove --force target/previous
+    cargo build --locked --workspace
+    IMD_PREVIOUS="$PWD/target/of-previous/debug/imd" cargo test --locked -p imd-tests --test it -- --nocapture faults::versions
+
 # All that must hold before a change lands.
 ci:
     .ci/run

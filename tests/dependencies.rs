@@ -10,6 +10,7 @@ use std::{
     process::Command,
 };
 
+use semver::{Version, VersionReq};
 use serde_json::Value;
 
 /// Licences that ask for nothing but their text.
@@ -73,6 +74,40 @@ fn crates() -> Vec<Value> {
 fn lock() -> String {
     let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
     fs::read_to_string(lock).expect("Cargo.lock")
+}
+
+/// The crates that the lock file has, whatever the platform, with their versions.
+fn locked() -> Vec<(String, Version)> {
+    let lock = lock();
+    let quoted = |line: &str, member: &str| {
+        let value = line.strip_prefix(member)?.strip_prefix(" = \"")?.strip_suffix('"')?;
+        Some(value.to_owned())
+    };
+    let mut crates = Vec::new();
+    let mut name = None;
+    for line in lock.lines() {
+        name = quoted(line, "name").or(name);
+        if let (Some(name), Some(version)) = (&name, quoted(line, "version")) {
+            crates.push((name.clone(), version.parse().expect("a version")));
+        }
+    }
+    assert!(crates.len() > 100, "{} crates", crates.len());
+    crates
+}
+
+/// The ids of the advisories that concern a version of a crate.
+fn advisories<'a>(listed: &'a str, name: &str, version: &Version) -> Vec<&'a str> {
+    let concerns = |line: &'a str| {
+        let mut words = line.splitn(3, ' ');
+        let (id, of, safe) = (words.next()?, words.next()?, words.next().unwrap_or_default());
+        let is_safe = |range: &str| {
+            let range: VersionReq = range.parse().unwrap_or_else(|e| panic!("{line}: {e}"));
+            range.matches(version)
+        };
+        let safe = safe.split(" | ").filter(|range| !range.is_empty()).any(is_safe);
+        (of == name && !safe).then_some(id)
+    };
+    listed.lines().filter(|line| !line.starts_with('#')).filter_map(concerns).collect()
 }
 
 /// Whether an SPDX expression leaves a choice that takes licences of the list alone.
@@ -181,4 +216,27 @@ fn every_crate_comes_from_the_one_registry() {
         lock.lines().filter_map(|line| line.strip_prefix("source = ")).collect();
     assert_eq!(sources.len(), 1, "{sources:?}");
     assert!(sources.iter().all(|source| source.starts_with("\"registry+")), "{sources:?}");
+}
+
+/// By the advisories that were known when `.cargo/advisories.txt` was made; `cargo deny check` knows those since.
+#[test]
+fn no_crate_has_a_known_weakness() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../.cargo/advisories.txt");
+    let listed = fs::read_to_string(file).expect("a file of the repository");
+    assert!(listed.lines().count() > 500, "few advisories");
+    for (name, version) in locked() {
+        let found = advisories(&listed, &name, &version);
+        assert!(found.is_empty(), "{name} {version}: {found:?}");
+    }
+}
+
+#[test]
+fn a_known_weakness_is_seen() {
+    let listed =
+        "# made today\nA-1 h2 ^0.3.26 | >= 0.4.4\nA-2 h2 < 0.2.0\nA-3 lost\nA-4 h2c >= 9.0.0\n";
+    let of = |name, version: &str| advisories(listed, name, &version.parse().expect("a version"));
+    assert_eq!(of("h2", "0.4.3"), ["A-1", "A-2"]);
+    assert_eq!(of("h2", "0.4.20"), ["A-2"]);
+    assert_eq!(of("lost", "1.0.0"), ["A-3"]);
+    assert!(of("found", "1.0.0").is_empty());
 }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod append;
+mod attachments;
 mod attacks;
 mod authorization;
 mod blocks;

@@ -1,21 +1,25 @@
 //! One node, put together: store, delivery, service, and a transport on each of the two listeners.
 
+mod attachments;
 mod certificates;
+mod check;
 mod issuers;
 mod policy;
 mod push;
 mod webhooks;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::HeaderMap, response::Response};
 use futures::FutureExt;
+use metrics::gauge;
 use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
 use tokio::{
     net::TcpListener,
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tonic_health::server::HealthReporter;
 
@@ -34,6 +38,8 @@ use crate::{
     telemetry,
 };
 
+pub use self::check::{Finding, check};
+
 /// How many connections a node has for staying in the cluster: one for each task that does so.
 const CONTROL_CONNECTIONS: usize = 5;
 
@@ -41,6 +47,22 @@ const CONTROL_CONNECTIONS: usize = 5;
 pub struct Listeners {
     public: TcpListener,
     admin: TcpListener,
+}
+
+/// Applies the migrations that the database at `database_url` lacks, or says only which those are: their names, in their
+/// order.
+///
+/// # Errors
+/// When the database cannot be reached or migrated.
+pub async fn migrate(
+    settings: &Settings,
+    database_url: &str,
+    dry_run: bool,
+) -> anyhow::Result<Vec<String>> {
+    let store = Store::trusting(settings.database.ca.as_deref(), database_url, 1);
+    let store = store.context("database")?;
+    store.check_server().await.context("database")?;
+    Ok(if dry_run { store.missing_migrations().await? } else { store.migrate().await? })
 }
 
 impl Listeners {
@@ -69,6 +91,7 @@ pub struct App {
     /// They stop before the others.
     listeners: Tasks,
     sockets: Sockets,
+    delay: Duration,
     grace: Duration,
 }
 
@@ -134,7 +157,11 @@ impl App {
         let store = Store::trusting(ca, database_url, pool_size).context("database")?;
         let control = store.beside(CONTROL_CONNECTIONS)?;
         store.check_server().await.context("database")?;
-        store.migrate().await.context("bring the database up to date")?;
+        if settings.database.migrate {
+            store.migrate().await.context("bring the database up to date")?;
+        } else {
+            store.require_migrated().await.context("database")?;
+        }
         let store = match &settings.database.read_url {
             Some(url) => store.reading_from(ca, url.expose_secret(), pool_size),
             None => Ok(store),
@@ -165,6 +192,7 @@ impl App {
             push: push::read(&settings.push)?,
             webhooks: webhooks::read(&settings.webhooks)?,
             policy: policy::read(&settings.policy)?,
+            attachments: attachments::read(settings)?,
         };
         let checks = checks(settings);
         let starting =
@@ -180,15 +208,17 @@ impl App {
         let admin_routes =
             merge(grpc::admin_router(service.clone()), rest::admin_router(service.clone()));
         start_loops(&tasks, &service);
+        observe(&service, settings);
         let grace = settings.shutdown.grace;
         let listeners = tasks.group();
         report_health(&listeners, &health);
         let (by_token, by_key) = recognizers(&service);
         for (name, listener, router, tls, recognize) in [
-            ("public_listener", public, public_routes, &public_tls, by_token),
-            ("admin_listener", admin, admin_routes, &admin_tls, by_key),
+            ("public", public, public_routes, &public_tls, by_token),
+            ("admin", admin, admin_routes, &admin_tls, by_key),
         ] {
             let listening = Listening {
+                name,
                 router,
                 refuse,
                 recognize,
@@ -198,7 +228,7 @@ impl App {
             };
             let mut serving = Some(serve(listener, listening, listeners.stopping(), grace));
             // A listener cannot be started again: its socket goes with it.
-            let task = Task::new(name).on_panic(OnPanic::Exit).finishing();
+            let task = Task::new(format!("{name}_listener")).on_panic(OnPanic::Exit).finishing();
             listeners.start(task, move || serving.take().expect("it is started once"));
         }
         Ok(Self {
@@ -212,6 +242,7 @@ impl App {
             tasks,
             listeners,
             sockets,
+            delay: settings.shutdown.delay,
             grace,
         })
     }
@@ -290,10 +321,18 @@ impl App {
         self.delivery.queued()
     }
 
-    /// Sends the streams elsewhere, finishes what is under way, and leaves the cluster. Takes little
-    /// longer than `shutdown.grace`.
+    /// Says for `shutdown.delay` that the node is not ready while it goes on serving, sends the streams elsewhere one
+    /// after the other over the same time, finishes what is under way, and leaves the cluster. Takes little longer than
+    /// twice `shutdown.delay` and `shutdown.grace`.
     pub async fn stop(self) {
+        self.delivery.leave();
         grpc::set_health(&self.health, false).await;
+        if !self.delay.is_zero() {
+            let delay = self.delay;
+            tracing::info!(?delay, "not ready any more; serving on until balancers have noticed");
+            sleep(delay).await;
+            self.delivery.send_elsewhere_over(delay).await;
+        }
         // Open streams would hold the listeners up until the deadline.
         self.delivery.drain();
         self.sockets.stop();
@@ -340,6 +379,12 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     let pushing = service.clone();
     let push = Task::new("push").on_panic(OnPanic::Restart);
     tasks.start(push, move || pushing.clone().keep_pushing());
+    let counting = service.clone();
+    let census = Task::new("census").on_panic(OnPanic::Restart);
+    tasks.start(census, move || counting.clone().keep_counting());
+    let watching = service.clone();
+    let security = Task::new("security_events").on_panic(OnPanic::Restart);
+    tasks.start(security, move || watching.clone().keep_telling_of_security());
     let (telling, stop) = (service.clone(), tasks.stopping());
     let webhooks = Task::new("webhooks").on_panic(OnPanic::Restart).finishing();
     tasks.start(webhooks, move || telling.clone().keep_telling_webhooks(stop.clone()));
@@ -348,14 +393,36 @@ fn start_loops(tasks: &Tasks, service: &Arc<Service>) {
     tasks.start(inbox, move || meeting.clone().keep_meeting_requests(stop.clone()));
 }
 
-fn checks(settings: &Settings) -> CheckSettings {
+/// Has the gauges set that are looked at when metrics are asked for, as long as the node is there.
+fn observe(service: &Arc<Service>, settings: &Settings) {
+    let service = Arc::downgrade(service);
+    let certificates = certificates_of(settings);
+    telemetry::observe(move || {
+        let Some(service) = service.upgrade() else { return false };
+        service.observe();
+        for (setting, file) in &certificates {
+            let listener = if setting.starts_with("admin.") { "admin" } else { "public" };
+            if let Ok(end) = certificates::expiry(file) {
+                let end = Duration::try_from(end - OffsetDateTime::UNIX_EPOCH).unwrap_or_default();
+                gauge!(telemetry::CERTIFICATE_EXPIRY, "listener" => listener)
+                    .set(end.as_secs_f64());
+            }
+        }
+        true
+    });
+}
+
+/// The files of the certificates that the listeners show, each with the setting that names it.
+fn certificates_of(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
     let files = [("tls.cert", &settings.tls.cert), ("admin.tls.cert", &settings.admin.tls.cert)];
+    files.into_iter().filter_map(|(setting, file)| Some((setting, file.clone()?))).collect()
+}
+
+fn checks(settings: &Settings) -> CheckSettings {
     CheckSettings {
         data_folder: settings.data_dir.clone(),
-        certificates: files
-            .into_iter()
-            .filter_map(|(setting, file)| Some((setting, file.clone()?)))
-            .collect(),
+        certificates: certificates_of(settings),
+        settings: settings.to_masked_toml(),
         expiry: certificates::expiry,
     }
 }
@@ -488,6 +555,7 @@ fn tiers(settings: &Settings) -> Vec<Tier> {
         limits: RetentionLimits {
             max_age: limits.days.map(|days| Duration::from_hours(24) * days),
             max_messages: limits.messages.map(i64::from),
+            max_bytes: limits.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         },
     };
     settings.tiers.iter().map(tier).collect()

@@ -3,6 +3,7 @@
 //! [`SETTINGS`] lists them all. A name that is not a setting is an error in any of the three
 //! places, so that a slip of the pen does not go unnoticed.
 
+mod changes;
 mod clients;
 mod flags;
 mod limits;
@@ -105,6 +106,8 @@ pub struct Settings {
     #[serde(default)]
     pub tls: Tls,
     pub pg_bin: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pg_source: Option<String>,
     pub worker_threads: Option<usize>,
     pub page: bool,
     pub admin: Admin,
@@ -115,6 +118,7 @@ pub struct Settings {
     pub tokens: Tokens,
     pub append: Append,
     pub messages: Messages,
+    pub attachments: Attachments,
     pub groups: Groups,
     pub presence: Presence,
     pub push: Push,
@@ -172,6 +176,7 @@ pub struct Database {
     #[serde(serialize_with = "serialize_masked", skip_serializing_if = "Option::is_none")]
     pub read_url: Option<SecretString>,
     pub pool_size: u32,
+    pub migrate: bool,
 }
 
 /// `bus.*`
@@ -227,6 +232,29 @@ pub struct Messages {
     pub search: bool,
     pub if_blocked: IfBlocked,
     pub from: WhoMay,
+}
+
+/// `attachments.*`
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "SETTINGS documents them")]
+pub struct Attachments {
+    pub max_bytes: u64,
+    pub quota_bytes: u64,
+    pub types: String,
+    #[serde(with = "humantime_serde")]
+    pub link_ttl: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    pub region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
 }
 
 /// `groups.*`
@@ -332,6 +360,8 @@ pub struct Tier {
     pub days: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// `retention.*`
@@ -367,6 +397,8 @@ pub struct Audit {
 #[expect(missing_docs, reason = "SETTINGS documents them")]
 pub struct Shutdown {
     #[serde(with = "humantime_serde")]
+    pub delay: Duration,
+    #[serde(with = "humantime_serde")]
     pub grace: Duration,
 }
 
@@ -377,6 +409,9 @@ pub struct Shutdown {
 pub struct Log {
     pub level: String,
     pub format: LogFormat,
+    pub access: bool,
+    #[serde(with = "humantime_serde")]
+    pub slow: Duration,
 }
 
 /// How log lines look.

@@ -6,7 +6,7 @@ use axum::{
     Router,
     http::{
         HeaderName, Method,
-        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+        header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER},
     },
 };
 use tower_http::cors::{Any, CorsLayer};
@@ -17,9 +17,13 @@ use crate::config::Origins;
 const MAX_AGE: Duration = Duration::from_hours(2);
 
 /// What clients send: of REST, of gRPC-web, and of Connect's client for it.
-const REQUEST_HEADERS: [HeaderName; 9] = [
+const REQUEST_HEADERS: [HeaderName; 13] = [
     AUTHORIZATION,
     CONTENT_TYPE,
+    RANGE,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
     HeaderName::from_static("last-event-id"),
     HeaderName::from_static("x-grpc-web"),
     HeaderName::from_static("x-user-agent"),
@@ -30,10 +34,12 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
 ];
 
 /// What clients need to see of an answer, beside what every page may see.
-const RESPONSE_HEADERS: [HeaderName; 4] = [
+const RESPONSE_HEADERS: [HeaderName; 6] = [
+    HeaderName::from_static("x-request-id"),
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
+    CONTENT_RANGE,
     RETRY_AFTER,
 ];
 

@@ -77,6 +77,14 @@ impl DataFolder {
         Ok(Self { path, _lock: lock })
     }
 
+    /// The folder of Postgres's programs where they had to be fetched: beside this one, because they are no data.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".postgresql");
+        self.path.with_file_name(name)
+    }
+
     /// The folder itself: absolute, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -9,6 +9,7 @@ mod account;
 mod binaries;
 mod cluster;
 mod error;
+mod fetch;
 mod leftovers;
 mod log;
 mod server;
@@ -59,18 +60,22 @@ impl EmbeddedPostgres {
     /// time makes the database; after a crash this includes recovery, and the end of any server
     /// process that was left over.
     ///
-    /// `bin_dir` is the folder of Postgres's programs; without it they are looked for on PATH
-    /// and in the usual system folders. Cancelling the start stops what it has started.
+    /// `bin_dir` is the folder of Postgres's programs; without it they are fetched from `source`, unless that is `none`;
+    /// without either they are looked for on PATH and in the usual system folders, and fetched where there are none. Cancelling the start stops what it has started.
     ///
     /// # Errors
     /// An existing cluster is never changed if its major version is not at hand
     /// ([`EmbeddedPostgresError::MajorNotInstalled`], [`EmbeddedPostgresError::OtherMajor`]).
-    pub async fn start(data_folder: &DataFolder, bin_dir: Option<&Path>) -> Result<Self> {
+    pub async fn start(
+        data_folder: &DataFolder,
+        bin_dir: Option<&Path>,
+        source: Option<&str>,
+    ) -> Result<Self> {
         let began = Instant::now();
         let root = data_folder.postgres();
         let account = Account::choose(data_folder.path(), &root)?;
         let cluster = Cluster::new(root, account);
-        let binaries = Binaries::find(&cluster, bin_dir).await?;
+        let binaries = Binaries::find(&cluster, bin_dir, source, &data_folder.programs()).await?;
         cluster.prepare(&binaries).await?;
 
         let server = Server { cluster, binaries, log: ServerLog::new(data_folder.postgres_log()) };

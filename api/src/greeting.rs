@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use imd::{app::App, data_folder::DataFolder};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Where imctl looks when it is told nothing: the admin listener, the public one, the admin key.
 const DEFAULTS: [&str; 3] =
@@ -49,6 +50,31 @@ Ctrl-C stops it.",
         key = key.display(),
         folder = folder.path().display(),
     )
+}
+
+/// The same facts as an object of one line, for a log in JSON.
+pub(super) fn json(app: &App, folder: &DataFolder, embedded: bool) -> String {
+    json_line(
+        "INFO",
+        &serde_json::json!({
+            "message": "imd is ready",
+            "version": env!("CARGO_PKG_VERSION"),
+            "public": app.public_url(),
+            "admin": app.admin_url(),
+            "admin_key": folder.admin_key().display().to_string(),
+            "data": folder.path().display().to_string(),
+            "database": if embedded { "private" } else { "database.url" },
+        }),
+    )
+}
+
+/// A line as those of the log.
+pub(super) fn json_line(level: &str, fields: &serde_json::Value) -> String {
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let line = serde_json::json!({
+        "timestamp": now, "level": level, "fields": fields, "target": "imd",
+    });
+    line.to_string()
 }
 
 /// imctl with the options that it needs to reach this node.

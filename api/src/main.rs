@@ -10,13 +10,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use imd::{
-    app::{App, Listeners},
+    app::{self, App, Listeners, check},
     config::{Flags, Settings},
     data_folder::DataFolder,
     embedded_postgres::EmbeddedPostgres,
     log, rest,
 };
 use secrecy::ExposeSecret;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::dev_cert::DevCertArgs;
@@ -40,6 +41,14 @@ struct Arguments {
 enum Command {
     /// Print the settings that hold, secrets masked
     Config,
+    /// Check the settings, and the certificates, keys and database that they name, without a change of any
+    CheckConfig,
+    /// Apply the migrations that the database lacks, and end
+    Migrate {
+        /// Print which they are, and leave the database as it is
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the OpenAPI description of the REST interface
     Openapi {
         /// That of the admin listener
@@ -55,7 +64,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Not by `Debug`, which adds a backtrace: what stops imd here is for its operator to mend.
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = if log::is_json() {
+                writeln!(
+                    io::stderr(),
+                    "{}",
+                    greeting::json_line("ERROR", &json!({ "message": format!("{error:#}") }))
+                )
+            } else {
+                writeln!(io::stderr(), "error: {error:#}")
+            };
             ExitCode::FAILURE
         }
     }
@@ -67,21 +84,70 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Command::Openapi { admin: true }) => return print(&rest::admin_openapi_json()),
         Some(Command::Openapi { admin: false }) => return print(&rest::openapi_json()),
         Some(Command::Config) => return print_settings(&load(&arguments.flags)?),
-        None => {}
+        Some(Command::CheckConfig | Command::Migrate { .. }) | None => {}
     }
     let settings = load(&arguments.flags)?;
-    log::start(&settings.log)?;
-    raise_file_limit();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.worker_threads_on(cores))
         .enable_all()
-        .build()?
-        .block_on(run(&arguments.flags, settings))
+        .build()?;
+    let entered = runtime.enter();
+    log::start(&settings.log)?;
+    drop(entered);
+    raise_file_limit();
+    let done = match arguments.command {
+        Some(Command::CheckConfig) => runtime.block_on(check_config(&settings)),
+        Some(Command::Migrate { dry_run }) => runtime.block_on(migrate(&settings, dry_run)),
+        _ => runtime.block_on(run(&arguments.flags, settings)),
+    };
+    log::stop();
+    done
 }
 
 fn load(flags: &Flags) -> anyhow::Result<Settings> {
     Ok(Settings::load(flags, std::env::vars_os())?)
+}
+
+async fn check_config(settings: &Settings) -> anyhow::Result<()> {
+    let mut wrong = 0;
+    for (name, found) in check(settings).await {
+        let (result, said) = match found {
+            Ok(said) => ("ok", said),
+            Err(error) => {
+                wrong += 1;
+                ("failed", format!("{error:#}"))
+            }
+        };
+        print(&format!("{result:<7} {name:<14} {said}"))?;
+    }
+    anyhow::ensure!(wrong == 0, "a node cannot start like this");
+    Ok(())
+}
+
+async fn migrate(settings: &Settings, dry_run: bool) -> anyhow::Result<()> {
+    // The folder is another imd's that may run, and not needed for a database elsewhere.
+    let postgres = match settings.database.url {
+        Some(_) => None,
+        None => start_postgres(settings, &DataFolder::open(&settings.data_dir)?).await?,
+    };
+    let migrated =
+        app::migrate(settings, &database_url(settings, postgres.as_ref()), dry_run).await;
+    if let Some(postgres) = postgres {
+        postgres.stop().await.context("stop the embedded PostgreSQL")?;
+    }
+    match &migrated?[..] {
+        [] => print("the database has all migrations"),
+        migrations => print(&migrations.join("\n")),
+    }
+}
+
+/// Where the database is: that of the settings, or the embedded one.
+fn database_url(settings: &Settings, postgres: Option<&EmbeddedPostgres>) -> String {
+    match (postgres, &settings.database.url) {
+        (Some(postgres), _) => postgres.url().to_owned(),
+        (None, url) => url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default().to_owned(),
+    }
 }
 
 /// What the operating system may ask of a running imd.
@@ -126,18 +192,13 @@ async fn run(flags: &Flags, settings: Settings) -> anyhow::Result<()> {
         postgres = start_postgres(&settings, &folder) => postgres?,
         () = signals.stop() => return Ok(()),
     };
-    let url = match (&postgres, &settings.database.url) {
-        (Some(postgres), _) => postgres.url().to_owned(),
-        (None, url) => url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default().to_owned(),
-    };
+    let url = database_url(&settings, postgres.as_ref());
     let app = tokio::select! {
         app = App::start_on(listeners, &settings, &url, admin_key) => Some(app),
         () = signals.stop() => None,
     };
     let served = match app {
-        Some(Ok(app)) => {
-            serve(app, flags, &folder, settings.page, postgres.as_mut(), signals).await
-        }
+        Some(Ok(app)) => serve(app, flags, &folder, settings, postgres.as_mut(), signals).await,
         Some(Err(error)) => Err(error),
         None => Ok(()),
     };
@@ -154,7 +215,9 @@ async fn start_postgres(
     if settings.database.url.is_some() {
         return Ok(None);
     }
-    let started = EmbeddedPostgres::start(folder, settings.pg_bin.as_deref()).await;
+    let started =
+        EmbeddedPostgres::start(folder, settings.pg_bin.as_deref(), settings.pg_source.as_deref())
+            .await;
     Ok(Some(started.context("start the embedded PostgreSQL")?))
 }
 
@@ -163,12 +226,16 @@ async fn serve(
     app: App,
     flags: &Flags,
     folder: &DataFolder,
-    page: bool,
+    mut settings: Settings,
     postgres: Option<&mut EmbeddedPostgres>,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let page = if page { Some(app.page_url().await?) } else { None };
-    let greeting = greeting::greeting(&app, folder, page.as_deref(), postgres.is_some());
+    let greeting = if log::is_json() {
+        greeting::json(&app, folder, postgres.is_some())
+    } else {
+        let page = if settings.page { Some(app.page_url().await?) } else { None };
+        greeting::greeting(&app, folder, page.as_deref(), postgres.is_some())
+    };
     if let Err(error) = print(&greeting) {
         tracing::warn!("cannot print where imd listens: {error:#}");
     }
@@ -179,7 +246,7 @@ async fn serve(
         }
     };
     let ended = tokio::select! {
-        () = signals.stop_or(|| reload(&app, flags)) => Ok(()),
+        () = signals.stop_or(|| reload(&app, flags, &mut settings)) => Ok(()),
         lost = database_lost => lost.context("the embedded PostgreSQL cannot be kept running"),
         task = app.given_up() => {
             Err(anyhow::anyhow!("the task {task} of this node cannot be kept running; see the log"))
@@ -193,12 +260,25 @@ async fn serve(
     ended
 }
 
-/// Reads the settings and the files they name again.
-fn reload(app: &App, flags: &Flags) {
-    match load(flags).and_then(|settings| app.reload(&settings)) {
-        Ok(()) => tracing::info!("settings reloaded"),
-        Err(error) => tracing::error!("settings not reloaded: {error:#}"),
+/// Reads the settings and the files they name again, and says what has become of each that has changed. `running` are
+/// those that the node goes by.
+fn reload(app: &App, flags: &Flags, running: &mut Settings) {
+    let read = match load(flags) {
+        Ok(read) => read,
+        Err(error) => return tracing::error!("settings not reloaded: {error:#}"),
+    };
+    if let Err(error) = app.reload(&read).and_then(|()| log::change(&read.log)) {
+        return tracing::error!("settings not reloaded: {error:#}");
     }
+    let changed = read.changes_from(running);
+    let left = running.take_over(&read);
+    let listed =
+        |keys: Vec<&str>| if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
+    tracing::info!(
+        applied = listed(changed.difference(&left).map(String::as_str).collect()),
+        need_a_restart = listed(left.iter().map(String::as_str).collect()),
+        "settings reloaded, with the files of certificates and of issuers' keys; all other settings are unchanged"
+    );
 }
 
 /// Every connection takes a file descriptor, and the limit that a process starts with is often 1,024: for

@@ -24,7 +24,7 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
-use metrics::counter;
+use metrics::{counter, gauge};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -72,6 +72,8 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 /// What a listener serves, and how it bears with clients.
 #[derive(Clone)]
 pub struct Listening {
+    /// What metrics call it.
+    pub name: &'static str,
     /// What it serves.
     pub router: Router,
     /// What makes an answer of an error.
@@ -103,6 +105,12 @@ pub async fn serve(
     let cut = CancellationToken::new();
     let load = Arc::new(Load::new(&listening.limits));
     let refusing = Arc::new(listening.refusing());
+    let (name, tracked) = (listening.name, connections.clone());
+    telemetry::observe(move || {
+        let open = u32::try_from(tracked.len()).unwrap_or(u32::MAX);
+        gauge!(telemetry::CONNECTIONS, "listener" => name).set(open);
+        !tracked.is_closed()
+    });
     let listening = Arc::new(listening);
     let (places, telling) = (Places::default(), Arc::new(Semaphore::new(TOLD_AT_A_TIME)));
     while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {

@@ -1,15 +1,35 @@
-//! The metrics of a node, by name. Every layer above the model may count.
+//! The metrics of a node, by name, what is logged of calls, and traces. Every layer above the model may count.
 
-use std::sync::OnceLock;
+pub mod call;
+pub mod load;
+pub mod operation;
+pub mod trace;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+use parking_lot::Mutex;
 
 use crate::model::{Error, Limit};
 
+/// Calls that ended, by `transport`, `method` and `code`: `ok`, or that of the error. A stream ends when it has begun.
+pub const CALLS: &str = "imd_calls_total";
+/// How long they took, by `transport` and `method`.
+pub const CALL_SECONDS: &str = "imd_call_seconds";
 /// Messages appended, duplicates left out.
 pub const MESSAGES: &str = "imd_messages_appended_total";
+/// Messages that wait for a batch.
+pub const QUEUED: &str = "imd_append_queued";
+/// How long a message waits for its batch.
+pub const WAIT_SECONDS: &str = "imd_append_wait_seconds";
 /// Lanes of the node.
 pub const LANES: &str = "imd_append_lanes";
 /// Messages in a batch.
@@ -22,12 +42,24 @@ pub const BATCH_RETRIES: &str = "imd_append_retries_total";
 pub const REFERENCES: &str = "imd_references_appended_total";
 /// How long it takes to bring a group's members up to its timeline.
 pub const FAN_OUT_SECONDS: &str = "imd_fan_out_seconds";
+/// Groups that wait for their fan-out.
+pub const FAN_OUT_WAITING: &str = "imd_fan_out_waiting";
+/// From the commit of an entry to its hand-over to a stream of the node that committed it.
+pub const DELIVERY_SECONDS: &str = "imd_delivery_seconds";
+/// Open connections, by `listener`: `public` or `admin`.
+pub const CONNECTIONS: &str = "imd_connections";
 /// Open streams.
 pub const STREAMS: &str = "imd_streams";
 /// Entries handed to transports; `source` is `hub` or `log`.
 pub const DELIVERED: &str = "imd_entries_delivered_total";
 /// Hints sent to other nodes.
 pub const HINTS_SENT: &str = "imd_hints_sent_total";
+/// How often a hint of another node did not come, or a node died with which one may have gone; a sweep makes up for it.
+pub const HINTS_LOST: &str = "imd_hints_lost_total";
+/// Nodes of the cluster that live, this one among them.
+pub const NODES: &str = "imd_nodes";
+/// Security events by `event`, such as `login`, `login_failed`, `session_ended`.
+pub const SECURITY_EVENTS: &str = "imd_security_events_total";
 /// Signals that were admitted.
 pub const SIGNALS: &str = "imd_signals_total";
 /// Signals handed to transports, one for each stream.
@@ -76,6 +108,18 @@ pub const ACCEPT_ERRORS: &str = "imd_accept_errors_total";
 pub const ERRORS: &str = "imd_errors_total";
 /// Pages read where `database.read_url` is set, by the `server` that was read: `standby` or `primary`.
 pub const READS: &str = "imd_reads_total";
+/// 1 while the database is reached.
+pub const DATABASE_UP: &str = "imd_database_up";
+/// Connections to the database for calls, by `state`: `used` or `idle`.
+pub const DATABASE_CONNECTIONS: &str = "imd_database_connections";
+/// Calls that wait for a connection to the database.
+pub const DATABASE_WAITING: &str = "imd_database_waiting";
+/// Calls that waited in vain for a connection to the database.
+pub const DATABASE_TIMEOUTS: &str = "imd_database_timeouts_total";
+/// When the certificate ends that a `listener` shows, in seconds since 1970.
+pub const CERTIFICATE_EXPIRY: &str = "imd_certificate_expiry_timestamp_seconds";
+/// 1, with the `version` of imd.
+pub const BUILD_INFO: &str = "imd_build_info";
 /// The generation of the database: how often acknowledged messages may have been lost.
 pub const DATABASE_GENERATION: &str = "imd_database_generation";
 /// Whether commits wait for a standby of the database.
@@ -84,6 +128,14 @@ pub const DATABASE_SYNCHRONOUS: &str = "imd_database_synchronous";
 pub const DATABASE_STANDBYS: &str = "imd_database_standbys";
 /// How far the standby that is furthest behind is behind, in bytes of the log.
 pub const DATABASE_LAG: &str = "imd_database_lag_bytes";
+/// Live sessions of all nodes, by terminal type, and those that have a stream open.
+pub const SESSIONS: &str = "imd_sessions";
+/// Events that webhooks are still to be told of, on all nodes.
+pub const WEBHOOK_EVENTS_WAITING: &str = "imd_webhook_events_waiting";
+/// For how long the oldest of them has waited, in seconds.
+pub const WEBHOOK_EVENTS_OLDEST: &str = "imd_webhook_events_oldest_seconds";
+/// When a job last succeeded, on whichever node, in seconds since 1970.
+pub const JOB_SUCCEEDED: &str = "imd_job_succeeded_timestamp_seconds";
 /// How far this node's clock is ahead of the database's, in seconds.
 pub const CLOCK_SKEW: &str = "imd_clock_skew_seconds";
 
@@ -93,20 +145,35 @@ pub const CLOCK_SKEW: &str = "imd_clock_skew_seconds";
 pub fn render_metrics() -> String {
     let recorder = recorder();
     Collector::default().collect();
+    gauge!(DATABASE_UP).set(f64::from(u8::from(!database_is_down())));
+    OBSERVERS.lock().retain(|observe| observe());
     recorder.render()
+}
+
+/// What is looked at when metrics are asked for, as long as it says that it is still there.
+static OBSERVERS: Mutex<Vec<Box<dyn Fn() -> bool + Send>>> = Mutex::new(Vec::new());
+
+/// Has gauges set when metrics are asked for, until `observe` says that what it looks at is gone.
+pub fn observe(observe: impl Fn() -> bool + Send + 'static) {
+    OBSERVERS.lock().push(Box::new(observe));
 }
 
 /// Counts an error that goes to a client, and logs the cause of one that is a fault of our own: here
 /// and nowhere else, because the client does not get to see it.
 pub fn note(error: &Error) {
     counter!(ERRORS, "code" => error.code()).increment(1);
+    call::note_code(error.code());
+    let request_id = call::request_id();
+    let request_id = request_id.as_ref().map(call::RequestId::as_str);
     match error {
         Error::RateLimited { limit, .. } => note_limit(*limit),
         Error::Internal(cause) => {
-            tracing::error!(error = cause.as_ref() as &dyn std::error::Error, "internal error");
+            let cause = cause.as_ref() as &dyn std::error::Error;
+            tracing::error!(error = cause, request_id, "internal error");
         }
         Error::Unavailable(cause) => {
-            tracing::warn!(error = cause.as_ref() as &dyn std::error::Error, "unavailable");
+            let cause = cause.as_ref() as &dyn std::error::Error;
+            tracing::warn!(error = cause, request_id, "unavailable");
         }
         _ => {}
     }
@@ -115,6 +182,45 @@ pub fn note(error: &Error) {
 /// Counts what is refused because one client takes too much. [`note`] does so for errors.
 pub fn note_limit(limit: Limit) {
     counter!(LIMITED, "limit" => limit.name()).increment(1);
+}
+
+/// Since when the database has not been reached; zero while it is. In milliseconds since the first look at the clock,
+/// and one more.
+static DOWN_SINCE: AtomicU64 = AtomicU64::new(0);
+
+fn clock() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let elapsed = START.get_or_init(Instant::now).elapsed();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) + 1
+}
+
+/// Notes that the database cannot be reached, and logs it when it could be before.
+pub fn note_database_down(error: &(dyn std::error::Error + 'static)) {
+    let up = DOWN_SINCE.compare_exchange(0, clock(), Ordering::Relaxed, Ordering::Relaxed);
+    if up.is_ok() {
+        tracing::warn!(
+            error,
+            "the database is not reached; until it is, repeated lines are folded"
+        );
+    }
+}
+
+/// Notes that the database has been reached, and logs it when it could not be before.
+pub fn note_database_up() {
+    if DOWN_SINCE.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let since = DOWN_SINCE.swap(0, Ordering::Relaxed);
+    if since > 0 {
+        let lasted = Duration::from_millis(clock().saturating_sub(since));
+        tracing::info!(after_s = lasted.as_secs_f64(), "the database is back");
+    }
+}
+
+/// Whether the database could not be reached at the last try.
+#[must_use]
+pub fn database_is_down() -> bool {
+    DOWN_SINCE.load(Ordering::Relaxed) != 0
 }
 
 /// Starts counting.
@@ -130,12 +236,17 @@ fn recorder() -> &'static PrometheusHandle {
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(BATCH_SECONDS.to_owned()), &seconds)
             .and_then(|b| {
-                b.set_buckets_for_metric(Matcher::Full(POLICY_SECONDS.to_owned()), &seconds)
+                [POLICY_SECONDS, WAIT_SECONDS, DELIVERY_SECONDS, CALL_SECONDS]
+                    .into_iter()
+                    .try_fold(b, |b, name| {
+                        b.set_buckets_for_metric(Matcher::Full(name.to_owned()), &seconds)
+                    })
             })
             .and_then(|b| b.set_buckets_for_metric(Matcher::Full(BATCH_SIZE.to_owned()), &sizes))
             .and_then(PrometheusBuilder::install_recorder)
             .expect("the buckets are not empty and nobody else installs a recorder");
         describe();
+        gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         handle
     })
 }
@@ -143,6 +254,30 @@ fn recorder() -> &'static PrometheusHandle {
 fn describe() {
     Collector::default().describe();
     describe_counter!(MESSAGES, Unit::Count, "Messages appended, duplicates left out");
+    describe_gauge!(QUEUED, Unit::Count, "Messages that wait for a batch");
+    describe_histogram!(WAIT_SECONDS, Unit::Seconds, "How long a message waits for its batch");
+    describe_gauge!(FAN_OUT_WAITING, Unit::Count, "Groups that wait for their fan-out");
+    describe_histogram!(
+        DELIVERY_SECONDS,
+        Unit::Seconds,
+        "From a commit to the hand-over to a stream"
+    );
+    describe_gauge!(CONNECTIONS, Unit::Count, "Open connections, by listener");
+    describe_counter!(HINTS_LOST, Unit::Count, "How often hints of another node were missing");
+    describe_gauge!(NODES, Unit::Count, "Nodes of the cluster that live");
+    describe_counter!(SECURITY_EVENTS, Unit::Count, "Security events, by event");
+    describe_gauge!(DATABASE_UP, Unit::Count, "Whether the database is reached");
+    describe_gauge!(DATABASE_CONNECTIONS, Unit::Count, "Connections for calls, by state");
+    describe_gauge!(DATABASE_WAITING, Unit::Count, "Calls that wait for a connection");
+    describe_counter!(DATABASE_TIMEOUTS, Unit::Count, "Calls that waited in vain for a connection");
+    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "When a listener's certificate ends");
+    describe_gauge!(BUILD_INFO, Unit::Count, "The version of imd");
+    describe_counter!(CALLS, Unit::Count, "Calls, by transport, method and code");
+    describe_histogram!(
+        CALL_SECONDS,
+        Unit::Seconds,
+        "How long calls take, by transport and method"
+    );
     describe_gauge!(LANES, Unit::Count, "Lanes of the node");
     describe_histogram!(BATCH_SIZE, Unit::Count, "Messages in a batch");
     describe_histogram!(
@@ -184,6 +319,10 @@ fn describe() {
     describe_gauge!(DATABASE_SYNCHRONOUS, Unit::Count, "Whether commits wait for a standby");
     describe_gauge!(DATABASE_STANDBYS, Unit::Count, "Standbys that follow the primary");
     describe_gauge!(DATABASE_LAG, Unit::Bytes, "How far the last standby is behind");
+    describe_gauge!(SESSIONS, Unit::Count, "Sessions of all nodes, by terminal type and state");
+    describe_gauge!(WEBHOOK_EVENTS_WAITING, Unit::Count, "Events that webhooks wait for");
+    describe_gauge!(WEBHOOK_EVENTS_OLDEST, Unit::Seconds, "How long the oldest of them has waited");
+    describe_gauge!(JOB_SUCCEEDED, Unit::Seconds, "When a job last succeeded");
     describe_gauge!(CLOCK_SKEW, Unit::Seconds, "How far the clock is ahead of the database's");
     describe_counter!(ERRORS, Unit::Count, "Requests answered with an error, by code");
 }

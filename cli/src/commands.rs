@@ -1,24 +1,30 @@
 //! The commands, one file each.
 
+pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod broadcast;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod contacts;
+pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod groups;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod messages;
 pub(crate) mod push;
+pub(crate) mod reference;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod status;
+pub(crate) mod support;
 pub(crate) mod terminals;
 pub(crate) mod timelines;
 mod together;
+pub(crate) mod top;
 pub(crate) mod users;
 pub(crate) mod webhooks;
 
@@ -48,6 +54,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
             broadcast::run(command, &mut connect(connection).await?).await
         }
         Command::Webhooks(command) => webhooks::run(command, &mut connect(connection).await?).await,
+        Command::Attachments(command) => {
+            attachments::run(command, &mut connect(connection).await?).await
+        }
         Command::Messages(command) => messages::run(command, &mut connect(connection).await?).await,
         Command::Timelines(command) => {
             timelines::run(command, &mut connect(connection).await?).await
@@ -62,6 +71,11 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Demo(args) => Box::pin(demo::run(args, connection)).await,
         Command::Chat(args) => Box::pin(chat::run(args, connection)).await,
         Command::Bench(args) => Box::pin(bench::run(args, connection)).await,
+        Command::Top(args) => top::run(&args, &mut connect(connection).await?).await,
+        Command::Events(args) => events::run(args, &mut connect(connection).await?).await,
+        Command::Support(command) => support::run(command, &mut connect(connection).await?).await,
+        Command::Context(command) => context::run(command, connection),
+        Command::Reference(args) => reference::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -3,15 +3,32 @@
 use std::{
     fmt::{Display, Write as _},
     io::{self, IsTerminal as _, Write as _},
+    ops::Deref,
+    sync::OnceLock,
 };
 
 use anstyle::{AnsiColor, Style};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::ArgPredicate};
 use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use time::OffsetDateTime;
+use unicode_width::UnicodeWidthStr as _;
 
-use crate::error::Error;
+use crate::{error::Error, jq, watch::WatchArgs};
+
+/// The filter that results go through as JSON.
+static FILTER: OnceLock<String> = OnceLock::new();
+
+/// Has results go through this filter.
+pub(crate) fn filter_by(filter: String) {
+    let _ = FILTER.set(filter);
+}
+
+/// The blanks between columns.
+const GAP: usize = 2;
+
+/// How short a column is cut at most, in columns of characters.
+const SHORTEST_CUT: usize = 10;
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,8 +43,36 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// How to print the result; wide has all columns
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = Format::Table,
+        default_value_if("jq", ArgPredicate::IsPresent, "json")
+    )]
     pub(crate) output: Format,
+    /// Print what this filter of jq makes of the result as JSON
+    #[arg(long, value_name = "FILTER", conflicts_with = "output", value_parser = jq::check)]
+    #[allow(dead_code, reason = "`jq::filter` reads it, whichever the command")]
+    jq: Option<String>,
+}
+
+/// The options of a list that can be watched.
+#[derive(Debug, Args)]
+pub(crate) struct WatchedOutput {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    _watch: WatchArgs,
+}
+
+impl Deref for WatchedOutput {
+    type Target = OutputArgs;
+
+    fn deref(&self) -> &OutputArgs {
+        &self.output
+    }
 }
 
 /// What can be a row of a table. As JSON and YAML it is what its `Serialize` says.
@@ -37,7 +82,8 @@ pub(crate) trait Row: Serialize {
     /// How many columns the narrow table has.
     const NARROW: usize;
 
-    /// The headings of columns that are cut short where the terminal is too narrow for all of them.
+    /// The headings of columns that are cut short where the terminal is too narrow for all of them. Where that is not
+    /// enough, the last columns are left out.
     const CUT: &'static [&'static str] = &[];
 
     /// A cell for each column; `now` is what times are relative to.
@@ -80,7 +126,14 @@ pub(crate) fn document(value: &(impl Serialize + ?Sized), format: Format) -> Res
     }
     let json = serde_json::to_string_pretty(value)
         .map_err(|cause| Error::Output(io::Error::other(cause)))?;
-    Ok(escaped(&json))
+    match FILTER.get() {
+        None => Ok(escaped(&json)),
+        Some(filter) => {
+            let filtered = jq::run(filter, &json);
+            let filtered = filtered.map_err(|error| Error::Usage(format!("--jq: {error}")))?;
+            Ok(filtered.split('\n').map(printable).collect::<Vec<_>>().join("\n"))
+        }
+    }
 }
 
 /// How many columns of characters the terminal has that stdout is; none when it is no terminal.
@@ -98,7 +151,9 @@ pub(crate) fn table<T: Row>(
     fit: Option<u16>,
     now: OffsetDateTime,
 ) -> String {
-    let width = if wide { T::COLUMNS.len() } else { T::NARROW };
+    let most = if wide { T::COLUMNS.len() } else { T::NARROW };
+    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| row.cells(now)).collect();
+    let width = fit.map_or(most, |fit| fitting::<T>(&cells, most, fit));
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -110,8 +165,8 @@ pub(crate) fn table<T: Row>(
     table.set_header(
         T::COLUMNS[..width].iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)),
     );
-    for row in rows {
-        let mut row = comfy_table::Row::from(row.cells(now).into_iter().take(width));
+    for row in cells {
+        let mut row = comfy_table::Row::from(row.into_iter().take(width));
         row.max_height(1);
         table.add_row(row);
     }
@@ -130,6 +185,27 @@ pub(crate) fn table<T: Row>(
             .set_truncation_indicator("…");
     }
     table.trim_fmt()
+}
+
+/// How many of the columns, of `most`, have room in `fit` columns of characters.
+fn fitting<T: Row>(rows: &[Vec<Cell>], most: usize, fit: u16) -> usize {
+    let content = |cell: &Cell| cell.content().width();
+    let mut left = usize::from(fit) + GAP;
+    let needed = |column: usize| {
+        let heading = T::COLUMNS[column];
+        let widest = rows.iter().filter_map(|row| row.get(column)).map(content).max();
+        let needed = widest.unwrap_or_default().max(heading.width());
+        let needed = if T::CUT.contains(&heading) { needed.min(SHORTEST_CUT) } else { needed };
+        needed + GAP
+    };
+    let fits = (0..most).take_while(|column| match left.checked_sub(needed(*column)) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    });
+    fits.count().max(1)
 }
 
 /// A cell of text that others wrote: what could move the cursor or begin a line is replaced.
@@ -167,6 +243,19 @@ pub(crate) fn escaped(json: &str) -> String {
 pub(crate) fn print(text: impl Display) -> Result<(), Error> {
     let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Error::Output)
+}
+
+/// Writes an object as a line of JSON to stdout.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Error> {
+    let line = serde_json::to_string(value);
+    print(escaped(&line.map_err(|cause| Error::Output(io::Error::other(cause)))?))
+}
+
+/// Clears the terminal, if stdout is one.
+pub(crate) fn clear() {
+    if io::stdout().is_terminal() {
+        let _ = write!(io::stdout(), "\x1b[H\x1b[2J\x1b[3J");
+    }
 }
 
 /// Says something beside the result.
@@ -232,6 +321,43 @@ mod tests {
             lines(None)[1].contains("a long story of a lost phone"),
             "a pipe is as wide as need be"
         );
+    }
+
+    #[test]
+    fn columns_that_have_no_room_are_left_out_from_the_end() {
+        struct Session;
+        impl Serialize for Session {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_unit()
+            }
+        }
+        impl Row for Session {
+            const COLUMNS: &[&str] = &["SESSION", "USER", "DETAILS", "STATE", "ADDRESS"];
+            const NARROW: usize = 5;
+            const CUT: &[&str] = &["DETAILS"];
+
+            fn cells(&self, _now: OffsetDateTime) -> Vec<Cell> {
+                let id = "01936e3c-8f5a-7c1e-9d0b-2f6a1c3b4d5e";
+                [
+                    id,
+                    "ann",
+                    "a long story of a lost phone",
+                    "online",
+                    "2001:db8:85a3::8a2e:370:7334",
+                ]
+                .map(Cell::new)
+                .to_vec()
+            }
+        }
+        for (fit, last) in [(120, "7334"), (80, "online"), (60, "…"), (36, "4d5e"), (10, "4d5e")]
+        {
+            let table = super::table(&[Session], false, Some(fit), OffsetDateTime::UNIX_EPOCH);
+            let table = anstream::adapter::strip_str(&table).to_string();
+            let row = table.lines().nth(1).expect("a row").trim_end();
+            assert!(row.ends_with(last), "{fit}: {row}");
+            // An id is never cut.
+            assert!(row.chars().count() <= usize::from(fit).max(36), "{fit}: {row}");
+        }
     }
 
     #[test]

@@ -8,8 +8,14 @@ use std::{
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use toml_edit::{DocumentMut, Table};
 
-use crate::{args::Connection, error::Error, output};
+use crate::{
+    args::Connection,
+    client::{display, server_url},
+    error::Error,
+    output,
+};
 
 /// The profile that is used when none is asked for.
 const DEFAULT: &str = "default";
@@ -17,12 +23,14 @@ const DEFAULT: &str = "default";
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
+    /// The profile that is used when none is asked for, instead of `default`.
+    current: Option<String>,
     #[serde(default)]
     profiles: BTreeMap<String, Profile>,
 }
 
 /// One server, as the configuration file describes it. Everything may be left out.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     /// URL of the admin listener.
@@ -80,6 +88,8 @@ impl ConfigFile {
     }
 
     fn pick(mut self, name: Option<&str>, path: Option<&Path>) -> Result<Profile, Error> {
+        let current = self.current.take();
+        let name = name.or(current.as_deref());
         let Some(mut profile) = self.profiles.remove(name.unwrap_or(DEFAULT)) else {
             return match name {
                 None => Ok(Profile::default()),
@@ -107,6 +117,133 @@ impl ConfigFile {
             names => format!("it has {}", names.join(", ")),
         };
         Error::Usage(format!("no profile \"{name}\" in {place}: {known}"))
+    }
+}
+
+/// The file of profiles, to be changed. Comments in it stay.
+pub(crate) struct Contexts {
+    path: PathBuf,
+    document: DocumentMut,
+}
+
+impl Contexts {
+    /// Reads the file; one that is not there has no profiles.
+    pub(crate) fn open(args: &Connection) -> Result<Self, Error> {
+        let path = args.config.clone().or_else(default_path);
+        let path = path.ok_or_else(|| {
+            Error::Usage(
+                "there is no home folder: name the file of profiles with --config".to_owned(),
+            )
+        })?;
+        ConfigFile::read(&path, false)?;
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let document = text.parse().map_err(|wrong: toml_edit::TomlError| {
+            Error::Usage(format!("{}: {}", path.display(), wrong.message()))
+        })?;
+        Ok(Self { path, document })
+    }
+
+    /// The profiles by name, and whether each is the one that is used unasked.
+    pub(crate) fn listed(&self) -> Vec<(String, bool, Profile)> {
+        let file = ConfigFile::parse(&self.document.to_string()).unwrap_or_default();
+        let current = file.current.as_deref().unwrap_or(DEFAULT).to_owned();
+        let with_mark = |(name, profile): (String, Profile)| {
+            let is_current = name == current;
+            (name, is_current, profile)
+        };
+        file.profiles.into_iter().map(with_mark).collect()
+    }
+
+    /// Adds a profile, or changes what the arguments say of one.
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        args: &Connection,
+        public_server: Option<&str>,
+    ) -> Result<(), Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || !name.chars().all(plain) {
+            return Err(Error::Usage(format!(
+                "\"{name}\" is no name: letters, digits, - and _ are wanted"
+            )));
+        }
+        if let Some(url) = public_server {
+            server_url(url).map_err(|wrong| Error::Usage(format!("--public-server: {wrong}")))?;
+        }
+        let known = self.document.get("profiles").is_some_and(|all| all.get(name).is_some());
+        if args.server.is_none() && !known {
+            return Err(Error::Usage("--server is needed: where the admin listener is".to_owned()));
+        }
+        let profiles = self.document.entry("profiles").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            table.into()
+        });
+        let not_a_table = || Error::Usage("profiles is no table".to_owned());
+        let profiles = profiles.as_table_mut().ok_or_else(not_a_table)?;
+        let profile = profiles.entry(name).or_insert_with(|| Table::new().into());
+        let profile = profile.as_table_like_mut().ok_or_else(not_a_table)?;
+        let file = |file: &Option<PathBuf>| {
+            let absolute = std::path::absolute(file.as_ref()?).ok()?;
+            Some(absolute.to_string_lossy().into_owned())
+        };
+        for (key, said) in [
+            ("server", args.server.as_ref().map(display)),
+            ("public_server", public_server.map(str::to_owned)),
+            ("admin_key_file", file(&args.admin_key_file)),
+            ("ca", file(&args.ca)),
+            ("client_cert", file(&args.client_cert)),
+            ("client_key", file(&args.client_key)),
+        ] {
+            if let Some(said) = said {
+                profile.insert(key, toml_edit::value(said));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a profile used unasked.
+    pub(crate) fn make_current(&mut self, name: &str) -> Result<(), Error> {
+        self.check(name)?;
+        self.document["current"] = toml_edit::value(name);
+        Ok(())
+    }
+
+    /// Forgets a profile.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<(), Error> {
+        self.check(name)?;
+        if let Some(profiles) = self.document["profiles"].as_table_like_mut() {
+            profiles.remove(name);
+        }
+        if self.document.get("current").and_then(|current| current.as_str()) == Some(name) {
+            self.document.remove("current");
+        }
+        Ok(())
+    }
+
+    fn check(&self, name: &str) -> Result<(), Error> {
+        let file = ConfigFile::parse(&self.document.to_string()).unwrap_or_default();
+        if file.profiles.contains_key(name) {
+            Ok(())
+        } else {
+            Err(file.no_such(name, Some(&self.path)))
+        }
+    }
+
+    /// Writes the file, as a whole or not at all. Only its owner can read it.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let written = || {
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            io::Write::write_all(&mut file, self.document.to_string().as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path).map_err(|failed| failed.error)
+        };
+        written()
+            .map(drop)
+            .map_err(|cause| Error::Usage(format!("cannot write {}: {cause}", self.path.display())))
     }
 }
 

@@ -241,10 +241,18 @@ fn a_configuration_with_a_key_that_others_can_read_is_warned_about() {
 }
 
 #[test]
+fn a_message_id_may_begin_with_a_hyphen() {
+    let args = ["--server", &nowhere(), "messages", "trace", "-lAAAAAAAAAAAAAAAAAAAA"];
+    // It goes as far as the key that is missing, or the server.
+    let failed = Shell::new().imctl(&args).assert().failure();
+    assert!(!stderr(&failed).contains("unexpected argument"), "{}", stderr(&failed));
+}
+
+#[test]
 fn completions_need_neither_key_nor_server() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = Shell::new().imctl(&["completions", shell]).assert().success();
-        assert!(stdout(&script).contains("set-password"), "{shell}");
+        assert!(stdout(&script).contains("IMCTL_COMPLETE"), "{shell}");
     }
 }
 
@@ -279,4 +287,49 @@ fn what_is_beyond_a_limit_is_refused_by_name() {
         let told = stderr(&refused);
         assert!(told.contains(limit) && !told.contains("panicked"), "{args:?}: {told}");
     }
+}
+
+#[test]
+fn the_reference_in_the_guides_is_current() {
+    let printed = stdout(&Shell::new().imctl(&["reference"]).assert().success());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/imctl.md");
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|how| how == "always") {
+        fs::write(&path, &printed).expect("the guide can be written");
+    }
+    let committed = fs::read_to_string(&path).expect("docs/imctl.md");
+    assert!(committed == printed, "run: imctl reference > docs/imctl.md");
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_command() {
+    let shell = Shell::new();
+    shell.imctl(&["reference", "--man", "man"]).assert().success();
+    let page = |name: &str| fs::read_to_string(shell.path().join("man").join(name)).expect(name);
+    assert!(page("imctl.1").contains(".TH"));
+    assert!(page("imctl-sessions-kick.1").contains("lost device"));
+}
+
+#[test]
+fn contexts_are_added_used_listed_and_removed() {
+    let shell = Shell::new();
+    shell.write("imctl.toml", "# mine\n[profiles.old]\nserver = \"http://127.0.0.1:1\"\n");
+    let run =
+        |args: &[&str]| shell.imctl(&[&["--config", "imctl.toml"][..], args].concat()).assert();
+    run(&["context", "add", "prod"]).code(2);
+    run(&["context", "add", "no name", "--server", "http://127.0.0.1:2"]).code(2);
+    let add =
+        ["context", "add", "prod", "--server", "http://127.0.0.1:2", "--admin-key-file", "key"];
+    run(&add).success();
+    run(&["context", "use", "nothing"]).code(2);
+    run(&["context", "use", "prod"]).success();
+    let listed = stdout(&run(&["context", "list", "-o", "json"]).success());
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!((&listed[0]["name"], &listed[0]["current"]), (&"old".into(), &false.into()));
+    assert_eq!((&listed[1]["name"], &listed[1]["current"]), (&"prod".into(), &true.into()));
+    shell.write("key", "k");
+    let failed = run(&["status"]).code(3);
+    assert!(stderr(&failed).contains("http://127.0.0.1:2"), "{}", stderr(&failed));
+    run(&["context", "remove", "prod"]).success();
+    let file = fs::read_to_string(shell.path().join("imctl.toml")).expect("the file");
+    assert_eq!(file, "# mine\n[profiles.old]\nserver = \"http://127.0.0.1:1\"\n");
 }

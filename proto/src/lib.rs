@@ -3,6 +3,7 @@
 //! The commented files in `proto/im/v1` are the documentation; this crate is what they compile to.
 
 mod codec;
+mod content;
 
 pub use codec::Codec;
 
@@ -12,8 +13,8 @@ pub mod v1 {
     tonic::include_proto!("im.v1");
 }
 
-/// The encoded `FileDescriptorSet` of the package.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+/// The encoded `FileDescriptorSet` of what imd serves.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/served.bin"));
 
 /// The same without what is for administrators alone: for the server reflection of the public listener,
 /// which tells strangers of nothing that it does not serve.

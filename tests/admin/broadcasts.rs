@@ -278,7 +278,8 @@ async fn i11_each_user_has_a_broadcast_once_though_nodes_are_killed() {
     for folder in &folders {
         nodes.push(folder.start_node(database.url()).await);
     }
-    let asked = news(To::All(true), "to everybody");
+    // No faster, so that it is under way still when nodes are killed.
+    let asked = CreateBroadcastRequest { rate: 1_500, ..news(To::All(true), "to everybody") };
     nodes[0].admin().create_broadcast(asked.clone()).await.expect("made");
     let sql = database.sql().await;
     let sent = async || -> i64 {

@@ -3,8 +3,8 @@
 use imd_proto::v1::start_epoch_request::Whose;
 
 use crate::support::{
-    api::Transport, cluster::Cluster, eventually, feed::Feed, listeners::end_listeners,
-    on_both_transports, types::Event,
+    api::Transport, cluster::Cluster, feed::Feed, listeners::cut_listeners, on_both_transports,
+    types::Event,
 };
 
 on_both_transports! {
@@ -117,8 +117,7 @@ async fn i9_a_new_numbering_does_not_depend_on_hints(imd: Cluster) {
     // A node that nobody tells anything, until it sweeps because it listens anew.
     sql.batch_execute("DELETE FROM login_points WHERE user_no <> 0").await.expect("a table");
     imd.admin().start_epoch(Some(one("ann"))).await.expect("done");
-    let cut = async || (end_listeners(&sql).await > 0).then_some(());
-    eventually("a node listens", cut).await;
+    cut_listeners(&sql, 2).await;
     reset(&mut feed).await;
     feed.entries(1).await;
 }

@@ -1,6 +1,6 @@
 //! The jobs of the cluster.
 
-use imd_proto::v1::Role;
+use imd_proto::v1::{Job, Role};
 
 use crate::support::{admin::Admin, api::Transport, cluster::Cluster, eventually, grpc::at};
 
@@ -18,26 +18,34 @@ async fn runs(imd: &Cluster, job: &str) -> String {
 async fn every_job_is_done_by_one_of_the_nodes_at_its_time() {
     let imd = Cluster::start(Transport::Grpc).await;
     let (_other, _) = imd.start_node().await;
+    let often = ["scheduled_messages", "search_index", "broadcasts", "undelivered"];
+    // The node that came second has had its jobs run at once, so one that is done may be due again.
+    let rests = |job: &Job| {
+        job.finished_at.is_some()
+            && (often.contains(&job.name.as_str())
+                || at(job.due_at) > at(job.finished_at) + time::Duration::SECOND)
+    };
     let done = async || {
         let jobs = imd.admin().jobs().await.ok()?;
-        let done: Vec<_> = jobs.into_iter().filter(|job| job.finished_at.is_some()).collect();
-        (done.len() == 9).then_some(done)
+        let done: Vec<_> = jobs.into_iter().filter(rests).collect();
+        (done.len() == 11).then_some(done)
     };
     let done = eventually("all are done but the one that waits", done).await;
     let names: Vec<&str> = done.iter().map(|job| job.name.as_str()).collect();
     let all = [
         "access_keys",
         "assertions",
+        "attachments",
         "broadcasts",
         "deletion",
         "nodes",
+        "quotas",
         "scheduled_messages",
         "search_index",
         "session_expiry",
         "undelivered",
     ];
     assert_eq!(names, all);
-    let often = ["scheduled_messages", "search_index", "broadcasts", "undelivered"];
     for job in done.iter().filter(|job| !often.contains(&job.name.as_str())) {
         assert_eq!((job.failures, job.error.as_str()), (0, ""), "{}", job.name);
         let pause = at(job.due_at) - at(job.finished_at);
@@ -132,7 +140,7 @@ async fn whoever_may_see_the_cluster_sees_its_jobs_and_nothing_more() {
     let imd = Cluster::start(Transport::Grpc).await;
     let key = imd.admin().create_key("zoe", Role::Viewer).await.expect("a key");
     let viewer = Admin::new(imd.node.admin_address(), &key);
-    eventually("jobs", async || viewer.jobs().await.ok().filter(|jobs| jobs.len() == 12)).await;
+    eventually("jobs", async || viewer.jobs().await.ok().filter(|jobs| jobs.len() == 14)).await;
     let refused = viewer.retry_job("purge").await.expect_err("not for viewers");
     assert_eq!(refused.code, "permission_denied");
 }

@@ -25,6 +25,7 @@ on_both_transports! {
     i6_what_a_backend_sends_as_a_user_is_on_all_terminals_of_both,
     the_system_speaks_under_a_name_that_nobody_logs_in_as,
     silence_is_told_to_every_participant,
+    the_senders_own_terminals_are_spared_what_they_are_to_be_spared,
 }
 
 fn as_user(user_id: &str, to: To, text: &str) -> AdminSendRequest {
@@ -168,6 +169,48 @@ async fn silence_is_told_to_every_participant(imd: Cluster) {
     ann.say("ben", "loud").await;
     let last = ben.timeline().await.pop().expect("a message");
     assert!(!last.message().silent && !last.message().no_push);
+}
+
+async fn the_senders_own_terminals_are_spared_what_they_are_to_be_spared(imd: Cluster) {
+    let [ann, ben] = group_of(&imd, ["ann", "ben"]).await;
+    let shop = backend(&imd).await;
+    let spared = |message| AdminSendRequest { sender_timeline: Some(false), ..message };
+    let scenes =
+        [(user("ben"), "user:ben", "user:ann", "ann"), (oslo(), IN_OSLO, IN_OSLO, IN_OSLO)];
+    for (to, of_ann, of_ben, peer) in scenes {
+        let mut feeds = [ann.follow("now").await, ben.follow("now").await];
+        let message = spared(as_user("ann", to, "a reminder"));
+        let sent = shop.send(message.clone()).await.expect("sent");
+        let [own, theirs] = &mut feeds;
+        let told = own.entry().await;
+        assert_eq!(told.message().tombstone, Some("DELETED".to_owned()));
+        assert_eq!(told.message().message_id, sent.message_id);
+        assert_eq!(theirs.entry().await.text(), "a reminder");
+        let again = shop.send(message).await.expect("stored before");
+        assert!(again.duplicate);
+        assert_eq!((&again.message_id, &again.cursor), (&sent.message_id, &sent.cursor));
+
+        // What is read later says the same as what came.
+        let read = ann.timeline().await.pop().expect("an entry");
+        assert_eq!(read, told);
+        let read = ben.timeline().await.pop().expect("an entry");
+        assert_eq!((read.text(), read.message().conversation_id.as_str()), ("a reminder", of_ben));
+        let listed = ann.conversations(0).await;
+        assert!(listed.iter().all(|listed| listed.conversation_id != of_ann), "{listed:?}");
+        // It can be answered, and recalled on every terminal.
+        let reply_to = sent.message_id.clone();
+        let answer = Outgoing { reply_to, ..Outgoing::text(peer, "thank you") };
+        ben.send(&answer).await.expect("sent");
+        assert_eq!(own.entry().await.text(), "thank you");
+        ann.recall(&sent.message_id).await.expect("recalled");
+        let messages = ben.timeline().await;
+        let mut messages = messages.iter().filter_map(|entry| entry.as_message());
+        let gone = messages.find(|message| message.message_id == sent.message_id);
+        assert_eq!(gone.and_then(|gone| gone.tombstone.as_deref()), Some("RECALLED"));
+    }
+    let note = spared(as_user("ann", user("ann"), "x"));
+    assert_eq!(shop.send(note).await.expect_err("to oneself").field(), "sender_timeline");
+    assert_dense(&imd.database).await;
 }
 
 #[tokio::test]

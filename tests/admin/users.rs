@@ -87,6 +87,31 @@ async fn page(admin: &Admin, size: i32, token: &str) -> (Vec<String>, String) {
 }
 
 #[tokio::test]
+async fn users_are_listed_by_the_beginning_of_their_ids() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    let admin = imd.admin();
+    imd.users(["an", "ann", "ann.b", "anna", "ao", "Ann", "a", "ann_"]).await;
+    let begin = async |prefix: &str| {
+        let (mut all, mut token) = (Vec::new(), String::new());
+        loop {
+            let page = admin.users_that_begin(prefix, 2, &token).await.expect("a page");
+            all.extend(page.users.into_iter().map(|user| user.user_id));
+            token = page.next_page_token;
+            if token.is_empty() {
+                return all;
+            }
+        }
+    };
+    assert_eq!(begin("ann").await, ["ann", "ann.b", "ann_", "anna"]);
+    assert_eq!(begin("anna").await, ["anna"]);
+    assert_eq!(begin("b").await, [""; 0]);
+    for wrong in ["an n", "ann\0", "ä", &"a".repeat(65)] {
+        let refused = admin.users_that_begin(wrong, 0, "").await.expect_err("no id begins so");
+        assert_eq!(refused.field(), "prefix", "{wrong:?}");
+    }
+}
+
+#[tokio::test]
 async fn users_are_listed_by_id() {
     let imd = Cluster::start(Transport::Grpc).await;
     let admin = imd.admin();

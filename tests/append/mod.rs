@@ -64,8 +64,10 @@ pub(crate) fn message(from: &Sender, to: &Sender, client_message_id: Uuid, text:
         if_blocked: IfBlocked::Refuse,
         bypass: false,
         notice: Notice::default(),
+        sender_timeline: true,
         quote: None,
         forward: None,
+        attachments: std::sync::Arc::default(),
     }
 }
 

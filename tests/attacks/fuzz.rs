@@ -12,7 +12,11 @@ use std::{
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{
@@ -151,6 +155,65 @@ async fn frames_of_any_kind_are_answered() {
         within_deadline("the end", async { while socket.next().await.is_some() {} }).await;
     }
     ann.say("ann", "it still serves").await;
+}
+
+/// Behind the handshake, where a client masks what it says and counts what it sends.
+#[tokio::test]
+async fn bytes_of_any_kind_over_a_websocket_end_it_at_most() {
+    const HANDSHAKE: &str = "GET /v1/ws HTTP/1.1\r\nhost: imd\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let mut draw = Draw::start();
+    let imd = Cluster::start(Transport::WebSocket).await;
+    let ann = imd.user_with_phone("ann").await;
+    while draw.goes_on() {
+        let mut socket = TcpStream::connect(imd.node.public_address()).await.expect("a connection");
+        socket.write_all(HANDSHAKE.as_bytes()).await.expect("it listens");
+        // A text in one frame, masked by zeros.
+        let mut bytes = vec![0x81, 0x80 | 0x0c, 0, 0, 0, 0];
+        bytes.extend(b"{\"ping\": {}}");
+        for _ in 0..draw.rng.usize(1..8) {
+            let place = draw.rng.usize(..bytes.len());
+            match draw.rng.u8(..3) {
+                0 => bytes[place] = draw.rng.u8(..),
+                1 => bytes.truncate(place.max(1)),
+                _ => bytes.extend_from_within(place..),
+            }
+        }
+        // It may have ended it before all was written.
+        let _ = socket.write_all(&bytes).await;
+        let _ = socket.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = within_deadline("the end", socket.read_to_end(&mut answer)).await;
+        assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    }
+    ann.say("ann", "it still serves").await;
+}
+
+#[tokio::test]
+async fn tokens_of_any_kind_are_refused() {
+    let mut draw = Draw::start();
+    let imd = Cluster::start(Transport::Rest).await;
+    let ann = imd.user_with_phone("ann").await;
+    // What can stand in a header.
+    let near = |draw: &mut Draw, good: &str| -> String {
+        let near = draw.near(good).into_iter().map(char::from);
+        near.map(|any| if any.is_ascii_graphic() { any } else { '_' }).collect()
+    };
+    while draw.goes_on() {
+        let access = near(&mut draw, &ann.token);
+        if access != ann.token {
+            let refused = imd.api.sessions(&access).await.expect_err("no token");
+            assert_eq!(refused.code, "invalid_token", "{access}");
+        }
+        let refresh = near(&mut draw, &ann.refresh_token);
+        if refresh != ann.refresh_token {
+            let refused = imd.api.refresh(&refresh).await.expect_err("no token");
+            let is_refusal = ["invalid_token", "invalid_argument"].contains(&&*refused.code);
+            assert!(is_refusal, "{refresh}: {refused:?}");
+        }
+    }
+    ann.say("ann", "the right ones are good all the same").await;
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::{fs, time::Duration};
 use futures::future::join_all;
 use imd::config::Networks;
 use nix::unistd::Pid;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::support::{
     api::Transport,
@@ -14,6 +17,7 @@ use crate::support::{
     node::Node,
     postgres::Database,
     process::DataFolder,
+    terminal::Terminal,
 };
 
 /// What an attack may cost, in KiB.
@@ -89,4 +93,46 @@ async fn a_flood_of_logins_is_refused_with_a_time_and_delays_nobody_elsewhere() 
         assert!(retry_after >= Duration::from_secs(1), "{retry_after:?}");
     }
     assert!(waited < flooded / 2, "ann waited {waited:?} of {flooded:?}");
+}
+
+/// What 99 of 100 sends take at most.
+async fn pace(sender: &Terminal) -> Duration {
+    const SENDS: usize = 300;
+    let mut took = Vec::with_capacity(SENDS);
+    for n in 0..SENDS {
+        let began = Instant::now();
+        sender.say("ben", &n.to_string()).await;
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    took[SENDS * 99 / 100]
+}
+
+#[tokio::test]
+async fn a_stranger_who_tries_passwords_does_not_slow_sends_down() {
+    const STRANGERS: usize = 8;
+    /// What a machine that runs other tests may add.
+    const BESIDE_OTHERS: Duration = Duration::from_millis(200);
+    let folder = DataFolder::new();
+    let imd = folder.start_with(&BY_MANY).await;
+    imd.create_users(&["ann", "ben"]).await;
+    let ann = imd.log_in(Transport::Grpc, "ann", "phone").await;
+    let quiet = pace(&ann).await;
+    let mut strangers = JoinSet::new();
+    for stranger in 0..STRANGERS {
+        let api = Transport::Grpc.connect(imd.public);
+        strangers.spawn(async move {
+            for n in 0_u64.. {
+                let guess = login(&format!("nobody-{stranger}-{n}"), "phone", "p");
+                let guess = guess.password("not the password");
+                // Every other one is given up.
+                let patience = if n % 2 == 0 { 4 } else { 1_000 };
+                let _given_up = timeout(Duration::from_millis(patience), api.login(&guess)).await;
+            }
+        });
+    }
+    let attacked = pace(&ann).await;
+    strangers.shutdown().await;
+    println!("99 of 100 sends within {quiet:?}, and {attacked:?} beside {STRANGERS} strangers");
+    assert!(attacked < 2 * quiet + BESIDE_OTHERS, "{quiet:?} became {attacked:?}");
 }

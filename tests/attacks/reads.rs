@@ -27,7 +27,12 @@ async fn under_way(imd: &Cluster) -> i64 {
 
 async fn imd() -> Cluster {
     let database = Database::create().await;
-    let node = Node::start_with(&database, |settings| settings.limits.reads_at_once = 2).await;
+    let node = Node::start_with(&database, |settings| {
+        settings.limits.reads_at_once = 2;
+        // It reads by itself.
+        settings.messages.search = false;
+    })
+    .await;
     Cluster::of(Transport::Grpc, database, node)
 }
 

@@ -85,6 +85,7 @@ impl Operation {
 }
 
 /// Every operation there is; those that end something come last.
+#[expect(clippy::too_many_lines, reason = "a table with a row for each operation")]
 fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
     use Role::{Admin, Backend, Support, Viewer};
     let get = |path| Operation::new(Viewer, Method::GET, path);
@@ -111,6 +112,9 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
         get("/readyz"),
         get("/admin/v1/status"),
         get("/admin/v1/checks"),
+        get("/admin/v1/load"),
+        get("/admin/v1/events").query("seconds=1"),
+        of(Admin, Method::GET, "/admin/v1/users/{user_id}/timeline/tail").query("seconds=1"),
         get("/admin/v1/jobs"),
         post(Admin, "/admin/v1/jobs/{name}/retry").named("assertions"),
         post(Admin, "/admin/v1/jobs/{name}/cancel").named("assertions"),
@@ -160,6 +164,9 @@ fn operations(message_id: &str, webhook_id: &str) -> Vec<Operation> {
         post(Backend, "/admin/v1/messages").body(message()),
         post(Backend, "/admin/v1/messages/batch")
             .body(json!({ "messages": [message(), message()] })),
+        of(Support, Method::GET, "/admin/v1/attachments"),
+        post(Admin, "/admin/v1/attachments/purge"),
+        get("/admin/v1/users/{user_id}/description"),
         of(Support, Method::GET, "/admin/v1/messages/trace")
             .query(&format!("message_id={message_id}")),
         of(Admin, Method::GET, "/admin/v1/users/{user_id}/messages"),

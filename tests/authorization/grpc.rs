@@ -90,6 +90,7 @@ async fn make<T: Message + 'static>(
 
 /// Every call there is, for `ann` on a phone and a pc, with a note to herself. Those that end something
 /// come last.
+#[expect(clippy::too_many_lines, reason = "a table with a row for each call")]
 fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
     let ann = || "ann".to_owned();
     let send = v1::SendRequest {
@@ -175,6 +176,9 @@ fn calls(phone: &Terminal, pc: &Terminal, note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/KickSessions", Admin, kick),
         Call::new("/im.v1.AdminService/GetStatus", Admin, v1::GetStatusRequest {}),
         Call::new("/im.v1.AdminService/ListChecks", Admin, v1::ListChecksRequest {}),
+        Call::new("/im.v1.AdminService/GetLoad", Admin, v1::GetLoadRequest {}),
+        Call::new("/im.v1.AdminService/TailEvents", Admin, v1::TailEventsRequest { seconds: 1 }),
+        Call::new("/im.v1.AdminService/TailTimeline", Admin, tail_timeline()),
         Call::new(
             "/im.v1.AdminService/ListAuditRecords",
             Admin,
@@ -254,6 +258,10 @@ fn admin_send_calls() -> [Call; 2] {
         Call::new("/im.v1.AdminService/AdminSend", Admin, message()),
         Call::new("/im.v1.AdminService/AdminSendBatch", Admin, batch),
     ]
+}
+
+fn tail_timeline() -> v1::TailTimelineRequest {
+    v1::TailTimelineRequest { user_id: "ann".to_owned(), seconds: 1 }
 }
 
 /// Those about broadcasts, of which there is one that waits.
@@ -379,6 +387,7 @@ fn calls_for_all_nodes() -> [Call; 5] {
 fn timeline_calls(note: &Sent) -> Vec<Call> {
     let trace =
         v1::TraceMessageRequest { message: Some(Traced::MessageId(note.message_id.clone())) };
+    let describe = v1::DescribeUserRequest { user_id: "ann".to_owned() };
     let search = v1::SearchUserMessagesRequest {
         user_id: "ann".to_owned(),
         search: Some(v1::SearchMessagesRequest { q: "note".to_owned(), ..Default::default() }),
@@ -395,6 +404,13 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
         Call::new("/im.v1.AdminService/TestPush", Admin, test),
         Call::new("/im.v1.AdminService/TraceMessage", Admin, trace),
         Call::new("/im.v1.AdminService/SearchUserMessages", Admin, search),
+        Call::new("/im.v1.AdminService/DescribeUser", Admin, describe),
+        Call::new(
+            "/im.v1.AdminService/ListAttachments",
+            Admin,
+            v1::ListAttachmentsRequest::default(),
+        ),
+        Call::new("/im.v1.AdminService/PurgeAttachments", Admin, v1::PurgeAttachmentsRequest {}),
         Call::new("/im.v1.AdminService/ExportMessages", Admin, export),
         Call::new("/im.v1.AdminService/ImportMessages", Admin, end_of_import),
         Call::new("/im.v1.AdminService/StartEpoch", Admin, epoch),
@@ -403,7 +419,7 @@ fn timeline_calls(note: &Sent) -> Vec<Call> {
 }
 
 /// Those about what becomes of a message.
-fn message_life_calls(note: &Sent) -> [Call; 16] {
+fn message_life_calls(note: &Sent) -> [Call; 17] {
     let message_id = || note.message_id.clone();
     let edit = v1::EditMessageRequest {
         message_id: message_id(),
@@ -427,6 +443,12 @@ fn message_life_calls(note: &Sent) -> [Call; 16] {
     let reschedule =
         v1::UpdateScheduledMessageRequest { client_message_id: id(), ..Default::default() };
     let cancel = v1::CancelScheduledMessageRequest { client_message_id: id() };
+    let file = v1::CreateAttachmentRequest {
+        file_name: "a".to_owned(),
+        content_type: "text/plain".to_owned(),
+        size: 1,
+        sha256: String::new(),
+    };
     let search = v1::SearchMessagesRequest { q: "note".to_owned(), ..Default::default() };
     let pin = v1::PinMessageRequest { message_id: message_id() };
     let unpin = v1::UnpinMessageRequest { message_id: message_id() };
@@ -439,6 +461,7 @@ fn message_life_calls(note: &Sent) -> [Call; 16] {
         Call::new("/im.v1.MessageService/EditMessage", User, edit),
         Call::new("/im.v1.MessageService/ListEdits", User, edits),
         Call::new("/im.v1.MessageService/SearchMessages", User, search),
+        Call::new("/im.v1.AttachmentService/CreateAttachment", User, file),
         Call::new("/im.v1.MessageService/PinMessage", User, pin),
         Call::new("/im.v1.MessageService/ListPinnedMessages", User, pins),
         Call::new("/im.v1.MessageService/UnpinMessage", User, unpin),
@@ -594,7 +617,9 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
-    let note = phone.say("ann", "a note").await;
+    let file = crate::attachments::upload(&imd, &phone, "a", b"a").await;
+    let note = crate::attachments::with_files("ann", "a note", &[&file]);
+    let note = phone.send(&note).await.expect("sent");
     let rest = calls(&phone, &pc, &note);
     let groups = group_calls(&super::groups(&imd, &phone).await);
     let first = calls_for_all_nodes().into_iter().chain(block_calls()).chain(contact_calls());
@@ -602,7 +627,10 @@ async fn scene() -> (Cluster, Terminal, Vec<Call>) {
         first.chain(admin_group_calls()).chain(groups).chain(job_calls()).chain(admin_send_calls());
     let webhooks = webhook_calls(&super::webhook(&imd).await);
     super::broadcast(&imd).await;
-    let calls = first.chain(webhooks).chain(broadcast_calls()).chain(rest).collect();
+    let link =
+        v1::GetAttachmentLinkRequest { message_id: note.message_id.clone(), attachment_id: file };
+    let link = Call::new("/im.v1.AttachmentService/GetAttachmentLink", User, link);
+    let calls = first.chain(webhooks).chain(broadcast_calls()).chain([link]).chain(rest).collect();
     (imd, phone, calls)
 }
 
@@ -689,7 +717,8 @@ async fn only_the_admin_key_administrates() {
 }
 
 /// What a key of each role may not do.
-const NEEDS_SUPPORT: [&str; 9] = [
+const NEEDS_SUPPORT: [&str; 10] = [
+    "ListAttachments",
     "TestPush",
     "DisableUser",
     "EnableUser",
@@ -722,7 +751,9 @@ const NEEDS_BACKEND: [&str; 20] = [
     "AdminCreateGroup",
     "AdminDissolveGroup",
 ];
-const NEEDS_ADMIN: [&str; 17] = [
+const NEEDS_ADMIN: [&str; 19] = [
+    "PurgeAttachments",
+    "TailTimeline",
     "SearchUserMessages",
     "RetryJob",
     "CancelJob",

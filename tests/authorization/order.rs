@@ -8,7 +8,7 @@ use crate::support::{
     cluster::Cluster,
     failure::Failure,
     on_both_transports,
-    types::SearchCall,
+    types::{FileCall, SearchCall},
 };
 
 on_both_transports! {
@@ -25,6 +25,12 @@ const NO_ID: &str = "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e99";
 /// Calls that are wrong in other ways, too; how each was refused.
 async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)> {
     let schedule = |at: &str| ScheduleCall::Schedule(Outgoing::text("ann", "x"), at.to_owned());
+    let file = |name: &str| FileCall {
+        file_name: name.to_owned(),
+        content_type: "text/plain".to_owned(),
+        size: 1,
+        sha256: String::new(),
+    };
     let no_text = Outgoing { content: None, ..Outgoing::text("ann", "") };
     let refused = |call: &'static str, refusal: Option<Failure>| {
         (call, refusal.unwrap_or_else(|| panic!("{call} succeeded")))
@@ -81,6 +87,8 @@ async fn wrong_calls(api: &dyn Api, token: &str) -> Vec<(&'static str, Failure)>
             "take back no id",
             api.schedule(token, &ScheduleCall::Cancel("7".to_owned())).await.err(),
         ),
+        refused("a file without a name", api.create_attachment(token, &file("")).await.err()),
+        refused("a file of another's", api.attachment_link(token, NOBODYS, NO_ID).await.err()),
         refused("search for nothing", api.search(token, &SearchCall::default()).await.err()),
         refused("pin no message", api.pin(token, "no-id", true).await.err()),
         refused("pin another's", api.pin(token, NOBODYS, true).await.err()),

@@ -23,6 +23,11 @@ use crate::support::{
 /// The operation whose tokens come in frames: see `socket`.
 const IN_FRAMES: &str = "/v1/ws";
 
+/// The operations whose tokens come with an answer: see `attachments`.
+const BY_LINK: &str = "/v1/attachments/{attachment_id}/content";
+
+const LINK: &str = "/v1/messages/{message_id}/attachments/{attachment_id}";
+
 /// A time that is to come.
 fn later() -> String {
     let later = time::OffsetDateTime::now_utc() + time::Duration::hours(1);
@@ -127,6 +132,8 @@ fn operations(phone: &Terminal, pc: &Terminal, note: &Sent, in_group: &str) -> V
             .body(json!({ "client_edit_id": Uuid::new_v4().to_string(), "text": "edited" })),
         Operation::new(Method::GET, "/v1/messages/{message_id}/edits", User)
             .with("{message_id}", &note.message_id),
+        Operation::new(Method::POST, "/v1/attachments", User)
+            .body(json!({ "file_name": "a", "content_type": "text/plain", "size": 1 })),
         Operation::new(Method::GET, "/v1/messages/search", User).query("q=edited"),
         Operation::new(Method::PUT, "/v1/messages/{message_id}/pin", User)
             .with("{message_id}", &note.message_id),
@@ -232,9 +239,15 @@ async fn scene() -> (Cluster, Terminal, Vec<Operation>) {
     imd.user("zoe").await;
     let phone = imd.user_with_phone("ann").await;
     let pc = imd.log_in("ann", "pc", "desk").await;
-    let note = phone.say("ann", "a note").await;
+    let file = crate::attachments::upload(&imd, &phone, "a", b"a").await;
+    let note = crate::attachments::with_files("ann", "a note", &[&file]);
+    let note = phone.send(&note).await.expect("sent");
     let in_group = super::groups(&imd, &phone).await;
-    let operations = operations(&phone, &pc, &note, &in_group);
+    let mut operations = operations(&phone, &pc, &note, &in_group);
+    let link = Operation::new(Method::GET, LINK, User)
+        .with("{message_id}", &note.message_id)
+        .with("{attachment_id}", &file);
+    operations.insert(0, link);
     (imd, phone, operations)
 }
 
@@ -244,7 +257,7 @@ async fn every_operation_of_the_document_is_checked_here() {
     let mut documented = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("operations") {
-            if path == IN_FRAMES {
+            if path == IN_FRAMES || path == BY_LINK {
                 continue;
             }
             let needs_token = operation.get("security").is_some();

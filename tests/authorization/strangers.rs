@@ -65,6 +65,7 @@ async fn a_client_message_id_tells_nothing_of_anothers(imd: Cluster) {
         mention_all: false,
         reply_to: String::new(),
         forward_of: String::new(),
+        attachments: Vec::new(),
     };
     let sent = carol.send(&guess).await.expect("a message of carol's own");
     assert!(!sent.duplicate);

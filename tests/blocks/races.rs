@@ -64,7 +64,8 @@ async fn sent_into_a_block(if_blocked: IfBlocked) -> Result<Appended, Error> {
         sql.query_opt(waiting, &[]).await.expect("activity")
     })
     .await;
-    let block = "INSERT INTO blocks VALUES ($1, $2, 1, now())";
+    let block = "WITH noted AS (UPDATE timelines SET has_blocks = true WHERE owner = $1)
+                 INSERT INTO blocks VALUES ($1, $2, 1, now())";
     held.execute(block, &[&to.user_no.0, &from.user_no.0]).await.expect("blocked");
     held.commit().await.expect("released");
     let result = waiting.await.expect("a lane");
@@ -191,44 +192,34 @@ async fn behind_a_block_nothing_arrives_through_any_node() {
     assert!(blocked && arrived > 0 && arrived <= taken, "{arrived} of {taken} arrived");
 }
 
-/// The plan of the statement that looks for blocks and appends, as a lane runs it.
-async fn plan(database: &Database) -> String {
-    let append = include_str!("../../api/src/store/append/append.sql");
+/// The plan of a function that an append calls with two users, as a lane runs it.
+async fn plan(database: &Database, function: &str) -> String {
     let mut config: Config = database.url().parse().expect("a URL");
     let (client, connection) =
         config.options(LANE_SETTINGS).connect(NoTls).await.expect("a connection");
     tokio::spawn(connection);
-    client.batch_execute(&format!("PREPARE appending AS {append}")).await.expect("the statement");
-    let numbers: Vec<String> = (1..=100).map(|n: i64| n.to_string()).collect();
-    let (numbers, ids) = (numbers.join(","), vec![Uuid::nil().to_string(); 100].join(","));
-    let (n, ids) = (format!("'{{{numbers}}}'"), format!("'{{{ids}}}'"));
-    let no = format!("'{{{}}}'", vec!["f"; 100].join(","));
-    let nulls = format!("'{{{}}}'", vec!["NULL"; 100].join(","));
-    let count =
-        "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'appending'";
-    let count: i32 = client.query_one(count, &[]).await.expect("the statement").get(0);
-    // What the items of some kinds alone have, comes last.
-    let mut values = vec![&n, &ids, &n, &n, &n, &no, &ids, &n, &n, &n];
-    values.resize(usize::try_from(count).expect("some"), &nulls);
-    let values: Vec<&str> = values.into_iter().map(String::as_str).collect();
-    let values = values.join(",");
-    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE appending ({values})");
-    let plan: Value = client.query_one(&explain, &[]).await.expect("a plan").get(0);
+    let body = "SELECT prosrc FROM pg_proc WHERE proname = $1";
+    let body: String = client.query_one(body, &[&function]).await.expect("a function").get(0);
+    client.batch_execute(&format!("PREPARE looking AS {body}")).await.expect("the statement");
+    let explain = "EXPLAIN (FORMAT JSON) EXECUTE looking (1, 2)";
+    let plan: Value = client.query_one(explain, &[]).await.expect("a plan").get(0);
     plan.to_string()
 }
 
 #[tokio::test]
-async fn blocks_are_found_by_their_key_however_many_there_are() {
+async fn blocks_and_contacts_are_found_by_their_keys_however_many_there_are() {
     let database = Database::create().await;
     let sql = database.sql().await;
-    let many = "INSERT INTO blocks SELECT n % 5000, n, n, now() FROM generate_series(1, 50000) n";
-    for fill in ["SELECT", many] {
-        sql.batch_execute(fill).await.expect("blocks");
-        sql.batch_execute("ANALYZE blocks").await.expect("statistics");
-        let plan = plan(&database).await;
-        assert_eq!(plan.matches("\"blocks_pkey\"").count(), 2, "{plan}");
-        for whole in ["Seq Scan", "Hash Join", "Merge Join"] {
-            assert!(!plan.contains(whole), "{plan}");
+    let blocks = "INSERT INTO blocks SELECT n % 5000, n, n, now() FROM generate_series(1, 50000) n";
+    let contacts = "INSERT INTO contacts SELECT n % 5000, n, 3, '', '', now() FROM generate_series(1, 50000) n";
+    let lookups = [("has_blocked", "blocks", blocks), ("has_contact", "contacts", contacts)];
+    for (function, table, many) in lookups {
+        for fill in ["SELECT", many] {
+            sql.batch_execute(fill).await.expect("rows");
+            sql.batch_execute(&format!("ANALYZE {table}")).await.expect("statistics");
+            let plan = plan(&database, function).await;
+            assert!(plan.contains(&format!("\"{table}_pkey\"")), "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
         }
     }
 }

@@ -1,19 +1,23 @@
 //! What users have begun to write follows them from terminal to terminal.
 
 use futures::future::join_all;
+use serde_json::json;
 
 use crate::{
     append::assert_dense,
     groups::{IN_OSLO, group_of},
     support::{
+        api::Transport,
         cluster::Cluster,
-        eventually, on_both_transports,
+        eventually, on_every_transport,
+        socket::Socket,
         terminal::Terminal,
         types::{DraftChanged, Kind},
+        within_deadline,
     },
 };
 
-on_both_transports! {
+on_every_transport! {
     i6_all_terminals_agree_on_a_draft,
     of_many_changes_few_are_written_and_the_last_holds,
     a_draft_for_a_group_is_the_members_own,
@@ -128,4 +132,29 @@ async fn drafts_of_a_deleted_user_are_gone(imd: Cluster) {
     let count = "SELECT count(*) FROM drafts";
     let left: i64 = imd.database.sql().await.query_one(count, &[]).await.expect("a count").get(0);
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn of_the_drafts_of_one_connection_the_last_holds() {
+    let imd = Cluster::start(Transport::WebSocket).await;
+    let ann = imd.user_with_phone("ann").await;
+    imd.user_with_phone("bob").await.say("ann", "hello").await;
+    let mut socket = Socket::open_as(imd.node.public_address(), &ann.token).await;
+    for n in 1..=40 {
+        let draft = json!({ "conversation_id": "user:bob", "text": n.to_string() });
+        socket.say(&json!({ "set_draft": draft })).await;
+    }
+    let mut set = 0;
+    while set < 40 {
+        let (name, answer) = within_deadline("an answer", socket.next()).await.expect("a frame");
+        if name != "authenticated" {
+            assert_eq!(
+                (name.as_str(), &answer["conversation_id"]),
+                ("draft_set", &json!("user:bob"))
+            );
+            set += 1;
+        }
+    }
+    assert_eq!(ann.conversation("bob").await.draft, "40");
+    assert!(drafts(&ann).await.len() < 10);
 }

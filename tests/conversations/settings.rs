@@ -9,13 +9,13 @@ use crate::{
     support::{
         api::Result,
         cluster::Cluster,
-        eventually, on_both_transports,
+        eventually, on_every_transport,
         terminal::Terminal,
         types::{ConversationChanged, ConversationSettings, Kind},
     },
 };
 
-on_both_transports! {
+on_every_transport! {
     i6_all_terminals_agree_on_what_is_set,
     what_is_so_already_is_told_nobody,
     a_mute_ends_when_its_time_is_over,

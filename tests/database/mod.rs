@@ -6,6 +6,7 @@ mod conflicts;
 mod defaults;
 mod generations;
 mod hosts;
+mod migrations;
 mod outages;
 mod start;
 mod statements;

@@ -16,7 +16,7 @@ const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
 
 /// Statements with parts that functions make, by file and beginning. They cannot be read from the source;
 /// each is run by the tests of what the file is about. One that is added has to be added here, too.
-const COMPOSED: [(&str, &str); 30] = [
+const COMPOSED: [(&str, &str); 31] = [
     ("connection/settings.rs", "SELECT {}"),
     ("connection/settings.rs", "SELECT pg_is_in_recovery()"),
     ("conversation_list.rs", "WITH newest"),
@@ -28,7 +28,8 @@ const COMPOSED: [(&str, &str); 30] = [
     ("deletion.rs", "WITH gone AS (\n             DELETE FROM {table}"),
     ("edits.rs", "WITH RECURSIVE {timeline}"),
     ("entries.rs", "SELECT * FROM (\n             SELECT e.*, count(*)"),
-    ("export.rs", "WITH RECURSIVE exported"),
+    ("export/mod.rs", "WITH RECURSIVE exported"),
+    ("export/user.rs", "SELECT coalesce(s.conversation"),
     ("pins.rs", "WITH RECURSIVE {timeline}"),
     ("push.rs", "WITH lagging"),
     ("purge.rs", "WITH RECURSIVE {}\n"),

@@ -10,7 +10,7 @@ use crate::support::{
     api::{Outgoing, Transport},
     cluster::Cluster,
     eventually,
-    listeners::end_listeners,
+    listeners::cut_listeners,
     on_both_transports,
     types::Event,
     within_deadline,
@@ -129,8 +129,7 @@ async fn i2_a_terminal_that_nobody_told_is_told_by_a_sweep(imd: Cluster) {
     // A node that nobody tells anything, until it sweeps because it listens anew.
     sql.batch_execute("DELETE FROM login_points WHERE user_no <> 0").await.expect("a table");
     imd.admin().delete("ann", false).await.expect("done");
-    let cut = async || (end_listeners(&sql).await > 0).then_some(());
-    eventually("a node listens", cut).await;
+    cut_listeners(&sql, 2).await;
     let (_, last) = feed.to_the_end().await;
     assert!(matches!(&last, Event::SessionEnded(end) if end.reason == "USER_DELETED"), "{last:?}");
 }

@@ -11,6 +11,7 @@ use crate::support::{
     api::Transport::Grpc,
     cluster::login,
     eventually,
+    postgres::Database,
     process::{DataFolder, in_time},
     programs::program,
 };
@@ -128,6 +129,32 @@ fn the_guide_lists_every_metric_and_nobody_asks_for_others() {
             assert!(metrics.contains(&asked), "{path} asks for {asked}");
         }
     }
+}
+
+#[tokio::test]
+async fn every_node_says_what_there_is_on_all_of_them() {
+    let database = Database::create().await;
+    let folders = [DataFolder::new(), DataFolder::new()];
+    let first = folders[0].start_node(database.url()).await;
+    first.create_users(&["ann", "bob"]).await;
+    let ann = first.log_in(Grpc, "ann", "phone").await;
+    let _feed = ann.follow("now").await;
+    first.log_in(Grpc, "bob", "phone").await;
+    // One that starts counts at once.
+    let second = folders[1].start_node(database.url()).await;
+    let counted = async || {
+        let metrics = reqwest::get(format!("http://{}/metrics", second.admin)).await.ok()?;
+        let metrics = metrics.text().await.ok()?;
+        let due = [
+            r#"imd_sessions{type="phone",state="live"} 2"#,
+            r#"imd_sessions{type="phone",state="online"} 1"#,
+            r#"imd_sessions{type="pad",state="live"} 0"#,
+            "imd_webhook_events_waiting 0",
+            r#"imd_job_succeeded_timestamp_seconds{job="purge"}"#,
+        ];
+        due.iter().all(|line| metrics.contains(line)).then_some(())
+    };
+    eventually("it is counted", counted).await;
 }
 
 #[tokio::test]

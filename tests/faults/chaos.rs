@@ -10,11 +10,11 @@ use tokio_postgres::NoTls;
 
 use super::{
     load::{Cast, Load},
-    process_node::ProcessNode,
+    process_node::{Footing, ProcessNode},
     proxy::Side,
     until,
 };
-use crate::support::{nats::Nats, postgres::Database, within_deadline};
+use crate::support::{nats::Nats, postgres::Database, process::DataFolder, within_deadline};
 
 /// How many messages are acknowledged before a fault and after it.
 const CALM: u64 = 200;
@@ -23,18 +23,22 @@ const CALM: u64 = 200;
 const CUTS: usize = 50;
 
 /// How long what is broken stays so.
-const OUTAGE: Duration = Duration::from_secs(2);
+pub(super) const OUTAGE: Duration = Duration::from_secs(2);
 
 /// How long a node stands still. Its streams are given up meanwhile.
 const STANDSTILL: Duration = Duration::from_secs(6);
+
+/// How long nobody may get an acknowledgement at most: what is broken stays so for seconds, PostgreSQL recovers in seconds,
+/// and clients pause for seconds before they try again.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// How long the terminals may take to have everything after the last message: what is left of a pause
 /// before they connect again, but not so long that the sweep of each minute does it for them.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The load, and what it runs on.
-struct Stage {
-    nodes: [ProcessNode; 2],
+pub(super) struct Stage {
+    pub(super) nodes: [ProcessNode; 2],
     nats: Option<Nats>,
     /// `None` when the first node has a database of its own.
     _database: Option<Database>,
@@ -46,6 +50,15 @@ impl Stage {
         let first = ProcessNode::start(None, bus_url.as_deref()).await;
         let second = ProcessNode::start(Some(first.database_url()), bus_url.as_deref()).await;
         Self { nodes: [first, second], nats, _database: None }
+    }
+
+    /// A first node whose database is its own, in a folder that may have been used before, and a second one on it.
+    pub(super) async fn on_footing(folder: DataFolder, footings: [Footing; 2]) -> Self {
+        let [first, second] = footings;
+        let first = ProcessNode::start_on(folder, first, None, None).await;
+        let url = first.database_url().to_owned();
+        let second = ProcessNode::start_on(DataFolder::new(), second, Some(&url), None).await;
+        Self { nodes: [first, second], nats: None, _database: None }
     }
 
     async fn on(database: Database, nats: Option<Nats>) -> Self {
@@ -60,7 +73,7 @@ impl Stage {
     }
 
     /// Runs the load, and what goes wrong `once`, or again and again.
-    async fn endure(mut self, seed: u64, once: impl AsyncFn(&mut Self, &mut Rng)) {
+    pub(super) async fn endure(mut self, seed: u64, once: impl AsyncFn(&mut Self, &mut Rng)) {
         let seed = env::var("IMD_CHAOS_SEED").map_or(seed, |seed| seed.parse().expect("a number"));
         let seconds = env::var("IMD_CHAOS_SECONDS");
         let seconds = seconds.map_or(0, |seconds| seconds.parse().expect("a number"));
@@ -84,6 +97,7 @@ impl Stage {
         let story = load.finish(self.nodes[1].database_url(), PATIENCE).await;
         println!("seed {seed}: {rounds} rounds; {story}");
         story.assert_sound();
+        story.assert_silence_below(LONGEST_SILENCE);
     }
 
     fn any_node(&mut self, rng: &mut Rng) -> &mut ProcessNode {
@@ -139,6 +153,27 @@ async fn cut_off_commits(stage: &mut Stage, rng: &mut Rng) {
 async fn kill_postgres(stage: &mut Stage, _: &mut Rng) {
     let folder = stage.nodes[0].folder();
     kill(folder.postmaster().expect("PostgreSQL runs"), Signal::SIGKILL).expect("it runs");
+    postgres_is_back(stage).await;
+}
+
+/// All of its processes stand still, and their connections with them.
+async fn stop_postgres(stage: &mut Stage, _: &mut Rng) {
+    let folder = stage.nodes[0].folder();
+    folder.signal_postgres(Signal::SIGSTOP);
+    sleep(STANDSTILL).await;
+    folder.signal_postgres(Signal::SIGCONT);
+}
+
+async fn kill_a_node_and_postgres(stage: &mut Stage, _: &mut Rng) {
+    let postmaster = stage.nodes[0].folder().postmaster().expect("PostgreSQL runs");
+    stage.nodes[0].kill().await;
+    kill(postmaster, Signal::SIGKILL).expect("it runs");
+    sleep(OUTAGE).await;
+    stage.nodes[0].start_again().await;
+}
+
+/// Waits until the first node's PostgreSQL takes connections.
+pub(super) async fn postgres_is_back(stage: &Stage) {
     let url = stage.nodes[0].database_url();
     until("PostgreSQL is back", PATIENCE, async || {
         tokio_postgres::connect(url, NoTls).await.ok().map(drop)
@@ -181,6 +216,16 @@ async fn commits_are_cut_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_is_killed() {
     Stage::on_a_database_of_its_own(None).await.endure(0xdb, kill_postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_stands_still() {
+    Stage::on_a_database_of_its_own(None).await.endure(0x5701, stop_postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_and_postgres_are_killed_at_once() {
+    Stage::on_a_database_of_its_own(None).await.endure(0xdead_00db, kill_a_node_and_postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,6 +71,7 @@ impl Cast {
                 }),
                 ..LoginRequest::default()
             };
+            let began = Instant::now();
             loop {
                 let connection = Connection::new(&servers).expect("servers");
                 match Terminal::login(connection, request.clone()).await {
@@ -79,6 +80,8 @@ impl Cast {
                     Err(imd_client::Error::Answer(answer)) if answer.code == "overloaded" => {
                         sleep(answer.retry_after.unwrap_or_default()).await;
                     }
+                    // On a machine that is busy with other tests; the device takes its own place again.
+                    Err(imd_client::Error::Timeout) if began.elapsed() < PATIENCE => {}
                     Err(error) => panic!("a session: {error:?}"),
                 }
             }
@@ -101,10 +104,26 @@ struct Shared {
     marks: Marks,
     users: Vec<(User, String)>,
     acknowledged: watch::Sender<u64>,
+    /// When the last acknowledgement came, and the longest time between two of them.
+    silence: Mutex<(Instant, Duration)>,
     stop: watch::Sender<bool>,
 }
 
 impl Shared {
+    fn silence(&self) -> MutexGuard<'_, (Instant, Duration)> {
+        self.silence.lock().expect("nobody panics with it")
+    }
+
+    /// Notes an acknowledgement.
+    fn acknowledge(&self) {
+        let mut silence = self.silence();
+        let (last, longest) = *silence;
+        let now = Instant::now();
+        *silence = (now, longest.max(now - last));
+        drop(silence);
+        self.acknowledged.send_modify(|count| *count += 1);
+    }
+
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().expect("nobody panics with it")
     }
@@ -130,6 +149,7 @@ impl Load {
             marks: Marks::new(u32::try_from(cast.seed).unwrap_or(u32::MAX), SIZE),
             users,
             acknowledged: watch::Sender::new(0),
+            silence: Mutex::new((Instant::now(), Duration::ZERO)),
             stop: watch::Sender::new(false),
         });
         let mut load = Self { shared, writers: JoinSet::new(), followers: Vec::new() };
@@ -173,6 +193,7 @@ impl Load {
                 Err(given_up) => story.wrong.push(format!("given up: {given_up:?}")),
             }
         }
+        story.silence = self.shared.silence().1;
         let ends = ends(database_url).await;
         let give_up = Instant::now() + patience;
         let mut history = std::mem::take(&mut *self.shared.history());
@@ -224,7 +245,7 @@ impl Shared {
             written.sent += 1;
             written.attempts += u64::from(sent.attempts);
             written.slowest = written.slowest.max(began.elapsed());
-            self.acknowledged.send_modify(|count| *count += 1);
+            self.acknowledge();
             sleep(Duration::from_millis(rng.u64(pause.clone()))).await;
         }
         Ok(written)

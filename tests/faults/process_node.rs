@@ -1,8 +1,11 @@
 //! Nodes as processes, with a proxy on either side.
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::time::Instant;
 
 use super::proxy::{Proxy, Target};
@@ -27,12 +30,39 @@ pub(super) struct ProcessNode {
     database_url: String,
     /// Through the proxy.
     url: Option<String>,
+    footing: Footing,
+}
+
+/// What a node stands on.
+#[derive(Debug, Default)]
+pub(super) struct Footing {
+    /// A program that becomes what the rest of its arguments say, and arguments of its own; none for no other
+    /// program than imd.
+    pub(super) by: Vec<String>,
+    /// Environment variables.
+    pub(super) environment: Vec<(&'static str, String)>,
 }
 
 impl ProcessNode {
     /// A node on a database, or on its own.
     pub(super) async fn start(database_url: Option<&str>, bus_url: Option<&str>) -> Self {
-        let folder = DataFolder::new();
+        Self::start_on(DataFolder::new(), Footing::default(), database_url, bus_url).await
+    }
+
+    /// A node of another version, on a database.
+    pub(super) async fn start_version(program: PathBuf, database_url: &str) -> Self {
+        let mut folder = DataFolder::new();
+        folder.runs(program);
+        Self::start_on(folder, Footing::default(), Some(database_url), None).await
+    }
+
+    /// As [`ProcessNode::start`], on a data folder that may have been used before.
+    pub(super) async fn start_on(
+        folder: DataFolder,
+        footing: Footing,
+        database_url: Option<&str>,
+        bus_url: Option<&str>,
+    ) -> Self {
         let settings = settings(bus_url);
         let home = folder.path().parent().expect("a folder");
         fs::write(home.join("imd.toml"), settings).expect("a file can be made");
@@ -40,13 +70,13 @@ impl ProcessNode {
             Some(url) => Some(Proxy::before_database(url).await).unzip(),
             None => (None, None),
         };
-        let imd = start(&folder, url.as_deref()).await;
+        let imd = start(&folder, &footing, url.as_deref()).await;
         let front = Proxy::start(Target::Tcp(imd.public)).await;
         let database_url = match database_url {
             Some(url) => url.to_owned(),
             None => folder.database_url().await,
         };
-        Self { imd, folder, front, back, database_url, url }
+        Self { imd, folder, front, back, database_url, url, footing }
     }
 
     /// Where clients find it.
@@ -71,6 +101,15 @@ impl ProcessNode {
         self.imd.create_users(&user_ids).await;
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        self.imd.pid()
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_running(&mut self) -> bool {
+        self.imd.is_running()
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
         kill(self.imd.pid(), signal).expect("it runs");
     }
@@ -86,17 +125,23 @@ impl ProcessNode {
         assert!(status.success() && began.elapsed() < DRAIN, "{status} {:?}", began.elapsed());
     }
 
+    /// Puts another version in its place.
+    pub(super) async fn replace(&mut self, program: PathBuf) {
+        self.drain().await;
+        self.folder.runs(program);
+        self.start_again().await;
+    }
+
     pub(super) async fn start_again(&mut self) {
-        self.imd = start(&self.folder, self.url.as_deref()).await;
+        self.imd = start(&self.folder, &self.footing, self.url.as_deref()).await;
         self.front.lead_to(self.imd.public);
     }
 }
 
-async fn start(folder: &DataFolder, database_url: Option<&str>) -> Imd {
-    match database_url {
-        Some(url) => folder.start_node(url).await,
-        None => folder.start().await,
-    }
+async fn start(folder: &DataFolder, footing: &Footing, database_url: Option<&str>) -> Imd {
+    let environment = footing.environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let database = database_url.map(|url| ("IMD_DATABASE_URL", url));
+    folder.start_by(&footing.by, &environment.chain(database).collect::<Vec<_>>()).await
 }
 
 fn settings(bus_url: Option<&str>) -> String {

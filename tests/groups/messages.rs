@@ -1,5 +1,7 @@
 //! What is said in a group, and how members see it.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
 use tokio_postgres::Client;
 
@@ -209,12 +211,23 @@ async fn next(feed: &mut Feed) -> Entry {
     feed.entries(1).await.remove(0)
 }
 
-/// How many bytes the tables take once they are as small as they get.
-async fn packed(sql: &Client) -> i64 {
-    sql.batch_execute("VACUUM FULL").await.expect("an owner may");
-    let size = "SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
-                WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
-    sql.query_one(size, &[]).await.expect("a size").get(0)
+/// How large each table is with its indexes when it holds nothing that is dead: the least of three looks, because what
+/// others still see is kept.
+async fn packed(sql: &Client) -> BTreeMap<String, i64> {
+    let mut least = BTreeMap::new();
+    for _ in 0..3 {
+        sql.batch_execute("VACUUM FULL").await.expect("an owner may");
+        let sizes = "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c
+                     WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
+        for row in sql.query(sizes, &[]).await.expect("sizes") {
+            let size: i64 = row.get(1);
+            least
+                .entry(row.get(0))
+                .and_modify(|least: &mut i64| *least = size.min(*least))
+                .or_insert(size);
+        }
+    }
+    least
 }
 
 #[tokio::test]
@@ -242,6 +255,11 @@ async fn a_message_to_five_hundred_is_stored_once_and_referred_to() {
     let long: String = std::iter::repeat_with(fastrand::alphanumeric).take(16 * 1024).collect();
     ann.send(&text(&long)).await.expect("sent");
     everybody_has(2).await;
-    let grown = packed(&sql).await - before;
-    assert!((16 * 1024..=150 * 1024).contains(&grown), "{grown} bytes");
+    let mut grown = packed(&sql).await;
+    for (table, before) in before {
+        *grown.entry(table).or_default() -= before;
+    }
+    grown.retain(|_, bytes| *bytes != 0);
+    let bytes: i64 = grown.values().sum();
+    assert!((16 * 1024..=150 * 1024).contains(&bytes), "{bytes} bytes: {grown:?}");
 }

@@ -24,7 +24,7 @@ use crate::support::{
 pub(crate) const OSLO: &str = "oslo";
 pub(crate) const IN_OSLO: &str = "group:oslo";
 
-/// Users with a phone each, of whom the first owns a group of them all.
+/// Users with a phone each, of whom the first owns a group of them all. Each has been told of it.
 pub(crate) async fn group_of<const N: usize>(imd: &Cluster, names: [&str; N]) -> [Terminal; N] {
     let mut phones = Vec::with_capacity(N);
     for name in names {
@@ -32,6 +32,9 @@ pub(crate) async fn group_of<const N: usize>(imd: &Cluster, names: [&str; N]) ->
     }
     let phones: [Terminal; N] = phones.try_into().unwrap_or_else(|_| unreachable!("one each"));
     create(&phones[0], &names[1..]).await;
+    for phone in &phones {
+        seen(phone, 1).await;
+    }
     phones
 }
 

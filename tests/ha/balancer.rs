@@ -1,23 +1,13 @@
 //! Two nodes behind HAProxy, which asks `/readyz` whom to lead clients to. Terminals know HAProxy alone.
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use nix::sys::signal::{Signal, kill};
-use tempfile::TempDir;
-use tokio::{
-    process::{Child, Command},
-    time::sleep,
-};
+use tokio::time::sleep;
 
-use super::{
-    pulse::Pulse,
-    service::{folder, free_ports, give, program, start},
-};
+use super::{haproxy::HaProxy, pulse::Pulse, service::free_ports};
 use crate::{
-    faults::{
-        load::{Cast, Load},
-        until,
-    },
+    faults::load::{Cast, Load},
     support::{
         postgres::Database,
         process::{DataFolder, Imd},
@@ -26,9 +16,6 @@ use crate::{
 
 /// How many messages are acknowledged before an event and after it.
 const CALM: u64 = 200;
-
-/// How long HAProxy may take to start.
-const START: Duration = Duration::from_secs(20);
 
 /// How long a node stands still: its sessions are taken over by the other one, and it wakes up.
 const STANDSTILL: Duration = Duration::from_secs(6);
@@ -40,34 +27,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How long the terminals may take to have everything after the last message.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The balancer. Ends with its value.
-struct HaProxy {
-    address: SocketAddr,
-    _process: Child,
-    // Goes last.
-    _folder: TempDir,
-}
-
-impl HaProxy {
-    async fn before(nodes: [SocketAddr; 2]) -> Self {
-        let folder = folder();
-        let [port] = free_ports();
-        let file = folder.path().join("haproxy.cfg");
-        fs::write(&file, settings(port, nodes)).expect("a file can be made");
-        give(&file);
-        let mut command = Command::new(program("haproxy", "haproxy"));
-        command.args(["-db", "-f"]).arg(&file);
-        let process = start("haproxy", command, folder.path());
-        let address = ([127, 0, 0, 1], port).into();
-        until("HAProxy leads to a node", START, async || {
-            let answer = reqwest::get(format!("http://{address}/readyz")).await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
-        Self { address, _process: process, _folder: folder }
-    }
-}
-
+/// Over TCP: what a client opens leads to one node, and ends when that is marked down.
 fn settings(port: u16, [one, other]: [SocketAddr; 2]) -> String {
     format!(
         "global
@@ -129,7 +89,7 @@ async fn nodes_behind_a_balancer_take_over_from_each_other() {
     let database = Database::create().await;
     let mut nodes = [Node::start(database.url()).await, Node::start(database.url()).await];
     let [one, other] = &nodes;
-    let balancer = HaProxy::before([one.imd.public, other.imd.public]).await;
+    let balancer = HaProxy::before([one.imd.public, other.imd.public], settings).await;
     let cast = Cast { users: 20, pause: 20..100, seed: 0xba1a, servers: vec![balancer.address] };
     let user_ids = cast.user_ids();
     let user_ids: Vec<_> = user_ids.iter().map(String::as_str).collect();

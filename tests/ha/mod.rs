@@ -8,10 +8,14 @@
 mod balancer;
 mod checks;
 mod failover;
+mod haproxy;
 mod lossy;
 mod pair;
 mod patroni;
 mod pooler;
 mod pulse;
 mod reads;
+mod restore;
+mod rolling;
+mod server;
 mod service;

@@ -63,10 +63,7 @@ impl Patroni {
         let cluster = Self { members, etcd, http: reqwest::Client::new(), folder };
         let primary = cluster.primary_other_than(None).await;
         cluster.replicated().await;
-        let url = format!("host=127.0.0.1 port={} user=postgres", cluster.members[primary].port);
-        let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
-        let (sql, connection) = connected.expect("the primary takes connections");
-        tokio::spawn(connection);
+        let sql = cluster.sql(primary).await;
         for statement in ["CREATE ROLE imd LOGIN", "CREATE DATABASE imd OWNER imd"] {
             sql.batch_execute(statement).await.expect("a superuser may");
         }
@@ -112,6 +109,37 @@ impl Patroni {
             (following == MEMBERS - 1 && sync >= wanted).then_some(())
         })
         .await;
+    }
+
+    /// A superuser's connection to a member.
+    async fn sql(&self, member: usize) -> tokio_postgres::Client {
+        let url = format!("host=127.0.0.1 port={} user=postgres", self.members[member].port);
+        let connected = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+        let (sql, connection) = connected.expect("the member takes connections");
+        tokio::spawn(connection);
+        sql
+    }
+
+    /// Waits until all standbys have replayed what this primary has.
+    pub(super) async fn replayed(&self, primary: usize) {
+        let sql = self.sql(primary).await;
+        until("the standbys have everything", PATIENCE, async || {
+            let have = "SELECT count(*) FROM pg_stat_replication
+                        WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
+            let standbys: i64 = sql.query_one(have, &[]).await.ok()?.get(0);
+            (usize::try_from(standbys) == Ok(MEMBERS - 1)).then_some(())
+        })
+        .await;
+    }
+
+    /// Has the standbys of this primary get nothing any more.
+    pub(super) async fn hold_standbys(&self, primary: usize) {
+        let sql = self.sql(primary).await;
+        let rows = sql.query("SELECT pid FROM pg_stat_replication", &[]).await.expect("an answer");
+        assert_eq!(rows.len(), MEMBERS - 1);
+        for row in rows {
+            kill(Pid::from_raw(row.get(0)), Signal::SIGSTOP).expect("it runs");
+        }
     }
 
     async fn synchronous(&self) -> bool {

@@ -5,9 +5,12 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use imd::config::Settings;
 
-use crate::support::{
-    api::Transport, cluster::Cluster, eventually, node::Node, on_both_transports,
-    postgres::Database, terminal::Terminal, types::Event,
+use crate::{
+    faults::held::waiting_for_locks,
+    support::{
+        api::Transport, cluster::Cluster, eventually, node::Node, on_both_transports,
+        postgres::Database, terminal::Terminal, types::Event,
+    },
 };
 
 /// Changes the row of a session behind the server's back.
@@ -24,6 +27,7 @@ on_both_transports! {
     i2_a_token_whose_successor_was_used_ends_the_session,
     i2_a_token_that_was_exchanged_a_minute_ago_ends_the_session,
     i2_a_session_that_nobody_refreshed_in_time_has_expired,
+    i2_a_session_that_ends_while_it_is_refreshed_says_why,
     i2_a_refresh_never_wins_a_place_back,
     a_forged_refresh_token_is_refused,
     refresh_tokens_are_stored_hashed,
@@ -108,6 +112,20 @@ async fn i2_a_session_that_nobody_refreshed_in_time_has_expired(imd: Cluster) {
     let refused = imd.api.refresh(&phone.refresh_token).await.expect_err("too late");
     assert_eq!(refused.end_reason(), "EXPIRED");
     assert_eq!(phone.sessions().await.expect_err("ended").end_reason(), "EXPIRED");
+}
+
+async fn i2_a_session_that_ends_while_it_is_refreshed_says_why(imd: Cluster) {
+    let phone = imd.user_with_phone("ann").await;
+    set(&imd, &phone, "refresh_expires_at = now() - interval '1 second'").await;
+    let sql = imd.database.sql().await;
+    sql.batch_execute("BEGIN; SELECT FROM timelines FOR UPDATE").await.expect("a lock");
+    let end = async {
+        waiting_for_locks(1, &imd.database).await;
+        let end = "UPDATE sessions SET ended_at = now(), end_reason = 4; COMMIT";
+        sql.batch_execute(end).await.expect("it has ended");
+    };
+    let (refused, ()) = futures::join!(imd.api.refresh(&phone.refresh_token), end);
+    assert_eq!(refused.expect_err("too late").end_reason(), "LOGGED_OUT");
 }
 
 async fn i2_a_refresh_never_wins_a_place_back(imd: Cluster) {

@@ -1,23 +1,13 @@
 //! Nodes whose clocks are wrong. They need `libfaketime.so.1`, of the Debian package `libfaketime`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use crate::support::{
     api::Transport,
     cluster::Cluster,
+    faketime,
     process::{DataFolder, Imd},
 };
-
-/// Where the library is, below the folder of the machine's architecture.
-fn library() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let files = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    let found = files.into_iter().find(|file| file.is_file());
-    found.expect("libfaketime is missing: install it with `apt-get install libfaketime`")
-}
 
 /// A node on the database whose clock is off by so many seconds.
 async fn node(folder: &DataFolder, database_url: &str, library: &Path, seconds: &str) -> Imd {
@@ -36,7 +26,7 @@ async fn node(folder: &DataFolder, database_url: &str, library: &Path, seconds: 
 async fn nodes_whose_clocks_are_wrong_take_each_others_tokens() {
     let imd = Cluster::start(Transport::Grpc).await;
     let ann = imd.user_with_phone("ann").await;
-    let library = library();
+    let library = faketime::library();
     for (seconds, text) in [("-600", "behind"), ("+600", "ahead of")] {
         let folder = DataFolder::new();
         let off = node(&folder, imd.database.url(), &library, seconds).await;

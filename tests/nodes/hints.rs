@@ -3,24 +3,16 @@
 
 use imd::store::Store;
 use serde_json::{Value, json};
-use tokio_postgres::Client;
 
 use crate::support::{
     api::{GroupCall, Transport},
     cluster::Cluster,
     eventually,
-    listeners::{count_listeners, end_listeners},
+    listeners::cut_listeners,
     on_both_transports,
     types::Event,
     within_deadline,
 };
-
-/// Waits until both nodes listen for hints, and cuts their connections for that.
-async fn cut_both_listeners(sql: &Client) {
-    let both = async || (count_listeners(sql).await == 2).then_some(());
-    eventually("both nodes listen", both).await;
-    assert_eq!(end_listeners(sql).await, 2);
-}
 
 /// What no node would say of the users, told to every node.
 const WRONG_HINTS: &str = r#"
@@ -47,7 +39,7 @@ async fn i9_nothing_is_lost_with_the_connections_for_hints(imd: Cluster) {
     let mut feed = bob.follow("now").await;
     let sql = imd.database.sql().await;
     for n in 0..10 {
-        cut_both_listeners(&sql).await;
+        cut_listeners(&sql, 2).await;
         // Nothing comes after it that could make up for its hint.
         let sent = ann.say("bob", &n.to_string()).await;
         assert_eq!(feed.entry().await.message().message_id, sent.message_id);
@@ -59,7 +51,7 @@ async fn i9_a_kick_is_not_lost_with_a_hint(imd: Cluster) {
     let bob = imd.user_with_phone("bob").await.through(there);
     let mut feed = bob.follow("now").await;
     let sql = imd.database.sql().await;
-    cut_both_listeners(&sql).await;
+    cut_listeners(&sql, 2).await;
     imd.log_in("bob", "phone", "second").await;
     let (_, last) = feed.to_the_end().await;
     assert!(matches!(last, Event::SessionEnded(_)), "{last:?}");

@@ -86,7 +86,7 @@ impl Drop for Server {
 /// Lets imd make a cluster as it does for itself: the program `postgres`, and the cluster's folder.
 async fn make_cluster(folder: &Path) -> (PathBuf, PathBuf) {
     let data_folder = DataFolder::open(folder).expect("a data folder");
-    let embedded = EmbeddedPostgres::start(&data_folder, None).await.expect("a PostgreSQL");
+    let embedded = EmbeddedPostgres::start(&data_folder, None, None).await.expect("a PostgreSQL");
     let cluster = folder.join("postgres/cluster");
     let pid_file = fs::read_to_string(cluster.join("postmaster.pid")).expect("a pid file");
     let pid = pid_file.lines().next().expect("a pid");

@@ -15,14 +15,14 @@ use crate::{
         cluster::Cluster,
         eventually,
         node::Node,
-        on_both_transports,
+        on_every_transport,
         postgres::Database,
         terminal::Terminal,
         types::{Entry, Kind, MessagePinned},
     },
 };
 
-on_both_transports! {
+on_every_transport! {
     i6_every_terminal_of_both_is_told_of_a_pin,
     a_pin_that_is_repeated_is_told_once,
     fifty_messages_of_a_conversation_are_pinned,

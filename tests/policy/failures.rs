@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 use imd::model::PolicyOnFailure::{Allow, Refuse};
 use serde_json::json;
 
-use super::{TIMEOUT, hook::Answer, start};
+use super::{
+    TIMEOUT,
+    hook::{Answer, Way},
+    start, start_with,
+};
 use crate::support::api::{Outgoing, Transport};
 
 #[tokio::test]
 async fn what_the_hook_does_not_answer_for_is_allowed_or_refused_as_the_setting_says() {
-    for on_failure in [Allow, Refuse] {
-        let (imd, hook) = start(Transport::Grpc, on_failure).await;
+    let ways = [(Way::Http, Allow), (Way::Http, Refuse), (Way::Grpc, Allow), (Way::Grpc, Refuse)];
+    for (way, on_failure) in ways {
+        let (imd, hook) = start_with(way, Transport::Grpc, on_failure).await;
         let ann = imd.user_with_phone("ann").await;
         for answer in [
             Answer::Status(500),
@@ -34,7 +39,13 @@ async fn what_the_hook_does_not_answer_for_is_allowed_or_refused_as_the_setting_
 
 #[tokio::test]
 async fn a_hook_that_hangs_holds_up_its_own_senders_alone() {
-    let (imd, hook) = start(Transport::Grpc, Refuse).await;
+    for way in [Way::Http, Way::Grpc] {
+        Box::pin(hang(way)).await;
+    }
+}
+
+async fn hang(way: Way) {
+    let (imd, hook) = start_with(way, Transport::Grpc, Refuse).await;
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await;
     hook.rule(|question| match question["sender_id"].as_str() {

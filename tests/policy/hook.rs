@@ -1,4 +1,5 @@
-//! A hook of the tests' own: an HTTP server that answers as it is told to, and keeps what it is asked.
+//! A hook of the tests' own: a server that answers as it is told to, and keeps what it is asked. Over gRPC it is told in
+//! the JSON of HTTP, so that both are the same to the tests.
 
 use std::{
     sync::{
@@ -33,11 +34,30 @@ pub(super) enum Answer {
     Text(&'static str),
 }
 
+/// How the hook is reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    Http,
+    Grpc,
+}
+
+/// What the server and the test share.
 #[derive(Clone)]
-struct Shared {
+pub(super) struct Shared {
     rule: Arc<Mutex<Rule>>,
     asked: Arc<AtomicUsize>,
     tell: mpsc::UnboundedSender<(HeaderMap, Bytes)>,
+}
+
+impl Shared {
+    /// Notes a request; how it is to be answered.
+    pub(super) fn ask(&self, headers: HeaderMap, body: Bytes) -> Answer {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let question = serde_json::from_slice(&body).expect("JSON");
+        let _ = self.tell.send((headers, body));
+        let rule = self.rule.lock().expect("no panic").clone();
+        rule(&question)
+    }
 }
 
 pub(super) struct Hook {
@@ -48,13 +68,20 @@ pub(super) struct Hook {
 
 impl Hook {
     /// One that allows everything.
-    pub(super) async fn start() -> Self {
+    pub(super) async fn start(way: Way) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let url = format!("http://{}/policy", listener.local_addr().expect("an address"));
+        let address = listener.local_addr().expect("an address");
+        let url = match way {
+            Way::Http => format!("http://{address}/policy"),
+            Way::Grpc => format!("grpc://{address}"),
+        };
         let (tell, got) = mpsc::unbounded_channel();
         let rule: Rule = Arc::new(|_| Answer::Json(json!({ "action": "allow" })));
         let shared = Shared { rule: Arc::new(Mutex::new(rule)), asked: Arc::default(), tell };
-        let app = Router::new().fallback(serve).with_state(shared.clone());
+        let app = match way {
+            Way::Http => Router::new().fallback(serve).with_state(shared.clone()),
+            Way::Grpc => super::grpc::router(shared.clone()),
+        };
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, shared, got }
     }
@@ -85,11 +112,7 @@ impl Hook {
 }
 
 async fn serve(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    shared.asked.fetch_add(1, Ordering::SeqCst);
-    let question = serde_json::from_slice(&body).expect("JSON");
-    let _ = shared.tell.send((headers, body));
-    let rule = shared.rule.lock().expect("no panic").clone();
-    match rule(&question) {
+    match shared.ask(headers, body) {
         Answer::Json(answer) => axum::Json(answer).into_response(),
         Answer::Status(status) => StatusCode::from_u16(status).expect("a status").into_response(),
         Answer::Late(pause, answer) => {

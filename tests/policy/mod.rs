@@ -1,6 +1,7 @@
 //! The policy hook: a server of the customer's says what is stored.
 
 mod failures;
+mod grpc;
 mod hook;
 mod verdicts;
 
@@ -8,7 +9,7 @@ use std::{fs, time::Duration};
 
 use imd::{config::Settings, model::PolicyOnFailure};
 
-use self::hook::Hook;
+use self::hook::{Hook, Way};
 use crate::support::{api::Transport, cluster::Cluster, node::Node, postgres::Database};
 
 /// What requests to the hook are signed with.
@@ -31,7 +32,15 @@ fn asking(hook: &Hook, on_failure: PolicyOnFailure) -> impl Fn(&mut Settings) + 
 }
 
 async fn start(transport: Transport, on_failure: PolicyOnFailure) -> (Cluster, Hook) {
-    let hook = Hook::start().await;
+    start_with(Way::Http, transport, on_failure).await
+}
+
+async fn start_with(
+    way: Way,
+    transport: Transport,
+    on_failure: PolicyOnFailure,
+) -> (Cluster, Hook) {
+    let hook = Hook::start(way).await;
     let database = Database::create().await;
     let node = Node::start_with(&database, asking(&hook, on_failure)).await;
     (Cluster::of(transport, database, node), hook)

@@ -1,11 +1,17 @@
 //! What the hook is asked, and what becomes of its answers.
 
 use aws_lc_rs::hmac;
+use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use imd::model::PolicyOnFailure::Refuse;
 use serde_json::json;
 
-use super::{KEY, hook::Answer, start};
+use super::{
+    KEY,
+    hook::{Answer, Way},
+    start, start_with,
+};
 use crate::{
     admin::send::{as_system, user},
     groups::{create, text},
@@ -15,21 +21,14 @@ use crate::{
     },
 };
 
-#[tokio::test]
-async fn the_hook_is_asked_about_what_users_write_and_can_check_who_asks() {
-    let (imd, mut hook) = start(Transport::Grpc, Refuse).await;
+/// Has users write all that the hook is asked about, and checks what it is asked; the first request.
+pub(super) async fn first_of_all_questions(way: Way, transport: Transport) -> (HeaderMap, Bytes) {
+    let (imd, mut hook) = start_with(way, transport, Refuse).await;
     let ann = imd.user_with_phone("ann").await;
     imd.user("bob").await;
     let message = Outgoing::text("bob", "hello");
     let sent = ann.send(&message).await.expect("sent");
     let (headers, body) = hook.next().await;
-    let header = |name: &str| headers[name].to_str().expect("ASCII");
-    let signed =
-        [format!("{}.{}.", header("webhook-id"), header("webhook-timestamp")).as_bytes(), &body]
-            .concat();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes());
-    let signature = BASE64_STANDARD.encode(hmac::sign(&key, &signed));
-    assert_eq!(header("webhook-signature"), format!("v1,{signature}"));
     let asked: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     let expected = json!({
         "kind": "message", "sender_id": "ann", "session_id": ann.session_id(),
@@ -61,12 +60,25 @@ async fn the_hook_is_asked_about_what_users_write_and_can_check_who_asks() {
     // A backend has no need to be asked by imd.
     imd.admin().send(as_system("orders", user("ann"), "on its way")).await.expect("sent");
     assert_eq!(hook.asked(), 4);
+    (headers, body)
+}
+
+#[tokio::test]
+async fn the_hook_is_asked_about_what_users_write_and_can_check_who_asks() {
+    let (headers, body) = first_of_all_questions(Way::Http, Transport::Grpc).await;
+    let header = |name: &str| headers[name].to_str().expect("ASCII");
+    let signed =
+        [format!("{}.{}.", header("webhook-id"), header("webhook-timestamp")).as_bytes(), &body]
+            .concat();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes());
+    let signature = BASE64_STANDARD.encode(hmac::sign(&key, &signed));
+    assert_eq!(header("webhook-signature"), format!("v1,{signature}"));
 }
 
 #[tokio::test]
 async fn what_the_hook_refuses_is_stored_nowhere_and_its_sender_is_told_why() {
-    for transport in [Transport::Grpc, Transport::Rest] {
-        let (imd, hook) = start(transport, Refuse).await;
+    for (way, transport) in [(Way::Http, Transport::Grpc), (Way::Grpc, Transport::Rest)] {
+        let (imd, hook) = start_with(way, transport, Refuse).await;
         let ann = imd.user_with_phone("ann").await;
         let bob = imd.user_with_phone("bob").await;
         let sent = ann.say("bob", "hello").await;
@@ -87,7 +99,13 @@ async fn what_the_hook_refuses_is_stored_nowhere_and_its_sender_is_told_why() {
 
 #[tokio::test]
 async fn what_the_hook_says_instead_is_stored_and_a_retry_is_known() {
-    let (imd, mut hook) = start(Transport::Grpc, Refuse).await;
+    for way in [Way::Http, Way::Grpc] {
+        Box::pin(rewrite(way)).await;
+    }
+}
+
+async fn rewrite(way: Way) {
+    let (imd, mut hook) = start_with(way, Transport::Grpc, Refuse).await;
     let ann = imd.user_with_phone("ann").await;
     let bob = imd.user_with_phone("bob").await;
     hook.answers(Answer::Json(json!({ "action": "rewrite", "text": "d**n" })));

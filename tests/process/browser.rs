@@ -80,7 +80,7 @@ async fn the_page_shows_groups() {
 async fn the_page_notifies_of_what_it_is_told_while_it_is_closed() {
     let folder = DataFolder::new();
     let imd = folder.start_with(&[("IMD_PUSH_WEB_PUSH_SUBJECT", "mailto:ops@imd.test")]).await;
-    imd.create_users(&["ann"]).await;
+    imd.create_users(&["ann", "ben"]).await;
     let mut notifications = python("browser", "notifications.py").await;
     notifications.arg(format!("http://{}/", imd.public)).env("PASSWORD", PASSWORD);
     let told = printed(&mut notifications).await;

@@ -1,8 +1,10 @@
 //! `imctl` against a server: what it prints and how it ends.
 
+mod attachments;
 mod bench;
 mod broadcast;
 mod chat;
+mod completion;
 mod contacts;
 mod demo;
 mod doctor;
@@ -18,6 +20,7 @@ mod timelines;
 mod tls;
 mod transfer;
 mod users;
+mod watching;
 mod webhooks;
 
 use std::{fs, net::SocketAddr, process::Stdio};

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::{
     append::assert_dense,
-    groups::create,
+    groups::{OSLO, create, group_of},
     support::{
-        api::{ContactCall, ProfileCall, Transport},
+        api::{ContactCall, GroupCall, ProfileCall, Transport},
         cluster::Cluster,
         eventually,
         issuer::{Issuer, asserted},
@@ -25,6 +25,7 @@ on_both_transports! {
     a_block_hides_the_profile,
     profiles_are_read_in_batches,
     those_with_a_conversation_are_told_once_of_many_changes,
+    members_of_a_group_are_told_once_of_many_changes,
     the_name_of_an_assertion_is_that_of_the_profile,
     a_profile_goes_with_the_account,
 }
@@ -47,6 +48,17 @@ fn told(entries: &[Entry]) -> Vec<&str> {
         _ => None,
     });
     told.collect()
+}
+
+/// Waits until nobody is left to be told of what has changed.
+async fn all_are_told(imd: &Cluster) {
+    let sql = imd.database.sql().await;
+    eventually("all are told", async || {
+        let walking = "SELECT count(*) FROM profile_walks WHERE told_to IS NOT NULL OR pending";
+        let walking: i64 = sql.query_one(walking, &[]).await.expect("a count").get(0);
+        (walking == 0).then_some(())
+    })
+    .await;
 }
 
 /// Has a user take messages from these.
@@ -177,10 +189,10 @@ async fn who_is_or_asks_to_be_a_contact_and_who_is_in_a_group_sees_the_profile(i
     assert_eq!(profile_of(&carol, "ann").await.expect_err("a stranger").code, "not_accepted");
     create(&carol, &[]).await;
     assert_eq!(profile_of(&carol, "ann").await.expect_err("a stranger").code, "not_accepted");
-    let join = crate::support::api::GroupCall::Add("oslo".to_owned(), "ann".to_owned());
+    let join = GroupCall::Add("oslo".to_owned(), "ann".to_owned());
     carol.group(join).await.expect("ann takes invitations from anyone");
     profile_of(&carol, "ann").await.expect("of one group");
-    let remove = crate::support::api::GroupCall::Remove("oslo".to_owned(), "ann".to_owned());
+    let remove = GroupCall::Remove("oslo".to_owned(), "ann".to_owned());
     carol.group(remove).await.expect("removed");
     assert_eq!(profile_of(&carol, "ann").await.expect_err("no longer").code, "not_accepted");
 }
@@ -237,18 +249,41 @@ async fn those_with_a_conversation_are_told_once_of_many_changes(imd: Cluster) {
     }
     assert_eq!(told(&feed.entries(1).await), ["ann"]);
     assert_eq!(profile_of(&peers[0], "ann").await.expect("seen")["name"], "Ann 4");
-    let sql = imd.database.sql().await;
-    eventually("all are told", async || {
-        let walking = "SELECT count(*) FROM profile_walks WHERE told_to IS NOT NULL OR pending";
-        let walking: i64 = sql.query_one(walking, &[]).await.expect("a count").get(0);
-        (walking == 0).then_some(())
-    })
-    .await;
+    all_are_told(&imd).await;
     assert_eq!(told(&peers[0].timeline().await), ["ann"]);
     assert_eq!(told(&peers[1].timeline().await), ["ann"]);
     assert_eq!(told(&peers[2].timeline().await), [""; 0], "who blocks ann is told nothing");
     assert_eq!(told(&stranger.timeline().await), [""; 0]);
     assert_eq!(told(&ann.timeline().await).len(), 5, "ann's terminals of each change");
+    assert_dense(&imd.database).await;
+}
+
+async fn members_of_a_group_are_told_once_of_many_changes(imd: Cluster) {
+    let (_node, _) = imd.start_node().await;
+    let [ann, bob, carol, dan, eve] = group_of(&imd, ["ann", "bob", "carol", "dan", "eve"]).await;
+    let stranger = imd.user_with_phone("finn").await;
+    // With bob ann talks beside, and is in a second group.
+    ann.say("bob", "hello").await;
+    let second = json!({ "group_id": "bergen", "name": "Bergen", "member_ids": ["bob"] });
+    ann.group(GroupCall::Create(second)).await.expect("a group");
+    ann.group(GroupCall::Remove(OSLO.to_owned(), "dan".to_owned())).await.expect("removed");
+    eve.block("ann").await.expect("blocked");
+    let mut feed = carol.follow("now").await;
+    for n in 0..5 {
+        change(&ann, json!({ "name": format!("Ann {n}") })).await;
+    }
+    let told_now = eventually("carol is told", async || {
+        let entries = feed.entries(1).await;
+        (!told(&entries).is_empty()).then_some(entries)
+    });
+    assert_eq!(told(&told_now.await), ["ann"]);
+    assert_eq!(profile_of(&carol, "ann").await.expect("seen")["name"], "Ann 4");
+    all_are_told(&imd).await;
+    for (terminal, of) in
+        [(&bob, &["ann"][..]), (&carol, &["ann"]), (&dan, &[]), (&eve, &[]), (&stranger, &[])]
+    {
+        assert_eq!(told(&terminal.timeline().await), of);
+    }
     assert_dense(&imd.database).await;
 }
 
@@ -282,6 +317,33 @@ async fn a_profile_goes_with_the_account(imd: Cluster) {
     assert_eq!(sql.query_one(left, &[]).await.expect("a count").get::<_, i64>(0), 0);
     let left = "SELECT count(*) FROM profile_walks";
     assert_eq!(sql.query_one(left, &[]).await.expect("a count").get::<_, i64>(0), 0);
+}
+
+/// More than are told in one turn, by two nodes.
+#[tokio::test]
+async fn everybody_in_a_large_group_is_told_once() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    let (_node, _) = imd.start_node().await;
+    let ann = imd.user_with_phone("ann").await;
+    let members: Vec<String> = (0..230).map(|n| format!("member-{n}")).collect();
+    for member in &members {
+        imd.user(member).await;
+    }
+    create(&ann, &members.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    change(&ann, json!({ "name": "Ann" })).await;
+    let sql = imd.database.sql().await;
+    eventually("all are told", async || {
+        let count = "SELECT count(*) FROM entries e JOIN users u ON u.user_no = e.owner
+                     WHERE e.kind = 16 AND u.user_id LIKE 'member-%'";
+        let told: i64 = sql.query_one(count, &[]).await.expect("a count").get(0);
+        (told >= 230).then_some(())
+    })
+    .await;
+    all_are_told(&imd).await;
+    let twice = "SELECT count(*), count(DISTINCT owner) FROM entries WHERE kind = 16";
+    let row = sql.query_one(twice, &[]).await.expect("counts");
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (231, 231), "and ann's own");
+    assert_dense(&imd.database).await;
 }
 
 /// A node that dies on its way through the conversations of a user leaves the rest to another.

@@ -8,6 +8,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 use super::{DELAY, call, provider::Provider};
 use crate::support::{
@@ -161,7 +162,12 @@ async fn what_apple_says_is_heeded() {
     for _ in 0..2 {
         assert_eq!(apple.next().await.json()["aps"]["alert"]["body"], "at the second try");
     }
+    // The app was installed again since: its token is one again.
     apple.answers_at("", 410, &[], json!({ "reason": "Unregistered", "timestamp": 1 }));
+    ann.say("bob", "of an earlier time").await;
+    assert_eq!(apple.next().await.json()["aps"]["alert"]["body"], "of an earlier time");
+    let later = OffsetDateTime::now_utc().unix_timestamp() * 1000 + 3_600_000;
+    apple.answers_at("", 410, &[], json!({ "reason": "Unregistered", "timestamp": later }));
     ann.say("bob", "gone").await;
     assert_eq!(apple.next().await.json()["aps"]["alert"]["body"], "gone");
     eventually("the token is dropped", async || {

@@ -161,13 +161,14 @@ async fn of_a_muted_conversation_only_what_mentions_one_is_told() {
     ann.say("group:g", "to all").await;
     carl.say("bob", "a secret").await;
     ann.say("bob", "not muted").await;
-    assert_eq!(parts(&provider.told(1).await[0]), ("phone", "not muted", 1));
+    let told = provider.told(1).await;
+    assert_eq!((parts(&told[0]), &told[0].1["badge"]), (("phone", "not muted", 1), &json!(1)));
     let mention =
         Outgoing { mentions: vec!["bob".to_owned()], ..Outgoing::text("group:g", "@bob") };
     ann.send(&mention).await.expect("sent");
     carl.say("group:g", "and on it goes").await;
     let told = provider.told(1).await;
-    assert_eq!(parts(&told[0]), ("phone", "@bob", 1));
+    assert_eq!((parts(&told[0]), &told[0].1["badge"]), (("phone", "@bob", 1), &json!(2)));
     let all = Outgoing { mention_all: true, ..Outgoing::text("group:g", "@all") };
     ann.send(&all).await.expect("sent");
     assert_eq!(parts(&provider.told(1).await[0]), ("phone", "@all", 1));
@@ -175,7 +176,8 @@ async fn of_a_muted_conversation_only_what_mentions_one_is_told() {
     // No longer muted.
     bob.set("carl", json!({ "muted_until": null })).await.expect("not muted");
     carl.say("bob", "hello").await;
-    assert_eq!(parts(&provider.told(1).await[0]), ("phone", "hello", 1));
+    let told = provider.told(1).await;
+    assert_eq!((parts(&told[0]), &told[0].1["badge"]), (("phone", "hello", 1), &json!(5)));
     provider.gets_nothing().await;
 }
 

@@ -62,6 +62,9 @@ const ACKNOWLEDGED: Duration = Duration::from_millis(100);
 /// How long the judge lets a notification be under way, shorter than [`DELAY`]: machines are busy.
 const UNDER_WAY: Duration = Duration::from_secs(4);
 
+/// How often this process looks whether it was kept from running.
+const TICK: Duration = Duration::from_millis(50);
+
 /// How long after a message terminals are told.
 const DELAY: &str = "5s";
 
@@ -137,6 +140,8 @@ struct World {
     sent: Mutex<HashMap<u64, Message>>,
     numbers: AtomicU64,
     kills: Mutex<Vec<Instant>>,
+    /// When nothing ran here for a while, and how long: what the others do waits as well then.
+    stalls: Mutex<Vec<(Instant, Duration)>>,
 }
 
 /// A stream that a terminal has open; ends with its cursor.
@@ -169,6 +174,26 @@ impl World {
             did: (0..USERS).map(|_| Mutex::default()).collect(),
             ..Self::default()
         }
+    }
+
+    /// Notes for ever how long this process is kept from running.
+    async fn watch_for_stalls(self: Arc<Self>) {
+        loop {
+            let before = Instant::now();
+            sleep(TICK).await;
+            let late = before.elapsed().saturating_sub(2 * TICK);
+            if !late.is_zero() {
+                self.stalls.lock().expect("no panic").push((Instant::now(), late));
+            }
+        }
+    }
+
+    /// Whether it was `then`, for certain, when what came `at` that moment was sent off.
+    fn stood(&self, then: Instant, at: Instant) -> bool {
+        let stalls = self.stalls.lock().expect("no panic");
+        let between = stalls.iter().filter(|(end, _)| (then..=at).contains(end));
+        let stalled: Duration = between.map(|(_, late)| *late).sum();
+        then + UNDER_WAY + stalled < at
     }
 
     fn follow(
@@ -387,9 +412,9 @@ impl User {
 }
 
 impl Asked {
-    /// Whether it stood before this moment, for certain.
-    fn stood_before(&self, at: Instant) -> bool {
-        self.answered.is_some_and(|answered| answered + UNDER_WAY < at)
+    /// As [`World::stood`].
+    fn stood(&self, world: &World, at: Instant) -> bool {
+        self.answered.is_some_and(|answered| world.stood(answered, at))
     }
 }
 
@@ -399,7 +424,7 @@ fn objection(world: &World, told: &Told) -> Option<String> {
     let seen = world.seen[*user][*terminal].lock().expect("no panic");
     let did = world.did[*user].lock().expect("no panic");
     let from = world.sent.lock().expect("no panic").get(number).map(|sent| sent.from);
-    let late = |then: Instant| then + UNDER_WAY < *at;
+    let late = |then: Instant| world.stood(then, *at);
     if let Some(known) = seen.got.get(number).and_then(|got| got.known)
         && late(known)
     {
@@ -425,17 +450,19 @@ fn objection(world: &World, told: &Told) -> Option<String> {
         return Some(format!("it has been logged out for {:.1?}", at.duration_since(then)));
     }
     let is_read = |(read, newest): &(Asked, u64)| {
-        Some(read.peer) == from && newest >= number && read.stood_before(*at)
+        Some(read.peer) == from && newest >= number && read.stood(world, *at)
     };
     if did.reads.iter().any(is_read) {
         return Some("the message was read elsewhere".to_owned());
     }
     let is_muted = |(mute, over): &(Asked, Option<Asked>)| {
         Some(mute.peer) == from
-            && mute.stood_before(*at)
+            && mute.stood(world, *at)
             && over.as_ref().is_none_or(|over| over.asked > *at)
     };
-    did.mutes.iter().any(is_muted).then(|| "the conversation was muted".to_owned())
+    let (mute, _) = did.mutes.iter().find(|mute| is_muted(mute))?;
+    let since = at.duration_since(mute.answered.unwrap_or(mute.asked));
+    Some(format!("the conversation has been muted for {since:.1?}"))
 }
 
 /// What each terminal without a stream should have been told of: of each conversation the newest message that it
@@ -528,6 +555,7 @@ async fn i16_pushes_reach_the_terminals_that_lag_and_no_others() {
     let users: Vec<User> = stream::iter(0..USERS).map(log_in).buffer_unordered(8).collect().await;
 
     let world = Arc::new(World::new());
+    let watch = tokio::spawn(world.clone().watch_for_stalls());
     let mut living: JoinSet<User> =
         users.into_iter().map(|user| user.live(world.clone())).collect();
     for (_, node) in &mut nodes[..2] {
@@ -556,6 +584,7 @@ async fn i16_pushes_reach_the_terminals_that_lag_and_no_others() {
     while let Ok(one) = told.try_recv() {
         all.push(one);
     }
+    watch.abort();
     let mut times: HashMap<(usize, usize, u64), usize> = HashMap::new();
     for Told { user, terminal, number, .. } in &all {
         *times.entry((*user, *terminal, *number)).or_default() += 1;

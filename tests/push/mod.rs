@@ -6,6 +6,7 @@ mod apns;
 mod decision;
 mod exactness;
 mod fcm;
+mod goes_away;
 mod provider;
 mod quiet;
 mod refused;

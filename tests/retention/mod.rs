@@ -3,6 +3,7 @@
 mod changes;
 mod properties;
 mod purge;
+mod quota;
 mod reads;
 mod retries;
 mod tiers;

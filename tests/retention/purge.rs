@@ -206,7 +206,8 @@ async fn i8_what_its_owner_had_deleted_is_no_history_lost(imd: Cluster) {
 
 /// The cluster with a node that purges at once in the place of its own.
 pub(super) async fn restarted_impatient(imd: Cluster) -> Cluster {
-    restarted(imd, |settings| settings.retention.purge_after = Duration::ZERO).await
+    // Boxed: it starts a node, which is large.
+    Box::pin(restarted(imd, |settings| settings.retention.purge_after = Duration::ZERO)).await
 }
 
 /// The cluster with a node of other settings in the place of its own.

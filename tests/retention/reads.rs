@@ -48,6 +48,7 @@ async fn i8_an_age_limit_holds_for_every_read(imd: Cluster) {
         overridden: true,
         max_age_seconds: Some(4 * DAY),
         max_messages: None,
+        max_bytes: None,
     };
 
     let pulled = ann.pull("").await.expect("the timeline");

@@ -16,7 +16,7 @@ async fn settings_make_tiers_once_and_then_the_database_is_the_truth() {
     let database = Database::create().await;
     let seeded = |days| {
         move |settings: &mut imd::config::Settings| {
-            let free = imd::config::Tier { days: Some(days), messages: Some(10_000) };
+            let free = imd::config::Tier { days: Some(days), messages: Some(10_000), bytes: None };
             settings.tiers.insert("free".to_owned(), free);
             settings.default_tier = "free".to_owned();
         }
@@ -150,13 +150,13 @@ async fn every_change_of_limits_is_in_the_audit() {
             (
                 "set_user_limits",
                 "ann",
-                r#"{"override":{"max_age_seconds":60,"max_messages":null}}"#
+                r#"{"override":{"max_age_seconds":60,"max_bytes":null,"max_messages":null}}"#
             ),
             ("set_user_limits", "ann", r#"{"tier":"free"}"#),
             (
                 "apply_tiers",
                 "",
-                r#"{"tiers":[{"max_age_seconds":86400,"max_messages":5,"name":"free"}]}"#
+                r#"{"tiers":[{"max_age_seconds":86400,"max_bytes":null,"max_messages":5,"name":"free"}]}"#
             ),
         ]
     );

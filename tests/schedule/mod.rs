@@ -13,13 +13,13 @@ use crate::{
         cluster::Cluster,
         eventually,
         failure::Failure,
-        on_both_transports,
+        on_every_transport,
         terminal::Terminal,
         types::{Entry, Kind, ScheduledChanged},
     },
 };
 
-on_both_transports! {
+on_every_transport! {
     a_message_is_sent_at_its_time,
     i7_a_message_is_scheduled_once,
     what_is_scheduled_is_listed_changed_and_taken_back,
@@ -38,12 +38,16 @@ fn in_time(ahead: Duration) -> String {
     at.format(&Rfc3339).expect("a time")
 }
 
-async fn schedule(from: &Terminal, message: &Outgoing, ahead: Duration) -> Result<Value, Failure> {
+pub(crate) async fn schedule(
+    from: &Terminal,
+    message: &Outgoing,
+    ahead: Duration,
+) -> Result<Value, Failure> {
     from.schedule(ScheduleCall::Schedule(message.clone(), in_time(ahead))).await
 }
 
 /// What waits or was refused: the texts, with the codes of refusals.
-async fn list(terminal: &Terminal) -> Vec<String> {
+pub(crate) async fn list(terminal: &Terminal) -> Vec<String> {
     let listed = terminal.schedule(ScheduleCall::List(0, String::new())).await.expect("a page");
     let one = |one: &Value| match one["refusal"]["code"].as_str() {
         Some(code) => format!("{}: {code}", one["text"].as_str().expect("a text")),
@@ -68,7 +72,7 @@ async fn states(terminal: &Terminal) -> Vec<String> {
 }
 
 /// Has all that waits be due.
-async fn make_due(imd: &Cluster) {
+pub(crate) async fn make_due(imd: &Cluster) {
     let sql = imd.database.sql().await;
     let due = "UPDATE scheduled_messages SET send_at = now(), due_at = now() WHERE refused IS NULL";
     sql.execute(due, &[]).await.expect("it is due");

@@ -42,7 +42,8 @@ impl Interceptor for Key {
 
 /// A tier; `max_age` in seconds.
 pub(crate) fn tier(name: &str, max_age: Option<i64>, max_messages: Option<i64>) -> v1::Tier {
-    v1::Tier { name: name.to_owned(), max_age: max_age.map(seconds), max_messages, users: 0 }
+    let (name, max_age) = (name.to_owned(), max_age.map(seconds));
+    v1::Tier { name, max_age, max_messages, ..v1::Tier::default() }
 }
 
 fn seconds(seconds: i64) -> prost_types::Duration {
@@ -130,7 +131,21 @@ impl Admin {
     }
 
     pub(crate) async fn users(&self, size: i32, token: &str) -> Result<v1::ListUsersResponse> {
-        let request = v1::ListUsersRequest { page_size: size, page_token: token.to_owned() };
+        self.users_that_begin("", size, token).await
+    }
+
+    /// The users whose ids begin so.
+    pub(crate) async fn users_that_begin(
+        &self,
+        prefix: &str,
+        size: i32,
+        token: &str,
+    ) -> Result<v1::ListUsersResponse> {
+        let request = v1::ListUsersRequest {
+            page_size: size,
+            page_token: token.to_owned(),
+            prefix: prefix.to_owned(),
+        };
         answer(self.0.clone().list_users(request).await)
     }
 
@@ -243,7 +258,18 @@ impl Admin {
         max_messages: Option<i64>,
     ) -> Result<v1::User> {
         let max_age = max_age.map(seconds);
-        self.limit(user_id, Limits::Override(v1::RetentionLimits { max_age, max_messages })).await
+        let limits = v1::RetentionLimits { max_age, max_messages, ..Default::default() };
+        self.limit(user_id, Limits::Override(limits)).await
+    }
+
+    /// Gives the user a quota of so many bytes as its only limit, or none.
+    pub(crate) async fn set_quota(
+        &self,
+        user_id: &str,
+        max_bytes: Option<i64>,
+    ) -> Result<v1::User> {
+        let limits = v1::RetentionLimits { max_bytes, ..Default::default() };
+        self.limit(user_id, Limits::Override(limits)).await
     }
 
     async fn limit(&self, user_id: &str, limits: Limits) -> Result<v1::User> {
@@ -531,6 +557,21 @@ impl Admin {
         answer(self.0.clone().list_audit_records(request).await)
     }
 
+    /// The attachments that a user created, the newest first.
+    pub(crate) async fn attachments(&self, user_id: &str) -> Result<Vec<v1::StoredAttachment>> {
+        let request = v1::ListAttachmentsRequest {
+            user_id: user_id.to_owned(),
+            ..v1::ListAttachmentsRequest::default()
+        };
+        Ok(answer(self.0.clone().list_attachments(request).await)?.attachments)
+    }
+
+    /// Deletes files that no message has: how many.
+    pub(crate) async fn purge_attachments(&self) -> Result<i64> {
+        let request = v1::PurgeAttachmentsRequest {};
+        Ok(answer(self.0.clone().purge_attachments(request).await)?.attachments)
+    }
+
     pub(crate) async fn search(&self, user_id: &str, asked: &SearchCall) -> Result<FoundPage> {
         let search = Some(search_request(asked));
         let request = v1::SearchUserMessagesRequest { user_id: user_id.to_owned(), search };
@@ -558,14 +599,25 @@ impl Admin {
         user_id: &str,
         since: Option<prost_types::Timestamp>,
     ) -> Result<Vec<v1::ExportedMessage>> {
+        Ok(self.export_whole(user_id, since).await?.0)
+    }
+
+    /// The messages of a timeline, and what else there is of the user, if there is something.
+    pub(crate) async fn export_whole(
+        &self,
+        user_id: &str,
+        since: Option<prost_types::Timestamp>,
+    ) -> Result<(Vec<v1::ExportedMessage>, Option<v1::UserRecord>)> {
         let request = v1::ExportMessagesRequest { user_id: user_id.to_owned(), since };
         let mut steps = answer(self.0.clone().export_messages(request).await)?;
         let begun = steps.message().await?.expect("the first answer");
-        assert_eq!(begun.message, None, "the first answer says how many come");
+        assert_eq!((begun.message, begun.user), (None, None), "it says how many come");
+        let mut rest: Vec<_> = steps.try_collect().await?;
+        let user = rest.pop_if(|last| last.user.is_some()).and_then(|last| last.user);
         let messages: Vec<_> =
-            steps.map_ok(|step| step.message.expect("a message")).try_collect().await?;
+            rest.into_iter().map(|step| step.message.expect("a message")).collect();
         assert!(i64::try_from(messages.len()).expect("a number") <= begun.messages);
-        Ok(messages)
+        Ok((messages, user))
     }
 
     /// The group as it was at first, and who came and went.
@@ -573,17 +625,33 @@ impl Admin {
         &self,
         group_id: &str,
     ) -> Result<(v1::GroupRecord, Vec<v1::MemberChangeRecord>)> {
+        let (group, changes, dissolved) = self.export_whole_group(group_id).await?;
+        assert_eq!(dissolved, None, "it is there still");
+        Ok((group, changes))
+    }
+
+    /// The group as it was at first, who came and went, and its end, if it is dissolved.
+    pub(crate) async fn export_whole_group(
+        &self,
+        group_id: &str,
+    ) -> Result<(v1::GroupRecord, Vec<v1::MemberChangeRecord>, Option<v1::GroupDissolvedRecord>)>
+    {
         let request = v1::ExportGroupRequest { group_id: group_id.to_owned() };
         let steps = answer(self.0.clone().export_group(request).await)?;
-        let records: Vec<_> =
+        let mut records: Vec<_> =
             steps.map_ok(|step| step.record.expect("a record")).try_collect().await?;
+        let end = records.pop_if(|last| matches!(last, Record::Dissolved(_)));
+        let end = end.map(|end| match end {
+            Record::Dissolved(end) => end,
+            other => panic!("{other:?}"),
+        });
         let mut records = records.into_iter();
         let Some(Record::Group(group)) = records.next() else { panic!("no group comes first") };
         let changes = records.map(|record| match record {
             Record::MemberChange(change) => change,
-            Record::Group(group) => panic!("a second group: {group:?}"),
+            other => panic!("a second group, or an end in between: {other:?}"),
         });
-        Ok((group, changes.collect()))
+        Ok((group, changes.collect(), end))
     }
 
     /// Imports messages to the end; how far it came.

@@ -15,8 +15,8 @@ use super::{
     socket::Sockets,
     types::{
         BlockedUserPage, Content, ConversationPage, ConversationSettings, EditPage, Edited, Entry,
-        Event, FoundPage, HistoryPage, Info, LoggedIn, Reaction, ReactionPage, SearchCall, Sent,
-        Session, Stretch, Tokens, UserPresence,
+        Event, FileCall, FileRequest, FoundPage, HistoryPage, Info, LoggedIn, Reaction,
+        ReactionPage, SearchCall, Sent, Session, Stretch, Tokens, UserPresence,
     },
 };
 
@@ -91,6 +91,8 @@ pub(crate) struct Outgoing {
     pub(crate) reply_to: String,
     /// Which message it forwards, in place of a content; empty for none.
     pub(crate) forward_of: String,
+    /// Which files it has with it.
+    pub(crate) attachments: Vec<String>,
 }
 
 impl Outgoing {
@@ -127,6 +129,7 @@ impl Outgoing {
             mention_all: false,
             reply_to: String::new(),
             forward_of: String::new(),
+            attachments: Vec::new(),
         }
     }
 }
@@ -228,6 +231,19 @@ pub(crate) trait Api: Send + Sync {
         page_size: i32,
         page_token: &str,
     ) -> Result<EditPage>;
+    /// Tells of a file: its id, and how to upload it.
+    async fn create_attachment(
+        &self,
+        token: &str,
+        file: &FileCall,
+    ) -> Result<(String, FileRequest)>;
+    /// How to get a file of a message.
+    async fn attachment_link(
+        &self,
+        token: &str,
+        message_id: &str,
+        attachment_id: &str,
+    ) -> Result<FileRequest>;
     /// Searches the user's messages.
     async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage>;
     /// Pins a message, or does so no longer.

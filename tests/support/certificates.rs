@@ -1,14 +1,19 @@
 //! An authority of the tests, and certificates that it signs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use imd::config;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SigningKey as _,
 };
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 /// A certificate and its private key, in files.
@@ -16,6 +21,24 @@ use uuid::Uuid;
 pub(crate) struct Certified {
     pub(crate) cert: PathBuf,
     pub(crate) key: PathBuf,
+}
+
+impl Certified {
+    /// Has a server of the tests' own show it, and speak one of these protocols where a client asks for one.
+    pub(crate) fn acceptor(&self, protocols: &[&[u8]]) -> TlsAcceptor {
+        let chain = CertificateDer::pem_file_iter(&self.cert).expect("a file");
+        let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_file(&self.key).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
 }
 
 /// An authority whose files go with it.

@@ -32,6 +32,9 @@ const CODES: &[(&str, Code, u16)] = &[
     ("too_many_reactions", Code::FailedPrecondition, 409),
     ("too_many_pins", Code::FailedPrecondition, 409),
     ("search_disabled", Code::FailedPrecondition, 409),
+    ("attachment_not_found", Code::NotFound, 404),
+    ("attachment_quota_used", Code::FailedPrecondition, 409),
+    ("message_quota_used", Code::FailedPrecondition, 409),
     ("too_many_scheduled", Code::FailedPrecondition, 409),
     ("scheduled_not_found", Code::NotFound, 404),
     ("client_edit_id_conflict", Code::AlreadyExists, 409),
@@ -106,6 +109,8 @@ impl Failure {
         let message = take("detail").as_str().expect("a problem has a detail").to_owned();
         // The same for every problem of a status.
         let (_, _) = (take("type"), take("title"));
+        // Another one for each call.
+        assert!(take("request_id").as_str().is_none_or(|id| !id.is_empty()), "an id");
         let retry_after = take("retry_after").as_u64().map(Duration::from_secs);
         let text =
             |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));

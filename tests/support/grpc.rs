@@ -1,5 +1,6 @@
 //! The client over gRPC.
 
+mod attachments;
 mod contacts;
 mod convert;
 mod groups;
@@ -34,9 +35,9 @@ use super::{
     failure::Failure,
     types::{
         BlockedUser, BlockedUserPage, Content, Conversation, ConversationPage,
-        ConversationSettings, EditPage, Edited, Entry, Event, FoundPage, HistoryPage, Info,
-        LoggedIn, Reaction, ReactionPage, SearchCall, Sent, Session, Stretch, TerminalType, Tokens,
-        UserPresence,
+        ConversationSettings, EditPage, Edited, Entry, Event, FileCall, FileRequest, FoundPage,
+        HistoryPage, Info, LoggedIn, Reaction, ReactionPage, SearchCall, Sent, Session, Stretch,
+        TerminalType, Tokens, UserPresence,
     },
 };
 
@@ -117,6 +118,7 @@ fn send_request(message: &Outgoing) -> v1::SendRequest {
         mention_all: message.mention_all,
         reply_to: message.reply_to.clone(),
         forward_of: message.forward_of.clone(),
+        attachments: message.attachments.clone(),
     }
 }
 
@@ -442,6 +444,23 @@ impl Api for Grpc {
             edits: listed.edits.into_iter().map(edit).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn create_attachment(
+        &self,
+        token: &str,
+        file: &FileCall,
+    ) -> Result<(String, FileRequest)> {
+        self.new_attachment(token, file).await
+    }
+
+    async fn attachment_link(
+        &self,
+        token: &str,
+        message_id: &str,
+        attachment_id: &str,
+    ) -> Result<FileRequest> {
+        self.link_to_attachment(token, message_id, attachment_id).await
     }
 
     async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage> {

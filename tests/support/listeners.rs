@@ -2,17 +2,23 @@
 
 use tokio_postgres::Client;
 
-const LISTENERS: &str =
-    "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+use super::eventually;
 
-/// How many there are.
-pub(crate) async fn count_listeners(sql: &Client) -> usize {
-    rows(sql, &format!("SELECT pid {LISTENERS}")).await
-}
+const LISTENERS: &str = r#"
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE 'LISTEN "imd\_node\_%'"#;
 
 /// Ends them; how many there were.
 pub(crate) async fn end_listeners(sql: &Client) -> usize {
     rows(sql, &format!("SELECT pg_terminate_backend(pid) {LISTENERS}")).await
+}
+
+/// Waits until so many nodes listen, and ends their connections.
+pub(crate) async fn cut_listeners(sql: &Client, nodes: usize) {
+    let count = format!("SELECT pid {LISTENERS}");
+    let all = async || (rows(sql, &count).await == nodes).then_some(());
+    eventually("all nodes listen", all).await;
+    assert_eq!(end_listeners(sql).await, nodes);
 }
 
 async fn rows(sql: &Client, query: &str) -> usize {

@@ -1,6 +1,6 @@
 //! Nodes in this process.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use imd::{app::App, config::Settings};
 
@@ -61,6 +61,7 @@ impl Node {
         settings.limits.reads_per_user = 0;
         settings.limits.changes_per_user = 0;
         settings.limits.streams_per_session = 0;
+        settings.attachments.folder = Some(super::packages::scratch("attachments"));
         change(&mut settings);
         let app = App::start(&settings, url, ADMIN_KEY.to_owned().into()).await;
         Ok(Self { app: app.map_err(|error| format!("{error:#}"))?, settings })
@@ -71,6 +72,11 @@ impl Node {
         let mut settings = self.settings.clone();
         change(&mut settings);
         self.app.reload(&settings).map_err(|error| format!("{error:#}"))
+    }
+
+    /// The folder with the bytes of attachments.
+    pub(crate) fn attachments(&self) -> PathBuf {
+        self.settings.attachments.folder.clone().expect("a folder")
     }
 
     pub(crate) fn public_address(&self) -> SocketAddr {

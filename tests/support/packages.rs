@@ -61,6 +61,13 @@ pub(crate) async fn python(name: &str, script: &str) -> Command {
     command
 }
 
+/// A program that comes with the packages of a Python client.
+pub(crate) async fn python_module(name: &str, module: &str) -> Command {
+    let mut command = Command::new(program("python3"));
+    command.arg("-m").arg(module).env("PYTHONPATH", python_packages(name).await);
+    command
+}
+
 /// The folder of the packages that a Python client needs.
 async fn python_packages(name: &str) -> PathBuf {
     let requirements = client(name).join("requirements.txt");

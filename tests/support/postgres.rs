@@ -26,6 +26,8 @@ use tokio::{
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
+use super::scratch::scratch;
+
 /// How many databases there are at a time: the embedded server takes 100 connections.
 const DATABASES: usize = 4;
 
@@ -77,11 +79,12 @@ impl Server {
             let superuser = url.parse().expect("TEST_DATABASE_URL");
             return (Self::prepare(url, superuser, None).await, None);
         }
-        let folder =
-            tempfile::Builder::new().prefix("imd-tests-").tempdir().expect("a folder").keep();
+        let folder = tempfile::Builder::new().prefix("imd-tests-").tempdir_in(scratch());
+        let folder = folder.expect("a folder").keep();
         let supervisor = supervise(&folder);
         let data_folder = DataFolder::open(&folder).expect("a data folder");
-        let embedded = EmbeddedPostgres::start(&data_folder, None).await.expect("a PostgreSQL");
+        let embedded =
+            EmbeddedPostgres::start(&data_folder, None, None).await.expect("a PostgreSQL");
         let url = embedded.url().to_owned();
         let mut superuser: Config = url.parse().expect("the URL of the embedded PostgreSQL");
         superuser.user("postgres").dbname("postgres");

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
     net::SocketAddr,
@@ -29,6 +30,7 @@ use super::{
     admin::Admin,
     api::Transport,
     cluster::{PASSWORD, login},
+    scratch::scratch,
     terminal::Terminal,
 };
 
@@ -70,13 +72,19 @@ pub(crate) async fn in_time<T>(what: &str, happens: impl Future<Output = T>) -> 
 pub(crate) struct DataFolder {
     parent: TempDir,
     path: PathBuf,
+    program: PathBuf,
 }
 
 impl DataFolder {
     pub(crate) fn new() -> Self {
-        let parent = TempDir::with_prefix("imd-test-").expect("a folder can be made");
+        let parent = TempDir::with_prefix_in("imd-test-", scratch()).expect("a folder can be made");
         let path = parent.path().join("imd-data");
-        Self { parent, path }
+        Self { parent, path, program: binary("imd") }
+    }
+
+    /// Has another `imd` run on it from the next start on.
+    pub(crate) fn runs(&mut self, program: PathBuf) {
+        self.program = program;
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -109,10 +117,17 @@ impl DataFolder {
 
     /// `imd` on this folder and on free ports, with users that may send as fast as they can.
     pub(crate) fn imd(&self) -> Command {
-        let mut command = Command::new("sh");
+        self.imd_by(&[])
+    }
+
+    /// As [`DataFolder::imd`], started by a program that becomes what the rest of its arguments say.
+    fn imd_by(&self, by: &[String]) -> Command {
+        let sh = ["sh", "-c", WITH_SURVIVORS].map(OsString::from);
+        let mut words = by.iter().map(OsString::from).chain(sh);
+        let mut command = Command::new(words.next().expect("a program"));
         command
-            .args(["-c", WITH_SURVIVORS])
-            .arg(binary("imd"))
+            .args(words)
+            .arg(&self.program)
             .env_clear()
             .envs(["PATH", "IMD_PG_BIN"].iter().filter_map(|name| Some((name, env::var_os(name)?))))
             .env("IMD_DATA_DIR", &self.path)
@@ -138,7 +153,12 @@ impl DataFolder {
 
     /// As [`DataFolder::start`], with other settings, as environment variables.
     pub(crate) async fn start_with(&self, settings: &[(&str, &str)]) -> Imd {
-        let mut command = self.imd();
+        self.start_by(&[], settings).await
+    }
+
+    /// As [`DataFolder::start_with`], by a program that becomes what the rest of its arguments say.
+    pub(crate) async fn start_by(&self, by: &[String], settings: &[(&str, &str)]) -> Imd {
+        let mut command = self.imd_by(by);
         command.envs(settings.iter().copied());
         Imd::start(command, &self.parent.path().join("imd.log")).await
     }

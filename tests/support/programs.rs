@@ -3,15 +3,17 @@
 use std::{env, path::PathBuf};
 
 /// Each program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("bash", "bash"),
     ("caddy", "caddy"),
     ("curl", "curl"),
+    ("go", "golang-go"),
     ("haproxy", "haproxy"),
     ("nats-server", "nats-server"),
     ("nginx", "nginx-light"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("php", "php-cli"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("python3", "python3-pip"),

@@ -21,13 +21,13 @@ use super::{
     },
     failure::Failure,
     types::{
-        BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation, ConversationChanged,
-        ConversationPage, ConversationSettings, DraftChanged, EditPage, Edited, Entry, Forwarded,
-        FoundPage, GroupChanged, GroupRequest, HistoryPage, HistoryTruncated, Info, Kind, LoggedIn,
-        MemberChanged, Message, MessageEdited, MessageGone, MessagePinned, MessagesErased,
-        PresenceList, ProfileChanged, Quote, Reaction, ReactionPage, ReactionsChanged, ReadUpTo,
-        ScheduledChanged, SearchCall, Sent, Session, SessionChanged, Settings, Stretch,
-        TimelineState, Tokens, UserPresence,
+        Attachment, BlockChanged, BlockedUserPage, ContactChanged, Content, Conversation,
+        ConversationChanged, ConversationPage, ConversationSettings, DraftChanged, EditPage,
+        Edited, Entry, FileCall, FileRequest, Forwarded, FoundPage, GroupChanged, GroupRequest,
+        HistoryPage, HistoryTruncated, Info, Kind, LoggedIn, MemberChanged, Message, MessageEdited,
+        MessageGone, MessagePinned, MessagesErased, PresenceList, ProfileChanged, Quote, Reaction,
+        ReactionPage, ReactionsChanged, ReadUpTo, ScheduledChanged, SearchCall, Sent, Session,
+        SessionChanged, Settings, Stretch, TimelineState, Tokens, UserPresence,
     },
 };
 
@@ -107,6 +107,9 @@ pub(crate) fn send_request(message: &Outgoing) -> Value {
     }
     if !message.forward_of.is_empty() {
         body["forward_of"] = message.forward_of.as_str().into();
+    }
+    if !message.attachments.is_empty() {
+        body["attachments"] = json!(message.attachments);
     }
     if message.mention_all {
         body["mention_all"] = true.into();
@@ -333,6 +336,33 @@ impl Api for Rest {
             edits: listed.edits.into_iter().map(edit).collect(),
             next_page_token: listed.next_page_token,
         })
+    }
+
+    async fn create_attachment(
+        &self,
+        token: &str,
+        file: &FileCall,
+    ) -> Result<(String, FileRequest)> {
+        let mut body = json!({
+            "file_name": file.file_name, "content_type": file.content_type, "size": file.size,
+        });
+        if !file.sha256.is_empty() {
+            body["sha256"] = file.sha256.as_str().into();
+        }
+        let request = self.request(Method::POST, "/v1/attachments").bearer_auth(token).json(&body);
+        let created: WireFile = json_of(request).await?;
+        Ok((created.attachment_id, created.upload))
+    }
+
+    async fn attachment_link(
+        &self,
+        token: &str,
+        message_id: &str,
+        attachment_id: &str,
+    ) -> Result<FileRequest> {
+        let path = format!("/v1/messages/{message_id}/attachments/{attachment_id}");
+        let link: WireLink = json_of(self.get(token, &path)).await?;
+        Ok(link.download)
     }
 
     async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage> {
@@ -650,6 +680,8 @@ struct WireMessage {
     #[serde(default)]
     reactions: Vec<Reaction>,
     forwarded: Option<Forwarded>,
+    #[serde(default)]
+    attachments: Vec<Attachment>,
 }
 
 #[derive(Deserialize)]
@@ -657,6 +689,17 @@ struct WireReactions<T> {
     reactions: Vec<T>,
     #[serde(default)]
     next_page_token: String,
+}
+
+#[derive(Deserialize)]
+struct WireFile {
+    attachment_id: String,
+    upload: FileRequest,
+}
+
+#[derive(Deserialize)]
+struct WireLink {
+    download: FileRequest,
 }
 
 #[derive(Deserialize)]
@@ -798,6 +841,7 @@ impl From<WireMessage> for Message {
             reply_to: wire.reply_to,
             reactions: wire.reactions,
             forwarded: wire.forwarded,
+            attachments: wire.attachments,
         }
     }
 }

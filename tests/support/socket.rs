@@ -28,8 +28,8 @@ use super::{
     rest::{Rest, edit_body, entry_of, send_request},
     types::{
         BlockedUserPage, ConversationPage, ConversationSettings, EditPage, Edited, Entry, Event,
-        FoundPage, HistoryPage, Info, LoggedIn, PresenceList, Reaction, ReactionPage, SearchCall,
-        Sent, Session, Stretch, Tokens, UserPresence,
+        FileCall, FileRequest, FoundPage, HistoryPage, Info, LoggedIn, PresenceList, Reaction,
+        ReactionPage, SearchCall, Sent, Session, Stretch, Tokens, UserPresence,
     },
     within_deadline,
 };
@@ -158,13 +158,13 @@ impl Sockets {
     }
 
     /// Says something on a connection of its own, up to the frame that answers it.
-    async fn ask(&self, token: &str, request: &Value, answered: &str) -> Result<()> {
+    async fn ask(&self, token: &str, request: &Value, answered: &str) -> Result<Value> {
         let mut socket = Socket::open_as(self.address, token).await;
         socket.say(request).await;
         loop {
             match socket.next().await {
                 Some((name, _)) if name == "authenticated" => {}
-                Some((name, _)) if name == answered => return Ok(()),
+                Some((name, answer)) if name == answered => return Ok(answer),
                 Some((_, problem)) => return Err(failure(problem)),
                 None => return Err(Failure::lost("the connection has ended")),
             }
@@ -304,7 +304,7 @@ impl Api for Sockets {
     }
 
     async fn signal(&self, token: &str, signal: &OutgoingSignal) -> Result<()> {
-        self.ask(token, &json!({ "signal": signal.body() }), "signaled").await
+        self.ask(token, &json!({ "signal": signal.body() }), "signaled").await.map(drop)
     }
 
     async fn subscribe(&self, token: &str, after: &str) -> Result<Events> {
@@ -321,7 +321,7 @@ impl Api for Sockets {
     }
 
     async fn set_idle(&self, token: &str, idle: bool) -> Result<()> {
-        self.ask(token, &json!({ "set_idle": { "idle": idle } }), "idle_set").await
+        self.ask(token, &json!({ "set_idle": { "idle": idle } }), "idle_set").await.map(drop)
     }
 
     async fn follow_acknowledging(&self, token: &str, after: &str) -> Result<Events> {
@@ -329,7 +329,9 @@ impl Api for Sockets {
     }
 
     async fn acknowledge(&self, token: &str, cursor: &str) -> Result<()> {
-        self.ask(token, &json!({ "acknowledge": { "cursor": cursor } }), "acknowledged").await
+        self.ask(token, &json!({ "acknowledge": { "cursor": cursor } }), "acknowledged")
+            .await
+            .map(drop)
     }
 
     async fn pull(&self, token: &str, after: &str, limit: i32) -> Result<Stretch> {
@@ -347,7 +349,10 @@ impl Api for Sockets {
     }
 
     async fn set_draft(&self, token: &str, conversation_id: &str, text: &str) -> Result<()> {
-        self.rest.set_draft(token, conversation_id, text).await
+        let draft = json!({ "conversation_id": conversation_id, "text": text });
+        let set = self.ask(token, &json!({ "set_draft": draft }), "draft_set").await?;
+        assert_eq!(set, json!({ "conversation_id": conversation_id }));
+        Ok(())
     }
 
     async fn update_conversation(
@@ -356,7 +361,12 @@ impl Api for Sockets {
         conversation_id: &str,
         body: &Value,
     ) -> Result<ConversationSettings> {
-        self.rest.update_conversation(token, conversation_id, body).await
+        let mut change = body.clone();
+        change["conversation_id"] = conversation_id.into();
+        let request = json!({ "update_conversation": change });
+        let mut updated = self.ask(token, &request, "conversation_updated").await?;
+        assert_eq!(updated["conversation_id"], conversation_id);
+        Ok(serde_json::from_value(updated["settings"].take()).expect("settings"))
     }
 
     async fn mark_read(&self, token: &str, conversation_id: &str, seq: i64) -> Result<i64> {
@@ -408,12 +418,41 @@ impl Api for Sockets {
         self.rest.edits(token, message_id, page_size, page_token).await
     }
 
+    async fn create_attachment(
+        &self,
+        token: &str,
+        file: &FileCall,
+    ) -> Result<(String, FileRequest)> {
+        self.rest.create_attachment(token, file).await
+    }
+
+    async fn attachment_link(
+        &self,
+        token: &str,
+        message_id: &str,
+        attachment_id: &str,
+    ) -> Result<FileRequest> {
+        self.rest.attachment_link(token, message_id, attachment_id).await
+    }
+
     async fn search(&self, token: &str, asked: &SearchCall) -> Result<FoundPage> {
         self.rest.search(token, asked).await
     }
 
     async fn pin(&self, token: &str, message_id: &str, pinned: bool) -> Result<()> {
-        self.rest.pin(token, message_id, pinned).await
+        let mut request = json!({ "message_id": message_id });
+        if !pinned {
+            request["remove"] = json!(true);
+        }
+        let answer = self.ask(token, &json!({ "pin": request }), "pinned").await;
+        let answer = answer.map_err(|mut refusal| {
+            // Which request it is about; that of REST has it in its path.
+            refusal.details.remove("message_id");
+            refusal
+        })?;
+        assert_eq!(answer["message_id"], message_id);
+        assert_eq!(answer.get("removed").is_some(), !pinned);
+        Ok(())
     }
 
     async fn pins(&self, token: &str, conversation_id: &str) -> Result<Vec<(Entry, String)>> {
@@ -481,7 +520,33 @@ impl Api for Sockets {
     }
 
     async fn schedule(&self, token: &str, call: &ScheduleCall) -> Result<Value> {
-        self.rest.schedule(token, call).await
+        match call {
+            ScheduleCall::Schedule(message, send_at) => {
+                let mut body = send_request(message);
+                if !send_at.is_empty() {
+                    body["send_at"] = send_at.as_str().into();
+                }
+                let mut scheduled =
+                    self.ask(token, &json!({ "schedule": body }), "scheduled").await?;
+                let id = scheduled.as_object_mut().and_then(|all| all.remove("client_message_id"));
+                assert_eq!(id, Some(body["client_message_id"].clone()));
+                Ok(scheduled)
+            }
+            ScheduleCall::Update(id, body) => {
+                let mut update = body.clone();
+                update["client_message_id"] = id.as_str().into();
+                let request = json!({ "update_scheduled": update });
+                let mut updated = self.ask(token, &request, "scheduled_updated").await?;
+                Ok(updated["scheduled_message"].take())
+            }
+            ScheduleCall::Cancel(id) => {
+                let request = json!({ "cancel_scheduled": { "client_message_id": id } });
+                let cancelled = self.ask(token, &request, "scheduled_cancelled").await?;
+                assert_eq!(cancelled, json!({ "client_message_id": id }));
+                Ok(Value::Null)
+            }
+            ScheduleCall::List(..) => self.rest.schedule(token, call).await,
+        }
     }
 
     async fn profile(&self, token: &str, call: &ProfileCall) -> Result<Value> {

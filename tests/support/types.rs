@@ -99,6 +99,7 @@ pub(crate) struct Message {
     pub(crate) reply_to: Option<Quote>,
     pub(crate) reactions: Vec<Reaction>,
     pub(crate) forwarded: Option<Forwarded>,
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// Where a forwarded message comes from.
@@ -150,6 +151,36 @@ pub(crate) struct ScheduledChanged {
 pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) message: String,
+}
+
+/// A file of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Attachment {
+    pub(crate) attachment_id: String,
+    pub(crate) file_name: String,
+    pub(crate) content_type: String,
+    pub(crate) size: i64,
+    #[serde(default)]
+    pub(crate) sha256: String,
+}
+
+/// A file that a client tells of.
+#[derive(Debug, Clone)]
+pub(crate) struct FileCall {
+    pub(crate) file_name: String,
+    pub(crate) content_type: String,
+    pub(crate) size: i64,
+    pub(crate) sha256: String,
+}
+
+/// A request to upload a file or to get it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct FileRequest {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: std::collections::BTreeMap<String, String>,
+    #[serde(with = "rfc3339")]
+    pub(crate) expires_at: OffsetDateTime,
 }
 
 /// What is looked for in messages.
@@ -217,6 +248,7 @@ impl Message {
             reply_to: None,
             reactions: Vec::new(),
             forwarded: None,
+            attachments: Vec::new(),
             ..message.clone()
         };
         let unreacted = |message: &Self| Self { reactions: Vec::new(), ..message.clone() };
@@ -443,6 +475,7 @@ pub(crate) struct Retention {
     pub(crate) overridden: bool,
     pub(crate) max_age_seconds: Option<i64>,
     pub(crate) max_messages: Option<i64>,
+    pub(crate) max_bytes: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

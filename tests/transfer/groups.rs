@@ -1,9 +1,10 @@
 //! Groups that move from one system to another, with their members and what was said in them.
 
 use imd_proto::v1::{
-    AdminSendRequest, GroupMember, GroupRecord, GroupRole, ImportBegin, ImportEnd, ImportedGroup,
-    ImportedMemberChange, ImportedMessage, MemberChange, MemberChangeRecord, MessageRecord,
-    import_messages_request::Step, send_request::To,
+    AdminSendRequest, GroupDissolvedRecord, GroupMember, GroupRecord, GroupRole, ImportBegin,
+    ImportEnd, ImportedGroup, ImportedGroupDissolved, ImportedMemberChange, ImportedMessage,
+    MemberChange, MemberChangeRecord, MessageRecord, import_messages_request::Step,
+    send_request::To,
 };
 use prost_types::Timestamp;
 use serde_json::json;
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Waits until the timeline of a member has so many messages.
-async fn has(terminal: &Terminal, count: usize) {
+pub(super) async fn has(terminal: &Terminal, count: usize) {
     eventually("all messages", async || {
         let entries = terminal.timeline().await;
         let messages = entries.iter().filter(|entry| entry.as_message().is_some());
@@ -42,8 +43,9 @@ async fn an_export_has_the_messages_of_groups_that_its_owner_has() {
     ben.recall(&recalled.message_id).await.expect("recalled");
     cleo.say("ben", "to you alone").await;
     let last = ann.send(&Outgoing { mention_all: true, ..to_oslo("@all") }).await.expect("sent");
-    for member in [&ann, &ben, &cleo] {
-        has(member, 3).await;
+    // What was taken back is there still, as a tombstone.
+    for (member, messages) in [(&ann, 3), (&ben, 4), (&cleo, 4)] {
+        has(member, messages).await;
     }
 
     let of_ben = imd.admin().export("ben", None).await.expect("an export");
@@ -66,7 +68,7 @@ async fn an_export_has_the_messages_of_groups_that_its_owner_has() {
 }
 
 /// A step of an import at its line, by its time.
-pub(crate) struct Timed(Timestamp, Step);
+pub(crate) struct Timed(pub(super) Timestamp, pub(super) Step);
 
 pub(crate) fn message_steps(records: Vec<MessageRecord>) -> impl Iterator<Item = Timed> {
     let timed = |record: MessageRecord| {
@@ -79,6 +81,11 @@ pub(crate) fn message_steps(records: Vec<MessageRecord>) -> impl Iterator<Item =
 pub(crate) fn group_step(record: GroupRecord) -> Timed {
     let at = record.sent_at.expect("a time");
     Timed(at, Step::Group(ImportedGroup { line: 0, group: Some(record) }))
+}
+
+fn end_step(record: GroupDissolvedRecord) -> Timed {
+    let at = record.sent_at.expect("a time");
+    Timed(at, Step::Dissolved(ImportedGroupDissolved { line: 0, dissolved: Some(record) }))
 }
 
 fn change_step(record: MemberChangeRecord) -> Timed {
@@ -94,6 +101,8 @@ pub(crate) fn in_order(mut steps: Vec<Timed>) -> Vec<Step> {
             Step::Message(message) => message.line = line,
             Step::Group(group) => group.line = line,
             Step::MemberChange(change) => change.line = line,
+            Step::User(user) => user.line = line,
+            Step::Dissolved(end) => end.line = line,
             Step::Begin(_) | Step::End(_) => {}
         }
         step
@@ -421,4 +430,48 @@ async fn a_large_group_takes_as_many_transactions_as_it_needs() {
     // Each once, in the group's order.
     let found = (counted.get(0), counted.get(1), counted.get(2), counted.get(3));
     assert_eq!(found, (due, due, owners, true));
+}
+
+#[tokio::test]
+async fn a_group_that_was_dissolved_moves_and_stays_so() {
+    let from = Cluster::start(Transport::Grpc).await;
+    let [ann, ben] = group_of(&from, ["ann", "ben"]).await;
+    ann.send(&to_oslo("the last word")).await.expect("sent");
+    has(&ben, 1).await;
+    ann.group(GroupCall::Dissolve(OSLO.to_owned())).await.expect("dissolved");
+    let (group, changes, end) = from.admin().export_whole_group(OSLO).await.expect("an export");
+    assert!(changes.is_empty());
+    let said = records(from.admin().export("ben", None).await.expect("an export"));
+    assert_eq!(said.iter().map(text).collect::<Vec<_>>(), ["the last word"]);
+
+    let there = Cluster::start(Transport::Grpc).await;
+    there.users(["ann", "ben"]).await;
+    let steps = [group_step(group), end_step(end.expect("its end"))];
+    let steps = in_order(steps.into_iter().chain(message_steps(said)).collect());
+    let done = there.admin().import_all(steps.clone()).await.expect("an import");
+    assert_eq!((done.imported, done.duplicates), (3, 0));
+    let again = there.admin().import_all(steps).await.expect("an import");
+    assert_eq!((again.imported, again.duplicates), (0, 3));
+
+    let ben = there.log_in("ben", "phone", "new").await;
+    assert_eq!(ben.texts().await, ["the last word"]);
+    let entries = ben.timeline().await;
+    let is_end =
+        |entry: &Entry| matches!(&entry.kind, Kind::GroupChanged(change) if change.dissolved);
+    assert_eq!(entries.iter().position(is_end), Some(3), "{entries:?}");
+    let refused = ben.send(&to_oslo("too late")).await.expect_err("it is dissolved");
+    assert_eq!(refused.code, "group_not_found");
+    assert_dense(&there.database).await;
+}
+
+#[tokio::test]
+async fn a_dissolved_group_of_which_nothing_is_left_does_not_come_back_to_life() {
+    let imd = Cluster::start(Transport::Grpc).await;
+    let [ann, _] = group_of(&imd, ["ann", "ben"]).await;
+    ann.group(GroupCall::Dissolve(OSLO.to_owned())).await.expect("dissolved");
+    let sql = imd.database.sql().await;
+    // As a purge leaves it.
+    sql.execute("DELETE FROM entries WHERE owner < 0", &[]).await.expect("a table");
+    let refused = imd.admin().export_whole_group(OSLO).await.expect_err("nothing is left");
+    assert_eq!(refused.code, "group_not_found");
 }

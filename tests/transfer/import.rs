@@ -100,6 +100,7 @@ async fn i7_a_message_that_was_imported_is_not_stored_again(imd: Cluster) {
         mention_all: false,
         reply_to: String::new(),
         forward_of: String::new(),
+        attachments: Vec::new(),
     };
     let sent = ann.send(&again).await.expect("an answer");
     assert!(sent.duplicate);

@@ -3,8 +3,10 @@
 mod export;
 pub(crate) mod groups;
 mod import;
+mod marks;
 mod refusals;
 mod unfinished;
+mod users;
 
 use imd_proto::v1::{ExportedMessage, MessageRecord, message_record::Content};
 use prost_types::Timestamp;

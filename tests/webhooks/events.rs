@@ -1,6 +1,6 @@
 //! What webhooks are told of.
 
-use imd_proto::v1::{CreateWebhookRequest, UpdateWebhookRequest, WebhookFilter};
+use imd_proto::v1::{AdminSendRequest, CreateWebhookRequest, UpdateWebhookRequest, WebhookFilter};
 use serde_json::json;
 
 use super::{receiver::Receiver, start};
@@ -46,10 +46,11 @@ async fn i15_messages_their_edits_and_recalls_are_told_in_order_and_signed() {
 
     let picture = ann.send(&Outgoing::data("bob", "image/png", &[1, 2, 3])).await.expect("sent");
     ann.edit(&one.message_id, "two").await.expect("edited");
-    ann.recall(&picture.message_id).await.expect("recalled");
-    ann.say("ann", "a note").await;
+    // What is told of a message is what it says by then.
     let data = receiver.said("message.sent").await;
     assert_eq!((&data["content_type"], &data["data"]), (&json!("image/png"), &json!("AQID")));
+    ann.recall(&picture.message_id).await.expect("recalled");
+    ann.say("ann", "a note").await;
     let data = receiver.said("message.edited").await;
     assert_eq!(
         (&data["message_id"], &data["text"], &data["edit_no"]),
@@ -76,6 +77,24 @@ async fn a_recall_is_told_though_the_sender_has_deleted_its_own_copy() {
     let expected =
         json!({ "message_id": sent.message_id, "sender_id": "ann", "recipient_id": "bob" });
     assert_eq!(data, expected);
+    receiver.gets_nothing().await;
+}
+
+#[tokio::test]
+async fn what_its_sender_has_not_is_told_by_the_recipients_copy() {
+    let (imd, mut receiver, _) = scene(&["message.*"]).await;
+    imd.user("ann").await;
+    imd.user_with_phone("bob").await;
+    let message = AdminSendRequest {
+        sender_timeline: Some(false),
+        ..as_system("orders", user("bob"), "on its way")
+    };
+    let sent = imd.admin().send(message).await.expect("sent");
+    let data = receiver.said("message.sent").await;
+    assert_eq!(
+        (&data["message_id"], &data["sender_id"], &data["recipient_id"], &data["text"]),
+        (&json!(sent.message_id), &json!("orders"), &json!("bob"), &json!("on its way"))
+    );
     receiver.gets_nothing().await;
 }
 

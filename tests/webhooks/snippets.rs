@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::{receiver::Receiver, start};
-use crate::support::api::Transport;
+use crate::support::{api::Transport, programs::program};
 
 /// The guide's example in a language.
 fn snippet(language: &str) -> String {
@@ -17,13 +17,20 @@ fn snippet(language: &str) -> String {
 }
 
 /// Whether the example, run by `program`, takes the requests that `main` feeds it: one a line, as JSON.
-async fn verdicts(program: &[&str], code: String, requests: &[serde_json::Value]) -> Vec<bool> {
+async fn verdicts(
+    run: &[&str],
+    file_name: &str,
+    code: String,
+    requests: &[serde_json::Value],
+) -> Vec<bool> {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("verify");
+    let file = folder.path().join(file_name);
     fs::write(&file, code).expect("a file");
-    let mut command = Command::new(program[0]);
-    command.args(&program[1..]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut process = command.spawn().unwrap_or_else(|error| panic!("{program:?}: {error}"));
+    let mut command = Command::new(program(run[0]));
+    command.args(&run[1..]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Where Go keeps what it has compiled.
+    command.env("GOCACHE", folder.path().join("go")).env("GOPATH", folder.path());
+    let mut process = command.spawn().unwrap_or_else(|error| panic!("{run:?}: {error}"));
     let mut input = process.stdin.take().expect("it is piped");
     let lines: Vec<String> = requests.iter().map(ToString::to_string).collect();
     input.write_all(lines.join("\n").as_bytes()).await.expect("it reads");
@@ -67,11 +74,56 @@ async fn the_examples_of_the_guide_take_what_is_signed_and_nothing_else() {
          print(verify(r['secret'], r['headers'], r['body'].encode()))\n",
         snippet("python")
     );
-    assert_eq!(verdicts(&["python3"], python, &requests).await, due, "Python");
+    assert_eq!(verdicts(&["python3"], "verify.py", python, &requests).await, due, "Python");
     let node = format!(
         "{}\nconst lines = require('node:fs').readFileSync(0, 'utf8').trim().split('\\n');\n\
          for (const r of lines.map(JSON.parse)) console.log(verify(r.secret, r.headers, Buffer.from(r.body)));\n",
         snippet("js")
     );
-    assert_eq!(verdicts(&["node"], node, &requests).await, due, "Node");
+    assert_eq!(verdicts(&["node"], "verify.js", node, &requests).await, due, "Node");
+    let php = format!(
+        "<?php\n{}\nforeach (file('php://stdin') as $line) {{\n    $r = json_decode($line, true);\n    \
+         echo verify($r['secret'], $r['headers'], $r['body']) ? \"true\\n\" : \"false\\n\";\n}}\n",
+        snippet("php")
+    );
+    assert_eq!(verdicts(&["php"], "verify.php", php, &requests).await, due, "PHP");
+    let go = format!("{GO}\n{}\n", snippet("go"));
+    assert_eq!(verdicts(&["go", "run"], "verify.go", go, &requests).await, due, "Go");
 }
+
+/// What stands around the example in Go.
+const GO: &str = r#"
+package main
+
+import (
+	"bufio"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var r struct {
+			Secret, Body string
+			Headers      map[string]string
+		}
+		if json.Unmarshal(lines.Bytes(), &r) != nil {
+			panic(lines.Text())
+		}
+		header := http.Header{}
+		for name, value := range r.Headers {
+			header.Set(name, value)
+		}
+		fmt.Println(verify(r.Secret, header, []byte(r.Body)))
+	}
+}
+"#;

@@ -1,17 +1,10 @@
 //! Webhooks over TLS.
 
-use std::sync::Arc;
-
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::mpsc,
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::support::{
     certificates::{Authority, Certified},
@@ -22,17 +15,7 @@ use crate::support::{
 
 /// A server that shows this certificate and acknowledges everything: its URL, and what it gets.
 async fn receiver(certified: &Certified) -> (String, mpsc::UnboundedReceiver<String>) {
-    let chain = CertificateDer::pem_file_iter(&certified.cert).expect("a file");
-    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
-    let key = PrivateKeyDer::from_pem_file(&certified.key).expect("a key");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("a certificate");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = certified.acceptor(&[]);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("https://{}/", listener.local_addr().expect("an address"));
     let (tell, got) = mpsc::unbounded_channel();

@@ -64,6 +64,15 @@ const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// What makes a client that follows nobody elsewhere, and trusts the authorities of the system.
 pub(super) fn client(protocols: &[&[u8]]) -> anyhow::Result<reqwest::ClientBuilder> {
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(client_tls(protocols)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(PATIENCE)
+        .timeout(PATIENCE))
+}
+
+/// TLS that trusts the authorities of the system, for servers that speak these protocols.
+pub(super) fn client_tls(protocols: &[&[u8]]) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     // Where there are none, nothing that asks for TLS is trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -72,9 +81,5 @@ pub(super) fn client(protocols: &[&[u8]]) -> anyhow::Result<reqwest::ClientBuild
         .with_root_certificates(roots)
         .with_no_client_auth();
     tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(PATIENCE)
-        .timeout(PATIENCE))
+    Ok(tls)
 }

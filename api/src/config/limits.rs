@@ -25,6 +25,9 @@ const LARGEST_POOL_EMBEDDED: u32 = 80;
 const ALGORITHMS: [Algorithm; 4] =
     [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::HS256];
 
+/// What clouds take in one request, in bytes.
+const LARGEST_ATTACHMENT: u64 = 5 * 1024 * 1024 * 1024;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -37,6 +40,7 @@ impl Settings {
         duration_within("tokens.access_ttl", tokens.access_ttl, SECOND..=DAY)?;
         duration_within("tokens.refresh_ttl", tokens.refresh_ttl, tokens.access_ttl..=YEAR * 10)?;
         duration_within("streams.heartbeat", self.streams.heartbeat, SECOND..=MINUTE * 10)?;
+        duration_within("shutdown.delay", self.shutdown.delay, Duration::ZERO..=MINUTE * 5)?;
         duration_within("shutdown.grace", self.shutdown.grace, Duration::ZERO..=MINUTE * 10)?;
         duration_within(
             "retention.purge_after",
@@ -71,6 +75,7 @@ impl Settings {
         let after = self.webhooks.undelivered_after;
         duration_within("webhooks.undelivered_after", after, SECOND * 10..=DAY * 7)?;
         self.validate_policy()?;
+        self.validate_attachments()?;
         within("groups.max_members", self.groups.max_members as usize, 2..=2000)?;
         self.validate_limits()?;
         self.validate_listeners()?;
@@ -79,7 +84,62 @@ impl Settings {
         self.validate_bus()?;
         self.validate_terminals()?;
         self.validate_tiers()?;
+        if self.log.slow > Duration::ZERO {
+            duration_within("log.slow", self.log.slow, SECOND / 1000..=MINUTE * 60)?;
+        }
         EnvFilter::try_new(&self.log.level).map(drop).map_err(|error| invalid("log.level", error))
+    }
+
+    fn validate_attachments(&self) -> Result<(), ConfigError> {
+        let attachments = &self.attachments;
+        within("attachments.max_bytes", attachments.max_bytes, 0..=LARGEST_ATTACHMENT)?;
+        within("attachments.quota_bytes", attachments.quota_bytes, 0..=i64::MAX.unsigned_abs())?;
+        duration_within("attachments.link_ttl", attachments.link_ttl, SECOND..=MINUTE * 5)?;
+        let is_type = |name: &str| {
+            name.trim().split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
+        };
+        if !attachments.types.split(',').all(is_type) {
+            return Err(invalid(
+                "attachments.types",
+                "must be media types such as `image/*`, with commas between them",
+            ));
+        }
+        let Some(bucket) = &attachments.bucket else {
+            let of_bucket = [&attachments.endpoint, &attachments.key_id];
+            let unused = of_bucket.iter().any(|value| value.is_some()) || attachments.key.is_some();
+            return if unused {
+                Err(invalid("attachments", "endpoint, key_id and key need attachments.bucket"))
+            } else {
+                Ok(())
+            };
+        };
+        if attachments.folder.is_some() {
+            return Err(invalid("attachments", "folder and bucket exclude each other"));
+        }
+        let is_bucket = Url::parse(bucket).is_ok_and(|url| {
+            matches!(url.scheme(), "s3" | "gs" | "az")
+                && url.host_str().is_some_and(|name| !name.is_empty())
+                && url.query().is_none()
+        });
+        if !is_bucket {
+            return Err(invalid(
+                "attachments.bucket",
+                "begins with s3://, gs:// or az://, and names a bucket",
+            ));
+        }
+        let is_url = |url: &String| {
+            Url::parse(url).is_ok_and(|url| {
+                matches!(url.scheme(), "https" | "http") && url.host_str().is_some()
+            })
+        };
+        if !attachments.endpoint.as_ref().is_none_or(is_url) {
+            return Err(invalid("attachments.endpoint", "begins with https:// or http://"));
+        }
+        let needs_id = bucket.starts_with("s3:") && attachments.key.is_some();
+        if needs_id && attachments.key_id.is_none() {
+            return Err(invalid("attachments", "key needs key_id where the bucket is one of S3"));
+        }
+        Ok(())
     }
 
     fn validate_limits(&self) -> Result<(), ConfigError> {
@@ -112,15 +172,19 @@ impl Settings {
         duration_within("policy.timeout", policy.timeout, SECOND / 10..=SECOND * 5)?;
         PolicyKind::parse_list(&policy.kinds).map_err(|wrong| invalid("policy.kinds", wrong))?;
         let Some(url) = &policy.url else { return Ok(()) };
-        let wrong =
-            || invalid("policy.url", "begins with https://, or with http:// on this machine");
+        let wrong = || {
+            invalid(
+                "policy.url",
+                "begins with https:// or grpcs://, or with http:// or grpc:// on this machine",
+            )
+        };
         let url = Url::parse(url).map_err(|_| wrong())?;
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_here = host == "localhost"
             || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         match url.scheme() {
-            "https" => Ok(()),
-            "http" if is_here => Ok(()),
+            "https" | "grpcs" if !host.is_empty() => Ok(()),
+            "http" | "grpc" if is_here => Ok(()),
             _ => Err(wrong()),
         }
     }

@@ -85,6 +85,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "connections to the database for requests, 1 to 1000; at most 80 on the private database",
     },
     Setting {
+        key: "database.migrate",
+        default: Some("true"),
+        meaning: "whether a node applies the migrations that the database lacks when it starts; `false`: it does not start until `imd migrate` has applied them",
+    },
+    Setting {
         key: "bus.url",
         default: None,
         meaning: "NATS server that carries hints between nodes, as `nats://user:password@host:port`, or `tls://…`; unset: PostgreSQL's NOTIFY",
@@ -108,6 +113,11 @@ pub const SETTINGS: &[Setting] = &[
         key: "pg_bin",
         default: None,
         meaning: "folder of PostgreSQL's programs for the private database; unset: PATH, then the usual system folders",
+    },
+    Setting {
+        key: "pg_source",
+        default: None,
+        meaning: "where the programs of the private database are fetched from, once, into a folder beside data_dir: a mirror such as `https://mirror.example/postgresql`, a folder that has the archive, or an archive of `bin`, `lib` and `share`; `none` for nowhere; unset: what is installed is used, and where nothing is, the archive of postgresql-binaries on GitHub",
     },
     Setting {
         key: "worker_threads",
@@ -183,6 +193,56 @@ pub const SETTINGS: &[Setting] = &[
         key: "messages.from",
         default: Some("anyone"),
         meaning: "from whom users take messages who have not said: `anyone`, `contacts` or `nobody`; blocks hold besides",
+    },
+    Setting {
+        key: "attachments.max_bytes",
+        default: Some("26214400"),
+        meaning: "largest attachment of a message, in bytes, at most 5368709120; 0: messages have no attachments",
+    },
+    Setting {
+        key: "attachments.quota_bytes",
+        default: Some("1073741824"),
+        meaning: "how many bytes all attachments of one user may have together; 0: no limit",
+    },
+    Setting {
+        key: "attachments.types",
+        default: Some("*/*"),
+        meaning: "media types that attachments may have, with commas between them, as `image/*,application/pdf`",
+    },
+    Setting {
+        key: "attachments.link_ttl",
+        default: Some("5m"),
+        meaning: "for how long a link to an attachment is good, and the right to upload one, 1s to 5m; a transfer that has begun goes on",
+    },
+    Setting {
+        key: "attachments.folder",
+        default: None,
+        meaning: "folder for the bytes of attachments; several nodes must share it. Unset: `attachments` in the data folder",
+    },
+    Setting {
+        key: "attachments.bucket",
+        default: None,
+        meaning: "bucket for the bytes of attachments, in place of a folder: `s3://bucket/folder`, `gs://bucket/folder` or `az://container/folder`; clients upload to it and download from it",
+    },
+    Setting {
+        key: "attachments.endpoint",
+        default: None,
+        meaning: "URL of what speaks the protocol of S3, Google or Azure in their place, as `https://minio.example:9000`; clients have to reach it, too",
+    },
+    Setting {
+        key: "attachments.region",
+        default: Some("us-east-1"),
+        meaning: "region of an S3 bucket",
+    },
+    Setting {
+        key: "attachments.key_id",
+        default: None,
+        meaning: "id of the access key of an S3 bucket, or the name of the Azure account",
+    },
+    Setting {
+        key: "attachments.key",
+        default: None,
+        meaning: "file of the secret access key (S3), of the service account in JSON (Google) or of the account key (Azure). Unset: what the environment and the machine's role give",
     },
     Setting {
         key: "groups.invite_from",
@@ -286,12 +346,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "policy.url",
         default: None,
-        meaning: "server that is asked before what a user writes is stored, `https://…`, or `http://…` on this machine; unset: none",
+        meaning: "server that is asked before what a user writes is stored: `https://…`, or `grpcs://host:port` over gRPC; on this machine also `http://…` and `grpc://…`; unset: none",
     },
     Setting {
         key: "policy.key",
         default: None,
-        meaning: "file of the key that these requests are signed with; unset: they are not signed",
+        meaning: "file of the key that these requests are signed with, and that calls over gRPC show; unset: neither",
     },
     Setting {
         key: "policy.timeout",
@@ -463,6 +523,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how many of their newest messages the users of this tier see; where both limits are set, the stricter holds; likewise for any tiers.<name>",
     },
     Setting {
+        key: "tiers.free.bytes",
+        default: None,
+        meaning: "how many bytes the messages that a user of this tier has sent may take; beyond it the user sends nothing more until some are deleted or purged; counted each minute; likewise for any tiers.<name>",
+    },
+    Setting {
         key: "retention.purge_after",
         default: Some("7d"),
         meaning: "how long an entry must have been hidden before it is deleted, 0s to 10 years",
@@ -478,6 +543,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "how long a record of the audit is kept, 1d to 100 years",
     },
     Setting {
+        key: "shutdown.delay",
+        default: Some("0s"),
+        meaning: "for how long a node that is asked to stop says with `/readyz` that it is not ready, and serves on, until load balancers have noticed; its streams are then sent elsewhere one after the other over the same time, 0s to 5m",
+    },
+    Setting {
         key: "shutdown.grace",
         default: Some("10s"),
         meaning: "how long requests may take to end after a stop signal, 0s to 10m",
@@ -485,12 +555,22 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "log.level",
         default: Some("info,refinery_core=warn,tokio_postgres=warn"),
-        meaning: "what is logged: `error`, `warn`, `info`, `debug`, `trace`, or filters such as `info,imd=debug`",
+        meaning: "what is logged: `error`, `warn`, `info`, `debug`, `trace`, or filters such as `info,imd=debug`; read again at SIGHUP",
     },
     Setting {
         key: "log.format",
         default: Some("text"),
         meaning: "`text`, or `json` with one object a line",
+    },
+    Setting {
+        key: "log.access",
+        default: Some("false"),
+        meaning: "whether each call is logged at the level `info`; else it is at `debug`; read again at SIGHUP",
+    },
+    Setting {
+        key: "log.slow",
+        default: Some("1s"),
+        meaning: "how long a call or a statement to the database takes that is logged as slow, 1ms to 1h; 0s for none; read again at SIGHUP",
     },
 ];
 
@@ -517,10 +597,10 @@ pub(super) fn is_key(key: &str) -> bool {
     listed || key == ISSUERS || terminal() || is_tier_key(key)
 }
 
-/// `tiers.<name>.days` or `tiers.<name>.messages`.
+/// `tiers.<name>.days`, `tiers.<name>.messages` or `tiers.<name>.bytes`.
 fn is_tier_key(key: &str) -> bool {
     let limit = key.strip_prefix("tiers.").and_then(|rest| rest.split_once('.'));
-    limit.is_some_and(|(_, limit)| limit == "days" || limit == "messages")
+    limit.is_some_and(|(_, limit)| ["days", "messages", "bytes"].contains(&limit))
 }
 
 /// The key that the environment variable `name` sets.

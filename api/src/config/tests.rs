@@ -53,6 +53,8 @@ fn nothing_configured_gives_the_listed_defaults() {
     assert_eq!(settings.shutdown.grace, Duration::from_secs(10));
     assert_eq!(settings.log.level, "info,refinery_core=warn,tokio_postgres=warn");
     assert_eq!(settings.log.format, LogFormat::Text);
+    assert!(!settings.log.access);
+    assert_eq!(settings.log.slow, Duration::from_secs(1));
     let terminals: Vec<_> =
         settings.terminals.limits.iter().map(|(t, n)| (t.as_str(), *n)).collect();
     assert_eq!(terminals, [("pad", 1), ("pc", 1), ("phone", 1), ("watch", 1), ("web", 3)]);
@@ -78,16 +80,25 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
     let other = |key: &str| match key {
         "database.url" => "postgresql://db/imd",
         "bus.url" => "nats://bus:4222",
+        "attachments.folder" => "/srv/attachments",
+        "attachments.types" => "image/*,application/pdf",
+        "attachments.region" => "eu-central-1",
+        "attachments.link_ttl" => "1m",
         "append.lanes" => "3",
         "pg_bin" => "/opt/postgresql/bin",
         "listen" => "127.0.0.1:7",
         "admin.listen" => "127.0.0.1:9",
         "log.format" => "json",
-        "login.passwords" | "page" | "presence.terminal_types" | "messages.search" => "false",
+        "login.passwords"
+        | "page"
+        | "presence.terminal_types"
+        | "messages.search"
+        | "database.migrate" => "false",
         "insecure_listen"
         | "messages.read_receipts"
         | "messages.keep_edits"
         | "limits.loopback"
+        | "log.access"
         | "webhooks.allow_private" => "true",
         "limits.header_bytes" => "65536",
         "limits.streams_per_connection" | "limits.calls" => "170",
@@ -95,6 +106,8 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         "limits.header_timeout"
         | "limits.call_timeout"
         | "limits.keepalive"
+        | "shutdown.delay"
+        | "log.slow"
         | "webhooks.timeout" => "7s",
         "trusted_proxies" => "10.0.0.0/8,192.0.2.7",
         "push.web_push_subject" => "mailto:ops@example.com",
@@ -126,6 +139,13 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
     for setting in SETTINGS.iter().filter(|setting| {
         !setting.key.contains("tls.")
             && !setting.key.starts_with("push.webhook_")
+            && ![
+                "attachments.bucket",
+                "attachments.endpoint",
+                "attachments.key",
+                "attachments.key_id",
+            ]
+            .contains(&setting.key)
             && (!setting.key.starts_with("push.apns_") || setting.key == "push.apns_url")
             && !["database.ca", "database.read_url", "bus.ca", "bus.cert", "bus.key"]
                 .contains(&setting.key)
@@ -136,6 +156,35 @@ fn every_listed_setting_can_be_set_by_its_variable_and_by_a_flag() {
         let changed = by_variable.to_masked_toml();
         assert_ne!(changed, Settings::default().to_masked_toml(), "{}", setting.key);
         assert_eq!(changed, by_flag.to_masked_toml(), "{}", setting.key);
+    }
+}
+
+#[test]
+fn what_is_said_of_a_bucket_fits_together() {
+    let bucket = ("attachments.bucket", "s3://files/of-imd");
+    let key = ("attachments.key", "/run/key");
+    let id = ("attachments.key_id", "id");
+    for good in [
+        &[bucket][..],
+        &[bucket, key, id, ("attachments.endpoint", "http://minio:9000")],
+        &[("attachments.bucket", "gs://files"), key],
+        &[("attachments.bucket", "az://files"), ("attachments.key_id", "account"), key],
+    ] {
+        load(&set(good), &[]).unwrap();
+    }
+    for (wrong, setting) in [
+        (&[key, id][..], "attachments.bucket"),
+        (&[bucket, ("attachments.folder", "/srv")], "exclude each other"),
+        (&[bucket, key], "key_id"),
+        (&[bucket, ("attachments.endpoint", "minio:9000")], "attachments.endpoint"),
+        (&[("attachments.bucket", "https://files.example")], "attachments.bucket"),
+        (&[("attachments.bucket", "s3:///folder")], "attachments.bucket"),
+        (&[("attachments.types", "image")], "attachments.types"),
+        (&[("attachments.link_ttl", "6m")], "attachments.link_ttl"),
+        (&[("attachments.max_bytes", "5368709121")], "attachments.max_bytes"),
+    ] {
+        let refused = refusal(&set(wrong), &[]);
+        assert!(refused.contains(setting), "{refused}");
     }
 }
 
@@ -420,4 +469,25 @@ fn authorities_and_certificates_belong_to_an_encrypted_address() {
         assert_eq!(load(&flags, &[]).is_ok(), taken, "{url}");
     }
     assert!(refusal(&set(&[("bus.url", "tls://bus:4222"), cert]), &[]).contains("belong together"));
+}
+
+#[test]
+fn what_is_read_again_is_taken_over_and_the_rest_is_named() {
+    let mut running = load(&set(&[("database.url", "postgresql://imd:old@db/imd")]), &[]).unwrap();
+    let read = set(&[
+        ("database.url", "postgresql://imd:new@db/imd"),
+        ("log.level", "debug"),
+        ("log.slow", "5s"),
+        ("log.format", "json"),
+        ("admin.tls.cert", "a.pem"),
+        ("admin.tls.key", "a.key"),
+    ]);
+    let read = load(&read, &[]).unwrap();
+    let changed: Vec<_> = read.changes_from(&running).into_iter().collect();
+    let all =
+        ["admin.tls.cert", "admin.tls.key", "database.url", "log.format", "log.level", "log.slow"];
+    assert_eq!(changed, all);
+    let left: Vec<_> = running.take_over(&read).into_iter().collect();
+    assert_eq!(left, ["admin.tls.cert", "admin.tls.key", "database.url", "log.format"]);
+    assert_eq!(running.log.level, "debug");
 }

@@ -1,8 +1,14 @@
 //! Fan-out: gets what was appended to groups' timelines into those of their members. Groups wait in a
-//! set, so one that many write to is brought up once for many messages.
+//! queue, each once, so one that many write to is brought up once for many messages.
+//!
+//! A group that was just brought up rests for as long as that took. One message costs each member's
+//! counters and transaction as much as ten do, so a large group that is written to all the time would
+//! otherwise take all there is for itself, and cost twice as much. One that is quiet never waits.
+
+mod queue;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,20 +17,28 @@ use metrics::{counter, histogram};
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout_at},
 };
+use tracing::{Instrument, Span, field::Empty};
 
+use self::queue::{Next, Queue};
 use super::{RENUMBERED, hint::SharedPlace, hint_queue::HintQueue, hub::Hub};
 use crate::{
     model::{EntryKind, GroupNo, Result, TimelineNo, UserNo},
     planted_bugs::PlantedBugs,
     store::{FannedOut, Store},
     tasks::{Run, Task, Tasks},
-    telemetry,
+    telemetry::{
+        self,
+        trace::{self, TARGET},
+    },
 };
 
 /// How many groups a node brings up at a time.
 const WORKERS: usize = 2;
+
+/// The longest that a group rests after it was brought up.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -51,15 +65,9 @@ pub(super) struct FanOut {
 
 #[derive(Default)]
 struct Waiting {
-    groups: Mutex<Groups>,
+    queue: Mutex<Queue>,
+    /// Notified when a group may have become due.
     some: Notify,
-}
-
-#[derive(Default)]
-struct Groups {
-    waiting: BTreeSet<GroupNo>,
-    /// Those that a worker is at: one that is wanted meanwhile waits until it is done.
-    under_way: BTreeSet<GroupNo>,
 }
 
 impl FanOut {
@@ -85,8 +93,13 @@ impl FanOut {
 
     /// Has the members of a group brought up to its timeline.
     pub(super) fn want(&self, group_no: GroupNo) {
-        self.waiting.groups.lock().waiting.insert(group_no);
+        self.waiting.queue.lock().push(group_no);
         self.waiting.some.notify_one();
+    }
+
+    /// How many groups wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.queue.lock().len()
     }
 
     /// Looks for groups that were left behind. Runs for ever.
@@ -113,19 +126,32 @@ impl FanOut {
         }
     }
 
-    fn take(&self) -> Option<UnderWay> {
-        let mut groups = self.waiting.groups.lock();
-        let Groups { waiting, under_way } = &mut *groups;
-        let next = waiting.iter().find(|group_no| !under_way.contains(group_no)).copied()?;
-        waiting.remove(&next);
-        under_way.insert(next);
-        Some(UnderWay { waiting: self.waiting.clone(), group_no: next })
+    /// The next group that is due; waits for it.
+    async fn take(&self) -> UnderWay {
+        loop {
+            let next = self.waiting.queue.lock().take(Instant::now());
+            match next {
+                Next::Group(group_no) => {
+                    let waiting = self.waiting.clone();
+                    return UnderWay { waiting, group_no, began: Instant::now() };
+                }
+                Next::Resting(until) => {
+                    // Either may be what makes a group due.
+                    timeout_at(until.into(), self.waiting.some.notified()).await.ok();
+                }
+                Next::Nothing => self.waiting.some.notified().await,
+            }
+        }
     }
 
     async fn bring_up(&self, group_no: GroupNo) -> Result<()> {
         let began = Instant::now();
         loop {
-            let fanned_out = self.store.fan_out(group_no, self.node_no).await?;
+            let span = tracing::info_span!(target: TARGET, parent: None, "fan_out", imd.message_id = Empty, imd.references = Empty);
+            let fanned_out =
+                self.store.fan_out(group_no, self.node_no).instrument(span.clone()).await?;
+            trace_references(group_no, &fanned_out, &span);
+            drop(span);
             self.bugs.pass("fan_out/committed");
             self.hand_over(&fanned_out);
             if !fanned_out.more {
@@ -190,6 +216,23 @@ impl FanOut {
     }
 }
 
+/// Notes of which traces references are: those of what they refer to. The span is of the trace of the last.
+fn trace_references(group_no: GroupNo, fanned_out: &FannedOut, span: &Span) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("imd.references", fanned_out.references.len());
+    let mut last = None;
+    for reference in &fanned_out.references {
+        let origin = trace::origin(group_no.into(), reference.group_seq);
+        trace::note_same(origin.as_ref(), reference.owner, reference.cursor.seq);
+        last = origin.or(last);
+    }
+    if let Some(origin) = last {
+        trace::note_fan_out(&origin, span);
+    }
+}
+
 /// Whether a reference says where the member has all that the entry names: of an edit it says where the message
 /// is, and not where the one is that the message quotes, nor which of the reactions to it are the member's.
 fn is_told_in_whole(kind: &EntryKind) -> bool {
@@ -212,16 +255,12 @@ impl Run for Worker {
     /// Runs for ever.
     async fn run(&mut self) {
         self.clear_up().await;
-        let waiting = self.fan_out.waiting.clone();
         loop {
-            let Some(group) = self.fan_out.take() else {
-                waiting.some.notified().await;
-                continue;
-            };
+            let group = self.fan_out.take().await;
             let group_no = group.group_no;
             self.at = Some(group_no);
             // Another worker may take the next.
-            waiting.some.notify_one();
+            self.fan_out.waiting.some.notify_one();
             if let Err(error) = self.fan_out.bring_up(group_no).await {
                 tracing::warn!(%error, group = group_no.0, "a fan-out failed; it goes on in a moment");
                 sleep(PAUSE).await;
@@ -251,11 +290,14 @@ impl Worker {
 struct UnderWay {
     waiting: Arc<Waiting>,
     group_no: GroupNo,
+    began: Instant,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.waiting.groups.lock().under_way.remove(&self.group_no);
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.began);
+        self.waiting.queue.lock().done(self.group_no, now + took.min(LONGEST_REST));
         // It may have been wanted again meanwhile.
         self.waiting.some.notify_one();
     }

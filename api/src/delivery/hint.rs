@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     model::{Cursor, Entry, EntryKind, Error, Message, Quote, Result, Stretch, TimelineNo},
     store::Reference,
+    telemetry::trace::{self, TRACED, Traced},
 };
 
 /// What the entries and stretches of a hint may take, in bytes: the payload of a NOTIFY must stay
@@ -44,6 +45,9 @@ pub(super) struct Hint<E, K> {
     /// Where more stand.
     #[serde(default = "Vec::new")]
     pub(super) timelines: Vec<Stretch>,
+    /// Of which traces entries are; of what stands in many timelines, of its first place alone.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub(super) traces: Vec<Traced>,
 }
 
 /// A hint to be sent. Its entries are encoded once for all the nodes that they go to.
@@ -179,13 +183,17 @@ impl Hints {
         }
         let encoded = to_raw_value(&(owner, entry)).map_err(Error::internal)?;
         let size = encoded.get().len() + ",".len();
+        let traced = trace::traced(owner, entry.seq());
         if size > LONGEST_ENTRY {
             self.add_stretch(nodes, Stretch::at(owner, entry.seq()));
             return Ok(());
         }
         let encoded: Arc<RawValue> = encoded.into();
+        let size = size + traced.as_ref().map_or(0, |_| TRACED);
         for &node in nodes {
-            self.with_room(node, size).entries.push(encoded.clone());
+            let hint = self.with_room(node, size);
+            hint.entries.push(encoded.clone());
+            hint.traces.extend(traced.clone());
         }
         Ok(())
     }
@@ -205,13 +213,18 @@ impl Hints {
             }
             return Ok(());
         }
-        let size = encoded.get().len() + SHARED;
+        let first = places.first().and_then(|place| trace::traced(place.owner, place.cursor.seq));
+        let size = encoded.get().len() + SHARED + first.as_ref().map_or(0, |_| TRACED);
         let mut left = places.iter().peekable();
         while left.peek().is_some() {
             let (last, room) = self.with_room_left(node, size + PLACE);
             let mut shared = Shared { kind: encoded.clone(), places: Vec::new() };
             // The room for the first is taken already.
             shared.places.extend(left.next());
+            let begins = shared.places.first().map(|place| (place.owner, place.cursor.seq));
+            if let (Some(traced), Some((owner, seq))) = (&first, begins) {
+                last.traces.push(traced.at(owner, seq));
+            }
             while *room >= PLACE
                 && let Some(place) = left.next()
             {
@@ -251,6 +264,7 @@ impl Hints {
                 entries: Vec::new(),
                 shared: Vec::new(),
                 timelines: Vec::new(),
+                traces: Vec::new(),
             });
             pile.room = ROOM;
         }

@@ -12,6 +12,7 @@ use std::{
 
 use metrics::counter;
 use parking_lot::Mutex;
+use tracing::{Instrument, Span};
 
 use super::{
     bus::{Bus, encode_hint, encode_presence, encode_signals},
@@ -26,7 +27,7 @@ use crate::{
     planted_bugs::PlantedBugs,
     store::{OtherNodes, Store},
     tasks::Run,
-    telemetry,
+    telemetry::{self, trace},
 };
 
 /// How long to wait before telling again what could not be told.
@@ -288,6 +289,7 @@ impl HintSender {
             return Ok(());
         }
         counter!(telemetry::HINTS_SENT).increment(hints.len() as u64);
+        let span = hint_span(&hints);
         let mut frames = Vec::with_capacity(hints.len());
         for (node, frame) in signal_frame::frames(signals) {
             frames.push((node, encode_signals(&frame)?));
@@ -300,8 +302,25 @@ impl HintSender {
             let encoded = encode_presence(&frame)?;
             frames.extend(peers.iter().map(|node| (*node, encoded.clone())));
         }
-        if frames.is_empty() { Ok(()) } else { self.bus.send(&frames).await }
+        if frames.is_empty() { Ok(()) } else { self.bus.send(&frames).instrument(span).await }
     }
+}
+
+/// The span of telling other nodes: of the trace of the first entry of which that is known.
+fn hint_span(hints: &[(i64, Outgoing)]) -> Span {
+    let first = hints.iter().flat_map(|(_, hint)| &hint.traces).next();
+    let origin = first.and_then(|traced| trace::origin(traced.owner, traced.seq));
+    let Some(origin) = origin else { return Span::none() };
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        parent: None,
+        "hint",
+        otel.kind = "producer",
+        imd.message_id = tracing::field::Empty,
+        imd.hints = hints.len(),
+    );
+    origin.adopt(&span);
+    span
 }
 
 /// Counts signals that other nodes go without.

@@ -11,7 +11,10 @@ use std::{
 
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use super::recipients::Recipients;
 use crate::{
@@ -32,6 +35,9 @@ const ENTRIES_BEFORE_SIGNALS: usize = INBOX_LIMIT / 4;
 
 /// When a session with too many streams may try again: a dead one ends about then.
 const STREAM_WAIT: Duration = Duration::from_secs(10);
+
+/// The shortest pause between streams that are sent elsewhere one after the other.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Spreads the users over locks. A power of two.
 const SHARDS: usize = 64;
@@ -150,6 +156,24 @@ impl Hub {
         }
     }
 
+    /// Asks the streams that are open to go elsewhere, one after the other over so long, so that they do not all come
+    /// to the other nodes at once.
+    pub(super) async fn close_over(&self, period: Duration) {
+        let mut inboxes = Vec::new();
+        for shard in &self.shards {
+            inboxes.extend(shard.lock().values().flatten().map(|stream| stream.inbox.clone()));
+        }
+        let began = Instant::now();
+        let count = u32::try_from(inboxes.len()).unwrap_or(u32::MAX);
+        for (inbox, place) in inboxes.into_iter().zip(1..) {
+            inbox.close();
+            let due = period.mul_f64(f64::from(place) / f64::from(count));
+            if due > began.elapsed() + LEAST_PAUSE || place == count {
+                sleep(due.saturating_sub(began.elapsed())).await;
+            }
+        }
+    }
+
     /// Asks every stream, open or yet to come, to go elsewhere.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
@@ -226,6 +250,8 @@ pub(super) struct Inbox {
 pub(super) struct Waiting {
     /// Entries, mostly in the order of `seq`.
     pub(super) entries: VecDeque<Arc<Entry>>,
+    /// Since when the first of them has waited.
+    pub(super) since: Option<Instant>,
     /// Signals, each with the number of the entries that came before it.
     pub(super) signals: VecDeque<(usize, Arc<Signal>)>,
     /// Users whom the stream watches and who have changed: how they are now.
@@ -241,6 +267,9 @@ pub(super) struct Waiting {
 impl Inbox {
     fn put(&self, entry: &Arc<Entry>) {
         let mut waiting = self.waiting.lock();
+        if waiting.entries.is_empty() {
+            waiting.since = Some(Instant::now());
+        }
         if waiting.entries.len() < INBOX_LIMIT {
             waiting.entries.push_back(entry.clone());
         } else {

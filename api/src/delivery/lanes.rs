@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Histogram, counter, gauge, histogram};
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -16,6 +16,10 @@ use tokio::{
     time::timeout_at,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{
+    Instrument, Span,
+    field::{Empty, display},
+};
 
 use super::{RENUMBERED, fan_out::FanOut, hint_queue::HintQueue, hub::Hub};
 use crate::{
@@ -23,7 +27,10 @@ use crate::{
     planted_bugs::PlantedBugs,
     store::{Append, AppendConnection, Appended},
     tasks::{Run, Task, Tasks},
-    telemetry,
+    telemetry::{
+        self, call,
+        trace::{self, TARGET},
+    },
 };
 
 /// A message that has waited this long is refused: its sender has given up or is about to.
@@ -59,6 +66,8 @@ struct Job {
     append: Append,
     queued_at: Instant,
     reply: oneshot::Sender<Result<Appended>>,
+    /// Of its way through the lane.
+    span: Span,
 }
 
 impl Lanes {
@@ -85,6 +94,8 @@ impl Lanes {
                 connection: connection(),
                 appends: Vec::new(),
                 replies: Vec::new(),
+                spans: Vec::new(),
+                wait: histogram!(telemetry::WAIT_SECONDS),
                 done,
                 batch: settings.batch,
                 last_batch: 0,
@@ -107,7 +118,8 @@ impl Lanes {
         let lane = append.sender.0.unsigned_abs() % self.queues.len() as u64;
         let queue = &self.queues[usize::try_from(lane).unwrap_or_default()];
         let (reply, answer) = oneshot::channel();
-        let job = Job { append, queued_at: Instant::now(), reply };
+        let span = tracing::info_span!(target: TARGET, "append", imd.message_id = Empty);
+        let job = Job { append, queued_at: Instant::now(), reply, span };
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => overloaded(),
             // A lane takes messages until its node stops.
@@ -145,6 +157,9 @@ struct Lane {
     /// The messages that are being committed, and the callers who wait for them.
     appends: Vec<Append>,
     replies: Vec<oneshot::Sender<Result<Appended>>>,
+    spans: Vec<Span>,
+    /// How long messages waited for their batch.
+    wait: Histogram,
     done: mpsc::Sender<Vec<Done>>,
     batch: usize,
     /// How many messages the last batch held.
@@ -227,6 +242,7 @@ impl Lane {
             // behind one that waits.
             let first = ids.insert((sender, job.append.client_message_id));
             if alone && first && !waiting_senders.contains(&sender) {
+                self.wait.record(job.queued_at.elapsed());
                 batch.push(job);
             } else {
                 waiting_senders.insert(sender);
@@ -239,14 +255,45 @@ impl Lane {
         batch
     }
 
+    /// Notes of which traces the entries are that were appended.
+    fn note_traces(&mut self, results: &[Result<Appended>]) {
+        for (span, result) in self.spans.drain(..).zip(results) {
+            let Ok(appended) = result else { continue };
+            if span.is_disabled() {
+                continue;
+            }
+            span.record("imd.message_id", display(&appended.message_id));
+            for (owner, seq) in &appended.places {
+                trace::note_entry(&span, *owner, *seq, appended.message_id);
+            }
+        }
+    }
+
     async fn append(&mut self, batch: Vec<Job>) {
-        (self.appends, self.replies) = batch.into_iter().map(|job| (job.append, job.reply)).unzip();
+        let jobs = batch.into_iter().map(|job| ((job.append, job.reply), job.span));
+        let (jobs, spans): (Vec<_>, Vec<_>) = jobs.unzip();
+        (self.appends, self.replies) = jobs.into_iter().unzip();
+        self.spans = spans;
         self.bugs.pass("append_lane/gathered");
         let began = Instant::now();
-        let results = self.connection.commit(&self.appends).await;
+        // Of the trace of its first message; the spans of the others are linked to it.
+        let first = self.spans.first().and_then(Span::id);
+        let messages = self.appends.len();
+        let span =
+            tracing::info_span!(target: TARGET, parent: first, "commit", imd.messages = messages);
+        for other in self.spans.iter().skip(1) {
+            span.follows_from(other);
+        }
+        let results = self.connection.commit(&self.appends).instrument(span).await;
+        self.note_traces(&results);
         self.bugs.pass("append_lane/committed");
-        histogram!(telemetry::BATCH_SECONDS).record(began.elapsed());
+        let took = began.elapsed();
+        histogram!(telemetry::BATCH_SECONDS).record(took);
         let size = u32::try_from(self.appends.len()).unwrap_or(u32::MAX);
+        if call::is_slow(took) {
+            let took_ms = call::millis(took);
+            tracing::warn!(target: "imd::slow", took_ms, messages = size, "a slow batch");
+        }
         histogram!(telemetry::BATCH_SIZE).record(size);
         self.appends.clear();
         let done = self.replies.drain(..).zip(results).collect();

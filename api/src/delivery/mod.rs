@@ -24,6 +24,7 @@ mod subscription;
 
 use std::{sync::Arc, time::Duration};
 
+use metrics::gauge;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -40,10 +41,13 @@ use self::{
     signals::Signals,
 };
 use crate::{
-    model::{Cursor, Entry, GroupNo, Presence, Result, SessionId, TimelineNo, UserId, UserNo},
+    model::{
+        Cursor, Entry, Error, GroupNo, Presence, Result, SessionId, TimelineNo, UserId, UserNo,
+    },
     planted_bugs::PlantedBugs,
     store::{Append, Store},
     tasks::{Task, Tasks},
+    telemetry,
 };
 
 pub use bus::BusSettings;
@@ -71,6 +75,8 @@ pub struct Delivery {
     tasks: Tasks,
     node_no: i64,
     heartbeat: Duration,
+    /// Cancelled when the node is about to stop, and takes part no more in what it is chosen for.
+    leaving: CancellationToken,
     /// Cancelled when clients are to go elsewhere.
     draining: CancellationToken,
 }
@@ -175,6 +181,7 @@ impl Delivery {
             tasks,
             node_no,
             heartbeat: settings.heartbeat,
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
         })
     }
@@ -232,6 +239,15 @@ impl Delivery {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.lanes.queued()
+    }
+
+    /// Sets the gauges that say how much waits.
+    pub fn observe(&self) {
+        let gauge = |name, waiting: usize| {
+            gauge!(name).set(u32::try_from(waiting).unwrap_or(u32::MAX));
+        };
+        gauge(telemetry::QUEUED, self.queued());
+        gauge(telemetry::FAN_OUT_WAITING, self.fan_out.waiting());
     }
 
     /// Hands on an entry that was committed outside the lanes.
@@ -293,8 +309,12 @@ impl Delivery {
 
     /// Whether the tasks that get entries to streams, and the others of the node, work.
     ///
-    /// Errors: [`crate::model::Error::TasksFailing`].
+    /// Errors: [`crate::model::Error::TasksFailing`]; [`crate::model::Error::ShuttingDown`] from
+    /// [`Delivery::leave`] on.
     pub fn check(&self) -> Result<()> {
+        if self.leaving.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
         self.tasks.check()
     }
 
@@ -302,6 +322,16 @@ impl Delivery {
     #[must_use]
     pub fn streams(&self) -> usize {
         self.hub.streams()
+    }
+
+    /// Has the node say that it is not ready, while it goes on serving.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Asks the streams that are open to go elsewhere, one after the other over so long.
+    pub async fn send_elsewhere_over(&self, period: Duration) {
+        self.hub.close_over(period).await;
     }
 
     /// Asks every stream to go elsewhere, and refuses none: each ends with [`Event::Reconnect`].

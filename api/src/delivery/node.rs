@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use metrics::counter;
+use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
@@ -19,7 +19,7 @@ use super::{
     RENUMBERED,
     bus::{Bus, Frame},
     fetcher::Fetcher,
-    hint::Incoming,
+    hint::{Incoming, SharedPlace},
     hint_queue::HintQueue,
     hub::Hub,
     presence::PresenceOfNode,
@@ -29,7 +29,7 @@ use crate::{
     planted_bugs::PlantedBugs,
     store::{LoginPoint, PeerHeartbeat, Store},
     tasks::{Task, Tasks},
-    telemetry,
+    telemetry::{self, trace},
 };
 
 /// How often a node says that it runs. Ten times that without a word and it counts as dead.
@@ -117,6 +117,21 @@ impl Node {
 
     /// Hands on what a hint carries, and has the rest fetched.
     fn take(&self, hint: &Incoming) {
+        for traced in &hint.traces {
+            let origin = traced.note();
+            let first = |places: &[SharedPlace]| {
+                places
+                    .first()
+                    .is_some_and(|of| (of.owner, of.cursor.seq) == (traced.owner, traced.seq))
+            };
+            let shared = hint.shared.iter().filter(|shared| first(&shared.places));
+            for place in shared.flat_map(|shared| &shared.places) {
+                trace::note_same(origin.as_ref(), place.owner, place.cursor.seq);
+            }
+            if let Some(origin) = origin {
+                trace::note_hint(&origin, hint.from);
+            }
+        }
         for (owner, entry) in &hint.entries {
             self.hub.publish(*owner, entry);
         }
@@ -129,6 +144,7 @@ impl Node {
         }
         self.fetcher.want(&hint.timelines);
         if self.peers.lock().entry(hint.from).or_default().receive(hint.no) {
+            counter!(telemetry::HINTS_LOST).increment(1);
             self.sweep_wanted.notify_one();
         }
     }
@@ -164,10 +180,14 @@ impl Node {
         let mut peers = self.peers.lock();
         let mut lost = false;
         for peer in &heartbeat.peers {
-            lost |= peers.entry(peer.node_no).or_default().update(peer);
+            let missing = peers.entry(peer.node_no).or_default().update(peer);
+            counter!(telemetry::HINTS_LOST).increment(u64::from(missing));
+            lost |= missing;
         }
         let alive = heartbeat.peers.iter().filter(|peer| peer.alive);
-        self.hint_queue.set_peers(&alive.map(|peer| peer.node_no).collect::<Vec<_>>());
+        let alive: Vec<_> = alive.map(|peer| peer.node_no).collect();
+        self.hint_queue.set_peers(&alive);
+        gauge!(telemetry::NODES).set(u32::try_from(alive.len() + 1).unwrap_or(u32::MAX));
         let known = peers.len();
         peers.retain(|node_no, _| heartbeat.peers.iter().any(|peer| peer.node_no == *node_no));
         // One that has left may have taken its last hints with it.

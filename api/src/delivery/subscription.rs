@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::Stream;
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
         TimelineState, Truncated, UserNo,
     },
     store::{SessionCheck, Store, TimelinePage},
-    telemetry,
+    telemetry::{self, trace},
 };
 
 /// How many entries a stream reads from the log at a time.
@@ -183,6 +183,9 @@ impl Subscription {
 
     /// Notes how far the terminal has got once it has this event.
     fn note_handing_over(&self, event: &Event) {
+        if let Event::Entry(entry) = event {
+            trace::note_delivery(self.owner.into(), entry.seq(), self.session_id);
+        }
         if self.acknowledging {
             return;
         }
@@ -208,6 +211,9 @@ impl Subscription {
     /// Sorts what the hub has handed over.
     fn take_inbox(&mut self) {
         let waiting = self.registration.inbox().take();
+        if let Some(since) = waiting.since {
+            histogram!(telemetry::DELIVERY_SECONDS).record(since.elapsed());
+        }
         self.expected = self.expected.max(waiting.expected);
         if waiting.epoch.is_some_and(|epoch| epoch != self.last.epoch) {
             self.expected = RENUMBERED;

@@ -9,9 +9,13 @@ use nix::unistd::geteuid;
 use super::account::Account;
 use super::cluster::Cluster;
 use super::error::{EmbeddedPostgresError, Result};
+use super::fetch::{Source, fetch, public_has};
 
 /// The oldest major version that `imd` runs on.
 pub(super) const OLDEST_MAJOR: u32 = 15;
+
+/// The value of `pg_source` with which nothing is fetched.
+const NO_SOURCE: &str = "none";
 
 /// Where packages put the programs: parent folder, start of the versioned folder's name, and
 /// the way down from there.
@@ -50,7 +54,15 @@ impl Binaries {
     /// Finds programs that fit `cluster`: of the major version that made it, or a supported one
     /// if it is yet to be made. `chosen`, if given, is the only folder looked at. Else the first
     /// that fits on PATH, else the newest in the usual system folders.
-    pub(super) async fn find(cluster: &Cluster, chosen: Option<&Path>) -> Result<Self> {
+    ///
+    /// `source`, the setting `pg_source`, has them fetched into `cache`, unless it is `none`; without it they are fetched
+    /// where the search finds none.
+    pub(super) async fn find(
+        cluster: &Cluster,
+        chosen: Option<&Path>,
+        source: Option<&str>,
+        cache: &Path,
+    ) -> Result<Self> {
         let made_by = cluster.major()?;
         if let Some(major) = made_by
             && major < OLDEST_MAJOR
@@ -58,9 +70,53 @@ impl Binaries {
             let path = cluster.data();
             return Err(EmbeddedPostgresError::TooOld { path, major });
         }
-        match chosen {
-            Some(folder) => Self::chosen(cluster, made_by, folder).await,
-            None => Self::search(cluster, made_by).await,
+        match (chosen, source) {
+            (Some(folder), _) => Self::chosen(cluster, made_by, folder).await,
+            (None, Some(setting)) if setting != NO_SOURCE => {
+                let missing = "PostgreSQL is to come from pg_source".to_owned();
+                Self::fetched(cluster, made_by, Source::named(setting), setting, missing, cache)
+                    .await
+            }
+            (None, setting) => match Self::search(cluster, made_by).await {
+                Err(
+                    missing @ (EmbeddedPostgresError::NotInstalled { .. }
+                    | EmbeddedPostgresError::MajorNotInstalled { .. }),
+                ) if setting.is_none() && made_by.is_none_or(public_has) => {
+                    let missing = match missing {
+                        EmbeddedPostgresError::MajorNotInstalled { major, .. } => {
+                            format!("PostgreSQL {major}, which made the database, is not installed")
+                        }
+                        _ => format!("no PostgreSQL {OLDEST_MAJOR} or newer is installed"),
+                    };
+                    let public = Source::public();
+                    Self::fetched(cluster, made_by, public, "GitHub", missing, cache).await
+                }
+                found => found,
+            },
+        }
+    }
+
+    /// Those of a source, fetched unless they are there from the last time.
+    async fn fetched(
+        cluster: &Cluster,
+        made_by: Option<u32>,
+        source: std::result::Result<Source, String>,
+        from: &str,
+        missing: String,
+        cache: &Path,
+    ) -> Result<Self> {
+        let fetched = match &source {
+            Ok(source) => fetch(source, cache).await,
+            Err(reason) => Err(reason.clone()),
+        };
+        match fetched {
+            Ok(folder) => Self::chosen(cluster, made_by, &folder).await,
+            Err(reason) => Err(EmbeddedPostgresError::NotFetched {
+                missing,
+                from: from.to_owned(),
+                reason,
+                install: install_command(made_by),
+            }),
         }
     }
 

@@ -18,6 +18,22 @@ pub enum EmbeddedPostgresError {
         /// The command that installs it here.
         install: String,
     },
+    /// No usable programs on this machine, and none can be fetched.
+    #[error(
+        "{missing}, and it cannot be fetched from {from}: {reason}. Install it with `{install}`, or set \
+         pg_source (IMD_PG_SOURCE) to a mirror, a folder or an archive, or pg_bin (IMD_PG_BIN) to the \
+         folder of its programs, or database.url (IMD_DATABASE_URL) to a server"
+    )]
+    NotFetched {
+        /// What is missing.
+        missing: String,
+        /// The source.
+        from: String,
+        /// Why it is of no use.
+        reason: String,
+        /// The command that installs it here.
+        install: String,
+    },
     /// The cluster needs the programs of a major version that is not installed.
     #[error(
         "the database in {} was made by PostgreSQL {major}, which is not installed: install it \
@@ -34,7 +50,7 @@ pub enum EmbeddedPostgresError {
     },
     /// The programs in the folder given by `pg_bin` are of another major version than the cluster.
     #[error(
-        "the database in {} was made by PostgreSQL {major}, but pg_bin names PostgreSQL {found} \
+        "the database in {} was made by PostgreSQL {major}, but pg_bin or pg_source names PostgreSQL {found} \
          ({}). Nothing was changed", cluster.display(), folder.display()
     )]
     OtherMajor {
@@ -56,7 +72,7 @@ pub enum EmbeddedPostgresError {
         major: u32,
     },
     /// The folder given by `pg_bin` does not hold the programs, or they do not run.
-    #[error("no PostgreSQL programs in {} (pg_bin): {reason}", folder.display())]
+    #[error("no PostgreSQL programs in {} (pg_bin or pg_source): {reason}", folder.display())]
     NoPrograms {
         /// The folder given by `pg_bin`.
         folder: PathBuf,

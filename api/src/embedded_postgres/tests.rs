@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,11 +33,11 @@ impl Home {
     }
 
     async fn start(&self) -> EmbeddedPostgres {
-        EmbeddedPostgres::start(&self.data, None).await.unwrap()
+        EmbeddedPostgres::start(&self.data, None, None).await.unwrap()
     }
 
     async fn refusal(&self, bin_dir: Option<&Path>) -> String {
-        let started = EmbeddedPostgres::start(&self.data, bin_dir).await;
+        let started = EmbeddedPostgres::start(&self.data, bin_dir, None).await;
         started.expect_err("it must not start").to_string()
     }
 
@@ -50,7 +50,7 @@ impl Home {
     /// The server without anybody to look after it.
     async fn server(&self) -> Server {
         let cluster = self.cluster();
-        let binaries = Binaries::find(&cluster, None).await.unwrap();
+        let binaries = Binaries::find(&cluster, None, None, Path::new("none")).await.unwrap();
         cluster.prepare(&binaries).await.unwrap();
         let log = ServerLog::new(self.data.postgres_log());
         Server { cluster, binaries, log }
@@ -261,7 +261,7 @@ async fn an_initdb_killed_half_way_is_done_over() {
         tokio::select! {
             biased;
             () = async { while half_made(&home).is_none() { tokio::task::yield_now().await } } => {}
-            _ = EmbeddedPostgres::start(&home.data, None) => panic!("initdb was too quick"),
+            _ = EmbeddedPostgres::start(&home.data, None, None) => panic!("initdb was too quick"),
         }
     };
     timeout(DEADLINE, killed).await.unwrap();
@@ -278,7 +278,7 @@ async fn a_cancelled_start_leaves_a_folder_that_starts() {
     let started = async {
         tokio::select! {
             () = async { while !home.cluster().data().exists() { tokio::task::yield_now().await } } => {}
-            _ = EmbeddedPostgres::start(&home.data, None) => {}
+            _ = EmbeddedPostgres::start(&home.data, None, None) => {}
         }
     };
     timeout(DEADLINE, started).await.unwrap();

@@ -13,7 +13,7 @@ use crate::{
         Quote, ReactionCount, Refusal, Retention, Session, SessionEnd, SessionId, Signal,
         SignalContent, TimelineState, Tombstone, Truncated, UserId, UserSettings,
     },
-    service::{Event, Tokens},
+    service::{Event, SendContent, Tokens},
 };
 
 pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
@@ -271,6 +271,7 @@ fn message(message: &Message) -> v1::Message {
         silent: message.notice.silent,
         no_push: message.notice.no_push,
         reply_to: message.reply_to.as_deref().map(quote),
+        attachments: super::attachment::list(&message.attachments),
         reactions: reactions(&message.reactions),
         forwarded: message.forwarded.as_ref().map(|from| v1::Forwarded {
             sender_id: from.sender.to_string(),
@@ -303,6 +304,16 @@ pub(super) fn content(content: &Content) -> v1::message::Content {
             data: content.body().clone(),
         }),
         None => v1::message::Content::Text(String::from_utf8_lossy(content.body()).into_owned()),
+    }
+}
+
+/// What a client sends, in whichever of the contract's messages.
+pub(super) fn send_content(content: impl Into<v1::message::Content>) -> SendContent {
+    match content.into() {
+        v1::message::Content::Text(text) => SendContent::Text(text),
+        v1::message::Content::Data(v1::Data { content_type, data }) => {
+            SendContent::Data { content_type, data }
+        }
     }
 }
 
@@ -350,6 +361,7 @@ pub(super) fn retention(retention: &Retention) -> v1::Retention {
         overridden: retention.overridden,
         max_age: retention.limits.max_age.map(duration),
         max_messages: retention.limits.max_messages,
+        max_bytes: retention.limits.max_bytes,
     }
 }
 

@@ -21,7 +21,11 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tonic::Status;
 
-use crate::{model::Limit, telemetry};
+use super::methods;
+use crate::{
+    model::Limit,
+    telemetry::{self, call},
+};
 
 /// The longest time that a client may write, in digits.
 const DIGITS: usize = 8;
@@ -37,6 +41,9 @@ pub(super) async fn keep(
     request: Request,
     next: Next,
 ) -> Response {
+    if let Some(method) = methods::at(request.uri().path()) {
+        call::note_method(method);
+    }
     let now = Instant::now();
     let asked = timeout(request.headers()).map(|timeout| now + timeout);
     let allowed = longest.map(|longest| now + longest);

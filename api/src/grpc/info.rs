@@ -26,6 +26,7 @@ impl v1::info_service_server::InfoService for Info {
             edit_window: i32::try_from(info.edit_window.as_secs()).unwrap_or(i32::MAX),
             read_receipts: info.read_receipts,
             search: info.search,
+            max_attachment_bytes: info.max_attachment_bytes,
         }))
     }
 }

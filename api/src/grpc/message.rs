@@ -10,8 +10,8 @@ use super::{bearer, convert, search, send_stream, status::status};
 use crate::{
     model::{ChangeConversation, ConversationFilter, Error, PinnedMessage, ReactionOf, Typing},
     service::{
-        EarlierVersion, EditMessage, Follow, Recipient, Send as SendMessage, SendContent,
-        SendSignal, SendSignalContent, Sent, Service,
+        EarlierVersion, EditMessage, Follow, Recipient, Send as SendMessage, SendSignal,
+        SendSignalContent, Sent, Service,
     },
 };
 
@@ -325,14 +325,9 @@ pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
         v1::send_request::To::UserId(id) => Recipient::User(id),
         v1::send_request::To::GroupId(id) => Recipient::Group(id),
     });
-    let content = request.content.map(|content| match content {
-        v1::send_request::Content::Text(text) => SendContent::Text(text),
-        v1::send_request::Content::Data(typed) => {
-            SendContent::Data { content_type: typed.content_type, data: typed.data }
-        }
-    });
-    let v1::SendRequest { client_message_id, mentions, mention_all, reply_to, forward_of, .. } =
-        request;
+    let content = request.content.map(convert::send_content);
+    let v1::SendRequest { client_message_id, mentions, mention_all, reply_to, .. } = request;
+    let v1::SendRequest { forward_of, attachments, .. } = request;
     let address = None;
     SendMessage {
         to,
@@ -342,30 +337,22 @@ pub(super) fn decode_send(request: v1::SendRequest) -> SendMessage {
         mention_all,
         reply_to,
         forward_of,
+        attachments,
         address,
     }
 }
 
 fn decode_edit(request: v1::EditMessageRequest) -> EditMessage {
-    let content = request.content.map(|content| match content {
-        v1::edit_message_request::Content::Text(text) => SendContent::Text(text),
-        v1::edit_message_request::Content::Data(typed) => {
-            SendContent::Data { content_type: typed.content_type, data: typed.data }
-        }
-    });
+    let content = request.content.map(convert::send_content);
     let v1::EditMessageRequest { message_id, client_edit_id, mentions, mention_all, .. } = request;
     EditMessage { message_id, client_edit_id, content, mentions, mention_all, address: None }
 }
 
 fn encode_edit(version: &EarlierVersion) -> v1::MessageEdit {
-    use v1::message_edit::Previous;
     v1::MessageEdit {
         edit_no: version.edit.edit_no,
         edited_at: Some(convert::timestamp(version.edit.edited_at)),
-        previous: version.content.as_ref().map(|content| match convert::content(content) {
-            v1::message::Content::Text(text) => Previous::Text(text),
-            v1::message::Content::Data(data) => Previous::Data(data),
-        }),
+        previous: version.content.as_ref().map(|content| convert::content(content).into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gRPC transport: decode, one call of the service, encode. gRPC-web comes with it.
 
 mod admin;
+mod attachment;
 mod auth;
 mod block;
 mod contact;
@@ -9,6 +10,8 @@ mod deadline;
 mod group;
 mod info;
 mod message;
+mod methods;
+mod policy;
 mod presence;
 mod profile;
 mod push;
@@ -40,6 +43,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
 use self::deadline::Longest;
+pub use self::policy::GrpcPolicy;
 use crate::{
     model::Error,
     service::{MOST_LISTED, Service},
@@ -56,10 +60,11 @@ const HEALTH_SERVICES: [&str; 2] =
     [v1::auth_service_server::SERVICE_NAME, v1::message_service_server::SERVICE_NAME];
 
 /// The services that the public listener tells of.
-const PUBLIC_SERVICES: [&str; 11] = [
+const PUBLIC_SERVICES: [&str; 12] = [
     v1::auth_service_server::SERVICE_NAME,
     v1::message_service_server::SERVICE_NAME,
     v1::block_service_server::SERVICE_NAME,
+    v1::attachment_service_server::SERVICE_NAME,
     v1::group_service_server::SERVICE_NAME,
     v1::contact_service_server::SERVICE_NAME,
     v1::presence_service_server::SERVICE_NAME,
@@ -104,6 +109,10 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
     ))
     .max_decoding_message_size(largest)
     .accept_compressed(CompressionEncoding::Gzip);
+    let attachment = v1::attachment_service_server::AttachmentServiceServer::new(
+        attachment::Attachments(service.clone()),
+    )
+    .max_decoding_message_size(OVERHEAD);
     let call_timeout = service.call_timeout();
     let info = v1::info_service_server::InfoServiceServer::new(info::Info(service))
         .max_decoding_message_size(OVERHEAD);
@@ -120,6 +129,7 @@ pub async fn public_router(service: Arc<Service>) -> (Router, HealthReporter) {
         .add_service(profile)
         .add_service(push)
         .add_service(schedule)
+        .add_service(attachment)
         .add_service(info);
     routes.add_service(health_service);
     let reflection = || {

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{bearer, convert, message::decode_send, status::status};
 use crate::{
     model::{Error, ScheduledMessage},
-    service::{Send as SendMessage, SendContent, Service, UpdateScheduled},
+    service::{Send as SendMessage, Service, UpdateScheduled},
 };
 
 pub(super) struct Schedule(pub(super) Arc<Service>);
@@ -33,14 +33,8 @@ impl v1::schedule_service_server::ScheduleService for Schedule {
         &self,
         request: Request<v1::UpdateScheduledMessageRequest>,
     ) -> Result<Response<v1::UpdateScheduledMessageResponse>, Status> {
-        use v1::update_scheduled_message_request::Content;
         let (metadata, extensions, asked) = request.into_parts();
-        let content = asked.content.map(|content| match content {
-            Content::Text(text) => SendContent::Text(text),
-            Content::Data(typed) => {
-                SendContent::Data { content_type: typed.content_type, data: typed.data }
-            }
-        });
+        let content = asked.content.map(convert::send_content);
         let send_at = time(asked.send_at).map_err(status)?;
         let update = UpdateScheduled { send_at, content, address: extensions.get().copied() };
         let id = &asked.client_message_id;
@@ -77,18 +71,15 @@ fn time(at: Option<prost_types::Timestamp>) -> Result<Option<time::OffsetDateTim
 }
 
 fn scheduled_message(message: &ScheduledMessage) -> v1::ScheduledMessage {
-    use v1::scheduled_message::Content;
     v1::ScheduledMessage {
         client_message_id: message.client_message_id.to_string(),
         conversation_id: message.conversation_id.to_string(),
         send_at: Some(convert::timestamp(message.send_at)),
-        content: Some(match convert::content(&message.content) {
-            v1::message::Content::Text(text) => Content::Text(text),
-            v1::message::Content::Data(data) => Content::Data(data),
-        }),
+        content: Some(convert::content(&message.content).into()),
         mentions: message.mentions.clone(),
         mention_all: message.mention_all,
         reply_to: message.reply_to.clone(),
         refusal: message.refusal.as_ref().map(convert::refusal),
+        attachments: super::attachment::list(&message.attachments),
     }
 }

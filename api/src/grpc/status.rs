@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     model::{Class, Error},
-    telemetry,
+    telemetry::{self, call},
 };
 
 /// `domain` of `google.rpc.ErrorInfo`.
@@ -25,6 +25,9 @@ pub(super) fn status(error: Error) -> Status {
     }
     if let Some(retry_after) = error.retry_after() {
         details.set_retry_info(Some(retry_after));
+    }
+    if let Some(request_id) = call::request_id() {
+        details.set_request_info(request_id.as_str(), "");
     }
     Status::with_error_details(code(error.class()), error.to_string(), details)
 }

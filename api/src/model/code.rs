@@ -97,6 +97,12 @@ codes! {
         "As many messages of the caller wait to be sent as may.";
     ScheduledNotFound, "scheduled_not_found", NotFound, Clients,
         "The caller has no such message that waits to be sent, or it is on its way.";
+    AttachmentNotFound, "attachment_not_found", NotFound, Clients,
+        "The message has no such attachment, or the caller none that a message can have.";
+    AttachmentQuotaUsed, "attachment_quota_used", FailedPrecondition, Clients,
+        "The attachments of the caller would take more bytes together than the server allows.";
+    MessageQuotaUsed, "message_quota_used", FailedPrecondition, Clients,
+        "The messages of the caller take as many bytes as its tier allows; deleting some makes room.";
     SearchDisabled, "search_disabled", FailedPrecondition, Clients,
         "The deployment does not search messages.";
     Blocked, "blocked", PermissionDenied, Clients,

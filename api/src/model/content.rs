@@ -5,7 +5,7 @@ use base64::{DecodeError, Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, MessageId, Result};
+use super::{Attachment, Error, MessageId, Result};
 
 /// The longest content type, in characters.
 const MAX_CONTENT_TYPE_LENGTH: usize = 127;
@@ -72,6 +72,23 @@ impl Content {
         sha.update(self.content_type.as_deref().unwrap_or_default().as_bytes());
         sha.update(&[0]);
         sha.update(&self.body);
+        let digest = sha.finish();
+        std::array::from_fn(|i| digest.as_ref()[i])
+    }
+
+    /// As [`Content::hash`], of a message that has attachments.
+    #[must_use]
+    pub fn hash_with(&self, attachments: &[Attachment]) -> ContentHash {
+        if attachments.is_empty() {
+            return self.hash();
+        }
+        let mut sha = Context::new(&SHA256);
+        // No content type begins so.
+        sha.update(b"\x01attachments\0");
+        sha.update(&self.hash());
+        for attachment in attachments {
+            sha.update(attachment.attachment_id.as_bytes());
+        }
         let digest = sha.finish();
         std::array::from_fn(|i| digest.as_ref()[i])
     }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
+    Attachment, ContactChanged, Content, ConversationChanged, ConversationId, Cursor, DraftChanged,
     GroupChanged, GroupId, GroupRequestChanged, MemberChanged, MessagePinned, ProfileChanged,
     ReactionCount, ReactionsChanged, Retention, ScheduledChanged, SealedMessageId, Session,
     SessionId, TimelineNo, UserId, UserNo, UserSettings,
@@ -104,7 +104,7 @@ entry_kinds! {
     14 => MessageEdited(MessageEdited),
     /// The reactions to a message have changed.
     15 => ReactionsChanged(ReactionsChanged),
-    /// The profile of the owner has changed, or of somebody with whom it has a conversation.
+    /// The profile of the owner has changed, or of somebody with whom it has a conversation or is in a group.
     16 => ProfileChanged(ProfileChanged),
     /// A message was pinned in its conversation, or is so no longer.
     17 => MessagePinned(MessagePinned),
@@ -244,6 +244,9 @@ pub struct Message {
     /// Where what it says comes from, if it is forwarded; `None` for a tombstone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<Forwarded>,
+    /// Its attachments; none for a tombstone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// How often each kind of reaction is given to it, in the order in which the kinds came; none for a tombstone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<ReactionCount>,

@@ -77,6 +77,17 @@ pub enum Error {
     /// The user has no such message that waits to be sent, or it is on its way.
     #[error("no such message waits to be sent")]
     ScheduledNotFound,
+    /// The message has no such attachment, or the user none that a message can have.
+    #[error("there is no such attachment")]
+    AttachmentNotFound,
+    /// The attachments of the user would take more bytes together than a user's may.
+    #[error("your attachments would take more bytes together than this server allows")]
+    AttachmentQuotaUsed,
+    /// The messages that the user has sent take as many bytes as the user may store.
+    #[error(
+        "the messages of the user take as many bytes as its tier allows: delete some, and send again in a minute"
+    )]
+    MessageQuotaUsed,
     /// The deployment does not search messages.
     #[error("this server does not search messages")]
     SearchDisabled,
@@ -414,6 +425,9 @@ impl Error {
             Self::TooManyPins => Code::TooManyPins,
             Self::TooManyScheduled => Code::TooManyScheduled,
             Self::ScheduledNotFound => Code::ScheduledNotFound,
+            Self::AttachmentNotFound => Code::AttachmentNotFound,
+            Self::AttachmentQuotaUsed => Code::AttachmentQuotaUsed,
+            Self::MessageQuotaUsed => Code::MessageQuotaUsed,
             Self::SearchDisabled => Code::SearchDisabled,
             Self::Blocked(_) => Code::Blocked,
             Self::RecipientBlocked(_) => Code::RecipientBlocked,

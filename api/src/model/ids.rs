@@ -93,11 +93,16 @@ impl DeviceId {
     }
 }
 
+/// Whether an id may begin so, or be it.
+pub(crate) fn may_begin_an_id(value: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=-".contains(c);
+    value.len() <= MAX_ID_LENGTH && value.chars().all(allowed)
+}
+
 /// Whether an id that a client gave as `field` is 1–64 of `[A-Za-z0-9._@+=-]`, and neither `.` nor `..`:
 /// a URL cannot name these, since clients and proxies resolve them as steps of a path.
 pub(crate) fn check_id(field: &'static str, value: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+=-".contains(c);
-    if value.is_empty() || value.len() > MAX_ID_LENGTH || !value.chars().all(allowed) {
+    if value.is_empty() || !may_begin_an_id(value) {
         let reason = format!("must be 1–{MAX_ID_LENGTH} characters of A-Z a-z 0-9 . _ @ + = -");
         return Err(Error::invalid(field, reason));
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod admin;
+mod attachment;
 mod block;
 mod broadcast;
 mod code;
@@ -22,6 +23,7 @@ mod presence;
 mod profile;
 mod push;
 mod reaction;
+mod record;
 mod retention;
 mod schedule;
 mod search;
@@ -31,6 +33,9 @@ mod webhook;
 
 pub use address::{AddressPrefix, ClientAddress};
 pub use admin::Role;
+pub use attachment::{
+    Attachment, AttachmentRequest, AttachmentState, MOST_ATTACHMENTS, StoredAttachment, hex,
+};
 pub use block::{BlockedUser, IfBlocked, MOST_BLOCKS};
 pub use broadcast::{Broadcast, BroadcastAudience, BroadcastState};
 pub use code::{Audience, Code};
@@ -59,7 +64,7 @@ pub use ids::{
     ConversationId, ConversationNo, DeviceId, GroupId, GroupNo, MessageId, MessageIdCipher,
     SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
 };
-pub(crate) use ids::{check_id, parse_uuid};
+pub(crate) use ids::{check_id, may_begin_an_id, parse_uuid};
 pub use limit::Limit;
 pub use naming::{Expect, nearest};
 pub use paging::{HistoryEnd, ListPlace, Page, PageSize};
@@ -70,7 +75,11 @@ pub use presence::{
 };
 pub use profile::{ChangeProfile, MAX_AVATAR_URL_BYTES, Profile, ProfileChanged};
 pub use push::{PushContent, PushProvider, PushResult, PushTarget, QuietHours, WebPushTarget};
-pub use reaction::{Reaction, ReactionCount, ReactionOf, ReactionsChanged};
+pub use reaction::{MOST_REACTIONS, Reaction, ReactionCount, ReactionOf, ReactionsChanged};
+pub use record::{
+    ConversationRecord, EditRecord, MessageMarks, MessageName, PinRecord, ReactionRecord,
+    UserRecord,
+};
 pub use retention::{Retention, RetentionLimits, Tier};
 pub use schedule::{MOST_SCHEDULED, Refusal, ScheduledChanged, ScheduledMessage, ScheduledState};
 pub use search::{

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConversationId, Error, Result, SealedMessageId, UserId};
 
+/// The most kinds of reactions to one message.
+pub const MOST_REACTIONS: usize = 20;
+
 /// What a user reacts with: an emoji, or a key of the customer's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction(String);
@@ -24,6 +27,11 @@ impl Reaction {
             return Err(Error::invalid(field, "must have no spaces and no control characters"));
         }
         Ok(Self(value.to_owned()))
+    }
+
+    /// One that was checked when it was stored.
+    pub(crate) fn from_stored(value: String) -> Self {
+        Self(value)
     }
 
     /// The reaction as the client gave it.

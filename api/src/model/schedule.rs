@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Content, ConversationId};
+use super::{Attachment, Content, ConversationId};
 
 /// The most messages of one user that wait to be sent, those that were refused included.
 pub const MOST_SCHEDULED: i64 = 100;
@@ -26,6 +26,8 @@ pub struct ScheduledMessage {
     pub mention_all: bool,
     /// The message that it quotes, as the client named it; empty for none.
     pub reply_to: String,
+    /// What it has with it.
+    pub attachments: Vec<Attachment>,
     /// Why it was not sent, if it was refused.
     pub refusal: Option<Refusal>,
 }

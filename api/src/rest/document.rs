@@ -36,6 +36,7 @@ refresh token for the next pair. Listings are paged by `page_size`, `page_token`
         (name = "Sessions", description = "Logging in and out, and the sessions of one's own account."),
         (name = "Messages", description = "Sending and recalling, and following one's timeline."),
         (name = "History", description = "What was said before, on any device, and how far it has been read."),
+        (name = "Attachments", description = "Files that messages have with them: creating, uploading and downloading them."),
         (name = "Blocks", description = "Whom one takes no messages from."),
         (name = "Contacts", description = "Whom one knows, and what one takes from whom."),
         (name = "Profiles", description = "What users show of themselves."),
@@ -56,6 +57,8 @@ impl Modify for AccessToken {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("access_token", SecurityScheme::Http(bearer));
+        let upload = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("upload_token", SecurityScheme::Http(upload));
     }
 }
 

@@ -15,7 +15,7 @@ use axum::{
 };
 use serde::{Deserializer, Serialize, de::DeserializeOwned};
 
-use super::problem::Problem;
+use super::{objects::Objects, problem::Problem};
 
 /// The bearer token, if the request carries one.
 pub(super) struct Bearer(Option<String>);
@@ -54,10 +54,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             return Err(Problem::unsupported_media_type());
         }
         let body = Bytes::from_request(request, state).await?;
-        // A structure would be read from the list of its members, too.
-        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            return Err(Problem::invalid("body", &"must be an object"));
-        }
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = read("body", &mut json)?;
         json.end().map_err(|error| Problem::invalid("body", &error))?;
@@ -96,13 +92,14 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Reads a value; one of the wrong shape is a problem of the field it stands in, or else of `part`.
+/// Reads a value; one of the wrong shape, or an object that is given as the list of its members, is a problem of the
+/// field it stands in, or else of `part`.
 pub(super) fn read<'de, T, D>(part: &str, deserializer: D) -> Result<T, Problem>
 where
     T: DeserializeOwned,
     D: Deserializer<'de, Error: Display>,
 {
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    serde_path_to_error::deserialize(Objects(deserializer)).map_err(|error| {
         // `.` stands for the whole, `?` for a place that was not reached.
         let path = error.path().to_string();
         let field = Some(path.trim_end_matches(['.', '?'])).filter(|field| !field.is_empty());
@@ -204,6 +201,7 @@ mod tests {
         let invalid = "invalid_argument";
         refused(json(r#"{"inner": {"number": "7"}}"#).await, 400, invalid, Some("inner.number"));
         refused(json(r#"{"inner": null}"#).await, 400, invalid, Some("inner"));
+        refused(json(r#"{"inner": [7]}"#).await, 400, invalid, Some("inner"));
         for body in ["", "[", "[{}]", "{", "7", "{} {}", r#"{"inner": {}, "inner": {}}"#] {
             refused(json(body).await, 400, invalid, Some("body"));
         }

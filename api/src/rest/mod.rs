@@ -1,6 +1,7 @@
 //! The REST transport: decode, one call of the service, encode. It mirrors the gRPC contract in JSON.
 
 mod admin;
+mod attachments;
 mod auth;
 mod blocks;
 mod codes;
@@ -15,6 +16,7 @@ mod groups;
 mod history;
 mod info;
 mod messages;
+mod objects;
 mod page;
 mod paging;
 mod pins;
@@ -55,7 +57,9 @@ const OVERHEAD: usize = 16 * 1024;
 /// [`unknown_path`]. Connections over WebSocket are counted in `sockets`; `page` says whether there is a chat at `/`.
 pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Router {
     let largest = largest_body(&service);
-    let (operations, mut document) = operations().split_for_parts();
+    let (operations, document) = operations().split_for_parts();
+    let (contents, of_contents) = attachments::contents().split_for_parts();
+    let mut document = document.merge_from(of_contents);
     flat::flatten(&mut document);
     operations
         .layer(map_response(not_to_be_stored))
@@ -65,6 +69,12 @@ pub fn public_router(service: Arc<Service>, sockets: Sockets, page: bool) -> Rou
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(largest))
         .layer(from_fn_with_state(service.clone(), deadline::keep))
+        // A file takes as long as it takes.
+        .merge(
+            contents
+                .method_not_allowed_fallback(method_not_allowed)
+                .layer(map_response(not_to_be_stored)),
+        )
         .with_state(service)
 }
 
@@ -99,7 +109,8 @@ fn largest_body(service: &Service) -> usize {
 /// The OpenAPI document of [`public_router`].
 #[must_use]
 pub fn openapi() -> OpenApi {
-    let mut document = operations().into_openapi();
+    let document = operations().into_openapi();
+    let mut document = document.merge_from(attachments::contents().into_openapi());
     flat::flatten(&mut document);
     document
 }
@@ -126,6 +137,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(pins::routes())
         .merge(schedule::routes())
         .merge(search::routes())
+        .merge(attachments::routes())
         .merge(events::routes())
         .merge(socket::routes())
         .merge(history::routes())

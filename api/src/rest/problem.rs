@@ -13,7 +13,10 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{model::Error, telemetry};
+use crate::{
+    model::Error,
+    telemetry::{self, call},
+};
 
 /// The media type of problems.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -71,6 +74,11 @@ pub(crate) struct Members {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     retry_after: Option<u64>,
+    /// Names the call in the logs of the server. Also in the header `x-request-id`; over a WebSocket it is that of
+    /// the handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_length = 128)]
+    request_id: Option<String>,
 }
 
 impl Problem {
@@ -148,6 +156,7 @@ impl Problem {
             code: self.code,
             details: self.details,
             retry_after: self.retry_after.map(in_seconds),
+            request_id: call::request_id().map(|id| id.to_string()),
         }
     }
 }

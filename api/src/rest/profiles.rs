@@ -41,8 +41,8 @@ async fn get_own_profile(
 /// Change one's own profile.
 ///
 /// Every terminal of the caller is told at once (`profile_changed`), and soon every user with whom it has a
-/// conversation: within seconds for the first change, and once a minute for many. Safe to repeat: what is so already
-/// stays, and nobody is told again.
+/// conversation or is in a group: within seconds for the first change, and once a minute for many. Safe to repeat: what
+/// is so already stays, and nobody is told again.
 ///
 /// The name of a user that logs in by assertions is that of the last assertion that had one.
 ///

@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::progress::Progress;
+use crate::telemetry::call::Call;
 
 /// The largest piece that is handed on at a time, in bytes: one frame of HTTP/2. A client that takes one
 /// within `limits.call_timeout` goes on.
@@ -29,6 +30,8 @@ pub(super) struct Answer<S> {
     /// What has been taken from `body` already.
     taken: Option<Taken>,
     progress: Arc<Progress>,
+    /// What the body is an answer to.
+    call: Option<Arc<Call>>,
     _place: S,
 }
 
@@ -60,7 +63,15 @@ impl<S> Answer<S> {
             None => taken,
             Some(unread) => taken.map(|taken| taken.map(|frame| counted(frame, unread))),
         };
-        Self { body, taken, progress, _place: place }
+        Self { body, taken, progress, call: None, _place: place }
+    }
+
+    /// As the answer to `call`: what goes wrong while it is sent is told as a part of that.
+    pub(super) fn of(mut self, call: Arc<Call>) -> Self {
+        if !self.body.is_end_stream() {
+            self.call = Some(call);
+        }
+        self
     }
 }
 
@@ -76,9 +87,12 @@ impl<S: Unpin> HttpBody for Answer<S> {
             taken
         } else {
             self.progress.waits_for_more();
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) else {
-                return Poll::Ready(None);
+            let Self { body, call, .. } = &mut *self;
+            let polled = match call {
+                Some(call) => call.within(|| Pin::new(body).poll_frame(context)),
+                None => Pin::new(body).poll_frame(context),
             };
+            let Some(frame) = ready!(polled) else { return Poll::Ready(None) };
             frame
         };
         self.progress.handed_on();

@@ -15,7 +15,7 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     http::{
-        HeaderMap, HeaderValue, Request, Response, Version,
+        HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
         header::{AUTHORIZATION, CONTENT_TYPE},
     },
     response::Response as AnyResponse,
@@ -32,6 +32,7 @@ use tokio::{
     time::timeout,
 };
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use super::{
     Listening,
@@ -42,8 +43,13 @@ use super::{
 };
 use crate::{
     config::Limits,
-    model::{Error, Limit, Result},
-    telemetry,
+    model::{ClientAddress, Error, Limit, Result},
+    telemetry::{
+        self,
+        call::{Call, RequestId},
+        operation::Transport,
+        trace,
+    },
 };
 
 /// How many streams a connection may have before something good has come on it: those of a page that is
@@ -62,6 +68,9 @@ const COUNTED: usize = 8 * 1024;
 
 /// How many connections' worth of unread answers all connections of a listener may have together.
 const CONNECTIONS_WORTH: usize = 32;
+
+/// The header that names a call: taken over from a request, and given out with its answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// When to try again what could not be done for all that is under way.
 const WAIT: Duration = Duration::from_secs(1);
@@ -176,11 +185,35 @@ impl Calls {
         }
         let listening = &self.listening;
         let address = client_address(self.peer, request.headers(), &listening.trusted_proxies);
+        let call = begin(&request, address);
+        // Boxed, so that the room for it is not kept more than once: many calls may wait for their bodies.
+        let (headers, path) = (request.headers(), request.uri().path());
+        let span = trace::of_call(headers, call.method(), path, call.id().as_str());
+        let working = self.answer_call(request, address, unknown, stream).boxed();
+        let mut response = call.clone().run(working.instrument(span.clone())).await;
+        call.describe(&span, Some(response.status().as_u16()));
+        drop(span);
+        if let Ok(id) = HeaderValue::from_str(call.id().as_str()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        call.end(Some(response.status().as_u16()));
+        Ok(response.map(|answer| answer.of(call)))
+    }
+
+    /// Answers one call. `unknown` says why its client is a stranger, if it is one.
+    async fn answer_call(
+        &self,
+        request: Request<Incoming>,
+        address: ClientAddress,
+        unknown: Option<Error>,
+        stream: Stream,
+    ) -> Response<Answer<Stream>> {
+        let listening = &self.listening;
         let refusing = Refusing::of(listening, request.headers());
         let Some(admitted) = self.load.admit(listening, address.0, unknown.is_some()) else {
             let (parts, body) =
                 refusing.refuse(Error::Overloaded { retry_after: WAIT }).into_parts();
-            return Ok(Response::from_parts(parts, Answer::new(None, None, body, stream)));
+            return Response::from_parts(parts, Answer::new(None, None, body, stream));
         };
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(address);
@@ -189,7 +222,7 @@ impl Calls {
             Some(error) => self.route_for_stranger(request, &refusing, error).await,
         };
         drop(admitted);
-        Ok(self.hand_on(response, &refusing, stream).await)
+        self.hand_on(response, &refusing, stream).await
     }
 
     /// Whether something good has come on the connection. Errors: what is wrong with this request's.
@@ -282,6 +315,28 @@ impl Service<Request<Incoming>> for Calls {
         let stream = self.connection.begin();
         self.clone().answer(request, stream).boxed()
     }
+}
+
+/// Begins a call under the id that it brings, or a new one.
+fn begin(request: &Request<Incoming>, address: ClientAddress) -> Arc<Call> {
+    let id = RequestId::of(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
+        _ => "OTHER",
+    };
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let transport = match content_type {
+        Some(web) if web.starts_with(b"application/grpc-web") => Transport::GrpcWeb,
+        Some(grpc) if grpc.starts_with(b"application/grpc") => Transport::Grpc,
+        _ => Transport::Rest,
+    };
+    Call::begin(id, method, request.uri().path(), Some(address), transport)
 }
 
 /// What makes a refusal of an error, in the language of the request.

@@ -4,6 +4,7 @@ use super::Service;
 use crate::{
     model::{Error, Result, SessionId, UserId, UserNo},
     store::Actor,
+    telemetry::call,
 };
 
 /// Who a valid access token says is calling.
@@ -26,7 +27,9 @@ impl Service {
     /// Reads the access token. For calls that check the session where they read or write.
     pub(super) async fn identify(&self, token: Option<&str>) -> Result<Identity> {
         let token = token.ok_or(Error::InvalidToken("an access token is needed"))?;
-        self.access_tokens.read(&self.store, token).await
+        let identity = self.access_tokens.read(&self.store, token).await?;
+        call::note_user(&identity.user_id, identity.session_id);
+        Ok(identity)
     }
 
     /// Reads the access token and checks that its session is live: in the database, with every call,
@@ -56,11 +59,15 @@ impl Service {
         Ok(identity)
     }
 
-    /// Whether an access token is one of this deployment's and has not expired; its session may have ended.
+    /// Whether an access token is one of this deployment's and has not expired, or one that an upload was given; its
+    /// session may have ended.
     /// For a transport that does more for those who have an account.
     ///
     /// Errors: [`Error::InvalidToken`].
     pub async fn recognize(&self, token: Option<&str>) -> Result<()> {
+        if token.is_some_and(|token| self.may_upload(token)) {
+            return Ok(());
+        }
         self.identify(token).await.map(drop)
     }
 

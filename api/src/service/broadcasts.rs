@@ -137,8 +137,10 @@ impl Service {
                 if_blocked: self.limits.if_blocked,
                 bypass: broadcast.bypass,
                 notice: broadcast.notice,
+                sender_timeline: true,
                 quote: None,
                 forward: None,
+                attachments: std::sync::Arc::default(),
             })
         });
         let mut sends = stream::iter(sends).buffer_unordered(AT_ONCE);

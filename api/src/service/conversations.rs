@@ -27,6 +27,7 @@ impl Service {
     /// The caller's conversations, the one with the newest message first, and behind the last one those
     /// that have moved since the listing began: so each is met at least once. A page may hold fewer than
     /// asked, or none, and not be the last. Hidden ones are not listed.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn list_conversations(
         &self,
         token: Option<&str>,
@@ -95,6 +96,7 @@ impl Service {
     /// meanwhile neither repeats nor hides a message on the pages after.
     ///
     /// Errors: [`Error::UserNotFound`] when the peer does not exist; [`Error::GroupNotFound`].
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn list_history(
         &self,
         token: Option<&str>,

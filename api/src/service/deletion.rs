@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{Stream, stream};
 use serde_json::json;
 
-use super::{AdminCall, Service, admin::check_note};
+use super::{AdminCall, SecurityKind, Service, admin::check_note};
 use crate::{
     model::{Error, Result, Role, Session, UserId, UserNo},
     store::{self, Erased},
@@ -63,6 +63,8 @@ impl Service {
         let mut deletion = Deletion::of(self.clone(), user_no).await?;
         if let store::Deletion::Begun(ended) = begun {
             deletion.progress.ended = self.announce_end(user_no, *ended);
+            self.note_security(admin.security(SecurityKind::UserDeleted).about(user_id));
+            admin.note_ended(user_id, &deletion.progress.ended);
         }
         // The account is news, too.
         let steps = stream::try_unfold((deletion, true), |(mut deletion, is_news)| async move {

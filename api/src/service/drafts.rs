@@ -8,7 +8,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use super::Service;
+use super::{SendOrder, Service, Ticket};
 use crate::{
     model::{ConversationId, ConversationNo, Error, Result, SessionId},
     store::SetDraft,
@@ -48,6 +48,17 @@ impl Default for Drafts {
     }
 }
 
+/// Checks a draft that is given as `field`.
+pub(super) fn check_draft(field: &'static str, text: &str) -> Result<()> {
+    if text.len() > MAX_DRAFT_BYTES {
+        return Err(Error::invalid(field, format!("must be at most {MAX_DRAFT_BYTES} bytes")));
+    }
+    if text.contains('\0') {
+        return Err(Error::invalid(field, "must not contain U+0000"));
+    }
+    Ok(())
+}
+
 impl Service {
     /// Puts a draft in the place of the one that the caller has in a conversation, and tells its terminals.
     /// Empty for no draft.
@@ -60,26 +71,37 @@ impl Service {
         conversation_id: &str,
         text: String,
     ) -> Result<()> {
+        let ticket = SendOrder::default().ticket();
+        self.set_draft_in_order(ticket, token, conversation_id, text).await
+    }
+
+    /// As [`Service::set_draft`], for a connection that brings the next draft before the last is written: the one with the
+    /// last ticket is the last.
+    pub async fn set_draft_in_order(
+        &self,
+        mut ticket: Ticket,
+        token: Option<&str>,
+        conversation_id: &str,
+        text: String,
+    ) -> Result<()> {
         // The session is checked in the transaction, behind the lock.
         let caller = self.changer(token).await?;
         let read = async {
             let conversation_id = ConversationId::parse(conversation_id)?;
-            if text.len() > MAX_DRAFT_BYTES {
-                let reason = format!("must be at most {MAX_DRAFT_BYTES} bytes");
-                return Err(Error::invalid("text", reason));
-            }
-            if text.contains('\0') {
-                return Err(Error::invalid("text", "must not contain U+0000"));
-            }
+            check_draft("text", &text)?;
             Ok((self.store.conversation_no(&conversation_id).await?, conversation_id))
         };
-        let (conversation, conversation_id) = match read.await {
+        let read = read.await;
+        ticket.turn().await;
+        let (conversation, conversation_id) = match read {
             Ok(read) => read,
             Err(refusal) => return Err(self.refuse(&caller, refusal).await),
         };
         let key = (caller.session_id, conversation);
         let slot = self.drafts.0.get_with(key, Arc::default);
         let number = slot.want(text);
+        // It is noted: the next one may be.
+        drop(ticket);
         let mut written = slot.written.lock().await;
         if written.number >= number {
             // A later one has been written, by a call that waited, too.

@@ -39,6 +39,7 @@ impl Service {
     /// Errors: [`Error::InvalidArgument`]; [`Error::MessageNotFound`] when there is no such message of the
     /// caller's, or it is gone; [`Error::EditWindowOver`], [`Error::ClientEditIdConflict`];
     /// [`Error::PolicyRefused`]; [`Error::RateLimited`]; and those of a message to the recipient or the group.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn edit_message(
         &self,
         token: Option<&str>,

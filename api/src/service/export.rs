@@ -13,7 +13,7 @@ use super::{AdminCall, Service, import::RecordedMember};
 use crate::{
     model::{
         Error, Group, GroupId, GroupNo, GroupProfile, GroupRole, MemberChange, Result, Role,
-        UserId, UserNo,
+        UserId, UserNo, UserRecord,
     },
     store::ExportedMessage,
 };
@@ -34,12 +34,14 @@ pub enum Exported {
     },
     /// The next message.
     Message(Box<ExportedMessage>),
+    /// The last step, where there is more of the user.
+    User(Box<UserRecord>),
 }
 
 impl Service {
     /// Every message of a user's timeline that still says something, the oldest first: all that is
     /// stored, also what the user's tier hides. From the first one of `since` or later, if that is
-    /// given. Read in short transactions.
+    /// given. Then what the user shows of itself, has set and has begun. Read in short transactions.
     ///
     /// Errors: [`Error::UserNotFound`].
     pub async fn export_messages(
@@ -58,7 +60,7 @@ impl Service {
         let export = Export {
             service: self.clone(),
             owner,
-            after: start.after,
+            after: Some(start.after),
             ready: VecDeque::from([begun]),
         };
         Ok(stream::try_unfold(export, |mut export| async move {
@@ -91,6 +93,13 @@ pub enum ExportedRecord {
         change: MemberChange,
         /// Who, and as what.
         member: RecordedMember,
+    },
+    /// The group was dissolved.
+    Dissolved {
+        /// Which.
+        group_id: GroupId,
+        /// When.
+        at: OffsetDateTime,
     },
 }
 
@@ -158,9 +167,9 @@ impl Roster {
 }
 
 impl Service {
-    /// What became of a group's members, for an import: in the order of times.
+    /// What became of a group and its members, for an import: in the order of times.
     ///
-    /// Errors: [`Error::NoSuchGroup`], [`Error::GroupNotFound`] for one that is dissolved.
+    /// Errors: [`Error::NoSuchGroup`]; [`Error::GroupNotFound`] for a dissolved one of which nothing is left.
     pub async fn export_group(
         &self,
         call: AdminCall<'_>,
@@ -170,11 +179,19 @@ impl Service {
         admin.require(Role::Admin)?;
         let group_no = admin.group_no(group_id).await?;
         let group = self.store.group(group_no, None).await?;
-        if group.dissolved {
-            return Err(Error::GroupNotFound(group.group_id));
-        }
+        let end = if group.dissolved {
+            let group_id = group.group_id.clone();
+            // Without its end it would come back to life.
+            let at = self.store.dissolved_at(group_no).await?;
+            let at = at.ok_or_else(|| Error::GroupNotFound(group_id.clone()))?;
+            Some(ExportedRecord::Dissolved { group_id, at })
+        } else {
+            None
+        };
         self.store.record(admin.audit("export_group", json!({ "group_id": group_id }))).await?;
-        Ok(self.roster(group_no).await?.records(group))
+        let mut records = self.roster(group_no).await?.records(group);
+        records.extend(end);
+        Ok(records)
     }
 
     async fn roster(&self, group_no: GroupNo) -> Result<Roster> {
@@ -211,18 +228,25 @@ impl Service {
 struct Export {
     service: Arc<Service>,
     owner: UserNo,
-    after: i64,
+    /// Where the next page begins, behind this place; `None` once all is read.
+    after: Option<i64>,
     ready: VecDeque<Exported>,
 }
 
 impl Export {
     async fn next(&mut self) -> Result<Option<Exported>> {
-        while self.ready.is_empty() {
-            let page = self.service.store.export_page(self.owner, self.after, PAGE).await?;
-            let Some(last) = page.last else { break };
-            self.after = last;
+        while self.ready.is_empty()
+            && let Some(after) = self.after
+        {
+            let store = &self.service.store;
+            let page = store.export_page(self.owner, after, PAGE).await?;
             let message = |message| Exported::Message(Box::new(message));
             self.ready = page.messages.into_iter().map(message).collect();
+            self.after = page.last;
+            if self.after.is_none() {
+                let user = store.export_user(self.owner).await?;
+                self.ready.extend((!user.is_empty()).then(|| Exported::User(Box::new(user))));
+            }
         }
         Ok(self.ready.pop_front())
     }

@@ -58,6 +58,7 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::UserNotFound`], [`Error::Blocked`] for a member;
     /// [`Error::GroupExists`], [`Error::GroupFull`].
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn create_group(&self, token: Option<&str>, create: CreateGroup) -> Result<Group> {
         let caller = self.changer(token).await?;
         self.check_session(&caller).await?;

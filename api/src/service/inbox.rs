@@ -162,7 +162,7 @@ impl Service {
             let request_id = request.request_id;
             let result = match self.meet(&mut known, &request).await {
                 Ok(message_id) => Ok(message_id),
-                Err(error) if error.is_final() || has_waited(&request) => {
+                Err(error) if error.is_final() || has_waited(&request, self.store.now()) => {
                     Err((error.code().to_owned(), error.to_string()))
                 }
                 Err(error) => {
@@ -242,13 +242,15 @@ fn send_as(request: &InboxRequest) -> SendAs {
             mention_all: false,
             reply_to: String::new(),
             forward_of: String::new(),
+            attachments: Vec::new(),
             address: None,
         },
         notice: Notice { silent: request.silent, no_push: request.no_push },
+        sender_timeline: true,
         bypass: request.bypass,
     }
 }
 
-fn has_waited(request: &InboxRequest) -> bool {
-    OffsetDateTime::now_utc() - request.requested_at > TRIED_FOR
+fn has_waited(request: &InboxRequest, now: OffsetDateTime) -> bool {
+    now - request.requested_at > TRIED_FOR
 }

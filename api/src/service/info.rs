@@ -24,6 +24,8 @@ pub struct Info {
     pub read_receipts: bool,
     /// Whether messages can be searched.
     pub search: bool,
+    /// The largest attachment of a message, in bytes; 0 where messages have none.
+    pub max_attachment_bytes: i64,
 }
 
 impl Service {
@@ -38,6 +40,7 @@ impl Service {
             edit_window: self.limits.edit_window,
             read_receipts: self.limits.read_receipts,
             search: self.limits.search,
+            max_attachment_bytes: self.max_attachment_bytes(),
         })
     }
 }

@@ -49,7 +49,7 @@ struct Job {
     run: fn(Arc<Service>) -> BoxFuture<'static, Result<()>>,
 }
 
-const JOBS: [Job; 12] = [
+const JOBS: [Job; 14] = [
     Job {
         name: "purge",
         // Nodes that restart often purge too, and a start is not slowed down.
@@ -92,6 +92,18 @@ const JOBS: [Job; 12] = [
         first: Duration::ZERO,
         every: MINUTE,
         run: |service| async move { service.store.forget_assertions().await }.boxed(),
+    },
+    Job {
+        name: "attachments",
+        first: Duration::ZERO,
+        every: MINUTE,
+        run: |service| async move { service.collect_attachments().await.map(drop) }.boxed(),
+    },
+    Job {
+        name: "quotas",
+        first: Duration::ZERO,
+        every: MINUTE,
+        run: |service| service.count_quotas().boxed(),
     },
     Job {
         name: "access_keys",

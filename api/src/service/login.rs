@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    Service, access::Identity, access_tokens::Signer, passwords::Requester, tokens::RefreshToken,
+    Service, access::Identity, access_tokens::Signer, passwords::Requester, security::SecurityKind,
+    tokens::RefreshToken,
 };
 use crate::{
     model::{
         ClientAddress, Error, IfOccupied, Result, Session, SessionId, Terminal, UserId, UserNo,
     },
-    store::{Audit, NewSession, Proof, Rotation, UNKNOWN_TIER},
+    store::{Audit, NewSession, Proof, Rotation, SessionCheck, UNKNOWN_TIER},
 };
 
 /// A login as a client asks for it.
@@ -63,6 +64,8 @@ pub struct Tokens {
 /// What a login brought.
 #[derive(Debug)]
 pub struct LoggedIn {
+    /// Whose session it is.
+    pub user_id: String,
     /// The first tokens.
     pub tokens: Tokens,
     /// The session.
@@ -78,14 +81,31 @@ impl Service {
     /// [`Error::InvalidAssertion`]; [`Error::TerminalOccupied`]; [`Error::InvalidArgument`];
     /// [`Error::RateLimited`] after failures, and after too many successes of one user;
     /// [`Error::Overloaded`] when too many passwords wait to be checked.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn login(&self, login: Login) -> Result<LoggedIn> {
         let by_password = matches!(login.credential, Some(Credential::Password(_)));
         let account = by_password.then_some(login.user_id.as_str());
         let attempt = self.counts.logins.begin(account, login.address)?;
+        let (user_id, address) = (login.user_id.clone(), login.address);
+        let terminal_type = login.terminal_type.clone();
         let outcome = self.try_login(login).await;
         match &outcome {
-            Ok(_) => attempt.succeeded(),
-            Err(Error::InvalidCredentials | Error::InvalidAssertion(_)) => attempt.failed(),
+            Ok(logged_in) => {
+                attempt.succeeded();
+                let Session { terminal, .. } = &logged_in.session;
+                let event = self.security(SecurityKind::Login).about(&logged_in.user_id);
+                let event = event.of(&logged_in.session).from(address);
+                self.note_security(event);
+                let by = format!("login on {}", terminal.terminal_type);
+                self.note_ended(&logged_in.user_id, &by, address, &logged_in.replaced);
+            }
+            Err(error @ (Error::InvalidCredentials | Error::InvalidAssertion(_))) => {
+                attempt.failed();
+                // Both were checked before, and say nothing but what is wrong.
+                let event = self.security(SecurityKind::LoginFailed).about(&user_id);
+                let event = event.on(&terminal_type).from(address);
+                self.note_security(event.with(error.to_string()));
+            }
             Err(_) => attempt.was_none(),
         }
         outcome
@@ -100,12 +120,7 @@ impl Service {
                 self.known_by_password(&login.user_id, password, login.address).await?
             }
             Some(Credential::Assertion(assertion)) => {
-                let known = self.known_by_assertion(&login.user_id, &assertion, &terminal).await;
-                known.inspect_err(|refusal| {
-                    if let Error::InvalidAssertion(reason) = refusal {
-                        tracing::info!(reason, "an assertion was refused");
-                    }
-                })?
+                self.known_by_assertion(&login.user_id, &assertion, &terminal).await?
             }
             None => return Err(Error::invalid("password", "a password or an assertion is needed")),
         };
@@ -199,13 +214,15 @@ impl Service {
         self.announce([(user_no, opened.entry)]);
         let identity = Identity { user_id, user_no, session_id };
         let tokens = self.tokens(&signer, &identity, &refresh)?;
-        Ok(LoggedIn { tokens, session: opened.session, replaced: opened.ended })
+        let user_id = identity.user_id.as_str().to_owned();
+        Ok(LoggedIn { user_id, tokens, session: opened.session, replaced: opened.ended })
     }
 
     /// Exchanges a refresh token for its successors.
     ///
     /// Errors: [`Error::SessionEnded`], also when it is this call that ends the session because the
     /// token comes too late or for the second time; [`Error::InvalidToken`]; [`Error::RateLimited`].
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens> {
         let presented = RefreshToken::parse(&self.opaque_tokens, refresh_token)?;
         let (user_no, session_id) = (presented.user_no, presented.session_id);
@@ -225,15 +242,26 @@ impl Service {
             Rotation::Ended(end) => Err(Error::SessionEnded(end)),
             Rotation::EndedNow(ended) => {
                 let end = ended.ended.iter().find_map(|session| session.end.clone());
-                self.announce_end(user_no, *ended);
-                Err(end.map_or(Error::InvalidToken("the session has ended"), Error::from))
+                let ended = self.announce_end(user_no, *ended);
+                if let Ok(user_id) = self.store.user_id(user_no).await {
+                    self.note_ended(user_id.as_str(), "", None, &ended);
+                }
+                let Some(end) = end else {
+                    // Something else ended it in between, and says why.
+                    return Err(self.not_live(user_no, session_id).await);
+                };
+                Err(end.into())
             }
             // With its user, perhaps.
-            Rotation::Unknown => {
-                self.store.check_session(user_no, session_id).await?.require_live()?;
-                Err(Error::InvalidToken("the token's session is not known"))
-            }
+            Rotation::Unknown => Err(self.not_live(user_no, session_id).await),
         }
+    }
+
+    /// What a call is answered whose session is not live.
+    async fn not_live(&self, user_no: UserNo, session_id: SessionId) -> Error {
+        let check = self.store.check_session(user_no, session_id).await;
+        let unknown = Error::InvalidToken("the token's session is not known");
+        check.and_then(SessionCheck::require_live).err().unwrap_or(unknown)
     }
 
     fn tokens(

@@ -8,8 +8,10 @@ mod access;
 mod access_tokens;
 pub mod admin;
 mod assertions;
+mod attachments;
 mod blocks;
 mod broadcasts;
+mod census;
 mod contacts;
 mod conversations;
 mod delete_message;
@@ -32,16 +34,19 @@ mod presence;
 mod profiles;
 mod purge;
 mod push;
+mod quotas;
 mod reactions;
 mod read_marks;
 mod recall;
 mod repeat;
 mod schedule;
 mod search;
+mod security;
 mod send;
 mod send_order;
 mod sessions;
 mod signals;
+mod tail;
 mod timeline;
 mod tokens;
 mod webhook_signature;
@@ -63,11 +68,14 @@ use crate::{
 
 pub use admin::{
     Admin, AdminCall, AdminGroup, Check, CheckResult, CheckSettings, ClusterStatus,
-    CreateBroadcast, Kick, MOST_LISTED, MOST_SENT, MessageTrace, NewEpochs, NewTier, NewUserLimits,
-    Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage, TracedTerminal, WebhookTest,
-    Whose,
+    CreateBroadcast, DescribedUser, Kick, MOST_LISTED, MOST_SENT, MessageTrace, NewEpochs, NewTier,
+    NewUserLimits, NodeLoad, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
+    TracedTerminal, WebhookTest, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
+pub use attachments::{
+    AttachmentSettings, Bucket, BucketSettings, ObjectSettings, OpenAttachment, disposition,
+};
 pub use conversations::History;
 pub use deletion::DeletionProgress;
 pub use demo::DemoUser;
@@ -75,17 +83,22 @@ pub use edits::{EditMessage, EditedMessage};
 pub use export::{Exported, ExportedRecord};
 pub use groups::{CreateGroup, GroupReaders, Joined};
 pub use import::{
-    ImportLine, ImportProgress, ImportRecord, ImportStep, ImportedChange, ImportedGroup,
-    ImportedMessage, RecordedMember, recipient,
+    ImportLine, ImportProgress, ImportRecord, ImportStep, ImportedChange, ImportedConversation,
+    ImportedEdit, ImportedForward, ImportedGroup, ImportedMarks, ImportedMessage, ImportedName,
+    ImportedPin, ImportedReaction, ImportedScheduled, ImportedUser, RecordedMember, recipient,
 };
 pub use info::Info;
 pub use limits::ClientLimits;
 pub use login::{Credential, LoggedIn, Login, Tokens};
-pub use policy::PolicySettings;
+pub use policy::{
+    HttpPolicy, PolicyContent, PolicyHook, PolicyQuestion, PolicyQuote, PolicySettings,
+    PolicyVerdict, Written,
+};
 pub use purge::PurgeProgress;
 pub use push::{ApnsSettings, FcmSettings, PushSettings, PushState, SetPush, SetQuietHours};
 pub use schedule::UpdateScheduled;
 pub use search::{SearchMessages, SearchResults};
+pub use security::{SecurityEvent, SecurityKind};
 pub use send::{Recipient, Send, SendContent, Sent};
 pub use send_order::{SendOrder, Ticket};
 pub use signals::{SendSignal, SendSignalContent};
@@ -102,8 +115,9 @@ pub use crate::{
 };
 
 use self::{
-    access_tokens::AccessTokens, assertions::Assertions, drafts::Drafts, limits::Counts,
-    passwords::Passwords, policy::Policy, push::Push, signals::WhoTypes, tokens::OpaqueTokens,
+    access_tokens::AccessTokens, assertions::Assertions, attachments::Attachments, drafts::Drafts,
+    limits::Counts, passwords::Passwords, policy::Policy, push::Push, security::Watched,
+    signals::WhoTypes, tokens::OpaqueTokens,
 };
 
 /// What the use cases need to know of the settings.
@@ -166,6 +180,8 @@ pub struct OutwardSettings {
     pub webhooks: WebhookSettings,
     /// The customer's, that says what may be stored.
     pub policy: PolicySettings,
+    /// What attachments may be, and where their bytes are.
+    pub attachments: AttachmentSettings,
 }
 
 /// The use cases.
@@ -182,9 +198,11 @@ pub struct Service {
     counts: Counts,
     who_types: WhoTypes,
     drafts: Drafts,
+    watched: Watched,
     push: Push,
     webhooks: WebhookSettings,
     policy: Policy,
+    attachments: Attachments,
     checks: CheckSettings,
     /// The right to read a page: so many are read at a time, because each takes memory while it is put
     /// together, and may wait for the database more than once meanwhile.
@@ -205,7 +223,7 @@ impl Service {
         checks: CheckSettings,
         node_id: String,
     ) -> Result<Self> {
-        let OutwardSettings { push, webhooks, policy } = outward;
+        let OutwardSettings { push, webhooks, policy, attachments } = outward;
         let access_tokens = AccessTokens::load(&store, limits.access_ttl).await?;
         let opaque_tokens = OpaqueTokens::load(&store).await?;
         let passwords = Passwords::new()?;
@@ -222,9 +240,11 @@ impl Service {
             counts: Counts::new(&limits.clients),
             who_types: WhoTypes::default(),
             drafts: Drafts::default(),
+            watched: Watched::default(),
             push,
             webhooks,
             policy: Policy::new(policy),
+            attachments: Attachments::new(attachments),
             checks,
             pages: Semaphore::new(limits.pages_at_a_time),
             limits,
@@ -303,6 +323,12 @@ impl Service {
     async fn message_id(&self, value: &str) -> Result<MessageId> {
         let sealed = SealedMessageId::parse(value)?;
         self.store.message_id_cipher().await?.open(sealed)
+    }
+
+    /// Sets the gauges that say how much waits, and how busy connections to the database are.
+    pub fn observe(&self) {
+        self.delivery.observe();
+        self.store.observe_connections();
     }
 
     /// Whether the node can do its work: whether its tasks work and the database answers.

@@ -13,6 +13,13 @@ const MOST_PROFILES: usize = 200;
 /// How often a node looks for profiles that have changed.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How many are told of one profile before it is another one's turn.
+const PORTION: i64 = 100;
+
+/// About how many a node tells between two looks, so that the profiles of users with many peers take no more of the
+/// database.
+const MOST_TOLD: usize = 1_000;
+
 impl Service {
     /// The profile of the caller.
     pub async fn own_profile(&self, token: Option<&str>) -> Result<Profile> {
@@ -54,7 +61,8 @@ impl Service {
         Ok(found.into_iter().filter_map(Result::ok).collect())
     }
 
-    /// Changes the caller's profile; tells its terminals at once, and soon those with whom it has conversations.
+    /// Changes the caller's profile; tells its terminals at once, and soon those with whom it has conversations
+    /// and the members of its groups.
     /// Returns what it is then.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::VersionConflict`]; [`Error::RateLimited`].
@@ -74,7 +82,7 @@ impl Service {
         Ok(profile)
     }
 
-    /// Tells those with whom users have conversations that their profiles have changed. Runs for ever.
+    /// Tells those with whom users have conversations or are in a group that their profiles have changed. Runs for ever.
     pub async fn keep_telling_of_profiles(self: Arc<Self>) {
         let mut turns = interval(SWEEP);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,18 +95,33 @@ impl Service {
     }
 
     async fn tell_of_profiles(&self) -> Result<()> {
-        while let Some((user_no, told_to)) = self.store.take_up_profile_walk().await? {
-            let user_id = self.store.walking_user(user_no).await?;
-            let mut told_to = told_to;
-            while let Some(user_id) = &user_id {
-                let Some(peer) = self.store.next_peer(user_no, told_to).await? else { break };
-                let user = (user_no, user_id.clone());
-                let entry = self.store.tell_of_profile(user, told_to, peer).await?;
-                self.announce(entry.map(|entry| (peer, entry)));
-                told_to = peer;
-            }
-            self.store.end_profile_walk(user_no, told_to).await?;
+        let mut told = 0;
+        while told < MOST_TOLD {
+            let Some((user_no, told_to)) = self.store.take_up_profile_walk().await? else { break };
+            told += self.tell_of_profile(user_no, told_to).await?;
         }
         Ok(())
+    }
+
+    /// Tells the next peers of a user behind `told_to`: how many they are.
+    async fn tell_of_profile(&self, user_no: UserNo, mut told_to: UserNo) -> Result<usize> {
+        let Some(user_id) = self.store.walking_user(user_no).await? else {
+            self.store.end_profile_walk(user_no, told_to).await?;
+            return Ok(0);
+        };
+        let peers = self.store.next_peers(user_no, told_to, PORTION).await?;
+        let told = peers.len();
+        for peer in peers {
+            let user = (user_no, user_id.clone());
+            let entry = self.store.tell_of_profile(user, told_to, peer).await?;
+            self.announce(entry.map(|entry| (peer, entry)));
+            told_to = peer;
+        }
+        if i64::try_from(told).is_ok_and(|told| told < PORTION) {
+            self.store.end_profile_walk(user_no, told_to).await?;
+        } else {
+            self.store.put_off_profile_walk(user_no, told_to).await?;
+        }
+        Ok(told)
     }
 }

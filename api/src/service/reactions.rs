@@ -23,6 +23,7 @@ impl Service {
     ///
     /// Errors: `invalid_argument`; `message_not_found` when the caller has no such message, or it is gone;
     /// `too_many_reactions`; and for one that is given those of a message to the recipient or the group.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn react(
         &self,
         token: Option<&str>,

@@ -14,6 +14,7 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidArgument`] for a place that the timeline does not have;
     /// [`Error::UserNotFound`] when the peer does not exist.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn mark_read(
         &self,
         token: Option<&str>,

@@ -36,11 +36,12 @@ pub struct UpdateScheduled {
 
 impl Service {
     /// Has a message be sent later. What is asked of a message when it is sent, such as blocks, is asked when it is
-    /// due. Returns the message, and whether it was scheduled before: the same id with the same content and time is
+    /// due. Its attachments are kept until then. Returns the message, and whether it was scheduled before: the same id
+    /// with the same content and time is
     /// scheduled once. The policy hook is asked now, as of a message that is sent.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::PolicyRefused`]; [`Error::UserNotFound`], [`Error::GroupNotFound`],
-    /// [`Error::MessageNotFound`]; [`Error::ClientMessageIdConflict`], [`Error::TooManyScheduled`];
+    /// [`Error::MessageNotFound`], [`Error::AttachmentNotFound`]; [`Error::ClientMessageIdConflict`], [`Error::TooManyScheduled`];
     /// [`Error::RateLimited`].
     pub async fn schedule(
         &self,
@@ -68,7 +69,7 @@ impl Service {
         send_at: Option<OffsetDateTime>,
     ) -> Result<ScheduledMessage> {
         let send_at = send_at.ok_or_else(|| Error::invalid("send_at", "is needed"))?;
-        let send_at = within_reach(send_at)?;
+        let send_at = within_reach(send_at, self.store.now())?;
         if !send.forward_of.is_empty() {
             return Err(Error::invalid("forward_of", "what is sent later is not forwarded"));
         }
@@ -87,6 +88,7 @@ impl Service {
             mentions,
             mention_all,
             reply_to,
+            attachments: append.attachments.to_vec(),
             refusal: None,
         })
     }
@@ -104,7 +106,8 @@ impl Service {
         let caller = self.changer(token).await?;
         let read = async {
             let id = parse_uuid("client_message_id", client_message_id)?;
-            let send_at = update.send_at.map(within_reach).transpose()?;
+            let send_at =
+                update.send_at.map(|at| within_reach(at, self.store.now())).transpose()?;
             let content = match update.content {
                 Some(content) => {
                     Some(self.new_content(&caller, update.address, id, content).await?)
@@ -250,15 +253,15 @@ fn send_of(message: &ScheduledMessage) -> Send {
         mention_all: message.mention_all,
         reply_to: message.reply_to.clone(),
         forward_of: String::new(),
+        attachments: message.attachments.iter().map(|one| one.attachment_id.to_string()).collect(),
         address: None,
     }
 }
 
 /// Checks a time from now on and within a year, as the database keeps it.
-fn within_reach(send_at: OffsetDateTime) -> Result<OffsetDateTime> {
+fn within_reach(send_at: OffsetDateTime, now: OffsetDateTime) -> Result<OffsetDateTime> {
     let refusal = || Error::invalid("send_at", "must be a time from now on, within a year");
     let send_at = send_at.checked_to_offset(UtcOffset::UTC).ok_or_else(refusal)?;
-    let now = OffsetDateTime::now_utc();
     // The clocks of clients are not those of servers.
     if send_at < now - Duration::from_mins(1) || send_at > now + FARTHEST {
         return Err(refusal());

@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 use super::{SendOrder, Service, Ticket, access::Identity};
 use crate::{
     model::{
-        ClientAddress, Content, ConversationId, ConversationNo, Cursor, Error, GroupId, Mentions,
-        MessageId, Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId, UserNo,
-        parse_uuid,
+        Attachment, ClientAddress, Content, ConversationId, ConversationNo, Cursor, Error, GroupId,
+        Mentions, MessageId, Notice, Result, SealedMessageId, SessionId, TimelineNo, UserId,
+        UserNo, parse_uuid,
     },
     store::{Append, AppendForward, AppendQuote, Appended},
 };
@@ -33,6 +33,8 @@ pub struct Send {
     pub reply_to: String,
     /// The id of a message whose content it is to send on, in place of one of its own; empty for none.
     pub forward_of: String,
+    /// The ids of attachments of the sender's that it is to have.
+    pub attachments: Vec<String>,
     /// From where it comes, if that is known; for the policy hook.
     pub address: Option<ClientAddress>,
 }
@@ -113,12 +115,14 @@ impl Service {
     /// Errors: [`Error::InvalidArgument`], [`Error::UserNotFound`], [`Error::MessageNotFound`] for what it quotes,
     /// [`Error::Blocked`], [`Error::RecipientBlocked`], [`Error::ClientMessageIdConflict`],
     /// [`Error::PolicyRefused`], [`Error::RateLimited`], [`Error::Overloaded`].
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn send(&self, token: Option<&str>, send: Send) -> Result<Sent> {
         self.send_in_order(SendOrder::default().ticket(), token, send).await
     }
 
     /// As [`Service::send`], for a connection that brings the next message before the last is stored:
     /// messages are stored in the order of their tickets, and one that is refused holds up none.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn send_in_order(
         &self,
         mut ticket: Ticket,
@@ -177,13 +181,23 @@ impl Service {
             }
             id => Some(self.forward(sender, id).await?),
         };
-        let (content, content_hash, forward) = if let Some((message_id, content, from)) = forwarded
-        {
-            (content, Content::hash_of_forward(message_id), Some(Box::new(from)))
-        } else {
-            let content = self.content(send.content)?;
-            let hash = content.hash();
-            (content, hash, None)
+        let (content, content_hash, attachments, forward) = match forwarded {
+            Some(_) if !send.attachments.is_empty() => {
+                return Err(Error::invalid(
+                    "attachments",
+                    "a forwarded message brings its attachments",
+                ));
+            }
+            Some((message_id, content, attachments, from)) => {
+                let hash = Content::hash_of_forward(message_id);
+                (content, hash, attachments.into(), Some(Box::new(from)))
+            }
+            None => {
+                let content = self.content(send.content)?;
+                let attachments = self.attachments_named(sender, &send.attachments).await?;
+                let hash = content.hash_with(&attachments);
+                (content, hash, attachments, None)
+            }
         };
         let conversation = self.store.conversation_no(&conversation_id).await?;
         let quote = match send.reply_to.as_str() {
@@ -205,8 +219,10 @@ impl Service {
             if_blocked: self.limits.if_blocked,
             bypass: false,
             notice: Notice::default(),
+            sender_timeline: true,
             quote,
             forward,
+            attachments,
         })
     }
 
@@ -215,10 +231,10 @@ impl Service {
         &self,
         sender: UserNo,
         message_id: &str,
-    ) -> Result<(MessageId, Content, AppendForward)> {
+    ) -> Result<(MessageId, Content, Vec<Attachment>, AppendForward)> {
         let message_id = self.named("forward_of", message_id).await?;
-        let (content, from) = Box::pin(self.store.forward(sender, message_id)).await?;
-        Ok((message_id, content, from))
+        let (content, attachments, from) = Box::pin(self.store.forward(sender, message_id)).await?;
+        Ok((message_id, content, attachments, from))
     }
 
     /// The message that a client names in a field.

@@ -35,7 +35,8 @@ impl Service {
         let which = Which::One(session_id);
         match self.store.end_sessions(caller.user_no, &which, &ending, None).await {
             Ok(ended) => {
-                self.announce_end(caller.user_no, ended);
+                let ended = self.announce_end(caller.user_no, ended);
+                self.note_ended(caller.user_id.as_str(), "", None, &ended);
                 Ok(())
             }
             // The account may have gone meanwhile.

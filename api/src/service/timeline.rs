@@ -36,6 +36,7 @@ impl Service {
     ///
     /// Errors: [`crate::model::Error::InvalidArgument`], [`crate::model::Error::UserNotFound`] for who is to be
     /// watched; [`crate::model::Error::RateLimited`] when the session has too many open here.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn subscribe(&self, token: Option<&str>, follow: Follow) -> Result<Subscription> {
         let caller = self.identify(token).await?;
         self.count_read(caller.user_no)?;
@@ -67,6 +68,7 @@ impl Service {
     }
 
     /// Reads the caller's timeline once.
+    #[tracing::instrument(target = "imd::trace", level = "info", skip_all)]
     pub async fn pull_timeline(
         &self,
         token: Option<&str>,

@@ -143,8 +143,10 @@ impl Baseline {
             if_blocked: IfBlocked::Refuse,
             bypass: false,
             notice: Notice::default(),
+            sender_timeline: true,
             quote: None,
             forward: None,
+            attachments: Arc::default(),
         }
     }
 

@@ -103,7 +103,10 @@ impl ChangeBlock {
         }
         let statement = tx
             .prepare_cached(
-                "INSERT INTO blocks (owner, blocked, seq, blocked_at) VALUES ($1, $2, $3, $4)",
+                "WITH noted AS (
+                     UPDATE timelines SET has_blocks = true WHERE owner = $1 AND NOT has_blocks
+                 )
+                 INSERT INTO blocks (owner, blocked, seq, blocked_at) VALUES ($1, $2, $3, $4)",
             )
             .await?;
         let seq = place.seq();

@@ -12,21 +12,25 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
-use futures::try_join;
+use futures::{FutureExt, try_join};
+use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::{
     runtime::Handle,
     time::{sleep, timeout},
 };
-use tokio_postgres::{Row, Statement, ToStatement, error::SqlState, types::ToSql};
+use tokio_postgres::{Row, ToStatement, error::SqlState, types::ToSql};
 
 use super::{
     Store,
-    connection::{ConnectError, Connector, Driver, Link, generation},
+    connection::{ConnectError, Connector, Driver, FORGET_PLANS, Link, PLANS_FOR, generation},
     fault,
 };
-use crate::model::{Error, Result};
+use crate::{
+    model::{Error, Result},
+    telemetry::{self, call},
+};
 
 /// How long a method of the store waits for a connection: for one that is free and, while the database
 /// fails over, for one that can be opened.
@@ -63,6 +67,79 @@ type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 pub(super) type Pool = managed::Pool<Manager>;
 
+/// How much of a slow statement is logged, in characters.
+const LOGGED: usize = 300;
+
+/// A prepared statement, with its text for the log.
+#[derive(Clone)]
+pub(super) struct Statement {
+    prepared: tokio_postgres::Statement,
+    text: Arc<str>,
+}
+
+/// What can be run: a statement that was prepared, or its text.
+pub(super) trait Run {
+    type Statement: ToStatement + ?Sized + Sync;
+
+    fn statement(&self) -> &Self::Statement;
+
+    /// Without values: those are parameters.
+    fn text(&self) -> &str;
+}
+
+impl Run for Statement {
+    type Statement = tokio_postgres::Statement;
+
+    fn statement(&self) -> &tokio_postgres::Statement {
+        &self.prepared
+    }
+
+    fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Run for str {
+    type Statement = str;
+
+    fn statement(&self) -> &str {
+        self
+    }
+
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl Run for String {
+    type Statement = str;
+
+    fn statement(&self) -> &str {
+        self
+    }
+
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+/// Logs a statement that took long.
+fn note_duration(text: &str, took: Duration) {
+    if !call::is_slow(took) {
+        return;
+    }
+    let words: Vec<_> = text.split_whitespace().collect();
+    let statement: String = words.join(" ").chars().take(LOGGED).collect();
+    let request_id = call::request_id();
+    tracing::warn!(
+        target: "imd::slow",
+        statement,
+        took_ms = call::millis(took),
+        request_id = request_id.as_ref().map(call::RequestId::as_str),
+        "a slow statement"
+    );
+}
+
 /// Opens and keeps connections for the pool.
 pub(super) struct Manager(pub(super) Arc<Connector>);
 
@@ -70,6 +147,8 @@ pub(super) struct Manager(pub(super) Arc<Connector>);
 pub(super) struct Pooled {
     link: Link,
     statements: Statements,
+    /// When the oldest of its plans may have been made.
+    planned_at: Instant,
 }
 
 /// By text.
@@ -80,22 +159,28 @@ impl managed::Manager for Manager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Pooled, ConnectError> {
-        Ok(Pooled { link: self.0.open(&[]).await?, statements: Statements::default() })
+        let link = self.0.open(&[]).await?;
+        Ok(Pooled { link, statements: Statements::default(), planned_at: Instant::now() })
     }
 
     async fn recycle(&self, pooled: &mut Pooled, metrics: &Metrics) -> RecycleResult<ConnectError> {
-        let Pooled { link, .. } = pooled;
+        let Pooled { link, planned_at, .. } = pooled;
         if !self.0.trusts(link) {
             return Err(RecycleError::message("closed"));
         }
-        if metrics.last_used() > UNUSED {
-            let answer = link.driver.within(STILL_GOOD, link.client.simple_query("")).await;
+        let forgets = planned_at.elapsed() > PLANS_FOR;
+        if forgets || metrics.last_used() > UNUSED {
+            let ask = if forgets { FORGET_PLANS } else { "" };
+            let answer = link.driver.within(STILL_GOOD, link.client.simple_query(ask)).await;
             answer.map_err(|error| {
                 // The others that lie unused lead to the same server.
                 self.0.suspect();
                 self.0.note_silence();
                 RecycleError::message(error.to_string())
             })?;
+        }
+        if forgets {
+            *planned_at = Instant::now();
         }
         Ok(())
     }
@@ -161,6 +246,17 @@ impl Exchange<'_> {
         answer
     }
 
+    /// As [`Exchange::answer`]; logs the statement when it is slow.
+    fn timed<T>(
+        self,
+        text: &str,
+        exchange: impl Future<Output = Sql<T>>,
+    ) -> impl Future<Output = Sql<T>> {
+        let began = Instant::now();
+        // No `async fn`, which would keep the room for the exchange twice.
+        self.answer(exchange).inspect(move |_| note_duration(text, began.elapsed()))
+    }
+
     /// Waits until the answer to an exchange that begins now has been waited for long enough: for all
     /// the time that it has, or until the server turns out to hang. What counts much has its time.
     async fn given_up(self) {
@@ -184,15 +280,17 @@ macro_rules! exchanges {
                 return Ok(known);
             }
             let prepared = self.exchange().answer(self.inner().prepare(sql)).await?;
+            let prepared = Statement { prepared, text: sql.into() };
             self.statements().lock().insert(sql.to_owned(), prepared.clone());
             Ok(prepared)
         }
 
         pub(super) async fn query<S>(&self, statement: &S, values: Values<'_>) -> Sql<Vec<Row>>
         where
-            S: ToStatement + ?Sized,
+            S: Run + ?Sized,
         {
-            self.answered(|| self.inner().query(statement, values)).await
+            let run = || self.inner().query(statement.statement(), values);
+            self.answered(statement.text(), run).await
         }
 
         pub(super) async fn query_opt<S>(
@@ -201,27 +299,30 @@ macro_rules! exchanges {
             values: Values<'_>,
         ) -> Sql<Option<Row>>
         where
-            S: ToStatement + ?Sized,
+            S: Run + ?Sized,
         {
-            self.answered(|| self.inner().query_opt(statement, values)).await
+            let run = || self.inner().query_opt(statement.statement(), values);
+            self.answered(statement.text(), run).await
         }
 
         pub(super) async fn query_one<S>(&self, statement: &S, values: Values<'_>) -> Sql<Row>
         where
-            S: ToStatement + ?Sized,
+            S: Run + ?Sized,
         {
-            self.answered(|| self.inner().query_one(statement, values)).await
+            let run = || self.inner().query_one(statement.statement(), values);
+            self.answered(statement.text(), run).await
         }
 
         pub(super) async fn execute<S>(&self, statement: &S, values: Values<'_>) -> Sql<u64>
         where
-            S: ToStatement + ?Sized,
+            S: Run + ?Sized,
         {
-            self.answered(|| self.inner().execute(statement, values)).await
+            let run = || self.inner().execute(statement.statement(), values);
+            self.answered(statement.text(), run).await
         }
 
         pub(super) async fn batch_execute(&self, statements: &str) -> Sql<()> {
-            self.exchange().answer(self.inner().batch_execute(statements)).await
+            self.exchange().timed(statements, self.inner().batch_execute(statements)).await
         }
     };
 }
@@ -263,20 +364,20 @@ impl Client {
     /// Begins a transaction. [`transaction`] does, and runs it again where that helps.
     pub(super) async fn transaction(&mut self) -> Sql<Transaction<'_>> {
         let Self { pooled, connector, watch } = self;
-        let Pooled { link, statements } = &mut **pooled.as_mut().expect("not dropped");
+        let Pooled { link, statements, .. } = &mut **pooled.as_mut().expect("not dropped");
         let exchange = Exchange { driver: &link.driver, connector, watch };
         let inner = exchange.answer(link.client.transaction()).await?;
         Ok(Transaction { inner, statements, exchange })
     }
 
     /// One statement is a transaction of its own: where it met another, it is run again.
-    async fn answered<T, F>(&self, run: impl Fn() -> F) -> Sql<T>
+    async fn answered<T, F>(&self, text: &str, run: impl Fn() -> F) -> Sql<T>
     where
         F: Future<Output = Sql<T>>,
     {
         let mut pauses = Pauses::new();
         loop {
-            let answer = self.exchange().answer(run()).await;
+            let answer = self.exchange().timed(text, run()).await;
             let conflict = |code: &SqlState| fault::is_conflict(code);
             match &answer {
                 Err(error) if error.code().is_some_and(conflict) => {
@@ -332,11 +433,11 @@ impl Transaction<'_> {
         committed
     }
 
-    async fn answered<T, F>(&self, run: impl Fn() -> F) -> Sql<T>
+    async fn answered<T, F>(&self, text: &str, run: impl Fn() -> F) -> Sql<T>
     where
         F: Future<Output = Sql<T>>,
     {
-        self.exchange.answer(run()).await
+        self.exchange.timed(text, run()).await
     }
 
     fn inner(&self) -> &tokio_postgres::Transaction<'_> {
@@ -396,6 +497,19 @@ impl Iterator for Pauses {
 }
 
 impl Store {
+    /// Sets the gauges that say how busy the connections are.
+    pub fn observe_connections(&self) {
+        let status = self.0.pool.status();
+        let gauge = |state: &'static str, connections: usize| {
+            let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+            gauge!(telemetry::DATABASE_CONNECTIONS, "state" => state).set(connections);
+        };
+        gauge("used", status.size.saturating_sub(status.available));
+        gauge("idle", status.available);
+        let waiting = u32::try_from(status.waiting).unwrap_or(u32::MAX);
+        gauge!(telemetry::DATABASE_WAITING).set(waiting);
+    }
+
     /// A connection of the pool. Waits while all are lent and, for the same time, while the database is
     /// failing over.
     pub(super) async fn client(&self) -> Result<Client> {
@@ -425,13 +539,23 @@ impl Store {
                 }
             }
         });
+        let primary = self.0.connector.leads_to_primary();
         let pooled = match (connected.await, failed) {
-            (Ok(Ok(pooled)), _) => pooled,
+            (Ok(Ok(pooled)), _) => {
+                if primary {
+                    telemetry::note_database_up();
+                }
+                pooled
+            }
             (Ok(Err(PoolError::Backend(error))), _) | (Err(_), Some(error)) => {
+                if primary {
+                    telemetry::note_database_down(&error);
+                }
                 return Err(error.into());
             }
             (Ok(Err(error)), _) => return Err(Error::unavailable(error.to_string())),
             (Err(_), None) => {
+                counter!(telemetry::DATABASE_TIMEOUTS).increment(1);
                 return Err(Error::unavailable("no connection to the database is free"));
             }
         };

@@ -14,6 +14,7 @@ use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     Store, Transaction,
+    conversation_settings::read_settings,
     conversations::{IN_CONVERSATION, MARKED_IN_GROUP, SAID, in_conversations},
     entries::{ENTRY_COLUMNS, EntryPage, PAGE_BYTES},
     reading,
@@ -21,8 +22,7 @@ use super::{
     transaction,
 };
 use crate::model::{
-    Conversation, ConversationFilter, ConversationSettings, Entry, EntryKind, ListPlace,
-    MOST_UNREAD, Result, UserNo,
+    Conversation, ConversationFilter, Entry, EntryKind, ListPlace, MOST_UNREAD, Result, UserNo,
 };
 
 /// How many entries behind the watermark a listing reads from the timeline.
@@ -181,13 +181,7 @@ impl Store {
                 unread_count: row.get("unread_count"),
                 unread_mentions: row.get("unread_mentions"),
                 peer_read_seq: row.get("peer_read_seq"),
-                settings: ConversationSettings {
-                    pinned: row.get("pinned"),
-                    archived: row.get("archived"),
-                    marked_unread: row.get("marked_unread"),
-                    hidden: false,
-                    muted_until: row.get("muted_until"),
-                },
+                settings: read_settings(row, false),
                 draft: row.get::<_, Option<String>>("draft").unwrap_or_default(),
             })
         };

@@ -2,6 +2,7 @@
 //! by comparing places.
 
 use futures::try_join;
+use tokio_postgres::Row;
 
 use super::{
     Store, Transaction,
@@ -74,7 +75,7 @@ impl Store {
                 settings: after,
             });
             let ((), entry) = try_join!(
-                write(&tx, asked.owner, asked.conversation, after, hidden_to),
+                write_settings(&tx, asked.owner, asked.conversation, after, hidden_to),
                 place.fill(&tx, About::conversation(asked.conversation), event)
             )?;
             tx.commit().await?;
@@ -104,18 +105,22 @@ async fn read(
     let Some(row) = tx.query_opt(&statement, &[&owner.0, &conversation.0]).await? else {
         return Ok((ConversationSettings::default(), 0));
     };
-    let settings = ConversationSettings {
+    Ok((read_settings(&row, row.get("hidden")), row.get("hidden_to")))
+}
+
+/// What is set, as a row has it.
+pub(super) fn read_settings(row: &Row, hidden: bool) -> ConversationSettings {
+    ConversationSettings {
         pinned: row.get("pinned"),
         archived: row.get("archived"),
         marked_unread: row.get("marked_unread"),
-        hidden: row.get("hidden"),
+        hidden,
         muted_until: row.get("muted_until"),
-    };
-    Ok((settings, row.get("hidden_to")))
+    }
 }
 
 /// Writes what is set. Behind the lock of the owner's timeline.
-async fn write(
+pub(super) async fn write_settings(
     tx: &Transaction<'_>,
     owner: UserNo,
     conversation: ConversationNo,
@@ -163,6 +168,6 @@ pub(super) async fn unmark(
         return Ok(None);
     }
     settings.marked_unread = false;
-    write(tx, owner, conversation, settings, hidden_to).await?;
+    write_settings(tx, owner, conversation, settings, hidden_to).await?;
     Ok(Some(settings))
 }

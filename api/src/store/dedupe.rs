@@ -34,7 +34,7 @@ pub(super) async fn purge_entries(
                  WHERE e.owner = $1 AND e.seq = g.seq AND NOT g.kept
              ), blanked AS (
                  UPDATE entries e SET tombstone = $6, content_type = NULL, body = '', reactions = NULL,
-                         forwarded_from = NULL, forwarded_at = NULL
+                         forwarded_from = NULL, forwarded_at = NULL, attachments = NULL
                  FROM gone g
                  WHERE e.owner = $1 AND e.seq = g.seq AND g.kept AND g.tombstone IS DISTINCT FROM $6
              ), forgotten AS (

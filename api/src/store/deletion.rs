@@ -4,6 +4,7 @@
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
+    attachments::{release_between, release_scheduled},
     outbox::tell_of_user,
     purge::NOTE_PURGED,
     search::forget_words_between,
@@ -216,6 +217,7 @@ async fn delete_entries(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Re
     )
     .await?;
     forget_words_between(tx, user_no.into(), purged_to, to).await?;
+    release_between(tx, user_no.into(), purged_to, to).await?;
     tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&user_no.0, &to]).await?;
     Ok(to - purged_to)
 }
@@ -246,6 +248,7 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
          ) RETURNING home"
             .to_owned(),
         delete_keeping_peers("purged_conversations"),
+        "DELETE FROM sent_bytes WHERE owner = $1 AND $2::bigint > 0 RETURNING owner".to_owned(),
         delete_keeping_peers("read_marks"),
         // Each of them is of a conversation that still has entries or had some that were purged.
         "DELETE FROM conversations WHERE owner = $1 AND conversation IN (
@@ -278,6 +281,9 @@ async fn delete_others(tx: &Transaction<'_>, user_no: UserNo, limit: i64) -> Res
          ) RETURNING user_no"
             .to_owned(),
     ];
+    if release_scheduled(tx, user_no, None).await? > 0 {
+        return Ok(true);
+    }
     for batch in &batches {
         if !tx.query(batch, &[&user_no.0, &limit]).await?.is_empty() {
             return Ok(true);

@@ -34,7 +34,7 @@ impl Store {
             let place = Place::take_if_open(&tx, draft.owner).await?;
             require_live(&tx, draft.owner, draft.session_id).await?;
             let place = place.ok_or_else(|| no_timeline(draft.owner))?;
-            if !replace(&tx, draft).await? {
+            if !replace_draft(&tx, draft.owner, draft.conversation, &draft.text).await? {
                 // Nothing is committed: the place is given back.
                 return Ok(None);
             }
@@ -49,10 +49,15 @@ impl Store {
     }
 }
 
-/// Whether the draft says something else than before.
-async fn replace(tx: &Transaction<'_>, draft: &SetDraft) -> Result<bool> {
-    let (owner, conversation) = (draft.owner.0, draft.conversation.0);
-    let changed = if draft.text.is_empty() {
+/// Whether the draft says something else than before. Behind the lock of the owner's timeline.
+pub(super) async fn replace_draft(
+    tx: &Transaction<'_>,
+    owner: UserNo,
+    conversation: ConversationNo,
+    text: &str,
+) -> Result<bool> {
+    let (owner, conversation) = (owner.0, conversation.0);
+    let changed = if text.is_empty() {
         let statement =
             tx.prepare_cached("DELETE FROM drafts WHERE owner = $1 AND conversation = $2").await?;
         tx.execute(&statement, &[&owner, &conversation]).await?
@@ -64,7 +69,7 @@ async fn replace(tx: &Transaction<'_>, draft: &SetDraft) -> Result<bool> {
                  WHERE drafts.text <> excluded.text",
             )
             .await?;
-        tx.execute(&statement, &[&owner, &conversation, &draft.text]).await?
+        tx.execute(&statement, &[&owner, &conversation, &text]).await?
     };
     Ok(changed > 0)
 }

@@ -289,11 +289,48 @@ impl Store {
         user_no: UserNo,
         message_id: MessageId,
     ) -> Result<(i64, ConversationNo)> {
-        let MessageId { home, seq, generation } = message_id;
+        let MessageId { home, seq, .. } = message_id;
         let seq = match home.user() {
             Some(sender) if sender == user_no => Some(seq),
             _ => self.copy_of(user_no, message_id).await?,
         };
+        self.visible_at(user_no, seq, message_id.generation).await
+    }
+
+    /// As [`Store::visible_copy`], also where the sender's own copy is gone, with its account or by its retention: what is
+    /// read with a message can be read as long as the message can.
+    ///
+    /// Errors: [`Error::MessageNotFound`].
+    pub(super) async fn readable_copy(
+        &self,
+        user_no: UserNo,
+        message_id: MessageId,
+    ) -> Result<(i64, ConversationNo)> {
+        let MessageId { home, seq, generation } = message_id;
+        match self.visible_copy(user_no, message_id).await {
+            Err(Error::MessageNotFound) if home.user().is_some_and(|sender| sender != user_no) => {}
+            found => return found,
+        }
+        let found = reading!(self, async |client| {
+            let statement = client
+                .prepare_cached(
+                    "SELECT seq FROM entries
+                     WHERE owner = $1 AND conversation = $2 AND home_seq = $3 AND kind = 1
+                         AND tombstone IS NULL
+                     ORDER BY seq DESC LIMIT 1",
+                )
+                .await?;
+            Ok(client.query_opt(&statement, &[&user_no.0, &home.0, &seq]).await?)
+        })?;
+        self.visible_at(user_no, found.map(|row| row.get(0)), generation).await
+    }
+
+    async fn visible_at(
+        &self,
+        user_no: UserNo,
+        seq: Option<i64>,
+        generation: i16,
+    ) -> Result<(i64, ConversationNo)> {
         let sql = format!(
             "WITH RECURSIVE {timeline}
              SELECT e.seq, e.conversation

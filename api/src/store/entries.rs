@@ -11,13 +11,16 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Store, directory::KnownUser, quotes::QuotedRow, reactions::read_summary, reading};
+use super::{
+    Store, attachments::read_attachments, directory::KnownUser, quotes::QuotedRow,
+    reactions::read_summary, reading,
+};
 use crate::model::{
-    BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo, Cursor,
-    DraftChanged, Edit, Entry, EntryKind, Error, Forwarded, GroupId, GroupNo, InGroup, Kind,
-    Message, MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagePinned, MessagesErased,
-    Notice, PinChange, ProfileChanged, Quote, Quoted, ReactionCount, ReactionsChanged, ReadUpTo,
-    Result, TimelineNo, Tombstone, UserNo,
+    Attachment, BlockChanged, Body, Content, ConversationChanged, ConversationId, ConversationNo,
+    Cursor, DraftChanged, Edit, Entry, EntryKind, Error, Forwarded, GroupId, GroupNo, InGroup,
+    Kind, Message, MessageEdited, MessageGone, MessageId, MessageIdCipher, MessagePinned,
+    MessagesErased, Notice, PinChange, ProfileChanged, Quote, Quoted, ReactionCount,
+    ReactionsChanged, ReadUpTo, Result, TimelineNo, Tombstone, UserNo,
 };
 
 /// `entries.kind` of a message.
@@ -45,7 +48,7 @@ pub(super) fn notice_flags(notice: Notice) -> i16 {
 pub(super) const ENTRY_COLUMNS: &str = "e.owner, e.seq, e.conversation, e.sender, e.home_seq, e.generation, \
      e.appended_at, e.kind, e.tombstone, e.client_message_id, e.content_type, e.target_seq, \
      e.mentions, e.flags, e.edit_no, e.edited_at, e.reactions, \
-     e.forwarded_from, e.forwarded_at, e.body";
+     e.forwarded_from, e.forwarded_at, e.attachments, e.body";
 
 /// The largest page, in bytes of the bodies in it: without this bound a page of the largest messages that
 /// there may be takes many times the memory of the largest of them, on its way through the node. A
@@ -99,6 +102,7 @@ pub(super) struct EntryRow {
     edited_at: Option<OffsetDateTime>,
     forwarded_from: Option<i64>,
     forwarded_at: Option<OffsetDateTime>,
+    attachments: Vec<Attachment>,
     /// Of a message; and of an entry that tells of them, once they are read.
     reactions: Vec<ReactionCount>,
     /// Of a message: whether it quotes another one.
@@ -135,6 +139,7 @@ impl EntryRow {
             edited_at: row.try_get("edited_at")?,
             forwarded_from: row.try_get("forwarded_from")?,
             forwarded_at: row.try_get("forwarded_at")?,
+            attachments: read_attachments(row.try_get("attachments")?)?,
             reactions: read_summary(row.try_get("reactions")?)?,
             quotes: quoted_seq.is_some(),
             quoted_seq,
@@ -207,6 +212,7 @@ impl EntryRow {
         self.edited_at = message.try_get("edited_at")?;
         self.forwarded_from = message.try_get("forwarded_from")?;
         self.forwarded_at = message.try_get("forwarded_at")?;
+        self.attachments = read_attachments(message.try_get("attachments")?)?;
         self.reactions = read_summary(message.try_get("reactions")?)?;
         if self.tombstone.is_none() {
             self.body = message.try_get("body")?;
@@ -325,6 +331,11 @@ impl EntryRow {
     /// The reactions to a message that still says something.
     fn reactions(&self) -> Vec<ReactionCount> {
         if self.tombstone.is_none() { self.reactions.clone() } else { Vec::new() }
+    }
+
+    /// The attachments of a message that still says something.
+    fn attachments(&self) -> Vec<Attachment> {
+        if self.tombstone.is_none() { self.attachments.clone() } else { Vec::new() }
     }
 
     /// The last edit of a message that still says something.
@@ -481,7 +492,7 @@ impl Store {
             let statement = client
                 .prepare_cached(
                     "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags, target_seq,
-                         edit_no, edited_at, reactions, forwarded_from, forwarded_at, fits, octet_length(body)::bigint AS bytes,
+                         edit_no, edited_at, reactions, forwarded_from, forwarded_at, attachments, fits, octet_length(body)::bigint AS bytes,
                          CASE WHEN fits THEN body END AS body
                      FROM (
                          SELECT e.*, h.place = 1
@@ -595,6 +606,7 @@ impl Names {
             notice: Notice { silent: row.has(SILENT), no_push: row.has(NO_PUSH) },
             reply_to: self.quote(&row)?,
             forwarded: self.forwarded(&row)?,
+            attachments: row.attachments(),
             reactions: row.reactions(),
             edit: row.edit(),
             body: row.body()?,

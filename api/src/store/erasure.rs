@@ -3,6 +3,7 @@
 
 use super::{
     Store, Transaction,
+    attachments::release_erased,
     conversations::SAID,
     search::keep_from_index,
     timelines::{About, Place},
@@ -104,7 +105,7 @@ async fn erase(
                      UPDATE entries e
                      SET tombstone = $5, content_type = NULL, body = '', mentions = NULL,
                          reactions = NULL,
-                         forwarded_from = NULL, forwarded_at = NULL
+                         forwarded_from = NULL, forwarded_at = NULL, attachments = NULL
                      FROM next
                      WHERE e.owner = $1 AND e.seq = next.seq AND next.sender = $2
                          AND e.tombstone IS NULL
@@ -135,7 +136,11 @@ async fn erase(
             ],
         )
         .await?;
-    Ok(row.get(0))
+    let last: Option<i64> = row.get(0);
+    if let Some(last) = last {
+        release_erased(tx, peer, after, last).await?;
+    }
+    Ok(last)
 }
 
 async fn note(

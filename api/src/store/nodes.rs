@@ -1,6 +1,6 @@
 //! The running nodes.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{collections::HashMap, time::Instant};
 
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Json};
@@ -94,7 +94,7 @@ impl Store {
             .await?;
         let rows = client.query(&statement, &[&node_no]).await?;
         let question = client.prepare_cached(clock::QUESTION).await?;
-        let asked = SystemTime::now();
+        let asked = Instant::now();
         let reading = client.query_one(&question, &[]).await?.get(0);
         self.0.connector.clock.set(asked, reading);
         client.note_server().await?;

@@ -19,10 +19,21 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// that notifications were missed meanwhile.
 pub struct Listener {
     link: Link,
+    /// What it began with, and is said again to ask whether the server answers: `pg_stat_activity`
+    /// shows what each connection listens to.
+    statement: String,
     notifications: mpsc::UnboundedReceiver<Notification>,
 }
 
 impl Listener {
+    /// Holds an advisory lock, shared with others, for as long as the connection lasts.
+    pub(super) async fn hold(&self, lock: i64) -> Result<()> {
+        let Link { client, driver, .. } = &self.link;
+        let statement = "SELECT pg_advisory_lock_shared($1)";
+        driver.within(ANSWER, client.execute(statement, &[&lock])).await?;
+        Ok(())
+    }
+
     /// The next payload; `None` when the connection has ended.
     pub async fn next(&mut self) -> Option<String> {
         loop {
@@ -30,7 +41,7 @@ impl Listener {
                 return notification.map(|notification| notification.payload().to_owned());
             }
             let Link { client, driver, .. } = &self.link;
-            driver.within(ANSWER, client.simple_query("")).await.ok()?;
+            driver.within(ANSWER, client.batch_execute(&self.statement)).await.ok()?;
         }
     }
 }
@@ -40,9 +51,9 @@ impl Store {
     pub async fn listen(&self, channel: &str) -> Result<Listener> {
         let (sender, notifications) = mpsc::unbounded_channel();
         let link = self.0.connector.open_listening(sender).await?;
-        let listen = format!("LISTEN \"{channel}\"");
-        link.driver.within(ANSWER, link.client.batch_execute(&listen)).await?;
-        Ok(Listener { link, notifications })
+        let statement = format!("LISTEN \"{channel}\"");
+        link.driver.within(ANSWER, link.client.batch_execute(&statement)).await?;
+        Ok(Listener { link, statement, notifications })
     }
 
     /// Sends payloads, each to its channel, in one transaction of their own, which does not wait for the

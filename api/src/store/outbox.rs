@@ -185,30 +185,22 @@ impl Store {
         Ok(rows.iter().map(claim).collect())
     }
 
-    /// Renews a claim and reads its next events, at most `limit`; `None` when the claim holds no longer, or the webhook
-    /// is to be told of nothing.
+    /// The next events of a claim, at most `limit`; `None` when the claim holds no longer, or the webhook is to be told
+    /// of nothing.
     pub async fn pending_events(
         &self,
         claim: &DeliveryClaim,
-        lasts: Duration,
         limit: i64,
     ) -> Result<Option<PendingEvents>> {
         let client = self.client().await?;
-        let renew = client
+        let find = client
             .prepare_cached(
-                "UPDATE webhook_partitions p SET leased_until = now() + make_interval(secs => $4)
-                 FROM webhooks w
-                 WHERE p.webhook_no = $1 AND p.partition = $2 AND p.lease = $3
-                     AND w.webhook_no = p.webhook_no AND w.state = $5
-                 RETURNING w.webhook_id, w.url, w.filter, w.tailed_until > now() AS tailed, w.secret,
-                     CASE WHEN w.previous_until > now() THEN w.previous_secret END AS previous_secret",
+                "SELECT w.webhook_id, w.url, w.filter, w.tailed_until > now() AS tailed, w.secret,
+                     CASE WHEN w.previous_until > now() THEN w.previous_secret END AS previous_secret
+                 FROM webhook_partitions p JOIN webhooks w USING (webhook_no)
+                 WHERE p.webhook_no = $1 AND p.partition = $2 AND p.lease = $3 AND w.state = $4",
             )
             .await?;
-        let DeliveryClaim { webhook_no, partition, lease, .. } = claim;
-        let active = WebhookState::Active as i16;
-        let values: [&(dyn ToSql + Sync); 5] =
-            [webhook_no, partition, lease, &lasts.as_secs_f64(), &active];
-        let Some(row) = client.query_opt(&renew, &values).await? else { return Ok(None) };
         let read = client
             .prepare_cached(
                 "SELECT o.at, o.owner, o.seq, o.part, o.kind, coalesce(o.generation, 0::smallint) AS generation
@@ -222,7 +214,13 @@ impl Store {
                  ORDER BY o.at, o.owner, o.seq, o.part",
             )
             .await?;
-        let rows = client.query(&read, &[webhook_no, partition, &limit]).await?;
+        let DeliveryClaim { webhook_no, partition, lease, .. } = claim;
+        let active = WebhookState::Active as i16;
+        let webhook: [&(dyn ToSql + Sync); 4] = [webhook_no, partition, lease, &active];
+        let events: [&(dyn ToSql + Sync); 3] = [webhook_no, partition, &limit];
+        let (row, rows) =
+            tokio::try_join!(client.query_opt(&find, &webhook), client.query(&read, &events))?;
+        let Some(row) = row else { return Ok(None) };
         let event = |row: &Row| OutboxEvent {
             at: row.get("at"),
             place: MessageId {
@@ -243,34 +241,41 @@ impl Store {
         }))
     }
 
-    /// Notes that events were acknowledged. What was delivered by one whose claim has run out is delivered again.
-    pub async fn finish_events(&self, claim: &DeliveryClaim, events: &[OutboxEvent]) -> Result<()> {
+    /// Notes that events were acknowledged, and renews the claim for so long. What was delivered by one whose claim has
+    /// run out is delivered again.
+    ///
+    /// The commit waits for no flush: what a crash takes back is delivered again, too.
+    pub async fn finish_events(
+        &self,
+        claim: &DeliveryClaim,
+        lasts: Duration,
+        events: &[OutboxEvent],
+    ) -> Result<()> {
         let DeliveryClaim { webhook_no, partition, lease, .. } = claim;
         let Keys { at, owners, seqs, parts } = Keys::of(events);
-        transaction!(self, async |tx| {
-            let dequeue = tx.prepare_cached(DEQUEUE).await?;
-            let values: [&(dyn ToSql + Sync); 7] =
-                [webhook_no, partition, lease, &at, &owners, &seqs, &parts];
-            tx.execute(&dequeue, &values).await?;
-            let partition_is_well = tx
-                .prepare_cached(
-                    "UPDATE webhook_partitions SET failures = 0, failing_since = NULL
-                     WHERE webhook_no = $1 AND partition = $2 AND failures > 0",
-                )
-                .await?;
-            tx.execute(&partition_is_well, &[webhook_no, partition]).await?;
-            // Not by each request, for which its partitions would wait for each other.
-            let webhook_is_well = tx
-                .prepare_cached(
-                    "UPDATE webhooks SET delivered_at = now(), failing_since = NULL, failures = 0, error = ''
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(&format!(
+                "WITH claim AS (
+                     UPDATE webhook_partitions
+                     SET leased_until = now() + make_interval(secs => $8), failures = 0, failing_since = NULL
+                     WHERE webhook_no = $1 AND partition = $2 AND lease = $3
+                     RETURNING lease
+                 ), well AS (
+                     -- Not by each request, for which its partitions would wait for each other.
+                     UPDATE webhooks SET delivered_at = now(), failing_since = NULL, failures = 0, error = ''
                      WHERE webhook_no = $1 AND (failing_since IS NOT NULL
-                         OR coalesce(delivered_at, '-infinity') < now() - interval '1 second')",
-                )
-                .await?;
-            tx.execute(&webhook_is_well, &[webhook_no]).await?;
-            tx.commit().await?;
-            Ok(())
-        })
+                         OR coalesce(delivered_at, '-infinity') < now() - interval '1 second')
+                 ), dequeued AS (
+                     {DEQUEUE} AND EXISTS (SELECT FROM claim)
+                 )
+                 SELECT set_config('synchronous_commit', 'off', true)"
+            ))
+            .await?;
+        let values: [&(dyn ToSql + Sync); 8] =
+            [webhook_no, partition, lease, &at, &owners, &seqs, &parts, &lasts.as_secs_f64()];
+        client.query(&statement, &values).await?;
+        Ok(())
     }
 
     /// Notes that a request has failed, and gives the claim up until `pause` is over. A webhook that has acknowledged

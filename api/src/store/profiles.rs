@@ -1,10 +1,12 @@
 //! Profiles. They stand with the accounts, and say nothing in timelines: the entry that tells of a change names the
 //! user alone, so that whoever may not see the profile any more learns nothing from it.
 //!
-//! A change is told to the user's own terminals at once, and to those with whom the user has conversations by a
-//! *walk*: a row of `profile_walks` says up to which of them all are told. Each is told in a transaction of its own
-//! that moves the row, so that a walk can be broken off anywhere, and two that meet tell nobody twice. A change while a
-//! walk is under way has it begin once more when it is done, and no walk begins within a minute after another.
+//! A change is told to the user's own terminals at once, and to its *peers* (those with whom it has conversations, and
+//! the members of its groups) by a *walk*: a row of `profile_walks` says up to which of them all are told. Each is told
+//! in a transaction of its own that moves the row, so that a walk can be broken off anywhere, and two that meet tell
+//! nobody twice. A change while a walk is under way has it begin once more when it is done, and no walk begins within a
+//! minute after another. A walk goes on in portions, between which others have their turn: a user with many peers
+//! holds up nobody else's.
 
 use tokio_postgres::{Row, types::ToSql};
 
@@ -205,18 +207,43 @@ impl Store {
         Ok(row.map(|row| (UserNo(row.get("user_no")), UserNo(row.get("told_to")))))
     }
 
-    /// The user behind `after` with whom a user has a conversation, in the order of numbers; `None` behind the last.
-    pub async fn next_peer(&self, owner: UserNo, after: UserNo) -> Result<Option<UserNo>> {
+    /// The peers of a user behind `after`, in the order of numbers, each once: at most `limit`.
+    pub async fn next_peers(
+        &self,
+        owner: UserNo,
+        after: UserNo,
+        limit: i64,
+    ) -> Result<Vec<UserNo>> {
         let client = self.client().await?;
+        // From one conversation to the next, whatever they have; and of each group no more than the limit.
         let statement = client
             .prepare_cached(&format!(
-                "SELECT conversation FROM entries
-                 WHERE owner = $1 AND conversation > greatest($2::bigint, 0) AND {SAID}
-                 ORDER BY conversation, seq LIMIT 1"
+                "WITH RECURSIVE talked AS (
+                     (
+                         SELECT conversation, 1::bigint AS no FROM entries
+                         WHERE owner = $1 AND conversation > greatest($2::bigint, 0) AND {SAID}
+                         ORDER BY conversation, seq LIMIT 1
+                     )
+                     UNION ALL
+                     SELECT next.conversation, t.no + 1 FROM talked t CROSS JOIN LATERAL (
+                         SELECT conversation FROM entries
+                         WHERE owner = $1 AND conversation > t.conversation AND {SAID}
+                         ORDER BY conversation, seq LIMIT 1
+                     ) next WHERE t.no < $3
+                 )
+                 SELECT user_no FROM (
+                     SELECT conversation AS user_no FROM talked
+                     UNION
+                     SELECT theirs.user_no FROM group_members own CROSS JOIN LATERAL (
+                         SELECT m.user_no FROM group_members m
+                         WHERE m.group_no = own.group_no AND m.user_no > $2 AND m.left_seq IS NULL
+                         ORDER BY m.user_no LIMIT $3
+                     ) theirs WHERE own.user_no = $1 AND own.left_seq IS NULL
+                 ) peers ORDER BY user_no LIMIT $3"
             ))
             .await?;
-        let row = client.query_opt(&statement, &[&owner.0, &after.0]).await?;
-        Ok(row.map(|row| UserNo(row.get(0))))
+        let rows = client.query(&statement, &[&owner.0, &after.0, &limit]).await?;
+        Ok(rows.iter().map(|row| UserNo(row.get(0))).collect())
     }
 
     /// Tells a peer of a user that the user's profile has changed, unless one of the two blocks the other: the
@@ -259,6 +286,18 @@ impl Store {
         })
     }
 
+    /// Has a walk go on behind `told_to`, after those that are due already.
+    pub async fn put_off_profile_walk(&self, user_no: UserNo, told_to: UserNo) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "UPDATE profile_walks SET due_at = now() WHERE user_no = $1 AND told_to = $2",
+            )
+            .await?;
+        client.execute(&statement, &[&user_no.0, &told_to.0]).await?;
+        Ok(())
+    }
+
     /// Notes that all are told, the last of them `told_to`. Of what has changed meanwhile they are told later.
     pub async fn end_profile_walk(&self, user_no: UserNo, told_to: UserNo) -> Result<()> {
         let client = self.client().await?;
@@ -283,7 +322,7 @@ impl Store {
     }
 }
 
-/// Has those told of a user's profile with whom the user has conversations. Behind the lock of the user's timeline.
+/// Has the peers of a user told of its profile. Behind the lock of the user's timeline.
 pub(super) async fn begin_walk(tx: &Transaction<'_>, user_no: UserNo) -> Result<()> {
     let statement = tx
         .prepare_cached(&format!(

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use super::{
-    Store, connection::Link, conversation_list::forget_purged, dedupe::purge_entries,
-    retention::purge_floor, search::forget_words_between, transaction,
+    Store, attachments::release_between, connection::Link, conversation_list::forget_purged,
+    dedupe::purge_entries, retention::purge_floor, search::forget_words_between, transaction,
 };
 use crate::model::{Result, TimelineNo, UserNo};
 
@@ -129,6 +129,7 @@ impl Store {
             purge_entries(&tx, owner, purged_to, to, dedupe_for).await?;
             forget_purged(&tx, owner, to).await?;
             forget_words_between(&tx, owner.into(), purged_to, to).await?;
+            release_between(&tx, owner.into(), purged_to, to).await?;
             tx.execute("UPDATE timelines SET purged_to = $2 WHERE owner = $1", &[&owner.0, &to])
                 .await?;
             tx.commit().await?;

@@ -13,8 +13,9 @@ use crate::model::{
     UserId, UserNo, WebPushTarget,
 };
 
-/// Unless the session has another token by now.
-const DROP: &str = "DELETE FROM push_tokens WHERE user_no = $1 AND session_id = $2 AND token = $3";
+/// Unless the session has another token by now, or has bound this one after the given time.
+const DROP: &str = "DELETE FROM push_tokens WHERE user_no = $1 AND session_id = $2 AND token = $3
+     AND ($4::timestamptz IS NULL OR bound_at <= $4)";
 
 /// Whether a terminal can be claimed: neither is it, by a node that lives, nor does it rest behind a failure.
 fn free() -> String {
@@ -88,8 +89,9 @@ pub enum PushOutcome {
     Later(Duration),
     /// It has a stream: to be looked at again when it has none.
     Connected,
-    /// Nobody is there any more: the token is dropped.
-    Gone,
+    /// Nobody is there any more: the token is dropped; where it is known since when, unless it was bound after that, and
+    /// then it counts as told.
+    Gone(Option<OffsetDateTime>),
 }
 
 /// How it is about a terminal right before it is told.
@@ -147,7 +149,7 @@ impl Store {
                  SET provider = excluded.provider, token = excluded.token, web_key = excluded.web_key,
                      web_secret = excluded.web_secret, content = excluded.content,
                      handled_epoch = excluded.handled_epoch, handled_seq = excluded.handled_seq,
-                     claimed_until = NULL, claimed_by = NULL, failures = 0",
+                     claimed_until = NULL, claimed_by = NULL, failures = 0, bound_at = now()",
             )
             .await?;
         let (provider, content) = (target.provider() as i16, content as i16);
@@ -293,7 +295,12 @@ impl Store {
         let (user_no, session_id) = (claim.user_no.0, claim.session_id.0);
         let client = self.client().await?;
         match outcome {
-            PushOutcome::Handled => {
+            PushOutcome::Handled | PushOutcome::Gone(_) => {
+                if let PushOutcome::Gone(since) = outcome {
+                    let statement = client.prepare_cached(DROP).await?;
+                    let token = claim.target.token().expose_secret();
+                    client.execute(&statement, &[&user_no, &session_id, &token, &since]).await?;
+                }
                 let statement = client
                     .prepare_cached(
                         "UPDATE push_tokens SET handled_epoch = $3, handled_seq = $4,
@@ -323,11 +330,6 @@ impl Store {
                     )
                     .await?;
                 client.execute(&statement, &[&user_no, &session_id]).await?;
-            }
-            PushOutcome::Gone => {
-                let statement = client.prepare_cached(DROP).await?;
-                let token = claim.target.token().expose_secret();
-                client.execute(&statement, &[&user_no, &session_id, &token]).await?;
             }
         }
         Ok(())
@@ -360,12 +362,14 @@ impl Store {
         rows.iter().map(read_token).collect()
     }
 
-    /// Drops a token that is none any more.
-    pub async fn drop_push(&self, token: &PushToken) -> Result<()> {
+    /// Drops a token that is none any more; where it is known since when, unless it was bound after that.
+    pub async fn drop_push(&self, token: &PushToken, since: Option<OffsetDateTime>) -> Result<()> {
         let client = self.client().await?;
         let statement = client.prepare_cached(DROP).await?;
         let secret = token.target.token().expose_secret();
-        client.execute(&statement, &[&token.user_no.0, &token.session_id.0, &secret]).await?;
+        let values: [&(dyn ToSql + Sync); 4] =
+            [&token.user_no.0, &token.session_id.0, &secret, &since];
+        client.execute(&statement, &values).await?;
         Ok(())
     }
 
@@ -414,13 +418,16 @@ impl Store {
     }
 
     /// How many messages a user has not read, of those among the newest `among` entries of its timeline: as its
-    /// list of conversations counts them.
+    /// list of conversations counts them, but of muted conversations those alone that mention the user, as these are
+    /// all that it is told of.
     pub async fn newest_unread(&self, user_no: UserNo, among: i64) -> Result<i64> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
                 "WITH newest AS MATERIALIZED (
-                     SELECT e.seq, e.conversation, e.sender, {SAID} AS said FROM entries e
+                     SELECT e.seq, e.conversation, e.sender, coalesce(e.flags, 0) & 1 <> 0 AS mentions,
+                         {SAID} AS said
+                     FROM entries e
                      WHERE e.owner = $1 ORDER BY e.seq DESC LIMIT $2
                  ), read AS (
                      SELECT n.conversation, greatest(
@@ -431,7 +438,11 @@ impl Store {
                      FROM newest n WHERE n.said GROUP BY n.conversation
                  )
                  SELECT count(*) FROM newest n JOIN read r USING (conversation)
-                 WHERE n.said AND n.sender <> $1 AND n.seq > coalesce(r.seq, 0)"
+                 WHERE n.said AND n.sender <> $1 AND n.seq > coalesce(r.seq, 0)
+                     AND (n.mentions OR NOT EXISTS (
+                         SELECT FROM conversation_settings s
+                         WHERE s.owner = $1 AND s.conversation = n.conversation AND s.muted_until > now()
+                     ))"
             ))
             .await?;
         Ok(client.query_one(&statement, &[&user_no.0, &among]).await?.get(0))

@@ -22,12 +22,9 @@ use super::{
     transaction,
 };
 use crate::model::{
-    ConversationId, ConversationNo, Error, GroupNo, IfBlocked, MessageId, Reaction, ReactionCount,
-    ReactionOf, Result, SessionId, Stretch, TimelineNo, UserId, UserNo, WhoMay,
+    ConversationId, ConversationNo, Error, GroupNo, IfBlocked, MOST_REACTIONS, MessageId, Reaction,
+    ReactionCount, ReactionOf, Result, SessionId, Stretch, TimelineNo, UserId, UserNo, WhoMay,
 };
-
-/// The most kinds of reactions to one message.
-const MOST_KINDS: usize = 20;
 
 /// How long after a timeline was told of the reactions to a message it is told again, at the soonest.
 const COALESCED: &str = "interval '2 seconds'";
@@ -553,8 +550,8 @@ pub(super) fn change_count<'a>(
 /// Errors: [`Error::TooManyReactions`].
 pub(super) fn require_room(reactions: &[ReactionCount], reaction: &Reaction) -> Result<()> {
     let is_new = reactions.iter().all(|count| count.reaction != reaction.as_str());
-    if is_new && reactions.len() >= MOST_KINDS {
-        return Err(Error::TooManyReactions(MOST_KINDS));
+    if is_new && reactions.len() >= MOST_REACTIONS {
+        return Err(Error::TooManyReactions(MOST_REACTIONS));
     }
     Ok(())
 }
@@ -588,6 +585,14 @@ pub(super) fn read_summary(summary: Option<&str>) -> Result<Vec<ReactionCount>> 
     Ok(counts.into_iter().map(count).collect())
 }
 
+/// `entries.reactions` that says this.
+pub(super) fn summary_text(reactions: &[ReactionCount]) -> Result<Option<String>> {
+    let counts: Vec<(&str, i32, bool)> =
+        reactions.iter().map(|count| (count.reaction.as_str(), count.count, count.own)).collect();
+    let summary = (!counts.is_empty()).then(|| serde_json::to_string(&counts));
+    summary.transpose().map_err(Error::internal)
+}
+
 /// Writes `entries.reactions` of the message at `seq`.
 async fn write_summary(
     tx: &Transaction<'_>,
@@ -595,10 +600,7 @@ async fn write_summary(
     seq: i64,
     reactions: &[ReactionCount],
 ) -> Result<()> {
-    let counts: Vec<(&str, i32, bool)> =
-        reactions.iter().map(|count| (count.reaction.as_str(), count.count, count.own)).collect();
-    let summary = (!counts.is_empty()).then(|| serde_json::to_string(&counts)).transpose();
-    let summary = summary.map_err(Error::internal)?;
+    let summary = summary_text(reactions)?;
     let statement = tx
         .prepare_cached("UPDATE entries SET reactions = $3 WHERE owner = $1 AND seq = $2")
         .await?;

@@ -9,11 +9,12 @@
 /// What [`LIMITS`] selects from. The two are tables of the directory.
 pub(super) const LIMITED_USERS: &str = "users u JOIN tiers t ON t.name = u.tier";
 
-/// The columns of the limits that hold for a user: `tier`, `override`, `max_age` (seconds) and
-/// `max_messages`, each null where there is no such limit, and `since`, when they were changed last.
+/// The columns of the limits that hold for a user: `tier`, `override`, `max_age` (seconds), `max_messages` and
+/// `max_bytes`, each null where there is no such limit, and `since`, when they were changed last.
 pub(super) const LIMITS: &str = "u.tier, u.override,
      CASE WHEN u.override THEN u.override_max_age ELSE t.max_age END AS max_age,
      CASE WHEN u.override THEN u.override_max_messages ELSE t.max_messages END AS max_messages,
+     CASE WHEN u.override THEN u.override_max_bytes ELSE t.max_bytes END AS max_bytes,
      greatest(u.limits_changed_at, t.changed_at) AS since";
 
 /// CTEs that make `name (owner, floor)` of a relation `bounds (owner, low, high, oldest, beyond)`: the
@@ -61,7 +62,7 @@ pub(super) fn timeline() -> String {
              FROM timelines c CROSS JOIN limits l WHERE c.owner = $1
          ), {floor}, timeline AS MATERIALIZED (
              SELECT r.epoch, r.last_seq, r.last_message_no, r.purged_to, l.tier, l.override, l.max_age,
-                 l.max_messages, v.floor
+                 l.max_messages, l.max_bytes, v.floor
              FROM reach r CROSS JOIN limits l CROSS JOIN visible v LIMIT 1
          )"
     )

@@ -10,7 +10,9 @@ use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
-    Store, Transaction, reading,
+    Store, Transaction,
+    attachments::{hold_attachments, read_attachments, release_scheduled, write_attachments},
+    reading,
     sessions::require_live,
     timelines::{About, Place, no_timeline},
     transaction,
@@ -44,7 +46,7 @@ pub struct ChangeScheduled {
 
 const COLUMNS: &str =
     "client_message_id, send_at, conversation_id, content_type, body, mentions, mention_all,
-     reply_to, refused, refusal";
+     reply_to, attachments, refused, refusal";
 
 fn read(row: &Row) -> Result<ScheduledMessage> {
     let refused: Option<String> = row.get("refused");
@@ -61,6 +63,7 @@ fn read(row: &Row) -> Result<ScheduledMessage> {
         mentions: row.get("mentions"),
         mention_all: row.get("mention_all"),
         reply_to: row.get("reply_to"),
+        attachments: read_attachments(row.get("attachments"))?,
         refusal: refused.map(|code| Refusal { code, message: message() }),
     })
 }
@@ -73,6 +76,44 @@ fn changed(message: &ScheduledMessage, state: ScheduledState) -> EntryKind {
         send_at: message.send_at,
         refusal: message.refusal.clone(),
     })
+}
+
+/// How many messages of a user wait to be sent, those that were refused included.
+pub(super) async fn count_scheduled(tx: &Transaction<'_>, owner: UserNo) -> Result<i64> {
+    let count =
+        tx.prepare_cached("SELECT count(*) FROM scheduled_messages WHERE owner = $1").await?;
+    Ok(tx.query_one(&count, &[&owner.0]).await?.get(0))
+}
+
+/// Writes a message down that is to be sent later. One by the same id is left as it is.
+pub(super) async fn insert_scheduled(
+    tx: &Transaction<'_>,
+    owner: UserNo,
+    message: &ScheduledMessage,
+) -> Result<()> {
+    let insert = tx
+        .prepare_cached(
+            "INSERT INTO scheduled_messages (owner, client_message_id, send_at, due_at, sending,
+                 conversation_id, content_type, body, mentions, mention_all, reply_to, attachments)
+             VALUES ($1, $2, $3, $3, false, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT DO NOTHING",
+        )
+        .await?;
+    let attachments = write_attachments(&message.attachments);
+    let values: [&(dyn ToSql + Sync); 10] = [
+        &owner.0,
+        &message.client_message_id,
+        &message.send_at,
+        &message.conversation_id.to_string(),
+        &message.content.content_type(),
+        &message.content.body().as_ref(),
+        &message.mentions,
+        &message.mention_all,
+        &message.reply_to,
+        &attachments,
+    ];
+    tx.execute(&insert, &values).await?;
+    Ok(())
 }
 
 impl Store {
@@ -99,32 +140,11 @@ impl Store {
                     Err(Error::ClientMessageIdConflict)
                 };
             }
-            let count = tx
-                .prepare_cached("SELECT count(*) FROM scheduled_messages WHERE owner = $1")
-                .await?;
-            let count: i64 = tx.query_one(&count, &[&owner.0]).await?.get(0);
-            if count >= MOST_SCHEDULED {
+            if count_scheduled(&tx, owner).await? >= MOST_SCHEDULED {
                 return Err(Error::TooManyScheduled);
             }
-            let insert = tx
-                .prepare_cached(
-                    "INSERT INTO scheduled_messages (owner, client_message_id, send_at, due_at, sending,
-                         conversation_id, content_type, body, mentions, mention_all, reply_to)
-                     VALUES ($1, $2, $3, $3, false, $4, $5, $6, $7, $8, $9)",
-                )
-                .await?;
-            let values: [&(dyn ToSql + Sync); 9] = [
-                &owner.0,
-                &message.client_message_id,
-                &message.send_at,
-                &message.conversation_id.to_string(),
-                &message.content.content_type(),
-                &message.content.body().as_ref(),
-                &message.mentions,
-                &message.mention_all,
-                &message.reply_to,
-            ];
-            tx.execute(&insert, &values).await?;
+            insert_scheduled(&tx, owner, message).await?;
+            hold_attachments(&tx, owner, message).await?;
             let event = changed(message, ScheduledState::Waiting);
             let entry = place.fill(&tx, About::default(), event).await?;
             tx.commit().await?;
@@ -372,5 +392,7 @@ async fn delete(tx: &Transaction<'_>, owner: UserNo, client_message_id: Uuid) ->
             "DELETE FROM scheduled_messages WHERE owner = $1 AND client_message_id = $2",
         )
         .await?;
-    Ok(tx.execute(&statement, &[&owner.0, &client_message_id]).await?)
+    let deleted = tx.execute(&statement, &[&owner.0, &client_message_id]).await?;
+    release_scheduled(tx, owner, Some(client_message_id)).await?;
+    Ok(deleted)
 }

@@ -1,6 +1,9 @@
 //! What the server must be like, looked at once, when a node starts.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
@@ -20,6 +23,19 @@ const COMPARISONS: usize = 3;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UnusableDatabase(String);
+
+impl UnusableDatabase {
+    pub(super) fn new(why: impl Display) -> Self {
+        Self(why.to_string())
+    }
+
+    /// With the causes, of which the last says most.
+    pub(super) fn because(error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        Self(causes.join(": "))
+    }
+}
 
 impl From<tokio_postgres::Error> for UnusableDatabase {
     fn from(error: tokio_postgres::Error) -> Self {
@@ -44,7 +60,7 @@ impl Store {
     pub async fn check_server(&self) -> Result<(), UnusableDatabase> {
         let open = async || {
             let link = self.0.connector.open(&[]).await;
-            link.map_err(|error| UnusableDatabase(error.to_string()))
+            link.map_err(UnusableDatabase::new)
         };
         let link = open().await?;
         let answer = first_row(link.client.simple_query(QUESTIONS).await?);
@@ -83,7 +99,7 @@ impl Store {
             }
         }
         self.0.connector.use_schema(schema(role, current, found, other)?);
-        let asked = SystemTime::now();
+        let asked = Instant::now();
         let reading = first_row(link.client.simple_query(clock::QUESTION).await?);
         if let Some(reading) = reading.first().and_then(|reading| reading.parse().ok()) {
             self.0.connector.clock.set(asked, reading);

@@ -51,9 +51,14 @@ impl Store {
         for tier in tiers {
             client
                 .execute(
-                    "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
+                    "INSERT INTO tiers (name, max_age, max_messages, max_bytes) VALUES ($1, $2, $3, $4)
                      ON CONFLICT (name) DO NOTHING",
-                    &[&tier.name, &seconds(tier.limits.max_age), &tier.limits.max_messages],
+                    &[
+                        &tier.name,
+                        &seconds(tier.limits.max_age),
+                        &tier.limits.max_messages,
+                        &tier.limits.max_bytes,
+                    ],
                 )
                 .await?;
         }
@@ -65,7 +70,7 @@ impl Store {
         let client = self.patient_client().await?;
         let rows = client
             .query(
-                "SELECT t.name, t.max_age, t.max_messages,
+                "SELECT t.name, t.max_age, t.max_messages, t.max_bytes,
                      (SELECT count(*) FROM users u WHERE u.tier = t.name) AS users
                  FROM tiers t ORDER BY t.name",
                 &[],
@@ -94,13 +99,20 @@ impl Store {
             check_expected(&names(&tx).await?, tiers, expect)?;
             for tier in tiers {
                 tx.execute(
-                    "INSERT INTO tiers (name, max_age, max_messages) VALUES ($1, $2, $3)
+                    // What hides nothing does not make the purge wait.
+                    "INSERT INTO tiers (name, max_age, max_messages, max_bytes) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (name) DO UPDATE
                  SET max_age = excluded.max_age, max_messages = excluded.max_messages,
-                     changed_at = now()
-                 WHERE (tiers.max_age, tiers.max_messages)
-                     IS DISTINCT FROM (excluded.max_age, excluded.max_messages)",
-                    &[&tier.name, &seconds(tier.limits.max_age), &tier.limits.max_messages],
+                     max_bytes = excluded.max_bytes,
+                     changed_at = CASE WHEN (tiers.max_age, tiers.max_messages)
+                         IS DISTINCT FROM (excluded.max_age, excluded.max_messages)
+                         THEN excluded.changed_at ELSE tiers.changed_at END",
+                    &[
+                        &tier.name,
+                        &seconds(tier.limits.max_age),
+                        &tier.limits.max_messages,
+                        &tier.limits.max_bytes,
+                    ],
                 )
                 .await?;
             }
@@ -188,7 +200,7 @@ impl Store {
         let limits = match limits {
             UserLimits::Override(limits) => *limits,
             UserLimits::Tier(name) => {
-                let tier = "SELECT max_age, max_messages FROM tiers WHERE name = $1";
+                let tier = "SELECT max_age, max_messages, max_bytes FROM tiers WHERE name = $1";
                 let Some(row) = client.query_opt(tier, &[name]).await? else {
                     let known = client.query("SELECT name FROM tiers ORDER BY name", &[]).await?;
                     return Err(Error::no_tier(name, known.iter().map(|row| row.get("name"))));
@@ -230,10 +242,16 @@ impl Store {
                     tx.execute(
                         "UPDATE users
                      SET override = true, override_max_age = $2, override_max_messages = $3,
-                         limits_changed_at = now()
-                     WHERE user_no = $1 AND (override, override_max_age, override_max_messages)
-                         IS DISTINCT FROM (true, $2::bigint, $3::bigint)",
-                        &[&user_no.0, &seconds(limits.max_age), &limits.max_messages],
+                         override_max_bytes = $4, limits_changed_at = now()
+                     WHERE user_no = $1
+                         AND (override, override_max_age, override_max_messages, override_max_bytes)
+                         IS DISTINCT FROM (true, $2::bigint, $3::bigint, $4::bigint)",
+                        &[
+                            &user_no.0,
+                            &seconds(limits.max_age),
+                            &limits.max_messages,
+                            &limits.max_bytes,
+                        ],
                     )
                     .await?;
                 }
@@ -311,14 +329,18 @@ fn check_expected(known: &[String], tiers: &[Tier], expect: Expect) -> Result<()
     Ok(())
 }
 
-/// Reads the columns `tier`, `override`, `max_age` and `max_messages`.
+/// Reads the columns `tier`, `override`, `max_age`, `max_messages` and `max_bytes`.
 pub(super) fn read_retention(row: &Row) -> Retention {
     Retention { tier: row.get("tier"), overridden: row.get("override"), limits: read_limits(row) }
 }
 
 fn read_limits(row: &Row) -> RetentionLimits {
     let age = row.get::<_, Option<i64>>("max_age").and_then(|seconds| seconds.try_into().ok());
-    RetentionLimits { max_age: age.map(Duration::from_secs), max_messages: row.get("max_messages") }
+    RetentionLimits {
+        max_age: age.map(Duration::from_secs),
+        max_messages: row.get("max_messages"),
+        max_bytes: row.get("max_bytes"),
+    }
 }
 
 fn seconds(age: Option<Duration>) -> Option<i64> {

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::{
     Store, Transaction,
+    attachments::release,
     edits::forget_edits,
     entries::KIND_MESSAGE,
     pins::strike_out,
@@ -98,6 +99,7 @@ impl Store {
                 blanked.iter().map(|copy| (TimelineNo::from(copy.owner), copy.seq)).collect();
             strike_out(&tx, &gone).await?;
             forget_words(&tx, &gone).await?;
+            release(&tx, &gone).await?;
             let mut entries = Vec::with_capacity(blanked.len());
             // Webhooks are told by the caller's own entry, if there is one.
             let told_by = if blanked.iter().any(|copy| copy.owner == caller) {
@@ -153,13 +155,14 @@ impl Store {
             let blank = tx
                 .prepare_cached(
                     "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', reactions = NULL,
-                         forwarded_from = NULL, forwarded_at = NULL
+                         forwarded_from = NULL, forwarded_at = NULL, attachments = NULL
                  WHERE owner = $1 AND seq = $2",
                 )
                 .await?;
             tx.execute(&blank, &[&owner.0, &seq, &(Tombstone::Deleted as i16)]).await?;
             strike_out(&tx, &[(owner.into(), seq)]).await?;
             forget_words(&tx, &[(owner.into(), seq)]).await?;
+            release(&tx, &[(owner.into(), seq)]).await?;
             let sender = UserNo(row.get("sender"));
             let home = conversation.group().map_or(sender.into(), TimelineNo::from);
             let message_id =
@@ -225,7 +228,7 @@ impl Original {
         let statement = tx
             .prepare_cached(
                 "UPDATE entries e SET tombstone = $3, content_type = NULL, body = '', reactions = NULL,
-                         forwarded_from = NULL, forwarded_at = NULL
+                         forwarded_from = NULL, forwarded_at = NULL, attachments = NULL
                  FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
                  WHERE e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL
                  RETURNING e.owner, e.seq, e.conversation,

@@ -1,7 +1,7 @@
 //! Accounts and terminal types.
 
 use time::OffsetDateTime;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     Audit, Ending, SessionsEnded, Store, Transaction, Which,
@@ -237,18 +237,27 @@ impl Store {
         })
     }
 
-    /// The accounts whose ids come after `after`, in the order of ids, deleted ones left out.
-    pub async fn list_users(&self, after: &str, limit: i64) -> Result<Vec<User>> {
-        self.users("u.user_id > $1 AND u.state <> 3", after, limit).await
+    /// The accounts whose ids begin with `prefix` and come after `after`, in the order of ids, deleted ones left
+    /// out.
+    pub async fn list_users(&self, prefix: &str, after: &str, limit: i64) -> Result<Vec<User>> {
+        // Ids are of ASCII, in whose order nothing that one may have comes behind DEL.
+        let condition =
+            r"u.user_id > $1 AND u.user_id >= $3 AND u.user_id < $3 || E'\x7f' AND u.state <> 3";
+        self.users(condition, &[&after, &limit, &prefix]).await
     }
 
     /// One account, or what is left of it. Errors: [`Error::UserNotFound`].
     pub async fn get_user(&self, user_id: &UserId) -> Result<User> {
-        let mut found = self.users("u.user_id = $1", user_id.as_str(), 1).await?;
+        let mut found = self.users("u.user_id = $1", &[&user_id.as_str(), &1_i64]).await?;
         found.pop().ok_or_else(|| Error::UserNotFound(user_id.clone()))
     }
 
-    async fn users(&self, condition: &'static str, value: &str, limit: i64) -> Result<Vec<User>> {
+    /// The users for whom a condition on the values holds; the second of these is how many at most.
+    async fn users(
+        &self,
+        condition: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<User>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
@@ -262,7 +271,7 @@ impl Store {
                  WHERE {condition} ORDER BY u.user_id LIMIT $2"
             ))
             .await?;
-        let rows = client.query(&statement, &[&value, &limit]).await?;
+        let rows = client.query(&statement, values).await?;
         let user = |row: &Row| User {
             user_id: UserId::from_stored(row.get("user_id")),
             state: read_state(row),

@@ -11,7 +11,7 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, OutputArgs, Row},
+    output::{self, Row, WatchedOutput},
     paging::LimitArgs,
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct AuditArgs {
     #[command(flatten)]
     limit: LimitArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    output: WatchedOutput,
 }
 
 #[derive(Debug, Serialize)]

@@ -26,7 +26,7 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, OutputArgs, Row},
+    output::{self, OutputArgs, Row, WatchedOutput},
     paging::LimitArgs,
     progress,
 };
@@ -52,7 +52,7 @@ Examples:
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
-        output: OutputArgs,
+        output: WatchedOutput,
     },
     /// Show a broadcast and how far it is
     Show(OneArgs),

@@ -10,7 +10,7 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, OutputArgs, Row},
+    output::{self, Row, WatchedOutput},
     paging::LimitArgs,
 };
 
@@ -28,7 +28,7 @@ pub(crate) enum ContactsCommand {
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
-        output: OutputArgs,
+        output: WatchedOutput,
     },
 }
 

@@ -16,7 +16,7 @@ use crate::{
     client::Admin,
     confirm::ConfirmArgs,
     error::Error,
-    output::{self, OutputArgs},
+    output::{self, OutputArgs, WatchedOutput},
     paging::LimitArgs,
 };
 
@@ -31,7 +31,7 @@ pub(crate) enum GroupsCommand {
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
-        output: OutputArgs,
+        output: WatchedOutput,
     },
     /// Show one group
     Show(GroupArgs),

@@ -10,14 +10,14 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, OutputArgs, Row},
+    output::{self, OutputArgs, Row, WatchedOutput},
 };
 
 /// `imctl jobs …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// List what the cluster does unasked: when, on which node, and why it failed
-    List(OutputArgs),
+    List(WatchedOutput),
     /// Run a job now, whether it waits for its time or for another try
     Retry {
         /// The job's name

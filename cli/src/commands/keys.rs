@@ -13,7 +13,7 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, Format, OutputArgs, Row},
+    output::{self, Format, OutputArgs, Row, WatchedOutput},
 };
 
 /// `imctl keys …`
@@ -23,7 +23,7 @@ pub(crate) enum KeysCommand {
     #[command(subcommand)]
     Admin(AdminKeysCommand),
     /// List the keys that sign access tokens, and those whose tokens are still taken
-    List(OutputArgs),
+    List(WatchedOutput),
     /// Sign access tokens with a new key from now on, on every node
     ///
     /// Nobody is logged out: tokens of the old key are good until they expire, and then the key is
@@ -49,7 +49,7 @@ Examples:
         output: OutputArgs,
     },
     /// List the keys, revoked ones included
-    List(OutputArgs),
+    List(WatchedOutput),
     /// Make a key good for nothing, at once and on every node
     Revoke {
         /// The key's name

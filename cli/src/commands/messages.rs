@@ -3,6 +3,7 @@
 pub(super) mod export;
 mod import;
 pub(super) mod record;
+mod records;
 mod search;
 mod trace;
 

@@ -10,7 +10,7 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, OutputArgs, Row},
+    output::{self, OutputArgs, Row, WatchedOutput},
     paging::LimitArgs,
 };
 
@@ -25,7 +25,7 @@ pub(crate) enum PushCommand {
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
-        output: OutputArgs,
+        output: WatchedOutput,
     },
     /// Tell a user's terminals that this is a test, and show what their providers say
     #[command(after_help = "\

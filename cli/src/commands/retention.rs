@@ -46,7 +46,8 @@ A limit that is not given stays as it is.
 Examples:
   imctl retention set free --days 7 --messages 10000
   imctl retention set premium --days 365
-  imctl retention set premium --days none --yes")]
+  imctl retention set premium --days none --yes
+  imctl retention set free --bytes 100000000")]
     Set(SetArgs),
     /// Delete a tier that no user has
     #[command(after_help = "\
@@ -144,7 +145,7 @@ pub(crate) struct PreviewArgs {
     #[command(flatten)]
     limits: LimitsArgs,
     /// A file of tiers, as apply takes it; - for stdin
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["days", "messages"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["days", "messages", "bytes"])]
     file: Option<PathBuf>,
     /// As apply with this option
     #[arg(long, requires = "file")]
@@ -186,6 +187,7 @@ async fn create(args: CreateArgs, admin: &mut Admin) -> Result<(), Error> {
         name: args.tier.clone(),
         max_age: args.limits.max_age_or(None),
         max_messages: args.limits.max_messages_or(None),
+        max_bytes: args.limits.max_bytes_or(None),
         users: 0,
     };
     let after = apply_tiers(vec![tier], Expect::New, admin).await?;
@@ -268,6 +270,7 @@ async fn changed(name: &str, limits: &LimitsArgs, admin: &mut Admin) -> Result<T
         name: name.to_owned(),
         max_age: limits.max_age_or(found.max_age),
         max_messages: limits.max_messages_or(found.max_messages),
+        max_bytes: limits.max_bytes_or(found.max_bytes),
         users: 0,
     })
 }

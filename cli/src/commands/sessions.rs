@@ -11,7 +11,7 @@ pub(super) use self::view::{SessionView, reason_name};
 use crate::{
     client::Admin,
     error::Error,
-    output::{self, Format, OutputArgs},
+    output::{self, Format, OutputArgs, WatchedOutput},
     paging::LimitArgs,
 };
 
@@ -49,7 +49,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     limit: LimitArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    output: WatchedOutput,
 }
 
 /// A state to filter by.

@@ -12,14 +12,14 @@ use crate::{
     clock,
     commands::jobs::JobView,
     error::Error,
-    output::{self, Format, OutputArgs, Row},
+    output::{self, Format, Row, WatchedOutput},
 };
 
 /// Arguments of `imctl status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    output: OutputArgs,
+    output: WatchedOutput,
 }
 
 #[derive(Debug, Serialize)]

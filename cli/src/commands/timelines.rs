@@ -1,9 +1,16 @@
 //! `imctl timelines`
 
-use clap::{ArgGroup, Args, Subcommand};
-use imd_proto::v1::{StartEpochRequest, StartEpochResponse, start_epoch_request::Whose};
+use std::time::Duration;
 
-use crate::{client::Admin, confirm::ConfirmArgs, error::Error, output, progress};
+use clap::{ArgGroup, Args, Subcommand};
+use imd_proto::v1::{
+    Entry, StartEpochRequest, StartEpochResponse, TailTimelineRequest, entry::Kind, message,
+    start_epoch_request::Whose,
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::events::seconds;
+use crate::{client::Admin, clock, confirm::ConfirmArgs, error::Error, output, progress};
 
 /// `imctl timelines …`
 #[derive(Debug, Subcommand)]
@@ -21,6 +28,29 @@ Examples:
   imctl timelines new-epoch --all
   imctl timelines new-epoch --user ann --yes")]
     NewEpoch(NewEpochArgs),
+    /// Watch the entries that a user's timeline gets, from now on; leaves an audit record
+    #[command(after_help = "\
+Whoever watches is no terminal of the user: presence, push and the limits of terminals do not change. What entries say is \
+shown with --json alone.
+
+Examples:
+  imctl timeline tail ann
+  imctl timeline tail ann --for 10m --json --reason 'ticket 4711'")]
+    Tail(TailArgs),
+}
+
+/// Arguments of `imctl timelines tail`.
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Whose
+    #[arg(value_name = "USER")]
+    user_id: String,
+    /// Stop after so long
+    #[arg(long = "for", value_name = "TIME", value_parser = clock::some_time)]
+    lasts: Option<Duration>,
+    /// Print a JSON object a line, with what messages say
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `imctl timelines new-epoch`.
@@ -41,7 +71,72 @@ pub(crate) struct NewEpochArgs {
 pub(crate) async fn run(command: TimelinesCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
         TimelinesCommand::NewEpoch(args) => new_epoch(args, admin).await,
+        TimelinesCommand::Tail(args) => tail(args, admin).await,
     }
+}
+
+async fn tail(args: TailArgs, admin: &mut Admin) -> Result<(), Error> {
+    let request = TailTimelineRequest { user_id: args.user_id, seconds: seconds(args.lasts) };
+    let answer = admin.calls.tail_timeline(request).await;
+    let mut entries = answer.map_err(|status| admin.failure(status))?.into_inner();
+    output::note("watching");
+    while let Some(next) = entries.message().await.map_err(|status| admin.failure(status))? {
+        let entry = next.entry.unwrap_or_default();
+        if args.json {
+            output::json_line(&json(&entry))?;
+        } else {
+            output::print(output::printable(&line(&entry)))?;
+        }
+    }
+    Ok(())
+}
+
+/// When, where and what, without what it says.
+fn line(entry: &Entry) -> String {
+    let at = clock::time(entry.appended_at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (hour, minute, second) = at.to_hms();
+    let what = match &entry.kind {
+        Some(Kind::Message(message)) => format!(
+            "message {} from {} in {}",
+            message.message_id, message.sender_id, message.conversation_id
+        ),
+        Some(kind) => name(kind),
+        None => "an entry of a kind that this imctl does not know".to_owned(),
+    };
+    format!("{hour:02}:{minute:02}:{second:02} UTC  {}  {what}", entry.seq)
+}
+
+/// The name of a kind, as its type has it.
+fn name(kind: &Kind) -> String {
+    let written = format!("{kind:?}");
+    let name = written.split(['(', ' ', '{']).next().unwrap_or_default();
+    let mut words = String::new();
+    for character in name.chars() {
+        if character.is_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.extend(character.to_lowercase());
+    }
+    words
+}
+
+fn json(entry: &Entry) -> serde_json::Value {
+    let at = clock::time(entry.appended_at).and_then(|at| at.format(&Rfc3339).ok());
+    let mut shown =
+        serde_json::json!({ "seq": entry.seq, "cursor": entry.cursor, "appended_at": at });
+    let kind = entry.kind.as_ref().map(name);
+    shown["kind"] = kind.into();
+    if let Some(Kind::Message(message)) = &entry.kind {
+        let text = match &message.content {
+            Some(message::Content::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        shown["message"] = serde_json::json!({
+            "message_id": message.message_id, "sender_id": message.sender_id,
+            "conversation_id": message.conversation_id, "text": text,
+        });
+    }
+    shown
 }
 
 async fn new_epoch(args: NewEpochArgs, admin: &mut Admin) -> Result<(), Error> {

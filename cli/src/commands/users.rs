@@ -1,11 +1,12 @@
 //! `imctl users`
 
 mod delete;
+mod show;
 mod view;
 
 use clap::{Args, Subcommand};
 use imd_proto::v1::{
-    CreateUserRequest, DisableUserRequest, EnableUserRequest, GetUserRequest, ListUsersRequest,
+    CreateUserRequest, DisableUserRequest, EnableUserRequest, ListUsersRequest,
     PreviewUserLimitsRequest, RetentionLimits, SetPasswordRequest, SetUserLimitsRequest, User,
     preview_user_limits_request::Limits as TriedLimits, set_user_limits_request::Limits,
 };
@@ -21,7 +22,7 @@ use crate::{
     client::Admin,
     confirm::ConfirmArgs,
     error::Error,
-    output::{self, OutputArgs},
+    output::{self, OutputArgs, WatchedOutput},
     paging::LimitArgs,
     password::PasswordArgs,
 };
@@ -48,12 +49,15 @@ Examples:
     },
     /// List the users, by id
     List {
+        /// Only users whose ids begin so
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        prefix: String,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
-        output: OutputArgs,
+        output: WatchedOutput,
     },
-    /// Show one user
+    /// Show one user: its profile, its sessions, and how much there is of it
     Show(UserArgs),
     /// Set a user's password; every live session of the user ends
     SetPassword {
@@ -112,8 +116,8 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
             let password = if no_password { None } else { Some(password.read().await?) };
             create(user, tier, password, admin).await
         }
-        UsersCommand::List { limit, output } => list(&limit, &output, admin).await,
-        UsersCommand::Show(user) => show(user, admin).await,
+        UsersCommand::List { prefix, limit, output } => list(&prefix, &limit, &output, admin).await,
+        UsersCommand::Show(user) => show::run(user, admin).await,
         UsersCommand::SetPassword { user, password } => set_password(user, &password, admin).await,
         UsersCommand::SetTier { user, tier, confirm } => {
             limit(user, Limits::Tier(tier), &confirm, admin).await
@@ -121,7 +125,8 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
         UsersCommand::SetLimits { user, limits, confirm } => {
             limits.check()?;
             let (max_age, max_messages) = (limits.max_age_or(None), limits.max_messages_or(None));
-            let limits = RetentionLimits { max_age, max_messages };
+            let limits =
+                RetentionLimits { max_age, max_messages, max_bytes: limits.max_bytes_or(None) };
             limit(user, Limits::Override(limits), &confirm, admin).await
         }
         UsersCommand::Disable(user) => disable(user, admin).await,
@@ -146,10 +151,16 @@ async fn create(
     print_user(created.user, &args.output)
 }
 
-async fn list(limit: &LimitArgs, output: &OutputArgs, admin: &mut Admin) -> Result<(), Error> {
+async fn list(
+    prefix: &str,
+    limit: &LimitArgs,
+    output: &OutputArgs,
+    admin: &mut Admin,
+) -> Result<(), Error> {
     let users = limit
         .collect(async |page_size, page_token| {
-            let request = ListUsersRequest { page_size, page_token };
+            let prefix = prefix.to_owned();
+            let request = ListUsersRequest { page_size, page_token, prefix };
             let answer = admin.calls.list_users(request).await;
             let page = answer.map_err(|status| admin.failure(status))?.into_inner();
             Ok((page.users, page.next_page_token))
@@ -157,13 +168,6 @@ async fn list(limit: &LimitArgs, output: &OutputArgs, admin: &mut Admin) -> Resu
         .await?;
     let users: Vec<UserView> = users.into_iter().map(UserView::from).collect();
     output::list(&users, output.output, "there are no users")
-}
-
-async fn show(args: UserArgs, admin: &mut Admin) -> Result<(), Error> {
-    let request = GetUserRequest { user_id: args.user_id };
-    let answer = admin.calls.get_user(request).await;
-    let found = answer.map_err(|status| admin.failure(status))?.into_inner();
-    print_user(found.user, &args.output)
 }
 
 async fn set_password(

@@ -18,14 +18,14 @@ use crate::{
     client::Admin,
     clock,
     error::Error,
-    output::{self, Format, OutputArgs, Row},
+    output::{self, Format, OutputArgs, Row, WatchedOutput},
 };
 
 /// `imctl webhooks …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum WebhooksCommand {
     /// List the webhooks, in the order in which they were made
-    List(OutputArgs),
+    List(WatchedOutput),
     /// Make a webhook and print its secret: this once
     #[command(after_help = "\
 Kinds are message.sent, message.recalled, message.edited, session.started, session.ended,

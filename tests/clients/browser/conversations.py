@@ -159,12 +159,54 @@ def dates_and_sizes(browser, url, ann, ben):
     phone.is_online()
     # Who has scrolled up stays there.
     phone.one("#messages").evaluate("list => { list.scrollTop = 0; }")
-    phone.page.wait_for_function("list => list.scrollTop === 0", arg=messages)
+    # Earlier messages may come above, and what is in view stays.
+    phone.page.wait_for_function(
+        "list => list.scrollHeight - list.scrollTop - list.clientHeight > 100", arg=messages)
     ben.say("ann", "line 30")
     expect(phone.message("line 30")).to_have_count(1)
     below = phone.one("#messages").evaluate("list => list.scrollHeight - list.scrollTop - list.clientHeight")
     check(below > 100, "who reads above is left there")
     return phone
+
+
+def bubble(window, text):
+    """A message with all that stands around its text."""
+    said = window.page.locator(".text").filter(has_text=re.compile(f"^{re.escape(text)}$"))
+    return window.one(".message").filter(has=said)
+
+
+def answered_and_forwarded(ann, ben):
+    question = ben.say("ann", "When does the train leave?")
+    open_conversation(ann, "ben")
+    asked = bubble(ann, "When does the train leave?")
+    bar = ann.one("#answering")
+    asked.get_by_role("button", name="Reply").click()
+    expect(bar).to_contain_text("When does the train leave?")
+    bar.get_by_role("button", name="Do not answer").click()
+    expect(bar).to_be_hidden()
+    asked.get_by_role("button", name="Reply").click()
+    ann.say("At eight")
+    expect(bar).to_be_hidden()
+    answer = bubble(ann, "At eight")
+    expect(answer.locator(".quote")).to_contain_text("When does the train leave?")
+    newest = ben.history("ann")[0]["message"]
+    check(newest["reply_to"]["message_id"] == question["message_id"], "a message is answered, and quoted")
+    ann.say("And another thing")
+    other = bubble(ann, "And another thing")
+    expect(other.locator(".meta")).to_contain_text(re.compile(r"(sent|read)\s*$"))
+    expect(other.locator(".quote")).to_have_count(0)
+    check("reply_to" not in ben.history("ann")[0]["message"], "the next message answers none")
+
+    asked.get_by_role("button", name="Forward").click()
+    dialog = ann.page.get_by_role("dialog", name="Forward to")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    asked.get_by_role("button", name="Forward").click()
+    dialog.get_by_role("button", name="dora").click()
+    expect(ann.page.get_by_role("heading", name="dora")).to_be_visible()
+    forwarded = bubble(ann, "When does the train leave?")
+    expect(forwarded.locator(".origin")).to_have_text("Forwarded from ben")
+    check(True, "and sent on to somebody else")
 
 
 def main(url, imctl):
@@ -177,6 +219,7 @@ def main(url, imctl):
         gone_on_other_terminals(ann, pad, ben)
         erased_with_an_account(ann, cleo, imctl)
         phone = dates_and_sizes(launched, url, ann, ben)
+        answered_and_forwarded(ann, ben)
         complaints = ann.complaints + phone.complaints
         check(not complaints, f"no window has complained {complaints or ''}".strip())
 

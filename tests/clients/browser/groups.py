@@ -60,7 +60,7 @@ def made_and_shown(ann, ben):
 
 
 def who_has_read(ann):
-    button = ann.one(".message .meta button:not(.like)")
+    button = ann.one(".message .meta button:not(.like, .act)")
     expect(button).to_have_text("Who has read it?")
     patience = time.monotonic() + 15
     while time.monotonic() < patience:

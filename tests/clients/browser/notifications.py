@@ -3,17 +3,18 @@
     pip install -r requirements.txt
     python notifications.py http://127.0.0.1:8080/
 
-The user ann has the password in PASSWORD, and the server has Web Push. What a push service would deliver is delivered by
+The users ann and ben have the password in PASSWORD, and the server has Web Push. What a push service would deliver is delivered by
 Chromium's own developer tools; subscribing needs the push service of the browser's vendor, and is tried.
 """
 
 import json
 import os
 import sys
+import uuid
 
 from playwright.sync_api import expect
 
-from window import PC, Window, browser, check
+from window import PC, Window, browser, check, post
 
 PASSWORD = os.environ["PASSWORD"]
 
@@ -46,6 +47,27 @@ class Delivery:
         })
 
 
+class Frames:
+    """What the connections of a window carry, by the names of the frames."""
+
+    def __init__(self, window):
+        self.window, self.sent, self.received = window, [], []
+        window.page.on("websocket", self._follow)
+
+    def _follow(self, socket):
+        socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
+        socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
+
+    def wait_for(self, frames, holds, what):
+        for _ in range(450):
+            found = next(filter(holds, frames), None)
+            if found:
+                check(True, what)
+                return found
+            self.window.page.wait_for_timeout(100)
+        check(False, f"{what}: {frames}")
+
+
 def shows(window, *expected):
     """Waits until these are the notifications shown."""
     for _ in range(100):
@@ -61,7 +83,20 @@ def main(url):
     with browser() as launched:
         ann = Window(launched, url, PC)
         ann.context.grant_permissions(["notifications"], origin=origin)
+        frames = Frames(ann)
         ann.log_in("ann", "pc", "Ann's PC", PASSWORD)
+
+        terminal = {"type": "phone", "device_id": str(uuid.uuid4()), "device_name": "Ben's phone"}
+        ben = post(url, "v1/login", {"user_id": "ben", "password": PASSWORD, "terminal": terminal})
+        said = {"to": {"user_id": "ann"}, "client_message_id": str(uuid.uuid4()), "text": "Are you there?"}
+        post(url, "v1/messages", said, ben["access_token"])
+        entry = frames.wait_for(frames.received, lambda frame: "message" in frame.get("entry", {}),
+                                "a message comes")
+        here = {"acknowledge": {"cursor": entry["entry"]["cursor"]}}
+        frames.wait_for(frames.sent, lambda frame: frame == here, "the page says that it is here")
+        frames.wait_for(frames.received, lambda frame: "acknowledged" in frame, "the server takes it down")
+        check(frames.sent[1]["subscribe"]["acknowledging"], "what the page does not say to have is pushed")
+
         button = ann.page.get_by_role("button", name="Notify me")
         expect(button).to_be_visible()
         delivery = Delivery(ann, origin)

@@ -6,6 +6,7 @@
 import os
 import sys
 import time
+import urllib.request
 import uuid
 
 import grpc
@@ -14,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from imd_client import auth_pb2, auth_pb2_grpc, message_pb2, message_pb2_grpc
+from im.v1 import attachment_pb2, attachment_pb2_grpc
 from im.v1 import block_pb2, block_pb2_grpc, contact_pb2, contact_pb2_grpc, group_pb2, group_pb2_grpc, info_pb2, info_pb2_grpc
 from im.v1 import presence_pb2, presence_pb2_grpc, profile_pb2, profile_pb2_grpc, push_pb2, push_pb2_grpc
 from im.v1 import schedule_pb2, schedule_pb2_grpc
@@ -122,6 +124,29 @@ def messages(caller, user):
     call("DeleteMessage", message_pb2.DeleteMessageRequest(conversation_id=f"user:{user}", seq=sent.seq))
     history = call("ListHistory", message_pb2.ListHistoryRequest(conversation_id=f"user:{user}"))
     check(sent.seq not in [entry.seq for entry in history.entries], "and can be recalled and deleted")
+
+
+def attachments(caller, server, user):
+    text = b"the plan"
+    request = attachment_pb2.CreateAttachmentRequest(file_name="plan.txt", content_type="text/plain", size=len(text))
+    created = caller.call("AttachmentService", "CreateAttachment", request)
+
+    def make(request, body=None):
+        url = f"http://{server}{request.url}"
+        made = urllib.request.Request(url, body, dict(request.headers), method=request.method)
+        with urllib.request.urlopen(made) as answer:
+            return answer.read()
+
+    make(created.upload, text)
+    message = message_pb2.SendRequest(
+        user_id=user, client_message_id=str(uuid.uuid4()), text="look", attachments=[created.attachment_id]
+    )
+    sent = caller.call("MessageService", "Send", message)
+    request = attachment_pb2.GetAttachmentLinkRequest(
+        message_id=sent.message_id, attachment_id=created.attachment_id
+    )
+    link = caller.call("AttachmentService", "GetAttachmentLink", request)
+    check(make(link.download) == text, "a message can have an attachment")
 
 
 def blocks(caller, peer):
@@ -255,6 +280,7 @@ def main(server, user, peer):
     modules = [
         (auth_pb2, auth_pb2_grpc),
         (message_pb2, message_pb2_grpc),
+        (attachment_pb2, attachment_pb2_grpc),
         (group_pb2, group_pb2_grpc),
         (block_pb2, block_pb2_grpc),
         (contact_pb2, contact_pb2_grpc),
@@ -267,6 +293,7 @@ def main(server, user, peer):
     caller = Caller(channel, modules)
     sessions(caller, user, os.environ["ALICE_PASSWORD"])
     messages(caller, user)
+    attachments(caller, server, user)
     blocks(caller, peer)
     contacts(caller, peer)
     presence(caller, peer)

@@ -22,7 +22,7 @@ ENDING = ["logout", "end_my_session"]
 STREAMS = ["subscribe"]
 
 # The same for administrators, with a key that is none.
-TAILS = ["tail_webhook"]
+TAILS = ["tail_webhook", "tail_events", "tail_timeline"]
 
 
 # A batch has a result for each message, so that one message that the document rules out refuses no batch.

@@ -15,17 +15,19 @@ async fn jobs_are_listed_run_and_cancelled() {
         let listed: Vec<Value> =
             serde_json::from_str(&shell.imctl(&["jobs", "list", "-o", "json"]).await).ok()?;
         let done = listed.iter().filter(|job| job["finished_at"].is_string()).count();
-        (done == 9).then_some(listed)
+        (done == 11).then_some(listed)
     };
     let listed = eventually("the first runs", list).await;
     let names: Vec<&str> = listed.iter().filter_map(|job| job["name"].as_str()).collect();
     let all = [
         "access_keys",
         "assertions",
+        "attachments",
         "broadcasts",
         "deletion",
         "nodes",
         "purge",
+        "quotas",
         "scheduled_messages",
         "search_index",
         "session_expiry",

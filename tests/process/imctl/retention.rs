@@ -17,13 +17,13 @@ async fn tiers_are_tried_out_changed_and_purged() {
     }
 
     assert_snapshot!(shell.imctl(&["retention", "list"]).await, @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    unlimited  -  -  1
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    unlimited  -  -  -  1
     ");
     let free = ["retention", "create", "free", "--days", "7", "--messages", "10000"];
     assert_snapshot!(shell.imctl(&free).await, @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    free  7 days  10000  0
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    free  7 days  10000  -  0
     ");
     assert_snapshot!(shell.imctl(&["users", "set-tier", "alice", "free", "-o", "wide"]).await, @"
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED  NAME
@@ -40,14 +40,15 @@ async fn tiers_are_tried_out_changed_and_purged() {
     exit code 2
     ");
     assert_snapshot!(shell.imctl(&[&stricter[..], &["--yes"]].concat()).await, @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    free  7 days  1  1
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    free  7 days  1  -  1
     ");
     assert_snapshot!(shell.imctl(&["retention", "get", "free", "-o", "json"]).await, @r#"
     {
       "tier": "free",
       "max_age_seconds": 604800,
       "max_messages": 1,
+      "max_bytes": null,
       "users": 1
     }
     "#);
@@ -56,8 +57,8 @@ async fn tiers_are_tried_out_changed_and_purged() {
     1  1  4
     ");
     assert_snapshot!(shell.imctl(&["retention", "set", "free", "--days", "none"]).await, @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    free  -  1  1
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    free  -  1  -  1
     ");
     assert_snapshot!(shell.failing_imctl(&["retention", "get", "gold"]).await, @"
     error: there is no tier gold; there are free, unlimited
@@ -73,10 +74,10 @@ async fn a_file_of_tiers_is_applied_as_a_whole() {
     let apply = ["retention", "apply", "-f", "-", "--create"];
     let file = "[tiers.free]\ndays = 7\nmessages = 10000\n\n[tiers.premium]\ndays = 365\n";
     assert_snapshot!(shell.run(&apply, file).await.result(), @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    free  7 days  10000  0
-    premium  365 days  -  0
-    unlimited  -  -  0
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    free  7 days  10000  -  0
+    premium  365 days  -  -  0
+    unlimited  -  -  -  0
     ");
     let bad = "[tiers.premium]\ndays = 1\n\n[tiers.Free]\ndays = 1\n";
     assert_snapshot!(shell.run(&apply, bad).await.failure(), @"
@@ -89,7 +90,7 @@ async fn a_file_of_tiers_is_applied_as_a_whole() {
       |
     2 | weeks = 1
       | ^^^^^
-    unknown field `weeks`, expected `days` or `messages`
+    unknown field `weeks`, expected one of `days`, `messages`, `bytes`
     exit code 2
     ");
     let misspelt = "[tiers.fre]\ndays = 7\n";
@@ -107,14 +108,17 @@ async fn a_file_of_tiers_is_applied_as_a_whole() {
     - tier: free
       max_age_seconds: 604800
       max_messages: 10000
+      max_bytes: null
       users: 0
     - tier: premium
       max_age_seconds: 31536000
       max_messages: null
+      max_bytes: null
       users: 0
     - tier: unlimited
       max_age_seconds: null
       max_messages: null
+      max_bytes: null
       users: 0
     ");
     let create = ["users", "create", "bob", "--tier", "premium", "--password-stdin"];
@@ -132,6 +136,7 @@ async fn a_file_of_tiers_is_applied_as_a_whole() {
       "limits_overridden": true,
       "max_age_seconds": 315360000,
       "max_messages": null,
+      "max_bytes": null,
       "live_sessions": 0,
       "online_sessions": 0,
       "last_at": null,
@@ -148,8 +153,8 @@ async fn a_misspelt_tier_is_an_error_and_tiers_are_made_and_deleted_by_name() {
     let imd = folder.start().await;
     let shell = Shell::new(&folder, &imd);
     assert_snapshot!(shell.imctl(&["retention", "create", "free", "--days", "7"]).await, @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    free  7 days  -  0
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    free  7 days  -  -  0
     ");
     assert_snapshot!(shell.failing_imctl(&["retention", "create", "free"]).await, @r#"
     error: there is a tier "free" already (tier_exists)
@@ -192,8 +197,8 @@ async fn a_misspelt_tier_is_an_error_and_tiers_are_made_and_deleted_by_name() {
     shell.imctl(&["users", "set-tier", "ann", "unlimited"]).await;
     shell.imctl(&["users", "delete", "ben", "--yes"]).await;
     assert_snapshot!(shell.imctl(&delete).await, @"
-    TIER  MAX AGE  MAX MESSAGES  USERS
-    unlimited  -  -  2
+    TIER  MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+    unlimited  -  -  -  2
     ");
     assert_snapshot!(shell.failing_imctl(&["retention", "delete", "unlimited"]).await, @r#"
     error: the tier "unlimited" cannot be deleted: it is the setting default_tier, which new users get (tier_in_use)

@@ -364,7 +364,7 @@ async fn what_is_wrong_is_said_with_line_and_field() {
     error: stdin: line 3: data: must be base64
     error: line 3: content_type: must be a media type such as image/png: at most 127 printable ASCII characters, one slash (invalid_argument)
     error: stdin: line 3: either text or content_type and data must be given
-    error: stdin: line 3: colour: unknown field `colour`, expected one of `sent_at`, `group`, `sender_id`, `recipient_id`, `group_id`, `change`, `member`, `client_message_id`, `mentions`, `mention_all`, `text`, `content_type`, `data`, `message_id`, `seq`
+    error: stdin: line 3: colour: unknown field `colour`, expected one of `sent_at`, `group`, `sender_id`, `recipient_id`, `group_id`, `change`, `member`, `client_message_id`, `mentions`, `mention_all`, `text`, `content_type`, `data`, `reply_to`, `forwarded`, `edits`, `reactions`, `pinned`, `user`, `dissolved`, `message_id`, `seq`
     error: stdin: line 3: sent_at: must be a time such as [time]
     error: line 3: sent_at: is in the future (invalid_argument)
     error: line 3: sent_at: is before that of the line before it (invalid_argument)

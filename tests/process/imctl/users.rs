@@ -1,6 +1,7 @@
 //! `imctl users`
 
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use super::Shell;
 use crate::support::{api::Transport::Grpc, cluster::PASSWORD, process::DataFolder, types::Event};
@@ -31,6 +32,7 @@ async fn users_are_created_shown_and_changed() {
       "limits_overridden": false,
       "max_age_seconds": null,
       "max_messages": null,
+      "max_bytes": null,
       "live_sessions": 0,
       "online_sessions": 0,
       "last_at": null,
@@ -62,27 +64,19 @@ async fn users_are_created_shown_and_changed() {
     ben  active  unlimited  0  0  -
     lea  active  unlimited  0  0  -
     ");
+    let filtered = ["users", "list", "--jq", ".[] | select(.live_sessions > 0).user_id"];
+    assert_snapshot!(shell.imctl(&filtered).await, @"ann");
+    let wrong = ["users", "list", "--jq", ".[].user_id.name"];
+    assert_snapshot!(shell.run(&wrong, "").await.failure(), @r#"
+    error: --jq: cannot index "ann" with "name"
+    exit code 2
+    "#);
     let list = ["users", "list", "--limit", "1", "-o", "wide"];
     assert_snapshot!(shell.imctl(&list).await, @"
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY  LAST SEQ  MAX AGE  MAX MESSAGES  CREATED  NAME
     ann  active  unlimited  1  0  [ago]  1  -  -  [ago]  -
     there are more than these 1 (--limit)
     ");
-    assert_snapshot!(shell.imctl(&["users", "show", "ann", "-o", "yaml"]).await, @r#"
-    user_id: ann
-    name: ''
-    state: active
-    tier: unlimited
-    limits_overridden: false
-    max_age_seconds: null
-    max_messages: null
-    live_sessions: 1
-    online_sessions: 0
-    last_at: [time]
-    last_seq: 1
-    created_at: [time]
-    deleted_at: null
-    "#);
     assert_snapshot!(shell.failing_imctl(&["users", "show", "kim"]).await, @r#"
     error: there is no user kim (user_not_found)
     exit code 1
@@ -106,6 +100,57 @@ async fn users_are_created_shown_and_changed() {
     USER  STATE  TIER  LIVE  ONLINE  LAST ENTRY
     ann  active  unlimited  0  0  [ago]
     ");
+}
+
+#[tokio::test]
+async fn a_user_is_shown_with_all_there_is_of_it() {
+    let folder = DataFolder::new();
+    let imd = folder.start().await;
+    let shell = Shell::new(&folder, &imd);
+    imd.create_users(&["ann", "ben"]).await;
+    imd.log_in(Grpc, "ann", "phone").await;
+
+    let shown = shell.imctl(&["users", "show", "ann", "-o", "json"]).await;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    for (name, value) in [
+        ("user_id", json!("ann")),
+        ("tier", json!("unlimited")),
+        ("live_sessions", json!(1)),
+        ("attributes", json!({})),
+        ("profile_version", json!(0)),
+        ("conversations", json!(0)),
+        ("groups", json!(0)),
+        ("entries", json!(1)),
+        ("messages", json!(0)),
+        ("attachment_bytes", json!(0)),
+    ] {
+        assert_eq!(shown[name], value, "{name}");
+    }
+    assert_eq!(shown["sessions"][0]["terminal"]["type"], "phone");
+    assert_snapshot!(shell.imctl(&["users", "show", "ben"]).await, @r#"
+    WHAT  VALUE
+    user  ben
+    state  active
+    created  [ago]
+    deleted  -
+    name  -
+    avatar  -
+    attributes  -
+    profile version  0
+    tier  unlimited
+    limits  none
+    sessions  0 live, 0 online
+    last entry  -
+    conversations  0
+    groups  0
+    contacts  0
+    blocks  0
+    scheduled  0
+    timeline  0 entries with 0 bytes, up to seq 0
+    messages  0
+    attachments  0 with 0 bytes
+    no session is live
+    "#);
 }
 
 #[tokio::test]
@@ -145,12 +190,27 @@ async fn a_user_is_deleted_for_good() {
       "limits_overridden": false,
       "max_age_seconds": null,
       "max_messages": null,
+      "max_bytes": null,
       "live_sessions": 0,
       "online_sessions": 0,
       "last_at": null,
       "last_seq": 0,
       "created_at": "[time]",
-      "deleted_at": "[time]"
+      "deleted_at": "[time]",
+      "avatar_url": "",
+      "attributes": {},
+      "profile_version": 0,
+      "conversations": 0,
+      "groups": 0,
+      "contacts": 0,
+      "blocks": 0,
+      "scheduled_messages": 0,
+      "entries": 0,
+      "messages": 0,
+      "body_bytes": 0,
+      "attachments": 0,
+      "attachment_bytes": 0,
+      "sessions": []
     }
     "#);
     let create = ["users", "create", "ann", "--password-stdin"];

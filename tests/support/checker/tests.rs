@@ -55,6 +55,7 @@ fn entry(seq: i64, peer: &str, client_message_id: Option<&str>, text: &str) -> E
         reply_to: None,
         reactions: Vec::new(),
         forwarded: None,
+        attachments: Vec::new(),
     };
     Entry { seq, cursor: format!("1.{seq}"), appended_at: at(seq), kind: Kind::Message(message) }
 }

@@ -215,6 +215,7 @@ impl From<v1::Message> for Message {
             edit_no: message.edit_no,
             reply_to: message.reply_to.map(Into::into),
             reactions: all(message.reactions),
+            attachments: all(message.attachments),
             forwarded: message
                 .forwarded
                 .map(|from| Forwarded { sender_id: from.sender_id, sent_at: at(from.sent_at) }),
@@ -241,6 +242,7 @@ impl From<v1::Retention> for Retention {
             overridden: retention.overridden,
             max_age_seconds: retention.max_age.map(|age| age.seconds),
             max_messages: retention.max_messages,
+            max_bytes: retention.max_bytes,
         }
     }
 }

@@ -82,6 +82,21 @@ fn scheduled(message: Option<v1::ScheduledMessage>) -> Value {
     if !message.reply_to.is_empty() {
         json["reply_to"] = message.reply_to.into();
     }
+    if !message.attachments.is_empty() {
+        let attachment = |one: v1::Attachment| {
+            let mut json = json!({
+                "attachment_id": one.attachment_id,
+                "file_name": one.file_name,
+                "content_type": one.content_type,
+                "size": one.size,
+            });
+            if !one.sha256.is_empty() {
+                json["sha256"] = one.sha256.into();
+            }
+            json
+        };
+        json["attachments"] = message.attachments.into_iter().map(attachment).collect();
+    }
     if let Some(v1::Refusal { code, message }) = message.refusal {
         json["refusal"] = json!({ "code": code, "message": message });
     }

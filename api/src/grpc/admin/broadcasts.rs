@@ -1,14 +1,12 @@
 //! Broadcasts in the contract's messages.
 
-use imd_proto::v1::{
-    self, admin_sender::From as Sender, broadcast_audience::To, create_broadcast_request::Content,
-};
+use imd_proto::v1::{self, admin_sender::From as Sender, broadcast_audience::To};
 
 use super::send::sender;
 use crate::{
-    grpc::convert::timestamp,
+    grpc::convert::{self, timestamp},
     model::{Broadcast, BroadcastAudience, Notice},
-    service::{CreateBroadcast, SendContent},
+    service::CreateBroadcast,
 };
 
 pub(super) fn decode(request: v1::CreateBroadcastRequest) -> CreateBroadcast {
@@ -17,12 +15,7 @@ pub(super) fn decode(request: v1::CreateBroadcastRequest) -> CreateBroadcast {
         To::Tier(tier) => Some(BroadcastAudience::Tier(tier)),
         To::Users(users) => Some(BroadcastAudience::Users(users.user_ids)),
     });
-    let content = request.content.map(|content| match content {
-        Content::Text(text) => SendContent::Text(text),
-        Content::Data(typed) => {
-            SendContent::Data { content_type: typed.content_type, data: typed.data }
-        }
-    });
+    let content = request.content.map(convert::send_content);
     CreateBroadcast {
         broadcast_id: request.broadcast_id,
         from: sender(request.from),

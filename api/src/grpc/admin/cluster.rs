@@ -4,7 +4,10 @@ use imd_proto::v1;
 
 use crate::{
     grpc::convert::timestamp,
-    service::{Check, CheckResult, ClusterStatus, Job, Node, Replication, Standby},
+    service::{
+        Check, CheckResult, ClusterStatus, Job, Node, NodeLoad, Replication, SecurityEvent, Standby,
+    },
+    telemetry::{call::millis, load::SlowCall},
 };
 
 pub(super) fn status(cluster: ClusterStatus) -> v1::GetStatusResponse {
@@ -77,5 +80,49 @@ fn node(node: &Node) -> v1::Node {
         alive: node.alive,
         version: node.version.clone(),
         streams: node.streams,
+    }
+}
+
+pub(super) fn load(node: NodeLoad) -> v1::GetLoadResponse {
+    let [p50_ms, p90_ms, p99_ms] = node.load.percentiles.map(millis);
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let size = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+    let slow = |call: SlowCall| v1::SlowCall {
+        at: Some(timestamp(call.at)),
+        took_ms: millis(call.took),
+        method: call.method.to_owned(),
+        path: call.path,
+        user_id: call.user_id,
+        request_id: call.request_id,
+    };
+    let hot = |(user_id, calls)| v1::HotUser { user_id, calls: count(calls) };
+    v1::GetLoadResponse {
+        node_id: node.node_id,
+        period_s: node.load.period.as_secs_f64(),
+        calls: count(node.load.calls),
+        errors: count(node.load.errors),
+        p50_ms,
+        p90_ms,
+        p99_ms,
+        queued: size(node.queued),
+        streams: size(node.streams),
+        slowest: node.load.slowest.into_iter().map(slow).collect(),
+        hottest: node.load.hottest.into_iter().map(hot).collect(),
+        settings: node.settings,
+    }
+}
+
+pub(super) fn security_event(event: SecurityEvent) -> v1::TailEventsResponse {
+    v1::TailEventsResponse {
+        event: event.kind.name().to_owned(),
+        at: Some(timestamp(event.at)),
+        node_id: event.node_id,
+        user_id: event.user_id,
+        terminal_type: event.terminal_type,
+        session_id: event.session_id,
+        address: event.address,
+        by: event.by,
+        detail: event.detail.into_owned(),
+        request_id: event.request_id,
     }
 }

@@ -7,6 +7,7 @@ mod epochs;
 mod groups;
 mod keys;
 mod push;
+mod records;
 mod retention;
 mod send;
 mod sessions;
@@ -29,8 +30,8 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming, async_trait, metadata::MetadataValue};
 
 use super::{
-    bearer, bearer_token, contact, convert, deadline::exceeded, group, message::encode_sent,
-    search, status::status, terminals,
+    attachment, bearer, bearer_token, contact, convert, deadline::exceeded, group,
+    message::encode_sent, search, status::status, terminals,
 };
 use crate::{
     model::{Error, Limit, Result as ServiceResult, Role},
@@ -107,7 +108,8 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListUsersResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
-        let page = admin.list_users(asked.page_size, &asked.page_token).await.map_err(status)?;
+        let page = admin.list_users(&asked.prefix, asked.page_size, &asked.page_token).await;
+        let page = page.map_err(status)?;
         Ok(Response::new(v1::ListUsersResponse {
             users: page.items.iter().map(users::user).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
@@ -125,6 +127,16 @@ impl v1::admin_service_server::AdminService for Administration {
             .await
             .map_err(status)?;
         Ok(Response::new(v1::GetUserResponse { user: Some(users::user(&found)) }))
+    }
+
+    async fn describe_user(
+        &self,
+        request: Request<v1::DescribeUserRequest>,
+    ) -> Result<Response<v1::DescribeUserResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let described = admin.describe_user(&request.get_ref().user_id).await.map_err(status)?;
+        let description = Some(users::description(described));
+        Ok(Response::new(v1::DescribeUserResponse { description }))
     }
 
     async fn set_password(
@@ -443,6 +455,25 @@ impl v1::admin_service_server::AdminService for Administration {
         let found = admin.search_messages(&user_id, asked).await.map_err(status)?;
         let found = Some(search::encode(&found));
         Ok(Response::new(v1::SearchUserMessagesResponse { found }))
+    }
+
+    async fn list_attachments(
+        &self,
+        request: Request<v1::ListAttachmentsRequest>,
+    ) -> Result<Response<v1::ListAttachmentsResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let page = admin.list_attachments(&asked.user_id, asked.page_size, &asked.page_token).await;
+        Ok(Response::new(attachment::page(page.map_err(status)?)))
+    }
+
+    async fn purge_attachments(
+        &self,
+        request: Request<v1::PurgeAttachmentsRequest>,
+    ) -> Result<Response<v1::PurgeAttachmentsResponse>, Status> {
+        let admin = self.admin(&request).await?;
+        let (attachments, bytes) = admin.purge_attachments().await.map_err(status)?;
+        Ok(Response::new(v1::PurgeAttachmentsResponse { attachments, bytes }))
     }
 
     type DeleteUserStream = Steps<v1::DeleteUserResponse>;
@@ -803,6 +834,38 @@ impl v1::admin_service_server::AdminService for Administration {
         let from = from.map_err(status)?;
         let events = admin.replay_webhook(&asked.webhook_id, from).await.map_err(status)?;
         Ok(Response::new(v1::ReplayWebhookResponse { events }))
+    }
+
+    async fn get_load(
+        &self,
+        request: Request<v1::GetLoadRequest>,
+    ) -> Result<Response<v1::GetLoadResponse>, Status> {
+        let load = self.admin(&request).await?.load().map_err(status)?;
+        Ok(Response::new(cluster::load(load)))
+    }
+
+    type TailEventsStream = Steps<v1::TailEventsResponse>;
+
+    async fn tail_events(
+        &self,
+        request: Request<v1::TailEventsRequest>,
+    ) -> Result<Response<Self::TailEventsStream>, Status> {
+        let admin = self.admin(&request).await?;
+        let events = admin.tail_events(request.get_ref().seconds).await.map_err(status)?;
+        Ok(Response::new(steps(events, cluster::security_event)))
+    }
+
+    type TailTimelineStream = Steps<v1::TailTimelineResponse>;
+
+    async fn tail_timeline(
+        &self,
+        request: Request<v1::TailTimelineRequest>,
+    ) -> Result<Response<Self::TailTimelineStream>, Status> {
+        let admin = self.admin(&request).await?;
+        let asked = request.get_ref();
+        let entries = admin.tail_timeline(&asked.user_id, asked.seconds).await.map_err(status)?;
+        let entry = |entry| v1::TailTimelineResponse { entry: Some(convert::entry(&entry)) };
+        Ok(Response::new(steps(entries, entry)))
     }
 
     type TailWebhookStream = Steps<v1::TailWebhookResponse>;

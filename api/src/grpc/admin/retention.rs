@@ -27,6 +27,7 @@ pub(super) fn user_limits(limits: Limits) -> Result<NewUserLimits, Status> {
         Limits::Override(own) => NewUserLimits::Override {
             max_age: own.max_age.map(|age| duration("override.max_age", age)).transpose()?,
             max_messages: own.max_messages,
+            max_bytes: own.max_bytes,
         },
     })
 }
@@ -41,7 +42,8 @@ pub(super) fn tried_limits(limits: TriedLimits) -> Result<NewUserLimits, Status>
 pub(super) fn new_tiers(tiers: Vec<v1::Tier>) -> Result<Vec<NewTier>, Status> {
     let tier = |tier: v1::Tier| {
         let max_age = tier.max_age.map(|age| duration("tiers.max_age", age)).transpose()?;
-        Ok(NewTier { name: tier.name, max_age, max_messages: tier.max_messages })
+        let v1::Tier { name, max_messages, max_bytes, .. } = tier;
+        Ok(NewTier { name, max_age, max_messages, max_bytes })
     };
     tiers.into_iter().map(tier).collect()
 }
@@ -51,6 +53,7 @@ pub(super) fn tiers(tiers: &[TierUse]) -> Vec<v1::Tier> {
         name: used.tier.name.clone(),
         max_age: used.tier.limits.max_age.map(convert::duration),
         max_messages: used.tier.limits.max_messages,
+        max_bytes: used.tier.limits.max_bytes,
         users: used.users,
     };
     tiers.iter().map(tier).collect()

@@ -16,6 +16,7 @@ pub(super) fn decode(request: v1::AdminSendRequest) -> SendAs {
         from: sender(request.from),
         message: decode_send(request.message.unwrap_or_default()),
         notice: Notice { silent: request.silent, no_push: request.no_push },
+        sender_timeline: request.sender_timeline.unwrap_or(true),
         bypass: request.bypass,
     }
 }

@@ -1,12 +1,10 @@
 //! Exports and imports in the contract's messages.
 
-use imd_proto::v1::{
-    self, export_group_response::Record, import_messages_request::Step,
-    message_record::Content as Wire,
-};
+use imd_proto::v1::{self, export_group_response::Record, import_messages_request::Step};
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
+use super::records::{add_marks, imported_user, take_marks, user_record};
 use crate::{
     grpc::{
         convert::{self, time, timestamp},
@@ -15,17 +13,23 @@ use crate::{
     model::{ConversationId, Error, GroupProfile, GroupRole, MemberChange},
     service::{
         Exported, ExportedMessage, ExportedRecord, ImportLine, ImportProgress, ImportRecord,
-        ImportStep, ImportedChange, ImportedGroup, ImportedMessage, RecordedMember, SendContent,
-        recipient,
+        ImportStep, ImportedChange, ImportedGroup, ImportedMessage, RecordedMember, recipient,
     },
 };
 
 pub(super) fn exported(step: Exported) -> v1::ExportMessagesResponse {
     match step {
-        Exported::Begun { messages } => v1::ExportMessagesResponse { messages, message: None },
-        Exported::Message(message) => {
-            v1::ExportMessagesResponse { messages: 0, message: Some(exported_message(&message)) }
+        Exported::Begun { messages } => {
+            v1::ExportMessagesResponse { messages, ..v1::ExportMessagesResponse::default() }
         }
+        Exported::Message(message) => v1::ExportMessagesResponse {
+            message: Some(exported_message(&message)),
+            ..v1::ExportMessagesResponse::default()
+        },
+        Exported::User(user) => v1::ExportMessagesResponse {
+            user: Some(user_record(*user)),
+            ..v1::ExportMessagesResponse::default()
+        },
     }
 }
 
@@ -42,13 +46,11 @@ fn exported_message(message: &ExportedMessage) -> v1::ExportedMessage {
         group_id,
         mentions: message.mentions.iter().map(ToString::to_string).collect(),
         mention_all: message.mention_all,
-        content: Some(match convert::content(&message.content) {
-            v1::message::Content::Text(text) => Wire::Text(text),
-            v1::message::Content::Data(data) => Wire::Data(data),
-        }),
+        content: Some(convert::content(&message.content).into()),
+        ..v1::MessageRecord::default()
     };
     v1::ExportedMessage {
-        message: Some(record),
+        message: Some(add_marks(record, &message.marks)),
         message_id: message.message_id.to_string(),
         seq: message.seq,
     }
@@ -77,6 +79,10 @@ pub(super) fn exported_record(record: ExportedRecord) -> v1::ExportGroupResponse
                 member: Some(member(who)),
             })
         }
+        ExportedRecord::Dissolved { group_id, at } => Record::Dissolved(v1::GroupDissolvedRecord {
+            sent_at: Some(timestamp(at)),
+            group_id: group_id.to_string(),
+        }),
     };
     v1::ExportGroupResponse { record: Some(record) }
 }
@@ -101,25 +107,25 @@ pub(super) fn import_step(request: v1::ImportMessagesRequest) -> Result<ImportSt
             (given.line, imported_message(given.message.unwrap_or_default()))
         }
         Some(Step::Group(given)) => (given.line, imported_group(given.group.unwrap_or_default())),
+        Some(Step::Dissolved(given)) => {
+            (given.line, imported_end(given.dissolved.unwrap_or_default()))
+        }
+        Some(Step::User(given)) => (given.line, read_user(given.user.unwrap_or_default())),
         Some(Step::MemberChange(given)) => {
             (given.line, imported_change(given.change.unwrap_or_default()))
         }
         None => return Err(Error::invalid("step", "is needed")),
     };
     let (sent_at, record) = read.map_err(|error| Error::at_line(line, error))?;
-    Ok(ImportStep::Line(ImportLine { line, sent_at, record }))
+    Ok(ImportStep::Line(Box::new(ImportLine { line, sent_at, record })))
 }
 
 /// A record and its time.
 type Read = Result<(Option<OffsetDateTime>, ImportRecord), Error>;
 
-fn imported_message(record: v1::MessageRecord) -> Read {
-    let content = record.content.map(|content| match content {
-        Wire::Text(text) => SendContent::Text(text),
-        Wire::Data(typed) => {
-            SendContent::Data { content_type: typed.content_type, data: typed.data }
-        }
-    });
+fn imported_message(mut record: v1::MessageRecord) -> Read {
+    let marks = take_marks(&mut record)?;
+    let content = record.content.map(convert::send_content);
     let message = ImportedMessage {
         sender_id: record.sender_id,
         to: recipient(record.recipient_id, record.group_id)?,
@@ -127,8 +133,17 @@ fn imported_message(record: v1::MessageRecord) -> Read {
         content,
         mentions: record.mentions,
         mention_all: record.mention_all,
+        marks,
     };
     Ok((sent_at(record.sent_at)?, ImportRecord::Message(message)))
+}
+
+fn imported_end(record: v1::GroupDissolvedRecord) -> Read {
+    Ok((sent_at(record.sent_at)?, ImportRecord::Dissolved(record.group_id)))
+}
+
+fn read_user(record: v1::UserRecord) -> Read {
+    Ok((sent_at(record.sent_at)?, ImportRecord::User(imported_user(record)?)))
 }
 
 fn imported_group(record: v1::GroupRecord) -> Read {

@@ -2,10 +2,11 @@
 
 use imd_proto::v1;
 
+use super::sessions;
 use crate::{
     grpc::convert::{self, timestamp},
     model::UserState,
-    service::{DeletionProgress, User},
+    service::{DeletionProgress, DescribedUser, User},
 };
 
 pub(super) fn user(user: &User) -> v1::User {
@@ -36,5 +37,26 @@ pub(super) fn deletion(progress: &DeletionProgress) -> v1::DeleteUserResponse {
         entries_total: progress.entries_total,
         peers: progress.peers,
         peers_total: progress.peers_total,
+    }
+}
+
+pub(super) fn description(described: DescribedUser) -> v1::UserDescription {
+    let of = described.description;
+    v1::UserDescription {
+        user: Some(user(&described.user)),
+        sessions: described.sessions.iter().map(sessions::session).collect(),
+        avatar_url: of.avatar_url,
+        attributes: of.attributes,
+        profile_version: of.profile_version,
+        conversations: of.conversations,
+        groups: of.groups,
+        contacts: of.contacts,
+        blocks: of.blocks,
+        scheduled_messages: of.scheduled_messages,
+        entries: of.entries,
+        messages: of.messages,
+        body_bytes: of.body_bytes,
+        attachments: of.attachments,
+        attachment_bytes: of.attachment_bytes,
     }
 }

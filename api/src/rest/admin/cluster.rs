@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::{extract::State, response::Response};
+use futures::TryStreamExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Caller;
+use super::{Caller, lines};
 use crate::{
     rest::{
         document::Refusal,
         extract::{Json, Path, Query},
         problem::Problem,
-        types::admin::{
-            AuditRecordList, CheckList, Job, JobList, SetTerminalTypesRequest, Status,
-            TerminalTypeList,
+        types::{
+            Entry,
+            admin::{
+                AuditRecordList, CheckList, Job, JobList, Load, SecurityEvent,
+                SetTerminalTypesRequest, Status, TerminalTypeList,
+            },
         },
     },
     service::Service,
@@ -24,6 +28,9 @@ use crate::{
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
         .routes(routes!(get_status))
+        .routes(routes!(get_load))
+        .routes(routes!(tail_events))
+        .routes(routes!(tail_timeline))
         .routes(routes!(list_checks))
         .routes(routes!(list_jobs))
         .routes(routes!(retry_job))
@@ -79,6 +86,86 @@ async fn get_status(
     caller: Caller,
 ) -> Result<Json<Status>, Problem> {
     Ok(Json(caller.admin(&service).await?.status().await?.into()))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TailQuery {
+    /// For how many seconds; absent or 0 for as long as the caller stays.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 2_147_483_647)]
+    seconds: i32,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct UserPath {
+    /// Whose timeline.
+    #[param(example = "ann")]
+    user_id: String,
+}
+
+/// Get how the node fares.
+///
+/// Its calls of the last minute, and what waits. Needs the role `viewer`; the settings are shown to the role
+/// `admin` alone.
+#[utoipa::path(
+    get, path = "/admin/v1/load", tag = "Cluster", security(("admin_key" = [])),
+    responses(
+        (status = 200, description = "How it fares.", body = Load),
+        Refusal<401>, Refusal<403>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn get_load(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+) -> Result<Json<Load>, Problem> {
+    Ok(Json(caller.admin(&service).await?.load()?.into()))
+}
+
+/// Watch security events.
+///
+/// As they happen, on whichever node: a line of JSON for each. None that happened before. Needs the role `viewer`.
+#[utoipa::path(
+    get, path = "/admin/v1/events", tag = "Cluster", security(("admin_key" = [])),
+    params(TailQuery),
+    responses(
+        (status = 200, description = "The events.", body = SecurityEvent, content_type = "application/x-ndjson"),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn tail_events(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Query(asked): Query<TailQuery>,
+) -> Result<Response, Problem> {
+    let events = caller.admin(&service).await?.tail_events(asked.seconds).await?;
+    Ok(lines::answer(events.map_ok(SecurityEvent::from)))
+}
+
+/// Watch a user's timeline.
+///
+/// The entries that it gets, as they come: a line of JSON for each. None that came before. Whoever watches does not count as
+/// a terminal. Leaves an audit record.
+///
+/// Errors: `user_not_found`. Needs the role `admin`.
+#[utoipa::path(
+    get, path = "/admin/v1/users/{user_id}/timeline/tail", tag = "Cluster", security(("admin_key" = [])),
+    params(UserPath, TailQuery),
+    responses(
+        (status = 200, description = "The entries.", body = Entry, content_type = "application/x-ndjson"),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn tail_timeline(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(path): Path<UserPath>,
+    Query(asked): Query<TailQuery>,
+) -> Result<Response, Problem> {
+    let admin = caller.admin(&service).await?;
+    let entries = admin.tail_timeline(&path.user_id, asked.seconds).await?;
+    Ok(lines::answer(entries.map_ok(|entry| Entry::from(&entry))))
 }
 
 /// Check the node and its database.

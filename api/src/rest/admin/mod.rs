@@ -1,6 +1,7 @@
 //! What administrators and backends do over REST: the same calls of the service as over gRPC, with the same keys,
 //! roles and audit records.
 
+mod attachments;
 mod broadcasts;
 mod cluster;
 mod document;
@@ -74,6 +75,7 @@ fn operations() -> OpenApiRouter<Arc<Service>> {
         .merge(users::routes())
         .merge(sessions::routes())
         .merge(messages::routes())
+        .merge(attachments::routes())
         .merge(broadcasts::routes())
         .merge(push::routes())
         .merge(webhooks::routes())

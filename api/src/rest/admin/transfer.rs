@@ -23,8 +23,7 @@ use crate::{
         largest_body,
         problem::Problem,
         types::admin::{
-            ExportedMessage, ExportedRecord, ImportRecord, ImportResult, Progress,
-            StartEpochRequest,
+            ExportedLine, ExportedRecord, ImportRecord, ImportResult, Progress, StartEpochRequest,
         },
     },
     service::{ImportProgress, ImportStep, Service},
@@ -64,14 +63,15 @@ struct ImportQuery {
 /// Export a user's messages.
 ///
 /// Every message of the user's timeline that still says something, the oldest first, a line each: all that is stored,
-/// also what the user's tier hides.
+/// also what the user's tier hides, with its edits, reactions, quote and pin. In the last line, if there is any of it, what the
+/// user shows of itself, has set for its conversations and has begun in them.
 ///
 /// Errors: `user_not_found`. Needs the role `admin`.
 #[utoipa::path(
     get, path = "/admin/v1/users/{user_id}/messages", tag = "Messages", security(("admin_key" = [])),
     params(UserPath, ExportQuery),
     responses(
-        (status = 200, description = "The messages, a line each.", body = ExportedMessage,
+        (status = 200, description = "The messages, a line each, and the user.", body = ExportedLine,
             content_type = "application/x-ndjson"),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
     ),
@@ -86,17 +86,17 @@ async fn export_messages(
     let since = query.since.map(time).transpose();
     let since = since.map_err(|_| Error::invalid("since", "must be a time as in RFC 3339"))?;
     let exporting = service.export_messages(caller.call(), &path.user_id, since).await?;
-    let messages = exporting.try_filter_map(async |step| Ok(ExportedMessage::line(step)));
+    let messages = exporting.try_filter_map(async |step| Ok(ExportedLine::of(step)));
     Ok(lines::answer(messages))
 }
 
 /// Export what became of a group's members.
 ///
 /// For an import, a line each: the group with those whom it had at first, then who came and who went, in the order of
-/// times, as far back as the group's timeline reaches. What is set of the group is what holds now, and so is what a
-/// member is. Messages are in the members' exports.
+/// times, as far back as the group's timeline reaches, and that it was dissolved, if it was. What is set of the group is
+/// what holds now, and so is what a member is. Messages are in the members' exports.
 ///
-/// Errors: `group_not_found`, also for a dissolved one. Needs the role `admin`.
+/// Errors: `group_not_found`, also for a dissolved one of which nothing is left. Needs the role `admin`.
 #[utoipa::path(
     get, path = "/admin/v1/groups/{group_id}/export", tag = "Groups", security(("admin_key" = [])),
     params(GroupPath),
@@ -115,16 +115,15 @@ async fn export_group(
     Ok(lines::answer(stream::iter(records).map(|record| Ok(ExportedRecord::of(record)))))
 }
 
-/// Import messages and groups with their own times.
+/// Import messages, groups and what users have set with their own times.
 ///
 /// From another system or from an export, a line each, in the order of times: appends each to the timelines of all
 /// participants, and answers when all are stored. A timeline must be empty: of a user that has neither logged in nor
 /// been written to. What breaks off is repeated with the same messages: those that stand are left.
 ///
 /// Errors, with the `line`: `user_not_found`, `group_not_found`; `member_not_found` for a sender who is not in the group;
-/// `timeline_not_empty`; `group_exists` for one that was made at another time; `group_full`;
-/// `client_message_id_conflict`. All up to that line may
-/// stand then; the import is unfinished. Needs the role `admin`.
+/// `timeline_not_empty`; `group_exists` for one that was made at another time; `group_full`; `too_many_pins`;
+/// `too_many_scheduled`; `client_message_id_conflict`. All up to that line may stand then; the import is unfinished. Needs the role `admin`.
 #[utoipa::path(
     post, path = "/admin/v1/messages/import", tag = "Messages", security(("admin_key" = [])),
     params(ImportQuery),
@@ -144,7 +143,9 @@ async fn import_messages(
     let messages = lines::lines(body, largest_body(&service)).map(|line| {
         let (number, line) = line?;
         let message = parse::<ImportRecord>(&line).and_then(|record| record.at(number));
-        message.map(ImportStep::Line).map_err(|error| Error::at_line(number, error))
+        message
+            .map(|line| ImportStep::Line(Box::new(line)))
+            .map_err(|error| Error::at_line(number, error))
     });
     let begin = stream::iter([Ok(ImportStep::Begin { create_users })]);
     let end = stream::iter([Ok(ImportStep::End { finish_all })]);

@@ -20,7 +20,8 @@ use crate::{
             ContactList,
             admin::{
                 CreateUserRequest, DeletionProgress, EndedSessions, NoteRequest,
-                SetPasswordRequest, User, UserLimitsEffect, UserLimitsRequest, UserList,
+                SetPasswordRequest, User, UserDescription, UserLimitsEffect, UserLimitsRequest,
+                UserList,
             },
         },
     },
@@ -31,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::default()
         .routes(routes!(list_users, create_user))
         .routes(routes!(get_user, delete_user))
+        .routes(routes!(describe_user))
         .routes(routes!(list_contacts_of_user))
         .routes(routes!(set_password))
         .routes(routes!(disable_user))
@@ -45,6 +47,15 @@ pub(super) struct UserPath {
     /// Which user.
     #[param(pattern = "^[A-Za-z0-9._@+=-]{1,64}$", example = "ann")]
     pub(super) user_id: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct UsersQuery {
+    /// Only users whose ids begin so; absent or empty for all.
+    #[serde(default)]
+    #[param(max_length = 64, example = "an")]
+    prefix: String,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -84,7 +95,7 @@ async fn create_user(
 ///
 /// By id, deleted ones left out. Paged. Needs the role `viewer`.
 #[utoipa::path(
-    get, path = "/admin/v1/users", tag = "Users", security(("admin_key" = [])), params(PageQuery),
+    get, path = "/admin/v1/users", tag = "Users", security(("admin_key" = [])), params(UsersQuery, PageQuery),
     responses(
         (status = 200, description = "A page of users.", body = UserList),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<500>, Refusal<503>,
@@ -93,10 +104,11 @@ async fn create_user(
 async fn list_users(
     State(service): State<Arc<Service>>,
     caller: Caller,
+    Query(query): Query<UsersQuery>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<UserList>, Problem> {
     let admin = caller.admin(&service).await?;
-    Ok(Json(admin.list_users(page.page_size, &page.page_token).await?.into()))
+    Ok(Json(admin.list_users(&query.prefix, page.page_size, &page.page_token).await?.into()))
 }
 
 /// Get a user.
@@ -116,6 +128,28 @@ async fn get_user(
 ) -> Result<Json<User>, Problem> {
     let found = caller.admin(&service).await?.get_user(&path.user_id).await?;
     Ok(Json((&found).into()))
+}
+
+/// Describe a user.
+///
+/// With its profile, its live sessions, and how much there is of it. Reads all of its timeline.
+///
+/// Errors: `user_not_found`. Needs the role `viewer`.
+#[utoipa::path(
+    get, path = "/admin/v1/users/{user_id}/description", tag = "Users", security(("admin_key" = [])),
+    params(UserPath),
+    responses(
+        (status = 200, description = "What there is of it.", body = UserDescription),
+        Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
+    ),
+)]
+async fn describe_user(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    Path(path): Path<UserPath>,
+) -> Result<Json<UserDescription>, Problem> {
+    let described = caller.admin(&service).await?.describe_user(&path.user_id).await?;
+    Ok(Json(described.into()))
 }
 
 /// List the contacts of a user.

@@ -25,7 +25,7 @@ const REASONS = {
 let chat;
 const login = new LoginView(start);
 const groups = new GroupView(open);
-const messages = new MessagesView((groupId) => groups.open(groupId));
+const messages = new MessagesView((groupId) => groups.open(groupId), open);
 const terminals = new TerminalsView();
 const notifications = new NotificationsView();
 const conversations = new ConversationsView(open);

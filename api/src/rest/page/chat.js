@@ -132,10 +132,16 @@ export class Chat extends EventTarget {
   }
 
   /** Sends a text: shown at once, stored in the background, however long that takes. */
-  send(conversation, text) {
+  send(conversation, text, replyTo) {
     this.presence.sent(conversation);
     const mentions = conversation.isGroup ? this.groups.mentionedIn(conversation.peer, text) : undefined;
-    this.#transmit(this.outbox.add(conversation.id, text, mentions));
+    this.#transmit(this.outbox.add(conversation.id, text, { mentions, reply_to: replyTo }));
+    this.#say("conversation", conversation);
+  }
+
+  /** Sends a message on to a conversation. The server knows what it says; what is shown meanwhile is the text. */
+  forward(conversation, { message_id, text, content_type }) {
+    this.#transmit(this.outbox.add(conversation.id, text ?? content_type, { forward_of: message_id }));
     this.#say("conversation", conversation);
   }
 
@@ -382,15 +388,16 @@ export class Chat extends EventTarget {
     this.#changed(message);
   }
 
-  #transmit({ id, to, text, mentions, state }) {
+  #transmit({ id, to, text, beside = {}, state }) {
     if (state !== "waiting") return;
-    if (new TextEncoder().encode(text).length > this.#maxBodyBytes) {
+    const own = beside.forward_of ? undefined : text;
+    if (own && new TextEncoder().encode(text).length > this.#maxBodyBytes) {
       this.outbox.failed(id, "it is too long");
       return;
     }
     const [kind, peer] = [to.slice(0, to.indexOf(":")), to.slice(to.indexOf(":") + 1)];
     const recipient = kind === "group" ? { group_id: peer } : { user_id: peer };
-    this.#socket?.send({ send: { to: recipient, client_message_id: id, text, mentions } });
+    this.#socket?.send({ send: { to: recipient, client_message_id: id, text: own, ...beside } });
   }
 
   #changed(message) {

@@ -20,8 +20,14 @@ export class MessagesView {
   #list = byId("messages");
   /** Whether the newest message is in view. Whatever makes the list smaller leaves it there. */
   #atEnd = true;
+  /** How far down the list was when that was found out. */
+  #top = 0;
+  /** The entry that the next message answers. */
+  #answered;
 
-  constructor(onGroup) {
+  constructor(onGroup, onOpen) {
+    this.onOpen = onOpen;
+    byId("answering-cancel").addEventListener("click", () => this.#answer(undefined));
     byId("group-open").addEventListener("click", () => onGroup(this.#conversation.peer));
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -42,7 +48,7 @@ export class MessagesView {
     });
     document.addEventListener("visibilitychange", () => this.#seen());
     // The keyboard of a phone, a banner or a longer draft takes room from below or above.
-    new ResizeObserver(() => this.#atEnd && this.#toBottom()).observe(this.#list);
+    new ResizeObserver(() => this.#isAtEnd() && this.#toBottom()).observe(this.#list);
   }
 
   get conversation() {
@@ -58,12 +64,14 @@ export class MessagesView {
     byId("message-list").replaceChildren();
     show(byId("conversation"), conversation !== undefined);
     draft.value = conversation ? chat.drafts.of(conversation) : "";
+    this.#answer(undefined);
     if (!conversation) return;
     this.renderGroup(conversation.peer);
     this.renderPresence([conversation.peer]);
     this.renderTyping(conversation.id);
     this.#offerMentions();
     this.#atEnd = true;
+    this.#top = 0;
     this.render();
     this.#toBottom();
     draft.focus();
@@ -127,7 +135,7 @@ export class MessagesView {
   render() {
     const conversation = this.#conversation;
     if (!conversation) return;
-    const atEnd = this.#atEnd;
+    const atEnd = this.#isAtEnd();
     const fromBottom = this.#list.scrollHeight - this.#list.scrollTop;
     arrange(byId("message-list"), this.#nodes());
     show(byId("older"), Boolean(conversation.olderToken));
@@ -187,6 +195,7 @@ export class MessagesView {
       this.#reactions(entry),
       el("div", { class: "meta" },
         this.#like(entry),
+        this.#actions(entry),
         message.edit_no > 0 ? el("span", {}, "edited") : undefined,
         el("time", { datetime: appended_at }, timeOf(appended_at)),
         mine ? this.#fate(message, read, isGroup) : undefined));
@@ -209,6 +218,38 @@ export class MessagesView {
     return el("button", {
       type: "button", class: "like", "aria-label": `React with ${LIKE}`, click: () => this.#react(entry, LIKE, true),
     }, LIKE);
+  }
+
+  /** Answering a message and sending it on. */
+  #actions(entry) {
+    if (entry.message.tombstone) return [];
+    const act = (name, click) => el("button", { type: "button", class: "act", click }, name);
+    return [act("Reply", () => this.#answer(entry)), act("Forward", () => this.#forward(entry))];
+  }
+
+  /** Has the next message answer this one, or none. */
+  #answer(entry) {
+    this.#answered = entry;
+    show(byId("answering"), entry !== undefined);
+    if (!entry) return;
+    byId("answered").replaceChildren(...quote(entry.message).childNodes);
+    byId("draft").focus();
+  }
+
+  /** Asks to whom a message is to be sent on. */
+  #forward({ message }) {
+    const dialog = byId("forward");
+    const { conversations } = this.#chat.timeline;
+    const choose = (conversation) => {
+      dialog.close();
+      this.#chat.forward(conversation, message);
+      this.onOpen(conversation);
+    };
+    const known = conversations.filter(({ isGroup, peer, lastMessage }) =>
+      isGroup ? this.#chat.groups.get(peer)?.role : lastMessage);
+    byId("forward-list").replaceChildren(...known.map((conversation) => el("li", {},
+      el("button", { type: "button", click: () => choose(conversation) }, this.#chat.nameOf(conversation)))));
+    dialog.showModal();
   }
 
   #react(entry, reaction, given) {
@@ -246,7 +287,8 @@ export class MessagesView {
   #send() {
     const draft = byId("draft");
     if (draft.value.trim() === "") return;
-    this.#chat.send(this.#conversation, draft.value);
+    this.#chat.send(this.#conversation, draft.value, this.#answered?.message.message_id);
+    this.#answer(undefined);
     draft.value = "";
     this.#keepDraft();
     this.#offerMentions();
@@ -272,9 +314,21 @@ export class MessagesView {
     }
   }
 
+  /** How much of the list is below what is in view, in pixels. */
+  #below() {
+    return this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight;
+  }
+
+  /** Whether the newest message is to stay in view. Who has just scrolled up is away from it before the event says so. */
+  #isAtEnd() {
+    if (this.#list.scrollTop < this.#top - NEAR && this.#below() >= NEAR) this.#atEnd = false;
+    return this.#atEnd;
+  }
+
   #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
+    const { scrollTop } = this.#list;
+    this.#top = scrollTop;
+    this.#atEnd = this.#below() < NEAR;
     if (scrollTop < NEAR && this.#conversation?.olderToken) this.#older();
     if (!this.#atEnd) return;
     show(byId("newest"), false);
@@ -289,6 +343,7 @@ export class MessagesView {
   #toBottom() {
     this.#atEnd = true;
     this.#list.scrollTop = this.#list.scrollHeight;
+    this.#top = this.#list.scrollTop;
   }
 }
 

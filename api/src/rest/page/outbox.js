@@ -13,9 +13,9 @@ export class Outbox {
     for (const message of stored) this.#messages.set(message.id, message);
   }
 
-  /** Takes up a text for a conversation, by its id; `mentions` are those of a group. */
-  add(to, text, mentions) {
-    const message = { id: newUuid(), to, text, mentions, at: new Date().toISOString(), state: "waiting" };
+  /** Takes up a text for a conversation, by its id, with what a send has `beside`: mentions, what it answers or forwards. */
+  add(to, text, beside) {
+    const message = { id: newUuid(), to, text, beside, at: new Date().toISOString(), state: "waiting" };
     this.#messages.set(message.id, message);
     this.#save();
     return message;

@@ -4,6 +4,12 @@
 import { Problem } from "./api.js";
 import { Backoff } from "./backoff.js";
 
+/**
+ * How long after an entry the server is told that it is here, in milliseconds: one word for all that came meanwhile.
+ * What is lost with a connection is told by push (Web Push) because the server was not told so.
+ */
+const ACKNOWLEDGE_AFTER = 1000;
+
 /** Events: `state` (connecting, online, offline), `frame`, `ended`. */
 export class Socket extends EventTarget {
   /** The cursor of the last entry; `now` before the first. */
@@ -15,6 +21,9 @@ export class Socket extends EventTarget {
   #retry;
   #watchdog;
   #renewal;
+  #acknowledgement;
+  /** The cursor of which the server was last told. */
+  #acknowledged;
   #stopped = false;
 
   /** `heartbeat`: how often a quiet connection shows that it is alive, in seconds. */
@@ -48,7 +57,7 @@ export class Socket extends EventTarget {
     this.#socket = socket;
     socket.addEventListener("open", () => {
       this.#write({ authenticate: { access_token: token } });
-      this.#write({ subscribe: { after: this.cursor, idle: document.hidden } });
+      this.#write({ subscribe: { after: this.cursor, idle: document.hidden, acknowledging: true } });
     });
     socket.addEventListener("message", ({ data }) => socket === this.#socket && this.#take(data));
     socket.addEventListener("close", () => socket === this.#socket && this.#again());
@@ -69,6 +78,7 @@ export class Socket extends EventTarget {
     removeEventListener("offline", this.#lost);
     clearTimeout(this.#retry);
     clearTimeout(this.#renewal);
+    this.#acknowledge();
     this.#drop();
   }
 
@@ -90,6 +100,7 @@ export class Socket extends EventTarget {
         return;
       case "entry":
         this.cursor = body.cursor;
+        this.#acknowledgement ??= setTimeout(this.#acknowledge, ACKNOWLEDGE_AFTER);
         break;
       case "session_ended":
         this.#end(body);
@@ -149,6 +160,14 @@ export class Socket extends EventTarget {
     this.#retry = setTimeout(() => this.open(), pause);
   }
 
+  /** Tells the server how far this browser has got, unless it knows. */
+  #acknowledge = () => {
+    clearTimeout(this.#acknowledgement);
+    this.#acknowledgement = undefined;
+    if (this.#acknowledged === this.cursor || this.cursor === "now") return;
+    if (this.send({ acknowledge: { cursor: this.cursor } })) this.#acknowledged = this.cursor;
+  };
+
   #now = () => {
     this.#backoff.reset();
     if (!this.online) this.open();
@@ -159,6 +178,8 @@ export class Socket extends EventTarget {
   #drop() {
     clearTimeout(this.#watchdog);
     clearTimeout(this.#renewal);
+    clearTimeout(this.#acknowledgement);
+    this.#acknowledgement = undefined;
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();

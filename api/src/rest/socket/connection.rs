@@ -13,6 +13,7 @@ use futures::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     frames::{SocketFrame, SocketRequest, parse},
@@ -24,10 +25,16 @@ use crate::{
         events::or_reconnect,
         problem::Problem,
         types::{
-            EditOfMessage, MarkReadResponse, ReactRequest, SendRequest, SignalRequest, UserId,
+            CancelScheduledRequest, DraftOfConversation, EditOfMessage, MarkReadResponse,
+            PinRequest, ReactRequest, ScheduleRequest, SendRequest, SignalRequest,
+            UpdateOfConversation, UpdateOfScheduled, UpdateScheduledRequest, UserId,
         },
     },
-    service::{EditMessage, Event, Follow, Send as SendMessage, SendOrder, Service, Watcher},
+    service::{
+        EditMessage, Event, Follow, Send as SendMessage, SendOrder, Service, UpdateScheduled,
+        Watcher,
+    },
+    telemetry::{call, trace},
 };
 
 /// How many requests of a connection may wait for their commit; its further frames wait unread.
@@ -78,8 +85,29 @@ enum Opened {
 }
 
 /// A request that the next ones wait for.
-fn answered(answer: impl Future<Output = Answer> + Send + 'static) -> BoxFuture<'static, Opened> {
-    answer.map(|answer| Opened::Answered(Box::new(answer))).boxed()
+fn answered(
+    name: &'static str,
+    answer: impl Future<Output = Answer> + Send + 'static,
+) -> BoxFuture<'static, Opened> {
+    logged(name, answer).map(|answer| Opened::Answered(Box::new(answer))).boxed()
+}
+
+/// Does what the frame `name` asks for as a call of its own, which is logged when it ends.
+fn logged<T: Send + 'static>(
+    name: &'static str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, T> {
+    let Some(call) = call::current().map(|connection| connection.request(name)) else {
+        return work.boxed();
+    };
+    let span = trace::of_frame(name, call.id().as_str());
+    let work = async move {
+        let done = call.clone().run(work).instrument(span.clone()).await;
+        call.describe(&span, None);
+        call.end(None);
+        done
+    };
+    work.boxed()
 }
 
 /// Ids as texts.
@@ -116,6 +144,8 @@ pub(super) struct Connection {
     /// A request that what comes behind it depends on: further frames wait unread.
     opening: Option<BoxFuture<'static, Opened>>,
     order: SendOrder,
+    /// The order of its drafts: the last one counts.
+    drafts: SendOrder,
     /// Requests that are not answered yet.
     under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// Whether something is written that may not be on its way yet.
@@ -144,6 +174,7 @@ impl Connection {
             watcher: None,
             opening: None,
             order: SendOrder::default(),
+            drafts: SendOrder::default(),
             under_way: FuturesUnordered::new(),
             unflushed: false,
             pace: Pace::new(most_pings, Instant::now()),
@@ -262,6 +293,12 @@ impl Connection {
             Ok(SocketRequest::Send(request)) => self.send(request),
             Ok(SocketRequest::Edit(request)) => self.edit(request),
             Ok(SocketRequest::React(request)) => self.react(request),
+            Ok(SocketRequest::Pin(request)) => self.pin(request),
+            Ok(SocketRequest::Schedule(request)) => self.schedule(request),
+            Ok(SocketRequest::UpdateScheduled(request)) => self.update_scheduled(request),
+            Ok(SocketRequest::CancelScheduled(request)) => self.cancel_scheduled(request),
+            Ok(SocketRequest::UpdateConversation(request)) => self.update_conversation(request),
+            Ok(SocketRequest::SetDraft(request)) => self.set_draft(request),
             Ok(SocketRequest::MarkRead { conversation_id, seq }) => {
                 self.mark_read(conversation_id, seq);
             }
@@ -300,7 +337,7 @@ impl Connection {
             }
             Ok((token, session))
         };
-        self.opening = Some(checked.map(Opened::Authenticated).boxed());
+        self.opening = Some(logged("authenticate", checked).map(Opened::Authenticated).boxed());
     }
 
     fn subscribe(&mut self, follow: Follow) -> Result<(), Problem> {
@@ -316,7 +353,7 @@ impl Connection {
             let watcher = subscription.watcher();
             Ok((subscription.into_stream().map(or_reconnect).boxed(), watcher))
         };
-        self.opening = Some(subscribed.map(Opened::Subscribed).boxed());
+        self.opening = Some(logged("subscribe", subscribed).map(Opened::Subscribed).boxed());
         Ok(())
     }
 
@@ -333,7 +370,7 @@ impl Connection {
             service.watch(token.as_deref(), &watcher, &user_ids).await?;
             Ok(SocketFrame::Watching {})
         };
-        self.opening = Some(answered(answer));
+        self.opening = Some(answered("watch", answer));
         Ok(())
     }
 
@@ -343,7 +380,7 @@ impl Connection {
             service.acknowledge(token.as_deref(), &cursor).await?;
             Ok(SocketFrame::Acknowledged {})
         };
-        self.opening = Some(answered(noted));
+        self.opening = Some(answered("acknowledge", noted));
     }
 
     fn set_idle(&mut self, idle: bool) {
@@ -352,7 +389,7 @@ impl Connection {
             service.set_idle(token.as_deref(), idle).await?;
             Ok(SocketFrame::IdleSet {})
         };
-        self.opening = Some(answered(set));
+        self.opening = Some(answered("set_idle", set));
     }
 
     /// Goes on with what the next requests depend on.
@@ -387,7 +424,7 @@ impl Connection {
             let response = sent.map_err(about)?.into();
             Ok(SocketFrame::Sent { client_message_id: id, response })
         };
-        self.under_way.push(answer.boxed());
+        self.under_way.push(logged("send", answer));
     }
 
     fn edit(&mut self, EditOfMessage { message_id, edit: request }: EditOfMessage) {
@@ -401,7 +438,7 @@ impl Connection {
             let edited = service.edit_message(token.as_deref(), edit).await.map_err(about)?;
             Ok(SocketFrame::Edited { client_edit_id: id, message_id, response: edited.into() })
         };
-        self.under_way.push(answer.boxed());
+        self.under_way.push(logged("edit", answer));
     }
 
     fn react(&mut self, ReactRequest { message_id, reaction, remove }: ReactRequest) {
@@ -412,7 +449,85 @@ impl Connection {
                 reacted.map_err(|error| Problem::from(error).about("message_id", &message_id))?;
             Ok(SocketFrame::Reacted { message_id, reaction, response: reactions.into() })
         };
-        self.under_way.push(answer.boxed());
+        self.under_way.push(logged("react", answer));
+    }
+
+    fn pin(&mut self, PinRequest { message_id, remove }: PinRequest) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let pinned = service.pin(token.as_deref(), &message_id, !remove).await;
+            pinned.map_err(|error| Problem::from(error).about("message_id", &message_id))?;
+            Ok(SocketFrame::Pinned { message_id, removed: remove })
+        };
+        self.under_way.push(logged("pin", answer));
+    }
+
+    fn schedule(&mut self, request: ScheduleRequest) {
+        let id = request.client_message_id().to_owned();
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let address = self.address;
+        let answer = async move {
+            let about = |error: ServiceError| Problem::from(error).about("client_message_id", &id);
+            let ScheduleRequest { message, send_at } = request;
+            let message = SendMessage { address, ..message.try_into().map_err(about)? };
+            let scheduled = service.schedule(token.as_deref(), message, send_at).await;
+            let response = scheduled.map_err(about)?.into();
+            Ok(SocketFrame::Scheduled { client_message_id: id, response })
+        };
+        self.under_way.push(logged("schedule", answer));
+    }
+
+    fn update_scheduled(&mut self, request: UpdateOfScheduled) {
+        let id = request.client_message_id.clone();
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let address = self.address;
+        let answer = async move {
+            let about = |error: ServiceError| Problem::from(error).about("client_message_id", &id);
+            let request = UpdateScheduledRequest::from(request);
+            let update = UpdateScheduled { address, ..request.try_into().map_err(about)? };
+            let changed = service.change_scheduled(token.as_deref(), &id, update).await;
+            let scheduled_message = (&changed.map_err(about)?).into();
+            Ok(SocketFrame::ScheduledUpdated { client_message_id: id, scheduled_message })
+        };
+        self.under_way.push(logged("update_scheduled", answer));
+    }
+
+    fn cancel_scheduled(&mut self, request: CancelScheduledRequest) {
+        let id = request.client_message_id;
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let cancelled = service.cancel_scheduled(token.as_deref(), &id).await;
+            cancelled.map_err(|error| Problem::from(error).about("client_message_id", &id))?;
+            Ok(SocketFrame::ScheduledCancelled { client_message_id: id })
+        };
+        self.under_way.push(logged("cancel_scheduled", answer));
+    }
+
+    fn update_conversation(&mut self, request: UpdateOfConversation) {
+        let id = request.conversation_id.clone();
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let answer = async move {
+            let changed = service.change_conversation(token.as_deref(), &id, request.into()).await;
+            let changed =
+                changed.map_err(|error| Problem::from(error).about("conversation_id", &id))?;
+            Ok(SocketFrame::ConversationUpdated { conversation_id: id, settings: changed.into() })
+        };
+        self.under_way.push(logged("update_conversation", answer));
+    }
+
+    /// The draft of the last frame is the last, though frames are answered side by side.
+    fn set_draft(
+        &mut self,
+        DraftOfConversation { conversation_id: id, text }: DraftOfConversation,
+    ) {
+        let (service, token) = (self.service.clone(), self.token.clone());
+        let ticket = self.drafts.ticket();
+        let answer = async move {
+            let set = service.set_draft_in_order(ticket, token.as_deref(), &id, text).await;
+            set.map_err(|error| Problem::from(error).about("conversation_id", &id))?;
+            Ok(SocketFrame::DraftSet { conversation_id: id })
+        };
+        self.under_way.push(logged("set_draft", answer));
     }
 
     fn mark_read(&mut self, conversation_id: String, seq: i64) {
@@ -424,7 +539,7 @@ impl Connection {
             let response = MarkReadResponse { read_seq };
             Ok(SocketFrame::MarkedRead { conversation_id, response })
         };
-        self.under_way.push(answer.boxed());
+        self.under_way.push(logged("mark_read", answer));
     }
 
     fn signal(&mut self, request: SignalRequest) {
@@ -436,7 +551,7 @@ impl Connection {
             service.signal(token.as_deref(), signal).await.map_err(about)?;
             Ok(SocketFrame::Signaled { conversation_id: id })
         };
-        self.under_way.push(answer.boxed());
+        self.under_way.push(logged("signal", answer));
     }
 
     async fn write(&mut self, frame: &SocketFrame) -> Result<(), Error> {

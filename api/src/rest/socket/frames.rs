@@ -8,10 +8,12 @@ use crate::{
         extract::read,
         problem::{Members, Problem},
         types::{
-            AcknowledgeRequest, EditMessageResponse, EditOfMessage, Entry, HistoryTruncated,
-            MarkReadResponse, PresenceList, ReactRequest, Reactions, Reconnect, SendRequest,
-            SendResponse, SessionEnd, SetIdleRequest, Signal, SignalRequest, TimelineReset,
-            TimelineState, UserId,
+            AcknowledgeRequest, CancelScheduledRequest, ConversationSettings, DraftOfConversation,
+            EditMessageResponse, EditOfMessage, Entry, HistoryTruncated, MarkReadResponse,
+            PinRequest, PresenceList, ReactRequest, Reactions, Reconnect, ScheduleRequest,
+            ScheduleResponse, ScheduledMessage, SendRequest, SendResponse, SessionEnd,
+            SetIdleRequest, Signal, SignalRequest, TimelineReset, TimelineState,
+            UpdateOfConversation, UpdateOfScheduled, UserId,
         },
     },
     service::{Event, Service},
@@ -68,6 +70,12 @@ pub(crate) enum SocketRequest {
     Send(SendRequest),
     Edit(EditOfMessage),
     React(ReactRequest),
+    Pin(PinRequest),
+    Schedule(ScheduleRequest),
+    UpdateScheduled(UpdateOfScheduled),
+    CancelScheduled(CancelScheduledRequest),
+    UpdateConversation(UpdateOfConversation),
+    SetDraft(DraftOfConversation),
     MarkRead {
         /// `user:<peer id>` or `group:<group id>`.
         #[serde(default)]
@@ -128,6 +136,39 @@ pub(crate) enum SocketFrame {
         reaction: String,
         #[serde(flatten)]
         response: Reactions,
+    },
+    Pinned {
+        /// That of the request that this answers.
+        message_id: String,
+        /// Whether it is pinned no longer. Absent for false.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[schema(required = false)]
+        removed: bool,
+    },
+    Scheduled {
+        /// That of the request that this answers.
+        client_message_id: String,
+        #[serde(flatten)]
+        response: ScheduleResponse,
+    },
+    ScheduledUpdated {
+        /// That of the request that this answers.
+        client_message_id: String,
+        scheduled_message: ScheduledMessage,
+    },
+    ScheduledCancelled {
+        /// That of the request that this answers.
+        client_message_id: String,
+    },
+    ConversationUpdated {
+        /// That of the request that this answers.
+        conversation_id: String,
+        /// All that is set.
+        settings: ConversationSettings,
+    },
+    DraftSet {
+        /// That of the request that this answers: it is stored, or a later one of the same terminal.
+        conversation_id: String,
     },
     MarkedRead {
         /// That of the request that this answers.

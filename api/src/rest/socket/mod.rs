@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) use self::frames::{SocketFrame, SocketRequest};
 use self::{connection::Connection, frames::largest_frame};
 use super::{document::Refusal, extract::Bearer, problem::Problem};
-use crate::{model::ClientAddress, service::Service};
+use crate::{model::ClientAddress, service::Service, telemetry::call};
 
 /// The subprotocol of a client that asks for one.
 const PROTOCOL: &str = "imd.v1";
@@ -154,9 +154,14 @@ async fn open_socket(
         .max_write_buffer_size(WRITE_BUFFER + largest * FRAMES_WAITING)
         .max_message_size(largest * TOLERANCE)
         .max_frame_size(largest * TOLERANCE);
+    let call = call::current();
     Ok(upgrade.on_upgrade(async move |socket| {
         let connection = Connection::new(service, socket, address, largest);
-        cut.run_until_cancelled(Box::pin(connection.run(token, stopping))).await;
+        let conversation = Box::pin(connection.run(token, stopping));
+        match call {
+            Some(call) => drop(call.run(cut.run_until_cancelled(conversation)).await),
+            None => drop(cut.run_until_cancelled(conversation).await),
+        }
         drop(counted);
     }))
 }

@@ -42,7 +42,7 @@ pub(super) enum Content {
 }
 
 /// What a client sends as [`Content`], member by member.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ContentMembers {
     pub(super) text: Option<String>,
     pub(super) content_type: Option<String>,
@@ -102,6 +102,17 @@ impl From<&model::Content> for Content {
                 content_type: content_type.to_owned(),
                 data: BASE64_STANDARD.encode(content.body()),
             },
+        }
+    }
+}
+
+impl From<&model::Content> for ContentMembers {
+    fn from(content: &model::Content) -> Self {
+        match content.into() {
+            Content::Text { text } => Self { text: Some(text), content_type: None, data: None },
+            Content::Data { content_type, data } => {
+                Self { text: None, content_type: Some(content_type), data: Some(data) }
+            }
         }
     }
 }

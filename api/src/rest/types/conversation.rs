@@ -120,6 +120,48 @@ pub(crate) struct UpdateConversationRequest {
     muted_until: Option<MutedUntil>,
 }
 
+/// A conversation, and what is to change of what is set for it; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateOfConversation {
+    /// `user:<peer id>` or `group:<group id>`.
+    #[serde(default)]
+    #[schema(required = true, pattern = "^(user|group):[A-Za-z0-9._@+=-]{1,64}$")]
+    pub(in crate::rest) conversation_id: String,
+    /// Whether it is pinned to the top of the list.
+    pinned: Option<bool>,
+    /// Whether it is put away, until this is taken back.
+    archived: Option<bool>,
+    /// Whether it is to look unread, until it is marked as read.
+    marked_unread: Option<bool>,
+    /// Whether it is left out of the list, until its next message.
+    hidden: Option<bool>,
+    /// Until when only those of its messages are pushed that mention the caller; null, or a time that is over,
+    /// ends that. The year 9999 stands for ever.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    muted_until: Option<MutedUntil>,
+}
+
+impl From<UpdateOfConversation> for ChangeConversation {
+    fn from(update: UpdateOfConversation) -> Self {
+        let UpdateOfConversation { pinned, archived, marked_unread, hidden, muted_until, .. } =
+            update;
+        UpdateConversationRequest { pinned, archived, marked_unread, hidden, muted_until }.into()
+    }
+}
+
+/// A conversation, and what the caller has begun to write in it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct DraftOfConversation {
+    /// `user:<peer id>` or `group:<group id>`.
+    #[serde(default)]
+    #[schema(required = true, pattern = "^(user|group):[A-Za-z0-9._@+=-]{1,64}$")]
+    pub(in crate::rest) conversation_id: String,
+    /// What is written so far: up to 4,096 bytes; empty for nothing.
+    #[schema(max_length = 4096)]
+    pub(in crate::rest) text: String,
+}
+
 /// What the timeline's owner has set for a conversation, from now on. A later `read_mark` of the conversation
 /// takes `marked_unread` away, a later message `hidden`, without an entry of their own.
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    attachment::Attachment,
     contact::{ContactChanged, Settings},
     content::Content,
     conversation::{ConversationChanged, DraftChanged},
@@ -51,7 +52,7 @@ macro_rules! kinds {
         /// `read_mark`: the user has read a conversation up to a place, on some terminal. `read_receipt`: the peer
         /// has. `message_recalled`: a message was recalled by its sender. `message_edited`: a message was edited by
         /// its sender. `reactions_changed`: the reactions to a message have changed.
-        /// `profile_changed`: the profile of the user has changed, or of somebody with whom it has a conversation.
+        /// `profile_changed`: the profile of the user has changed, or of somebody with whom it has a conversation or is in a group.
         /// `message_pinned`: a message was pinned in its conversation, or is so no longer. `scheduled_changed`: a message
         /// that the user has scheduled was made, changed, taken back, sent or refused. `message_deleted`: the user has deleted a
         /// message for itself, on some terminal. `messages_erased`: the peer's account was deleted, and with it
@@ -164,6 +165,10 @@ struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     forwarded: Option<Forwarded>,
+    /// Its attachments, in the order in which its sender named them. Absent for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    attachments: Vec<Attachment>,
     /// How often each kind of reaction is given to it, in the order in which the kinds came. Absent for none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -311,6 +316,7 @@ impl From<&model::Message> for Message {
                 .forwarded
                 .as_ref()
                 .map(|from| Forwarded { sender_id: (&from.sender).into(), sent_at: from.sent_at }),
+            attachments: Attachment::list(&message.attachments),
             reactions: Reaction::list(&message.reactions),
             edit_no: message.edit.map(|edit| edit.edit_no),
             edited_at: message.edit.map(|edit| edit.edited_at),

@@ -16,6 +16,7 @@ use crate::{model, service};
     "edit_window": 900,
     "read_receipts": false,
     "search": true,
+    "max_attachment_bytes": 26_214_400,
 })))]
 pub(crate) struct Info {
     /// The server's version, as in `SemVer`.
@@ -37,6 +38,9 @@ pub(crate) struct Info {
     read_receipts: bool,
     /// Whether messages can be searched.
     search: bool,
+    /// The largest attachment of a message, in bytes; 0 where messages have none.
+    #[schema(minimum = 0)]
+    max_attachment_bytes: i64,
 }
 
 /// A kind of terminal.
@@ -84,6 +88,7 @@ impl From<service::Info> for Info {
             edit_window: info.edit_window.as_secs(),
             read_receipts: info.read_receipts,
             search: info.search,
+            max_attachment_bytes: info.max_attachment_bytes,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! leaves out count as empty, as in proto3; the service says which must not be.
 
 pub(super) mod admin;
+mod attachment;
 mod block;
 pub(super) mod broadcast;
 mod contact;
@@ -28,12 +29,16 @@ mod session;
 mod signal;
 mod timeline;
 
+pub(super) use attachment::{
+    Attachment, AttachmentLink, CreateAttachmentRequest, CreatedAttachment,
+};
 pub(super) use block::BlockedUserList;
 pub(super) use contact::{
     Contact, ContactList, ContactState, SetContactRequest, Settings, UpdateSettingsRequest,
 };
 pub(super) use conversation::{
-    ConversationList, ConversationSettings, HistoryPage, SetDraftRequest, UpdateConversationRequest,
+    ConversationList, ConversationSettings, DraftOfConversation, HistoryPage, SetDraftRequest,
+    UpdateConversationRequest, UpdateOfConversation,
 };
 pub(super) use edit::{EditList, EditMessageRequest, EditMessageResponse, EditOfMessage};
 pub(super) use entry::Entry;
@@ -44,15 +49,15 @@ pub(super) use group::{
 pub(super) use id::UserId;
 pub(super) use info::{Health, Info};
 pub(super) use login::{LoginRequest, LoginResponse, RefreshRequest, Tokens};
-pub(super) use pin::PinnedMessageList;
+pub(super) use pin::{PinRequest, PinnedMessageList};
 pub(super) use presence::{PresenceList, SetIdleRequest};
 pub(super) use profile::{Profile, ProfileList, UpdateProfileRequest};
 pub(super) use push::{PushState, QuietHours, SetPushRequest};
 pub(super) use reaction::{ReactRequest, Reactions, UserReactionList};
 pub(super) use read::{MarkReadRequest, MarkReadResponse};
 pub(super) use schedule::{
-    ScheduleRequest, ScheduleResponse, ScheduledMessage, ScheduledMessageList,
-    UpdateScheduledRequest,
+    CancelScheduledRequest, ScheduleRequest, ScheduleResponse, ScheduledMessage,
+    ScheduledMessageList, UpdateOfScheduled, UpdateScheduledRequest,
 };
 pub(super) use search::FoundMessageList;
 pub(super) use send::{SendRequest, SendResponse};

@@ -1,6 +1,6 @@
 //! Pinned messages.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -9,6 +9,19 @@ use super::{
     id::{ConversationId, UserId},
 };
 use crate::model;
+
+/// A message that is to be pinned in its conversation, or is to be pinned no longer.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct PinRequest {
+    /// A message that the caller has.
+    #[serde(default)]
+    #[schema(required = true, pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
+    pub(in crate::rest) message_id: String,
+    /// Whether it is to be pinned no longer. Absent for false.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(in crate::rest) remove: bool,
+}
 
 /// A message was pinned in its conversation, or is so no longer. One that is gone is pinned no longer, which is not
 /// told by itself.

@@ -53,7 +53,8 @@ pub(crate) struct UpdateProfileRequest {
     version: Option<i64>,
 }
 
-/// The profile of the timeline's owner has changed, or of a user with whom it has a conversation: read it again.
+/// The profile of the timeline's owner has changed, or of a user with whom it has a conversation or is in a group: read it
+/// again.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProfileChanged {
     /// Whose.

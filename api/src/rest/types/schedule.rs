@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    attachment::Attachment,
     content::{Content, ContentMembers},
     id::{ConversationId, UserId},
     send::{SendRequest, To, given},
@@ -54,6 +55,8 @@ struct Members {
     reply_to: String,
     #[serde(default)]
     forward_of: String,
+    #[serde(default)]
+    attachments: Vec<String>,
     #[serde(default, with = "time::serde::rfc3339::option")]
     send_at: Option<OffsetDateTime>,
 }
@@ -61,7 +64,8 @@ struct Members {
 impl From<Members> for ScheduleRequest {
     fn from(members: Members) -> Self {
         let Members { to, client_message_id, text, content_type, data, .. } = members;
-        let Members { mentions, mention_all, reply_to, forward_of, send_at, .. } = members;
+        let Members { mentions, mention_all, reply_to, forward_of, attachments, send_at, .. } =
+            members;
         let content = ContentMembers { text, content_type, data };
         let message = SendRequest {
             to,
@@ -71,8 +75,15 @@ impl From<Members> for ScheduleRequest {
             mention_all,
             reply_to,
             forward_of,
+            attachments,
         };
         Self { message, send_at }
+    }
+}
+
+impl ScheduleRequest {
+    pub(in crate::rest) fn client_message_id(&self) -> &str {
+        self.message.client_message_id()
     }
 }
 
@@ -89,6 +100,40 @@ pub(crate) struct UpdateScheduledRequest {
     content_type: Option<String>,
     /// The bytes of that, in base64 with padding.
     data: Option<String>,
+}
+
+/// A scheduled message, and what is to change of it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateOfScheduled {
+    /// The id that the client gave the message.
+    #[serde(default)]
+    #[schema(required = true, format = Uuid)]
+    pub(in crate::rest) client_message_id: String,
+    /// When it is to be sent: from now on, within a year. Absent to leave it.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    send_at: Option<OffsetDateTime>,
+    /// Text that it is to say.
+    text: Option<String>,
+    /// The media type of anything else.
+    content_type: Option<String>,
+    /// The bytes of that, in base64 with padding.
+    data: Option<String>,
+}
+
+impl From<UpdateOfScheduled> for UpdateScheduledRequest {
+    fn from(update: UpdateOfScheduled) -> Self {
+        let UpdateOfScheduled { send_at, text, content_type, data, .. } = update;
+        Self { send_at, text, content_type, data }
+    }
+}
+
+/// A scheduled message that is to be taken back.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CancelScheduledRequest {
+    /// The id that the client gave the message.
+    #[serde(default)]
+    #[schema(required = true, format = Uuid)]
+    pub(in crate::rest) client_message_id: String,
 }
 
 impl TryFrom<UpdateScheduledRequest> for UpdateScheduled {
@@ -124,6 +169,10 @@ pub(crate) struct ScheduledMessage {
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schema(required = false)]
     reply_to: String,
+    /// Its attachments. They are kept until it is sent or taken back. Absent for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    attachments: Vec<Attachment>,
     /// Why it was not sent. Absent while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -200,6 +249,7 @@ impl From<&model::ScheduledMessage> for ScheduledMessage {
             mentions: message.mentions.clone(),
             mention_all: message.mention_all,
             reply_to: message.reply_to.clone(),
+            attachments: Attachment::list(&message.attachments),
             refusal: message.refusal.as_ref().map(Into::into),
         }
     }

@@ -49,6 +49,10 @@ pub(crate) struct SendRequest {
     /// need not be of the same conversation. What was forwarded already comes from where it came.
     #[schema(required = false, pattern = "^([A-Za-z0-9_-]{21}[AQgw])?$")]
     pub(super) forward_of: String,
+    /// Attachments of the caller's, by their ids; each must be uploaded. Not with `forward_of`, which brings those of the
+    /// other message.
+    #[schema(required = false, max_items = 10)]
+    pub(super) attachments: Vec<String>,
 }
 
 /// The members of a [`SendRequest`]. Not nested: serde cannot name a wrong member that it flattens.
@@ -72,6 +76,8 @@ struct Members {
     reply_to: String,
     #[serde(default)]
     forward_of: String,
+    #[serde(default)]
+    attachments: Vec<String>,
 }
 
 /// A text where the member was given: null is none.
@@ -147,9 +153,19 @@ impl From<Members> for SendRequest {
             mention_all,
             reply_to,
             forward_of,
+            attachments,
         } = members;
         let content = ContentMembers { text, content_type, data };
-        Self { to, client_message_id, content, mentions, mention_all, reply_to, forward_of }
+        Self {
+            to,
+            client_message_id,
+            content,
+            mentions,
+            mention_all,
+            reply_to,
+            forward_of,
+            attachments,
+        }
     }
 }
 
@@ -165,6 +181,7 @@ impl TryFrom<SendRequest> for Send {
             mention_all: request.mention_all,
             reply_to: request.reply_to,
             forward_of: request.forward_of,
+            attachments: request.attachments,
             address: None,
         })
     }

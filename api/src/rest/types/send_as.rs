@@ -23,6 +23,7 @@ use crate::{
     "client_message_id": "0199e0a4-5b1c-7c3e-9d2f-3a1b5c7d9e0f",
     "text": "Your order is on its way",
 })))]
+#[expect(clippy::struct_excessive_bools, reason = "the members of the contract")]
 pub(crate) struct SendAsRequest {
     from: From,
     #[serde(flatten)]
@@ -33,6 +34,10 @@ pub(crate) struct SendAsRequest {
     /// Whether terminals without a stream are not to be pushed for it.
     #[schema(required = false)]
     no_push: bool,
+    /// Whether the sender's own terminals have it. With false its place in the sender's timeline is that of a message
+    /// which the sender has deleted. Must be true for a note to oneself.
+    #[schema(required = false, default = true)]
+    sender_timeline: bool,
     /// Whether it is stored though the recipient blocks the sender or takes messages from its contacts alone, or though
     /// the sender is not a member of the group, muted, or may not mention everybody. Audited.
     #[schema(required = false)]
@@ -85,11 +90,19 @@ struct Members {
     #[serde(default)]
     forward_of: String,
     #[serde(default)]
+    attachments: Vec<String>,
+    #[serde(default)]
     silent: bool,
     #[serde(default)]
     no_push: bool,
+    #[serde(default = "yes")]
+    sender_timeline: bool,
     #[serde(default)]
     bypass: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Messages to send.
@@ -124,8 +137,8 @@ pub(crate) struct SendAsResults {
 impl std::convert::From<Members> for SendAsRequest {
     fn from(members: Members) -> Self {
         let Members { from, to, client_message_id, text, content_type, data, .. } = members;
-        let Members { mentions, mention_all, reply_to, forward_of, .. } = members;
-        let Members { silent, no_push, bypass, .. } = members;
+        let Members { mentions, mention_all, reply_to, forward_of, attachments, .. } = members;
+        let Members { silent, no_push, sender_timeline, bypass, .. } = members;
         let content = ContentMembers { text, content_type, data };
         let message = SendRequest {
             to,
@@ -135,8 +148,9 @@ impl std::convert::From<Members> for SendAsRequest {
             mention_all,
             reply_to,
             forward_of,
+            attachments,
         };
-        Self { from, message, silent, no_push, bypass }
+        Self { from, message, silent, no_push, sender_timeline, bypass }
     }
 }
 
@@ -148,6 +162,7 @@ impl TryFrom<SendAsRequest> for SendAs {
             from: request.from.into_sender()?,
             message: request.message.try_into()?,
             notice: Notice { silent: request.silent, no_push: request.no_push },
+            sender_timeline: request.sender_timeline,
             bypass: request.bypass,
         })
     }

@@ -34,7 +34,7 @@ pub(crate) struct HistoryTruncated {
     retention: Retention,
 }
 
-/// How far back a user may see. Where both limits are there, the stricter holds.
+/// How far back a user may see, and how much it may store. Where age and number are limited, the stricter holds.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Retention {
     /// The user's tier.
@@ -50,6 +50,10 @@ pub(crate) struct Retention {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0, example = 10_000)]
     max_messages: Option<i64>,
+    /// How many bytes the bodies of the user's messages may have together; absent when that does not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    max_bytes: Option<i64>,
 }
 
 impl From<model::Retention> for Retention {
@@ -59,6 +63,7 @@ impl From<model::Retention> for Retention {
             overridden: retention.overridden,
             max_age_seconds: retention.limits.max_age.map(|age| age.as_secs()),
             max_messages: retention.limits.max_messages,
+            max_bytes: retention.limits.max_bytes,
         }
     }
 }

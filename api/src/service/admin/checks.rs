@@ -46,6 +46,8 @@ pub struct CheckSettings {
     pub data_folder: PathBuf,
     /// The files of the certificates that the listeners show, each with the setting that names it.
     pub certificates: Vec<(&'static str, PathBuf)>,
+    /// The settings of the node as a settings file, secrets masked.
+    pub settings: String,
     /// Reads when the certificate in such a file ends.
     pub expiry: fn(&Path) -> anyhow::Result<OffsetDateTime>,
 }
@@ -99,7 +101,7 @@ impl Admin<'_> {
         });
         checks.push(tasks(self.service.delivery.check()));
         checks.push(open_files());
-        let CheckSettings { data_folder, certificates, expiry } = &self.service.checks;
+        let CheckSettings { data_folder, certificates, expiry, .. } = &self.service.checks;
         checks.push(disk(data_folder));
         checks.extend(
             certificates.iter().map(|(setting, file)| certificate(setting, expiry(file), now)),

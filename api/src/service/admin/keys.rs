@@ -8,6 +8,7 @@ use super::{Admin, BOOTSTRAP_KEY};
 use crate::{
     model::{Error, Result, Role, check_id},
     service::{
+        SecurityKind,
         access_tokens::new_key,
         tokens::{random, sha256},
     },
@@ -38,6 +39,8 @@ impl Admin<'_> {
         let audit = self.audit("create_admin_key", details);
         let digest = sha256(secret.as_bytes());
         let key = self.service.store.create_admin_key(name, role, &digest, audit).await?;
+        let event = self.security(SecurityKind::AdminKeyCreated);
+        self.service.note_security(event.with(format!("{name}, {role}")));
         Ok((key, secret.into()))
     }
 
@@ -55,7 +58,10 @@ impl Admin<'_> {
         self.require(Role::Admin)?;
         check_id("name", name)?;
         let audit = self.audit("revoke_admin_key", json!({ "name": name }));
-        self.service.store.revoke_admin_key(name, audit).await
+        let revoked = self.service.store.revoke_admin_key(name, audit).await?;
+        let event = self.security(SecurityKind::AdminKeyRevoked).with(name.to_owned());
+        self.service.note_security(event);
+        Ok(revoked)
     }
 
     /// The keys of access tokens that are not gone yet, the newest first.
@@ -71,6 +77,8 @@ impl Admin<'_> {
         let next = new_key()?;
         let audit = self.audit("rotate_access_key", json!({ "key_id": next.key_id }));
         self.service.store.rotate_access_key(&next, audit).await?;
+        let event = self.security(SecurityKind::AccessKeyRotated).with(next.key_id.clone());
+        self.service.note_security(event);
         self.service.store.access_keys().await
     }
 }

@@ -1,6 +1,7 @@
 //! Administration. [`Admin`] is the permission: only its methods administrate, and only the right key
 //! makes one.
 
+mod attachments;
 mod broadcasts;
 mod checks;
 mod contacts;
@@ -16,16 +17,18 @@ mod sessions;
 mod status;
 mod terminals;
 mod users;
+mod watching;
 mod webhooks;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 
-use super::{Service, tokens::sha256};
+use super::{SecurityEvent, SecurityKind, Service, tokens::sha256};
 use crate::{
-    model::{ClientAddress, Error, Page, PageSize, Result, Role, UserId, UserNo, is_line},
+    model::{ClientAddress, Error, Page, PageSize, Result, Role, Session, UserId, UserNo, is_line},
     store::{Audit, AuditRecord},
+    telemetry::call,
 };
 
 pub use broadcasts::{CreateBroadcast, MOST_LISTED};
@@ -38,6 +41,8 @@ pub(super) use send::Known;
 pub use send::{MOST_SENT, SendAs, Sender};
 pub use sessions::{Kick, SessionQuery};
 pub use status::ClusterStatus;
+pub use users::DescribedUser;
+pub use watching::NodeLoad;
 pub use webhooks::WebhookTest;
 
 /// The longest note or reason of an administrator, in characters.
@@ -98,12 +103,13 @@ impl Service {
     /// for nothing at once.
     ///
     /// Errors: [`Error::InvalidAdminKey`]; [`Error::InvalidArgument`] for the reason.
-    pub async fn admin(&self, call: AdminCall<'_>) -> Result<Admin<'_>> {
-        let (name, role) = self.known_key(call.key.unwrap_or_default()).await?;
-        let reason =
-            str::from_utf8(&call.reason).map_err(|_| Error::invalid("reason", "must be UTF-8"))?;
+    pub async fn admin(&self, admin_call: AdminCall<'_>) -> Result<Admin<'_>> {
+        let (name, role) = self.known_key(admin_call.key.unwrap_or_default()).await?;
+        call::note_administrator(&name);
+        let reason = str::from_utf8(&admin_call.reason)
+            .map_err(|_| Error::invalid("reason", "must be UTF-8"))?;
         check_line("reason", reason)?;
-        let actor = Actor { name, reason: reason.to_owned(), address: call.address };
+        let actor = Actor { name, reason: reason.to_owned(), address: admin_call.address };
         Ok(Admin { service: self, role, actor })
     }
 
@@ -111,7 +117,13 @@ impl Service {
     ///
     /// Errors: [`Error::InvalidAdminKey`].
     pub async fn check_admin_key(&self, key: Option<&str>) -> Result<()> {
-        self.known_key(key.unwrap_or_default()).await.map(drop)
+        let known = self.known_key(key.unwrap_or_default()).await.map(drop);
+        // Outside of a call it is only asked what the client may take.
+        if let (Err(Error::InvalidAdminKey), Some(_), Some(call)) = (&known, key, call::current()) {
+            let event = self.security(SecurityKind::AdminKeyRefused);
+            self.note_security(event.from(call.address()));
+        }
+        known
     }
 
     async fn known_key(&self, key: &str) -> Result<(String, Role)> {
@@ -159,6 +171,16 @@ impl Admin<'_> {
 
     pub(super) fn audit(&self, action: &'static str, details: serde_json::Value) -> Audit<'_> {
         self.actor.audit(action, details)
+    }
+
+    /// An event that this administrator has brought about.
+    pub(super) fn security(&self, kind: SecurityKind) -> SecurityEvent {
+        self.service.security(kind).by(&self.actor.name).from(self.actor.address)
+    }
+
+    /// Tells of sessions of a user that this administrator has ended.
+    pub(super) fn note_ended(&self, user_id: &str, ended: &[Session]) {
+        self.service.note_ended(user_id, &self.actor.name, self.actor.address, ended);
     }
 
     /// For work that goes on when the call has returned.

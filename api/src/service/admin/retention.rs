@@ -22,6 +22,8 @@ pub struct NewTier {
     pub max_age: Option<Duration>,
     /// Of the messages, only the newest so many may be seen.
     pub max_messages: Option<i64>,
+    /// How many bytes of messages that its users have sent may be stored.
+    pub max_bytes: Option<i64>,
 }
 
 /// Which limits a user is to have, as an administrator gives it.
@@ -35,6 +37,8 @@ pub enum NewUserLimits {
         max_age: Option<Duration>,
         /// Of the messages, only the newest so many may be seen.
         max_messages: Option<i64>,
+        /// How many bytes of messages that the user has sent may be stored.
+        max_bytes: Option<i64>,
     },
 }
 
@@ -70,6 +74,7 @@ impl Admin<'_> {
                     "name": tier.name,
                     "max_age_seconds": tier.limits.max_age.map(|age| age.as_secs()),
                     "max_messages": tier.limits.max_messages,
+                    "max_bytes": tier.limits.max_bytes,
                 })
             })
             .collect();
@@ -122,6 +127,7 @@ impl Admin<'_> {
             UserLimits::Override(own) => json!({ "override": {
                 "max_age_seconds": own.max_age.map(|age| age.as_secs()),
                 "max_messages": own.max_messages,
+                "max_bytes": own.max_bytes,
             }}),
         };
         let user_no = self.service.store.user_no(&user_id).await?;
@@ -134,8 +140,8 @@ impl Admin<'_> {
 fn check_user_limits(limits: Option<NewUserLimits>) -> Result<UserLimits> {
     match limits {
         Some(NewUserLimits::Tier(name)) => Ok(UserLimits::Tier(name)),
-        Some(NewUserLimits::Override { max_age, max_messages }) => {
-            Ok(UserLimits::Override(RetentionLimits::parse(max_age, max_messages)?))
+        Some(NewUserLimits::Override { max_age, max_messages, max_bytes }) => {
+            Ok(UserLimits::Override(RetentionLimits::parse(max_age, max_messages, max_bytes)?))
         }
         None => Err(Error::invalid("limits", "a tier or an override is needed")),
     }
@@ -149,7 +155,7 @@ fn check(tiers: Vec<NewTier>) -> Result<Vec<Tier>> {
         .into_iter()
         .map(|tier| {
             Tier::check_name("tiers.name", &tier.name)?;
-            let limits = RetentionLimits::parse(tier.max_age, tier.max_messages)?;
+            let limits = RetentionLimits::parse(tier.max_age, tier.max_messages, tier.max_bytes)?;
             Ok(Tier { name: tier.name, limits })
         })
         .collect::<Result<_>>()?;

@@ -31,6 +31,8 @@ pub struct SendAs {
     pub message: Send,
     /// How terminals are to make it known.
     pub notice: Notice,
+    /// Whether the sender's own terminals have it.
+    pub sender_timeline: bool,
     /// Whether it is stored whatever the recipient or the group wants.
     pub bypass: bool,
 }
@@ -172,8 +174,11 @@ impl Service {
         (user_no, user_id): (UserNo, UserId),
         message: SendAs,
     ) -> Result<Append> {
-        let SendAs { message, notice, bypass, .. } = message;
+        let SendAs { message, notice, sender_timeline, bypass, .. } = message;
         let append = self.read_message(user_no, &user_id, None, message).await?;
-        Ok(Append { bypass, notice, ..append })
+        if !sender_timeline && append.conversation == user_no.into() {
+            return Err(Error::invalid("sender_timeline", "must be true for a note to oneself"));
+        }
+        Ok(Append { bypass, notice, sender_timeline, ..append })
     }
 }

@@ -95,7 +95,9 @@ impl Admin<'_> {
         let audit = self.audit("kick_sessions", json!({ "which": named, "note": note }));
         let ending = Ending { note, ..Ending::because(EndReason::Kicked) };
         let ended = self.service.store.end_sessions(user_no, &which, &ending, Some(audit)).await?;
-        Ok(self.service.announce_end(user_no, ended))
+        let ended = self.service.announce_end(user_no, ended);
+        self.note_ended(user_id, &ended);
+        Ok(ended)
     }
 
     /// A misspelt terminal type is an error, so that it is not mistaken for a call that matched no

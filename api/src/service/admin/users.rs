@@ -4,11 +4,26 @@ use serde_json::json;
 
 use super::{Admin, check_note, list_size};
 use crate::{
-    model::{Page, Result, Role, Session, UserId, UserState},
-    store::User,
+    model::{Error, Page, Result, Role, Session, UserId, UserState, may_begin_an_id},
+    service::SecurityKind,
+    store::{AdminSession, SessionFilter, User, UserDescription},
 };
 
 const LIST_SCOPE: &str = "users";
+
+/// How many sessions are shown of a user.
+const MOST_SESSIONS: i64 = 100;
+
+/// A user, and what there is of it.
+#[derive(Debug)]
+pub struct DescribedUser {
+    /// The user.
+    pub user: User,
+    /// What there is of it.
+    pub description: UserDescription,
+    /// Its live sessions, the newest first.
+    pub sessions: Vec<AdminSession>,
+}
 
 impl Admin<'_> {
     /// Creates a user, of the default tier when `tier` is empty; one without a password logs in by
@@ -39,14 +54,40 @@ impl Admin<'_> {
         self.service.store.get_user(&UserId::parse("user_id", user_id)?).await
     }
 
-    /// The users, by id.
-    pub async fn list_users(&self, page_size: i32, page_token: &str) -> Result<Page<User>> {
+    /// One user, with its live sessions and what there is of it in numbers.
+    ///
+    /// Errors: [`Error::UserNotFound`](crate::model::Error::UserNotFound).
+    pub async fn describe_user(&self, user_id: &str) -> Result<DescribedUser> {
         self.require(Role::Viewer)?;
+        let store = &self.service.store;
+        let user_id = UserId::parse("user_id", user_id)?;
+        let (user_no, description) = store.describe_user(&user_id).await?;
+        let live = SessionFilter { user_no: Some(user_no), ..SessionFilter::default() };
+        Ok(DescribedUser {
+            user: store.get_user(&user_id).await?,
+            description,
+            sessions: store.list_sessions(&live, None, MOST_SESSIONS).await?,
+        })
+    }
+
+    /// The users whose ids begin so, by id.
+    ///
+    /// Errors: [`Error::InvalidArgument`].
+    pub async fn list_users(
+        &self,
+        prefix: &str,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Page<User>> {
+        self.require(Role::Viewer)?;
+        if !may_begin_an_id(prefix) {
+            return Err(Error::invalid("prefix", "must be what an id can begin with"));
+        }
         let size = list_size(page_size)?;
         let user_id = |payload| String::from_utf8(payload).ok();
         let after = self.service.read_page_token(LIST_SCOPE, page_token, user_id)?;
         let after = after.unwrap_or_default();
-        let mut items = self.service.store.list_users(&after, size.get() + 1).await?;
+        let mut items = self.service.store.list_users(prefix, &after, size.get() + 1).await?;
         let more = size.cut(&mut items);
         let next = items.last().filter(|_| more).map(|user| {
             self.service.opaque_tokens.seal(LIST_SCOPE, user.user_id.as_str().as_bytes())
@@ -61,7 +102,10 @@ impl Admin<'_> {
         let hash = self.hash(password).await?;
         let audit = self.audit("set_password", json!({}));
         let ended = self.service.store.set_password(user_no, &hash, audit).await?;
-        Ok(self.service.announce_end(user_no, ended))
+        self.service.note_security(self.security(SecurityKind::PasswordSet).about(user_id));
+        let ended = self.service.announce_end(user_no, ended);
+        self.note_ended(user_id, &ended);
+        Ok(ended)
     }
 
     async fn hash(&self, password: String) -> Result<String> {
@@ -77,7 +121,10 @@ impl Admin<'_> {
         let audit = self.audit("disable_user", json!({ "note": note }));
         let ended =
             self.service.store.set_user_state(user_no, UserState::Disabled, note, audit).await?;
-        Ok(self.service.announce_end(user_no, ended))
+        self.service.note_security(self.security(SecurityKind::UserDisabled).about(user_id));
+        let ended = self.service.announce_end(user_no, ended);
+        self.note_ended(user_id, &ended);
+        Ok(ended)
     }
 
     /// Lets a user log in again.
@@ -87,6 +134,8 @@ impl Admin<'_> {
         let user_no = self.service.store.user_no(&user_id).await?;
         let audit = self.audit("enable_user", json!({}));
         self.service.store.set_user_state(user_no, UserState::Active, "", audit).await?;
+        let event = self.security(SecurityKind::UserEnabled).about(user_id.as_str());
+        self.service.note_security(event);
         self.service.store.get_user(&user_id).await
     }
 }

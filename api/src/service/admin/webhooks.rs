@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Admin, check_line};
 use crate::{
     model::{Error, EventKind, Result, Role, WebhookFilter},
-    service::{WebhookTail, tokens::random, webhooks::Answer},
+    service::{WebhookTail, tail, tokens::random, webhooks::Answer},
     store::{ChangeWebhook, NewWebhook, Webhook},
 };
 
@@ -199,10 +199,7 @@ impl Admin<'_> {
     pub async fn tail_webhook(&self, webhook_id: &str, seconds: i32) -> Result<WebhookTail> {
         self.require(Role::Backend)?;
         let webhook_id = parse_id(webhook_id)?;
-        let seconds = u64::try_from(seconds);
-        let seconds = seconds.map_err(|_| Error::invalid("seconds", "must not be negative"))?;
-        let lasts = (seconds > 0).then(|| Duration::from_secs(seconds));
-        self.service.tail_webhook(webhook_id, lasts).await
+        self.service.tail_webhook(webhook_id, tail::until(seconds)?).await
     }
 
     /// Has a webhook told once more of what is kept of the kinds that it wants and happened from a time on: how many

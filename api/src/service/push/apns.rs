@@ -66,6 +66,15 @@ struct Claims<'a> {
 #[serde(default)]
 struct Reason {
     reason: String,
+    /// Of a token that is none any more: when that was known, in milliseconds since 1970.
+    timestamp: Option<i64>,
+}
+
+impl Reason {
+    fn known_at(&self) -> Option<OffsetDateTime> {
+        let nanoseconds = i128::from(self.timestamp?) * 1_000_000;
+        OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()
+    }
 }
 
 /// Checks a device token.
@@ -133,9 +142,11 @@ impl Apns {
         if status.is_success() {
             return Told::Delivered;
         }
-        let Reason { reason } = answer.json().await.unwrap_or_default();
-        match (status, reason.as_str()) {
-            (StatusCode::GONE, _) | (_, "BadDeviceToken" | "DeviceTokenNotForTopic") => Told::Gone,
+        let said: Reason = answer.json().await.unwrap_or_default();
+        match (status, said.reason.as_str()) {
+            // An app that was installed again has bound the same token since.
+            (StatusCode::GONE, _) => Told::Gone(said.known_at()),
+            (_, "BadDeviceToken" | "DeviceTokenNotForTopic") => Told::Gone(None),
             (StatusCode::FORBIDDEN, "ExpiredProviderToken") => {
                 let mut current = self.token.lock().await;
                 current.take_if(|(used, _)| *used == token);

@@ -144,9 +144,9 @@ impl Fcm {
         }
         let said: Value = answer.json().await.unwrap_or_default();
         match status {
-            StatusCode::NOT_FOUND => Told::Gone,
-            StatusCode::FORBIDDEN if says(&said, "SENDER_ID_MISMATCH") => Told::Gone,
-            StatusCode::BAD_REQUEST if says(&said, "message.token") => Told::Gone,
+            StatusCode::NOT_FOUND => Told::Gone(None),
+            StatusCode::FORBIDDEN if says(&said, "SENDER_ID_MISMATCH") => Told::Gone(None),
+            StatusCode::BAD_REQUEST if says(&said, "message.token") => Told::Gone(None),
             StatusCode::UNAUTHORIZED => {
                 let mut current = self.token.lock().await;
                 current.take_if(|(used, _)| *used == token);

@@ -17,6 +17,7 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use futures::{StreamExt, future::OptionFuture, stream};
 use metrics::counter;
 use secrecy::SecretString;
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
 pub(in crate::service) use self::web_push::retry_after;
@@ -145,8 +146,8 @@ enum Told {
     Delivered,
     /// Not now; perhaps after so long.
     Later(Option<Duration>),
-    /// The token is none any more.
-    Gone,
+    /// The token is none any more: if the provider says since when, unless it was bound after that.
+    Gone(Option<OffsetDateTime>),
     /// It will never be taken.
     Refused,
 }
@@ -156,7 +157,7 @@ impl Told {
         match self {
             Self::Delivered => PushResult::Delivered,
             Self::Later(_) => PushResult::Failed,
-            Self::Gone => PushResult::Gone,
+            Self::Gone(_) => PushResult::Gone,
             Self::Refused => PushResult::Refused,
         }
     }
@@ -299,8 +300,8 @@ impl Service {
         let badge = self.store.newest_unread(token.user_no, BADGE_AMONG).await?;
         let news = News::Test(Test::new(badge));
         let told = self.push.tell(&token.target, (token.session_id, 0), &news).await;
-        if matches!(told, Told::Gone) {
-            self.store.drop_push(token).await?;
+        if let Told::Gone(since) = told {
+            self.store.drop_push(token, since).await?;
         }
         Ok(told.result())
     }
@@ -375,7 +376,7 @@ impl Service {
             counter!(telemetry::PUSHES, "provider" => provider, "result" => result).increment(1);
             match told {
                 Told::Delivered | Told::Refused => {}
-                Told::Gone => return Ok(PushOutcome::Gone),
+                Told::Gone(since) => return Ok(PushOutcome::Gone(since)),
                 Told::Later(_) if claim.failures >= MOST_FAILURES => {}
                 Told::Later(asked) => {
                     let doubled = 2_u32.saturating_pow(claim.failures.unsigned_abs());

@@ -132,7 +132,7 @@ impl WebPush {
             Err(_) => Told::Later(None),
             Ok(answer) => match answer.status() {
                 status if status.is_success() => Told::Delivered,
-                StatusCode::NOT_FOUND | StatusCode::GONE => Told::Gone,
+                StatusCode::NOT_FOUND | StatusCode::GONE => Told::Gone(None),
                 StatusCode::TOO_MANY_REQUESTS => Told::Later(retry_after(&answer)),
                 status if status.is_server_error() => Told::Later(retry_after(&answer)),
                 _ => Told::Refused,

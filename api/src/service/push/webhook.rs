@@ -46,7 +46,7 @@ impl Webhook {
             Err(_) => Told::Later(None),
             Ok(answer) => match answer.status() {
                 status if status.is_success() => Told::Delivered,
-                StatusCode::GONE => Told::Gone,
+                StatusCode::GONE => Told::Gone(None),
                 // Any other may be the mistake of an hour: who runs both mends it.
                 _ => Told::Later(retry_after(&answer)),
             },

@@ -87,8 +87,8 @@ impl Event {
         };
         let data = match (data, kind) {
             (Some(data), _) => data,
-            // The home of a message is what its id names.
-            (None, EventKind::MessageSent) => {
+            // The home of a message, which is part 0, is what its id names.
+            (None, EventKind::MessageSent) if event.part == 0 => {
                 json!({ "message_id": cipher.seal(place)?, "gone": "purged" })
             }
             (None, _) => json!({ "gone": "purged" }),
@@ -120,12 +120,12 @@ fn said(
     let part = usize::try_from(event.part).ok()?;
     Some(match (&entry.kind, kind) {
         (EntryKind::Message(message), EventKind::MessageSent) => {
-            let mut data = told_of(message);
+            let mut data = told_of(message, owner);
             data.insert("sent_at".to_owned(), rfc3339(entry.appended_at));
             data.into()
         }
         (EntryKind::MessageEdited(edited), EventKind::MessageEdited) => {
-            told_of(&edited.message).into()
+            told_of(&edited.message, owner).into()
         }
         (EntryKind::SessionChanged(changed), EventKind::SessionEnded) => {
             session(changed.ended.get(part)?, owner)
@@ -190,24 +190,23 @@ fn recalled(gone: &MessageGone, owner: Option<&UserId>, by_sender: bool) -> Valu
 
 /// A message as its recipient has it, or would.
 fn undelivered(message: &Message, sent_at: OffsetDateTime, owner: Option<&UserId>) -> Value {
-    let mut data = told_of(message);
-    if data.contains_key("recipient_id") {
-        data.insert("recipient_id".to_owned(), json!(owner));
-    }
+    let mut data = told_of(message, owner);
     data.insert("user_id".to_owned(), json!(owner));
     data.insert("sent_at".to_owned(), rfc3339(sent_at));
     data.into()
 }
 
-/// A message as its sender sees it.
-fn told_of(message: &Message) -> Map<String, Value> {
+/// A message as `owner` has it, its sender or its recipient.
+fn told_of(message: &Message, owner: Option<&UserId>) -> Map<String, Value> {
     let mut data = Map::new();
     let mut insert = |name: &str, value: Value| data.insert(name.to_owned(), value);
     insert("message_id", json!(message.message_id));
     insert("sender_id", json!(message.sender));
     match &message.conversation_id {
         ConversationId::Group(group_id) => insert("group_id", json!(group_id)),
-        // What the recipient's own entry says is of the sender.
+        ConversationId::User(peer) if *peer == message.sender => {
+            insert("recipient_id", json!(owner))
+        }
         ConversationId::User(peer) => insert("recipient_id", json!(peer)),
     };
     if let Some(client_message_id) = message.client_message_id {
@@ -234,6 +233,9 @@ fn told_of(message: &Message) -> Map<String, Value> {
         if set {
             insert(name, json!(true));
         }
+    }
+    if !message.attachments.is_empty() {
+        insert("attachments", json!(message.attachments));
     }
     if let Some(quote) = &message.reply_to {
         let quoted = quote

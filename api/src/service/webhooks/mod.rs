@@ -22,12 +22,12 @@ use reqwest::{Client, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 pub use self::address::WebhookResolver;
@@ -39,8 +39,8 @@ use self::{
 use super::{Service, push::retry_after, tokens::random, webhook_signature};
 use crate::{
     model::{Error, Result, Stretch},
-    store::{DeliveryClaim, PendingEvents},
-    telemetry,
+    store::{DeliveryClaim, OutboxEvent, PendingEvents},
+    telemetry::{self, trace},
 };
 
 /// How often a node looks for events when it has written none itself.
@@ -48,6 +48,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a node waits with a look after it has written events: those of one moment go together.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// How long a partition rests when all that waited was delivered: a request costs as much as many events do.
+const NEXT: Duration = Duration::from_millis(250);
 
 /// How many requests a node makes at a time.
 const AT_ONCE: usize = 32;
@@ -180,7 +183,7 @@ impl Service {
 
     /// Has a turn at a partition, and gives it up then.
     async fn deliver(self: Arc<Self>, claim: DeliveryClaim, stop: CancellationToken) {
-        let delivered = stop.run_until_cancelled(self.deliver_all(&claim)).await;
+        let delivered = stop.run_until_cancelled(Box::pin(self.deliver_all(&claim))).await;
         let given_up = match delivered {
             Some(Ok(true)) => return,
             Some(Ok(false)) | None => self.store.release_delivery(&claim).await,
@@ -198,7 +201,7 @@ impl Service {
         let mut most = MOST_EVENTS >> claim.failures.clamp(0, 7);
         while began.elapsed() < TURN {
             most = most.max(1);
-            let pending = self.store.pending_events(claim, self.lease(), most).await?;
+            let pending = self.store.pending_events(claim, most).await?;
             let Some(pending) = pending.filter(|pending| !pending.events.is_empty()) else {
                 return Ok(false);
             };
@@ -210,13 +213,18 @@ impl Service {
             }
             if events.is_empty() {
                 // Its filter lets none of them through.
-                self.store.finish_events(claim, &pending.events[..looked_at]).await?;
+                self.store.finish_events(claim, self.lease(), &pending.events[..looked_at]).await?;
                 most = (most * 2).min(MOST_EVENTS);
                 continue;
             }
             let asked = Instant::now();
             let answer = match Url::parse(&pending.url) {
-                Ok(url) => self.tell_webhook(url, &pending.secrets, &batch_id(&body), body).await,
+                Ok(url) => {
+                    let span = webhook_span(&pending.events[..looked_at]);
+                    let id = batch_id(&body);
+                    let telling = self.tell_webhook(url, &pending.secrets, &id, body);
+                    telling.instrument(span).await
+                }
                 Err(error) => Answer::failed(error.to_string()),
             };
             if pending.tailed {
@@ -226,10 +234,17 @@ impl Service {
             counter!(telemetry::WEBHOOK_REQUESTS, "result" => answer.result()).increment(1);
             match answer {
                 Answer::Delivered(_) => {
-                    self.store.finish_events(claim, &pending.events[..looked_at]).await?;
+                    self.store
+                        .finish_events(claim, self.lease(), &pending.events[..looked_at])
+                        .await?;
                     let count = u64::try_from(events.len()).unwrap_or_default();
                     counter!(telemetry::WEBHOOK_EVENTS).increment(count);
+                    let were_all = i64::try_from(pending.events.len()).unwrap_or_default() < most;
                     most = (most * 2).min(MOST_EVENTS);
+                    if were_all {
+                        // One that came alone was not of many.
+                        sleep(if looked_at > 1 { NEXT } else { GATHER }).await;
+                    }
                 }
                 Answer::Gone => {
                     tracing::warn!(webhook_id = %pending.webhook_id, "a webhook is gone");
@@ -255,7 +270,7 @@ impl Service {
     ) -> Result<()> {
         let webhook_id = pending.webhook_id;
         tracing::debug!(%webhook_id, error, "a webhook was not told");
-        let tried_for = claim.failing_since.map(|since| OffsetDateTime::now_utc() - since);
+        let tried_for = claim.failing_since.map(|since| self.store.now() - since);
         if most == 1 && tried_for.is_some_and(|tried_for| tried_for > TRIED_FOR) {
             let cipher = self.store.message_id_cipher().await?;
             let event = &pending.events[0];
@@ -326,6 +341,7 @@ impl Service {
             .http
             .post(url)
             .timeout(settings.timeout)
+            .headers(trace::headers_of(&Span::current()))
             .header("user-agent", concat!("imd/", env!("CARGO_PKG_VERSION")));
         let answer = match webhook_signature::sign(request, &keys, id, body).send().await {
             Ok(answer) => answer,
@@ -376,6 +392,22 @@ impl Service {
     pub(super) async fn forget_webhook_events(&self) -> Result<()> {
         self.store.forget_events(self.webhooks.keep).await
     }
+}
+
+/// The span of a request: of the trace of the first of its events of which that is known here.
+fn webhook_span(events: &[OutboxEvent]) -> Span {
+    let origin = |event: &OutboxEvent| trace::origin(event.place.home, event.place.seq);
+    let Some(origin) = events.iter().find_map(origin) else { return Span::none() };
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        parent: None,
+        "webhook",
+        otel.kind = "client",
+        imd.message_id = tracing::field::Empty,
+        imd.events = events.len(),
+    );
+    origin.adopt(&span);
+    span
 }
 
 fn body_of(events: &[Box<RawValue>]) -> Result<Vec<u8>> {

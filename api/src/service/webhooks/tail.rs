@@ -3,18 +3,17 @@
 
 use std::time::Duration;
 
-use futures::{Stream, future::OptionFuture, stream};
+use futures::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
 use super::Answer;
 use crate::{
-    delivery::Delivery,
     model::{Error, Result},
-    service::Service,
-    store::{Listener, Store},
+    service::{Service, tail::Tail},
+    store::Store,
 };
 
 /// For how long nodes tell of requests before they have to be asked again.
@@ -62,31 +61,27 @@ pub struct TailedEvent {
 /// Watches the requests to one webhook.
 pub struct WebhookTail {
     store: Store,
-    delivery: Delivery,
     webhook_id: Uuid,
-    listener: Listener,
+    tail: Tail,
     renew: Interval,
-    /// When to end.
-    until: Option<Instant>,
 }
 
 impl Service {
-    /// Begins to watch the requests to a webhook.
+    /// Begins to watch the requests to a webhook, until a time or for as long as there is somebody.
     ///
     /// Errors: [`Error::WebhookNotFound`].
     pub(in crate::service) async fn tail_webhook(
         &self,
         webhook_id: Uuid,
-        lasts: Option<Duration>,
+        until: Option<Instant>,
     ) -> Result<WebhookTail> {
         let store = self.store.clone();
         let listener = store.listen_to_webhooks().await?;
         store.tail_webhook(webhook_id, LASTS).await?;
         let mut renew = interval_at(Instant::now() + RENEW, RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let until = lasts.map(|lasts| Instant::now() + lasts);
-        let delivery = self.delivery.clone();
-        Ok(WebhookTail { store, delivery, webhook_id, listener, renew, until })
+        let tail = Tail::new(self.delivery.clone(), listener, until);
+        Ok(WebhookTail { store, webhook_id, tail, renew })
     }
 
     /// Tells whoever watches of a request that was made.
@@ -127,34 +122,20 @@ impl Service {
 impl WebhookTail {
     /// The requests as they are made, until the webhook is deleted or the node stops.
     pub fn into_stream(self) -> impl Stream<Item = Result<TailedRequest>> + Send {
-        stream::unfold(Some(self), |tail| async move {
-            let mut tail = tail?;
-            match tail.next().await {
-                Ok(Some(request)) => Some((Ok(request), Some(tail))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
+        stream::try_unfold(self, |mut tail| async move {
+            Ok(tail.next().await?.map(|request| (request, tail)))
         })
     }
 
     /// The next request; `None` when the time is over.
     async fn next(&mut self) -> Result<Option<TailedRequest>> {
         loop {
-            let end = OptionFuture::from(self.until.map(sleep_until));
             tokio::select! {
-                heard = self.listener.next() => {
-                    let payload = heard.ok_or_else(|| {
-                        Error::unavailable(std::io::Error::other("the connection that listens has ended"))
-                    })?;
-                    let request: TailedRequest =
-                        serde_json::from_str(&payload).map_err(Error::internal)?;
-                    if request.webhook_id == self.webhook_id {
-                        return Ok(Some(request));
-                    }
-                }
+                told = self.tail.next::<TailedRequest>() => match told? {
+                    Some(request) if request.webhook_id != self.webhook_id => {}
+                    told => return Ok(told),
+                },
                 _ = self.renew.tick() => self.store.tail_webhook(self.webhook_id, LASTS).await?,
-                Some(()) = end => return Ok(None),
-                () = self.delivery.draining() => return Err(Error::ShuttingDown),
             }
         }
     }

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     model::{
-        Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error, Forwarded,
-        IfBlocked, Mentions, MessageIdCipher, Notice, Quote, Result, SealedMessageId, SessionId,
-        TimelineNo, UserId, UserNo, WhoMay,
+        Attachment, Content, ContentHash, ConversationId, ConversationNo, Cursor, Entry, Error,
+        Forwarded, IfBlocked, Mentions, MessageIdCipher, Notice, Quote, Result, SealedMessageId,
+        SessionId, TimelineNo, UserId, UserNo, WhoMay,
     },
     telemetry,
 };
@@ -81,10 +81,14 @@ pub struct Append {
     pub bypass: bool,
     /// How terminals are to make it known.
     pub notice: Notice,
+    /// Whether the sender has it: else its place in the sender's timeline says nothing, as if it had been deleted.
+    pub sender_timeline: bool,
     /// The message that it quotes, which stands in the same conversation.
     pub quote: Option<Box<AppendQuote>>,
     /// Where what it says comes from, if it is forwarded.
     pub forward: Option<Box<AppendForward>>,
+    /// Its attachments.
+    pub attachments: Arc<[Attachment]>,
 }
 
 /// Where a forwarded message comes from.
@@ -189,7 +193,7 @@ impl AppendConnection {
     ///
     /// Errors of an item: [`Error::SessionEnded`], [`Error::InvalidToken`],
     /// [`Error::ClientMessageIdConflict`], [`Error::UserNotFound`], [`Error::ImportUnfinished`],
-    /// [`Error::RecipientBlocked`], [`Error::NotAccepted`], [`Error::Blocked`]; in groups [`Error::GroupNotFound`],
+    /// [`Error::RecipientBlocked`], [`Error::NotAccepted`], [`Error::MessageQuotaUsed`], [`Error::Blocked`]; in groups [`Error::GroupNotFound`],
     /// [`Error::NotAMember`], [`Error::Muted`], [`Error::GroupRoleNeeded`];
     /// [`Error::Unavailable`] when it is not known whether the batch was committed: to be sent again.
     pub async fn commit(&mut self, batch: &[Append]) -> Vec<Result<Appended>> {

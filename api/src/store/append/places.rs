@@ -7,8 +7,8 @@ use tokio_postgres::Row;
 
 use super::{Append, AppendQuote, Appended, verdicts::Held};
 use crate::model::{
-    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, MessageIdCipher, Quote,
-    Result, TimelineNo,
+    Body, ConversationId, Cursor, Entry, EntryKind, Message, MessageId, MessageIdCipher, Notice,
+    Quote, Result, TimelineNo, Tombstone,
 };
 
 /// What a batch takes in the timelines concerned, before it is known how far these are filled.
@@ -126,6 +126,7 @@ impl<'a> Places<'a> {
             notice: append.notice,
             reply_to,
             forwarded: append.forward.as_ref().map(|from| from.shown.clone()),
+            attachments: append.attachments.to_vec(),
             reactions: Vec::new(),
             edit: None,
             body: Body::Content(append.content.clone()),
@@ -136,6 +137,7 @@ impl<'a> Places<'a> {
         let client_message_id = Some(append.client_message_id);
         let quoted = quote(|quote| &quote.own);
         let own = message(append.conversation_id.clone(), client_message_id, quoted);
+        let own = if append.sender_timeline { own } else { unkept(own) };
         let mut entries = vec![(sender, entry((cursor, appended_at), own))];
         if let Some((owner, place)) = other {
             let theirs = match &append.conversation_id {
@@ -163,5 +165,20 @@ impl<'a> Places<'a> {
         let unfilled = self.unfilled.get(&owner.0).copied().unwrap_or_default();
         let cursor = Cursor { epoch: counter.epoch, seq: counter.seq - behind - unfilled };
         (cursor, counter.at)
+    }
+}
+
+/// What its sender has of a message that is kept from it.
+fn unkept(message: Message) -> Message {
+    // What is said of a message of a group stands at its home, for all.
+    let in_group = matches!(message.conversation_id, ConversationId::Group(_));
+    let notice = if in_group { message.notice } else { Notice::default() };
+    Message {
+        notice,
+        reply_to: None,
+        forwarded: None,
+        attachments: Vec::new(),
+        body: Body::Tombstone(Tombstone::Deleted),
+        ..message
     }
 }

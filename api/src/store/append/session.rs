@@ -22,7 +22,8 @@ use crate::{
     model::{Error, IfBlocked, MessageIdCipher, Result, TimelineNo, WhoMay},
     store::{
         Store,
-        connection::{Driver, Link},
+        attachments::write_attachments,
+        connection::{Driver, FORGET_PLANS, Link, PLANS_FOR},
         entries::{EVERYBODY, notice_flags},
         fault::Fault,
         login_points::{OTHER_NODES, OtherNodes, read_other_nodes},
@@ -85,6 +86,8 @@ pub(in crate::store) struct LaneConnection {
     told: Option<Appends>,
     /// Since when the connection writes events, while it does.
     telling: Option<Instant>,
+    /// When the oldest of its plans may have been made.
+    planned_at: Instant,
     /// Of the node: notified when events were written.
     outbox: Arc<Notify>,
     references: Statement,
@@ -95,7 +98,7 @@ pub(in crate::store) struct LaneConnection {
 struct Appends {
     /// For any batch.
     quotes: Statement,
-    /// Where none of the batch quotes another message or is forwarded.
+    /// Where none of the batch quotes another message, is forwarded, has attachments or is kept from its sender.
     groups: Statement,
     /// Where, besides, none of the batch is for a group.
     users: Statement,
@@ -160,6 +163,7 @@ impl LaneConnection {
             untold,
             told: None,
             telling: None,
+            planned_at: Instant::now(),
             outbox: store.0.outbox.clone(),
             references,
             other_nodes,
@@ -189,6 +193,10 @@ impl LaneConnection {
     ) -> Result<Vec<Result<Appended>>, tokio_postgres::Error> {
         if self.telling.is_some_and(|since| since.elapsed() > TOLD_FOR) {
             self.telling = None;
+        }
+        if self.planned_at.elapsed() > PLANS_FOR {
+            self.driver.within(deadline, self.client.batch_execute(FORGET_PLANS)).await?;
+            self.planned_at = Instant::now();
         }
         let attempted = self.driver.within(deadline, self.try_append(batch, in_doubt)).await;
         let wanted = |error: &tokio_postgres::Error| {
@@ -274,7 +282,7 @@ impl LaneConnection {
         let sent: Vec<i64> = behind.iter().map(|behind| behind.sent).collect();
         let received: Vec<Option<i64>> = behind.iter().map(|behind| behind.received).collect();
         let to_groups = batch.iter().any(|append| append.conversation.group().is_some());
-        let quotes = batch.iter().any(|append| append.quote.is_some() || append.forward.is_some());
+        let quotes = batch.iter().any(has_more);
         let told = self.told.as_ref().filter(|_| self.telling.is_some());
         let appending = async {
             let appends = told.unwrap_or(&self.untold);
@@ -289,7 +297,11 @@ impl LaneConnection {
                 column(batch, |append| append.forward.as_ref().map(|from| from.sender.0)),
                 column(batch, |append| append.forward.as_ref().map(|from| from.shown.sent_at)),
             );
-            let values: [&(dyn ToSql + Sync); 16] = [
+            // As entries have it.
+            let generation = Some(self.generation).filter(|generation| *generation != 0);
+            let attachments = column(batch, |append| write_attachments(&append.attachments));
+            let unkept = column(batch, |append| !append.sender_timeline);
+            let values: [&(dyn ToSql + Sync); 19] = [
                 &column(batch, |append| append.sender.0),
                 &column(batch, |append| append.session_id.map(|id| id.0)),
                 &sent,
@@ -302,13 +314,16 @@ impl LaneConnection {
                 &column(batch, |append| append.content.body().as_ref()),
                 &column(batch, |append| append.mentions.array()),
                 &column(batch, flags),
+                &generation,
                 &own_targets,
                 &other_targets,
                 &forwarded_from,
                 &forwarded_at,
+                &attachments,
+                &unkept,
             ];
-            // The last four are those of the statement with quotes alone.
-            self.client.query(statement, &values[..if quotes { 16 } else { 12 }]).await
+            // The last six are those of the statement with quotes alone.
+            self.client.query(statement, &values[..if quotes { 19 } else { 13 }]).await
         };
         // Polled together, so sent together. A COMMIT behind a failed statement answers ROLLBACK and no
         // error: all must succeed. But where the nodes concerned are not told, the batch stands all the
@@ -358,6 +373,14 @@ impl LaneConnection {
             [&groups, &members, &group_taken, &member_taken, &upto];
         self.client.query(&self.references, &values).await
     }
+}
+
+/// Whether a message quotes another one, is forwarded, has attachments or is kept from its sender.
+fn has_more(append: &Append) -> bool {
+    append.quote.is_some()
+        || append.forward.is_some()
+        || !append.attachments.is_empty()
+        || !append.sender_timeline
 }
 
 /// What becomes of an item whose sender is blocked; `None` where no block counts.

@@ -53,7 +53,8 @@ pub(super) fn verdict(
     }
     let refusal = closed(item, row)
         .or_else(|| kept_out(row))
-        .or_else(|| not_taken(&item.conversation_id, row));
+        .or_else(|| not_taken(&item.conversation_id, row))
+        .or_else(|| row.get::<_, bool>("quota_used").then_some(Error::MessageQuotaUsed));
     Err(refusal.unwrap_or_else(|| blocked(item)))
 }
 

@@ -61,6 +61,13 @@ pub(super) enum Role {
     Follower,
 }
 
+/// How long the plan of a prepared statement is kept. One that was made while the tables were empty, or just had been,
+/// reads all there is once they have grown, and PostgreSQL keeps it until it analyses the tables the next time.
+pub(super) const PLANS_FOR: Duration = Duration::from_secs(10);
+
+/// Has the statements of a connection be planned anew, by how large the tables are then.
+pub(super) const FORGET_PLANS: &str = "DISCARD PLANS";
+
 /// Opens connections to one database.
 pub(super) struct Connector {
     role: Role,
@@ -110,6 +117,11 @@ impl Connector {
             clock: Clock::default(),
             generations: Generations::default(),
         }
+    }
+
+    /// Whether it is for the server that takes writes.
+    pub(super) fn leads_to_primary(&self) -> bool {
+        self.role == Role::Primary
     }
 
     /// Works in this schema from now on, whatever the search path of the role. The first call decides.

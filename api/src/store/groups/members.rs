@@ -237,6 +237,21 @@ impl Store {
         };
         rows.iter().map(change).collect()
     }
+
+    /// When a dissolved group was: at the newest entry of its timeline; `None` when nothing is left of that.
+    pub async fn dissolved_at(&self, group_no: GroupNo) -> Result<Option<OffsetDateTime>> {
+        let row = reading!(self, async |client| {
+            let statement = client
+                .prepare_cached(
+                    "SELECT appended_at FROM entries WHERE owner = $1 AND kind = $2
+                     ORDER BY seq DESC LIMIT 1",
+                )
+                .await?;
+            let timeline = TimelineNo::from(group_no);
+            Ok(client.query_opt(&statement, &[&timeline.0, &(Kind::GroupChanged as i16)]).await?)
+        })?;
+        Ok(row.map(|row| row.get(0)))
+    }
 }
 
 impl LockedGroup<'_> {

@@ -5,8 +5,8 @@
 use crate::{
     model::{GroupNo, Result, TimelineNo},
     store::{
-        PurgeLook, PurgedBatch, Store, Transaction, purge::read_look, search::forget_words_between,
-        transaction,
+        PurgeLook, PurgedBatch, Store, Transaction, attachments::release_between, purge::read_look,
+        search::forget_words_between, transaction,
     },
 };
 
@@ -76,6 +76,7 @@ impl Store {
                 )
                 .await?;
                 forget_words_between(&tx, timeline, purged_to, to).await?;
+                release_between(&tx, timeline, purged_to, to).await?;
                 let moved = "UPDATE timelines SET purged_to = $2 WHERE owner = $1";
                 tx.execute(moved, &[&timeline.0, &to]).await?;
             }

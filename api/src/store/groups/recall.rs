@@ -12,6 +12,7 @@ use crate::{
     },
     store::{
         Store,
+        attachments::release,
         edits::forget_edits,
         entries::KIND_MESSAGE,
         pins::strike_out,
@@ -74,7 +75,7 @@ impl Store {
                 .prepare_cached(
                     "UPDATE entries SET tombstone = $3, content_type = NULL, body = '', mentions = NULL,
                          reactions = NULL,
-                         forwarded_from = NULL, forwarded_at = NULL
+                         forwarded_from = NULL, forwarded_at = NULL, attachments = NULL
                      WHERE owner = $1 AND seq = $2",
                 )
                 .await?;
@@ -83,6 +84,7 @@ impl Store {
             forget_reactions(&tx, recall.message_id).await?;
             strike_out(&tx, &[(home, seq)]).await?;
             forget_words(&tx, &[(home, seq)]).await?;
+            release(&tx, &[(home, seq)]).await?;
             let place = Place::take_if_open(&tx, group_no).await?.ok_or(Error::MessageNotFound)?;
             let gone = MessageGone {
                 message_id: self.message_id_cipher().await?.seal(recall.message_id)?,

@@ -101,6 +101,11 @@ impl Timelines {
         self.0.get(&owner).map_or(0, |timeline| timeline.seq)
     }
 
+    /// Whether a timeline takes nothing any more, for good.
+    pub(super) fn is_gone(&self, owner: i64) -> bool {
+        self.0.get(&owner).is_none_or(|timeline| timeline.closed == Some(Closed::Deleted))
+    }
+
     /// How far a timeline has been filled; `None` for one that has not.
     pub(super) fn grown_to(&self, owner: i64) -> Option<i64> {
         self.0.get(&owner).filter(|timeline| timeline.grown).map(|timeline| timeline.seq)
@@ -121,6 +126,24 @@ impl Timelines {
         match self.0.get_mut(&owner) {
             Some(timeline) => timeline.take(at, is_message, gone),
             None => Err(gone()),
+        }
+    }
+
+    /// Has a timeline belong to the import without taking a place: whether it does. One that is not empty and that no
+    /// import has begun does not.
+    ///
+    /// Errors: as [`Timelines::take`].
+    pub(super) fn begin(&mut self, owner: i64, gone: impl FnOnce() -> Error) -> Result<bool> {
+        let Some(timeline) = self.0.get_mut(&owner) else { return Err(gone()) };
+        match timeline.closed {
+            Some(Closed::Deleted) => Err(gone()),
+            Some(Closed::Importing) => Ok(true),
+            None if timeline.seq > 0 => Ok(false),
+            None => {
+                timeline.closed = Some(Closed::Importing);
+                timeline.grown = true;
+                Ok(true)
+            }
         }
     }
 

@@ -14,13 +14,14 @@ use super::{
 };
 use crate::{
     model::{
-        EntryKind, Error, GroupChanged, GroupId, GroupNo, GroupProfile, GroupRole, InGroup,
+        EntryKind, Error, Group, GroupChanged, GroupId, GroupNo, GroupProfile, GroupRole, InGroup,
         MemberChange, MemberChanged, Result, TimelineNo, UserId, UserNo,
     },
     store::{
         Audit, Store, Transaction,
         entries::EventColumns,
         groups::{insert_group, lock_timelines},
+        timelines::Closed,
         transaction,
     },
 };
@@ -182,6 +183,46 @@ impl Store {
                     "UPDATE group_members SET left_seq = $3 WHERE group_no = $1 AND user_no = $2";
                 tx.execute(left, &[&change.group_no.0, &user_no.0, &seq]).await?;
             }
+            tx.commit().await?;
+            Ok(ImportedBatch { taken: 1, imported: 1, duplicates: 0 })
+        })
+    }
+}
+
+impl Store {
+    /// Dissolves a group that is being imported, at its own time. One that is dissolved already is left as it is.
+    ///
+    /// Errors: [`Error::InvalidArgument`] for a time that is out of order; [`Error::TimelineNotEmpty`].
+    pub async fn import_end_of_group(
+        &self,
+        import_id: Uuid,
+        last_at: Option<OffsetDateTime>,
+        group_no: GroupNo,
+        at: OffsetDateTime,
+    ) -> Result<ImportedBatch> {
+        let Group { group_id, profile, version, .. } = self.group(group_no, None).await?;
+        let change = GroupChanged { by: None, profile, version, dissolved: true };
+        let group = InGroup { group_id, change };
+        let event = EventColumns::of(&EntryKind::GroupChanged(group))?;
+        let timeline = TimelineNo::from(group_no).0;
+        transaction!(self, async |tx| {
+            let groups = BTreeSet::from([timeline]);
+            let members = members_of(&tx, &groups).await?.remove(&timeline).unwrap_or_default();
+            let owners = members.iter().copied().chain([timeline]).collect();
+            let mut timelines = Timelines::lock(&tx, &owners).await?;
+            require_order(at, last_at, tx.now().await?)?;
+            if timelines.is_gone(timeline) {
+                return Ok(ImportedBatch { taken: 1, imported: 0, duplicates: 1 });
+            }
+            let mut rows = Rows::default();
+            let told = Event { group: timeline, by: None, at, columns: &event };
+            rows.add_event(&told, &members, &mut timelines)?;
+            fill(&tx, &rows.filled).await?;
+            timelines.count(&tx, import_id).await?;
+            bring_members_up(&tx, &groups, &timelines).await?;
+            let close = "UPDATE timelines SET state = $2 WHERE owner = $1";
+            tx.execute(close, &[&timeline, &(Closed::Deleted as i16)]).await?;
+            tx.execute("DELETE FROM imports WHERE owner = $1", &[&timeline]).await?;
             tx.commit().await?;
             Ok(ImportedBatch { taken: 1, imported: 1, duplicates: 0 })
         })

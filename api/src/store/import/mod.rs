@@ -1,9 +1,11 @@
-//! Importing messages and groups from elsewhere, with their own times: into timelines that hold nothing
+//! Importing messages, groups and what users have set from elsewhere, with their own times: into timelines that hold nothing
 //! else, so that the order of seqs stays that of times. A timeline that an import has begun takes nothing
 //! but what is imported until the import is finished.
 
 mod filled;
 mod groups;
+mod marks;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,6 +16,7 @@ use uuid::Uuid;
 use self::{
     filled::{Filling, Place, SentRow, Timelines, fill},
     groups::members_of,
+    marks::{Copy, Marked, write_marks},
 };
 use super::{
     Audit, Store, Transaction,
@@ -26,6 +29,8 @@ use crate::model::{
 };
 
 pub use groups::{ImportChange, ImportGroup, ImportMember};
+pub use marks::ImportMarks;
+pub use users::{ImportConversation, ImportUser};
 
 /// The most rows of one transaction beyond its first message: one of a group has a row for each member.
 const MOST_ROWS: usize = 20_000;
@@ -53,6 +58,8 @@ pub struct ImportMessage {
     pub content_hash: ContentHash,
     /// Whom it mentions; only in groups.
     pub mentions: Mentions,
+    /// What stands with it.
+    pub marks: ImportMarks,
 }
 
 impl ImportMessage {
@@ -99,6 +106,7 @@ struct Rows<'a> {
     filled: Vec<Filling<'a>>,
     /// How far owners have read conversations: what they received they had read, where it comes from.
     read: BTreeMap<(i64, i64), i64>,
+    marked: Vec<Marked<'a>>,
 }
 
 impl Store {
@@ -110,7 +118,8 @@ impl Store {
     /// [`Error::MemberNotFound`] for a sender, and [`Error::InvalidArgument`] for a mentioned user, who is
     /// not in the group at that time; [`Error::TimelineNotEmpty`] for a timeline that was not begun by an
     /// import; [`Error::InvalidArgument`] for a time that is before that of the line before it or of
-    /// another entry of the timeline, or to come; [`Error::ClientMessageIdConflict`].
+    /// another entry of the timeline, or to come, and for a quoted message of another conversation;
+    /// [`Error::ClientMessageIdConflict`]; [`Error::TooManyPins`].
     pub async fn import_batch(
         &self,
         import_id: Uuid,
@@ -152,6 +161,7 @@ impl Store {
                 .map_err(at_line)?;
             }
             fill(&tx, &rows.filled).await?;
+            write_marks(&tx, &rows.marked).await?;
             timelines.count(&tx, import_id).await?;
             mark_read(&tx, &rows.read).await?;
             groups::bring_members_up(&tx, &groups, &timelines).await?;
@@ -195,21 +205,29 @@ async fn known(
     tx: &Transaction<'_>,
     batch: &[ImportMessage],
 ) -> Result<HashMap<(UserNo, Uuid), Known>> {
-    let senders: Vec<i64> = batch.iter().map(|m| m.sender.0).collect();
-    let ids: Vec<Uuid> = batch.iter().map(|m| m.client_message_id).collect();
-    let rows = tx
-        .query(
-            "SELECT e.owner, e.client_message_id, e.conversation, e.content_hash
-             FROM unnest($1::bigint[], $2::uuid[]) i (sender, client_message_id)
-             JOIN entries e ON e.owner = i.sender AND e.client_message_id = i.client_message_id",
-            &[&senders, &ids],
-        )
-        .await?;
+    let rows = sent(tx, batch.iter().map(|m| (m.sender, m.client_message_id))).await?;
     let known = |row: &Row| {
         let name = (UserNo(row.get("owner")), row.get("client_message_id"));
         (name, (row.get("conversation"), row.get("content_hash")))
     };
     Ok(rows.iter().map(known).collect())
+}
+
+/// The senders' copies of messages, by who sent them and the ids that these gave.
+async fn sent(
+    tx: &Transaction<'_>,
+    names: impl Iterator<Item = (UserNo, Uuid)>,
+) -> Result<Vec<Row>> {
+    let (senders, ids): (Vec<i64>, Vec<Uuid>) = names.map(|(sender, id)| (sender.0, id)).unzip();
+    let rows = tx
+        .query(
+            "SELECT e.owner, e.client_message_id, e.seq, e.conversation, e.content_hash, e.copies
+             FROM unnest($1::bigint[], $2::uuid[]) i (sender, client_message_id)
+             JOIN entries e ON e.owner = i.sender AND e.client_message_id = i.client_message_id",
+            &[&senders, &ids],
+        )
+        .await?;
+    Ok(rows)
 }
 
 /// Whether the message stands already or comes for the second time. It is known from now on.
@@ -256,6 +274,11 @@ impl<'a> Rows<'a> {
             mentions: None,
             flags: None,
         };
+        let copy_in =
+            |owner, place: Place, conversation| Copy { owner, seq: place.seq, conversation };
+        let copies = [Some((sender, sent, recipient)), received.map(|at| (recipient, at, sender))];
+        let copies = copies.into_iter().flatten().map(|(owner, at, of)| copy_in(owner, at, of));
+        self.marked.extend(Marked::of(message, copies.collect()));
         let copy = received.map(|place| (recipient, place.seq));
         self.filled.push(row(sender, sent, recipient, Some(sent_row(message, copy))));
         if let Some(place) = received {
@@ -300,9 +323,14 @@ impl<'a> Rows<'a> {
             mentions,
             flags: message.mentions.all.then_some(EVERYBODY),
         });
+        let home = Copy { owner: group, seq: home.seq, conversation: group };
+        let mut marked = Marked::of(message, vec![home]);
         for &member in members {
             let gone = || Error::UserNotFound(message.sender_id.clone());
             let place = timelines.take(member, message.sent_at, true, gone)?;
+            if let Some(marked) = &mut marked {
+                marked.refer(Copy { owner: member, seq: place.seq, conversation: group });
+            }
             let own = member == sender;
             let mentioned = message.mentions.all || mentioned.contains(&member);
             self.filled.push(Filling {
@@ -323,6 +351,7 @@ impl<'a> Rows<'a> {
                 self.read.insert((member, group), place.seq);
             }
         }
+        self.marked.extend(marked);
         Ok(())
     }
 }

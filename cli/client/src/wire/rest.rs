@@ -158,6 +158,9 @@ pub(super) fn send_body(message: SendRequest) -> Value {
     if !message.reply_to.is_empty() {
         body["reply_to"] = Value::from(message.reply_to.as_str());
     }
+    if !message.attachments.is_empty() {
+        body["attachments"] = json!(message.attachments);
+    }
     if message.mention_all {
         body["mention_all"] = Value::Bool(true);
     }

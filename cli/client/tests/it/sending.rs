@@ -52,7 +52,8 @@ async fn a_message_that_is_refused_is_not_sent_again() {
         call.fail(error(Code::NotFound, "user_not_found", &[]));
     };
     let (sent, ()) =
-        soon(async { tokio::join!(terminal.send(message("id"), PATIENCE), refusing) }).await;
+        soon(async { tokio::join!(Box::pin(terminal.send(message("id"), PATIENCE)), refusing) })
+            .await;
     let given_up = sent.expect_err("there is no such user");
     assert_eq!((given_up.cause.code(), given_up.outcome_unknown), ("user_not_found", false));
     assert!(server.sends.try_recv().is_err());
@@ -107,7 +108,8 @@ async fn a_token_about_to_expire_is_replaced_before_it_is_used() {
         call.answer(stored("m"));
     };
     let (sent, ()) =
-        soon(async { tokio::join!(terminal.send(message("id"), PATIENCE), serving) }).await;
+        soon(async { tokio::join!(Box::pin(terminal.send(message("id"), PATIENCE)), serving) })
+            .await;
     sent.expect("it was stored");
 }
 
@@ -120,7 +122,7 @@ async fn after_the_end_of_the_session_nothing_is_sent_any_more() {
         call.fail(error(Code::Unauthenticated, "session_ended", &[("end_reason", "REPLACED")]));
     };
     let (sent, ()) =
-        soon(async { tokio::join!(terminal.send(message("1"), PATIENCE), ending) }).await;
+        soon(async { tokio::join!(Box::pin(terminal.send(message("1"), PATIENCE)), ending) }).await;
     assert!(matches!(sent.expect_err("it ended").cause, Error::SessionEnded(_)));
     let sent = soon(terminal.send(message("2"), PATIENCE)).await;
     assert!(matches!(sent.expect_err("it has ended").cause, Error::SessionEnded(_)));

@@ -123,6 +123,12 @@ pub(super) struct LoadArgs {
     /// How many of a hundred messages go to groups; the others go to users
     #[arg(long, value_name = "PERCENT", default_value_t = 100, requires = "groups", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(super) group_share: u8,
+    /// Typing signals a second beside the messages, each from one user to another
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) signals: Option<u32>,
+    /// Log each user in on one terminal more, which opens no stream and is told by this provider of push
+    #[arg(long, value_name = "PROVIDER")]
+    pub(super) away: Option<String>,
     /// HTTP/2 connections that the terminals share, with gRPC [default: one for each terminal]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) connections: Option<u16>,
@@ -245,6 +251,7 @@ impl LoadArgs {
         Cast {
             users: self.users as usize,
             terminals: self.terminals,
+            away: self.away.clone(),
             groups: self.groups().members,
         }
     }
@@ -266,6 +273,8 @@ impl LoadArgs {
             rate: self.rate,
             body_size: self.body_size,
             hot_user: self.hot_user,
+            signals: self.signals,
+            away: self.away.clone(),
             warmup_seconds: self.warmup.as_secs_f64(),
             duration_seconds: self.duration.as_secs_f64(),
             seed: self.seed,

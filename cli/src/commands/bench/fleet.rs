@@ -6,8 +6,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imd_client::{Connection, Event, NOW, Terminal, Timeline};
 use imd_proto::v1::{
     AdminCreateGroupRequest, AdminDissolveGroupRequest, CreateGroupRequest, CreateUserRequest,
-    IfOccupied, ListTerminalTypesRequest, LoginRequest, SetPasswordRequest, Terminal as Device,
-    login_request::Credential,
+    IfOccupied, ListTerminalTypesRequest, LoginRequest, SetPasswordRequest, SetPushRequest,
+    Terminal as Device, login_request::Credential, push_service_client::PushServiceClient,
 };
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -36,6 +36,8 @@ pub(super) struct Cast {
     pub(super) users: usize,
     /// Terminals of each user, four at most.
     pub(super) terminals: u8,
+    /// The provider of push that tells one terminal more of each, which opens no stream.
+    pub(super) away: Option<String>,
     /// The members of each group, by number of the user; the first owns it.
     pub(super) groups: Arc<[Vec<usize>]>,
 }
@@ -62,6 +64,8 @@ pub(super) struct Fleet {
     pub(super) terminal_types: Vec<String>,
     /// All terminals, those of the first user first.
     pub(super) terminals: Vec<Terminal>,
+    /// Those that open no stream.
+    pub(super) away: Vec<Terminal>,
     pub(super) groups: Vec<Group>,
 }
 
@@ -76,7 +80,7 @@ impl Cast {
     async fn terminal_types(&self, admin: &Admin) -> Result<Vec<String>, Error> {
         let answer = admin.calls.clone().list_terminal_types(ListTerminalTypesRequest {}).await;
         let known = answer.map_err(|status| admin.failure(status))?.into_inner().terminal_types;
-        let count = usize::from(self.terminals);
+        let count = usize::from(self.terminals) + usize::from(self.away.is_some());
         match together(&known, &PREFERRED, count, |_, _| true) {
             Ok(chosen) => Ok(chosen.into_iter().map(|chosen| chosen.name.clone()).collect()),
             Err(rules) => Err(Error::Usage(format!(
@@ -114,7 +118,8 @@ impl Fleet {
         let terminal_types = cast.terminal_types(admin).await?;
         let run = Run::of(&cast);
         let done = unless_interrupted(async {
-            let fleet = Self::muster(&run, terminal_types, connections, admin).await?;
+            let provider = cast.away.as_deref();
+            let fleet = Self::muster(&run, terminal_types, provider, connections, admin).await?;
             let done = work(&fleet).await?;
             if keep {
                 fleet.disband().await;
@@ -131,7 +136,8 @@ impl Fleet {
 
     async fn muster(
         run: &Run,
-        terminal_types: Vec<String>,
+        mut terminal_types: Vec<String>,
+        provider: Option<&str>,
         connections: &[Connection],
         admin: &Admin,
     ) -> Result<Self, Error> {
@@ -148,28 +154,43 @@ impl Fleet {
         bar.finish_and_clear();
 
         let bar = progress::bar("logins", users.len() * terminal_types.len());
-        let terminals =
-            users.iter().flat_map(|user_id| terminal_types.iter().map(move |t| (user_id, t)));
-        let terminals = stream::iter(terminals.zip(connections.iter().cycle()))
-            .map(|((user_id, terminal_type), connection)| {
-                log_in(connection.clone(), user_id, &password, terminal_type)
-            })
-            .buffered(CONCURRENT)
-            .inspect_ok(|_| bar.inc(1))
-            .try_collect()
-            .await?;
+        let log_in_on = async |types: &[String]| {
+            let terminals =
+                users.iter().flat_map(|user_id| types.iter().map(move |t| (user_id, t)));
+            stream::iter(terminals.zip(connections.iter().cycle()))
+                .map(|((user_id, terminal_type), connection)| {
+                    log_in(connection.clone(), user_id, &password, terminal_type)
+                })
+                .buffered(CONCURRENT)
+                .inspect_ok(|_| bar.inc(1))
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        let mut away = Vec::new();
+        if let (Some(provider), Some(last)) =
+            (provider, terminal_types.pop_if(|_| provider.is_some()))
+        {
+            away = log_in_on(&[last]).await?;
+            for (number, terminal) in away.iter().enumerate() {
+                bind(terminal, provider, number).await?;
+            }
+        }
+        let terminals = log_in_on(&terminal_types).await?;
         bar.finish_and_clear();
         for group in &run.groups {
             make_group(group, users, admin).await?;
         }
         let (users, groups) = (users.clone(), run.groups.clone());
-        Ok(Self { users, terminal_types, terminals, groups })
+        Ok(Self { users, terminal_types, terminals, away, groups })
     }
 
-    /// Opens a stream for each terminal.
-    pub(super) async fn follow(&self) -> Result<Vec<Following>, Error> {
-        let open = |terminal: &Terminal| {
-            let mut timeline = terminal.follow(NOW);
+    /// Opens a stream for each terminal. Each watches as many of the other users as `watched` says.
+    pub(super) async fn follow(&self, watched: usize) -> Result<Vec<Following>, Error> {
+        let open = |(number, terminal): (usize, &Terminal)| {
+            let user = number / self.terminal_types.len();
+            let others =
+                self.users.iter().cycle().skip(user + 1).take(watched.min(self.users.len() - 1));
+            let mut timeline = terminal.follow(NOW).watching(others.cloned().collect());
             async move {
                 let opened = timeout(OPENING, timeline.next()).await;
                 match opened.unwrap_or(Err(imd_client::Error::Timeout)) {
@@ -179,12 +200,15 @@ impl Fleet {
                 }
             }
         };
-        stream::iter(self.terminals.iter().map(open)).buffered(CONCURRENT).try_collect().await
+        stream::iter(self.terminals.iter().enumerate().map(open))
+            .buffered(CONCURRENT)
+            .try_collect()
+            .await
     }
 
     /// Logs all terminals out, as far as that can be done.
     async fn disband(self) {
-        stream::iter(&self.terminals)
+        stream::iter(self.terminals.iter().chain(&self.away))
             .for_each_concurrent(CONCURRENT, async |terminal| {
                 if let Err(error) = terminal.logout().await {
                     output::note(&format!("a terminal could not be logged out: {error}"));
@@ -214,6 +238,19 @@ pub(super) async fn log_in_each(
         terminals.push(terminal.await?);
     }
     Ok(terminals)
+}
+
+/// Has a terminal be told by push.
+async fn bind(terminal: &Terminal, provider: &str, number: usize) -> Result<(), Error> {
+    let failed = |cause: String| Error::Bench(format!("a push token cannot be bound: {cause}"));
+    let channel = terminal.channel().await.map_err(|error| failed(error.to_string()))?;
+    let request = SetPushRequest {
+        provider: provider.to_owned(),
+        token: format!("bench-{number}"),
+        ..SetPushRequest::default()
+    };
+    let bound = PushServiceClient::new(channel).set_push(request).await;
+    bound.map(drop).map_err(|status| failed(status.message().to_owned()))
 }
 
 /// Makes a group, by an administrator's hand: so it has all its members whatever these let others do.

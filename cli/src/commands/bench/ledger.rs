@@ -226,6 +226,7 @@ mod tests {
             users: ["ann", "bob", "cat"].map(str::to_owned).into(),
             terminal_types: ["phone", "pc"].map(str::to_owned).to_vec(),
             terminals: Vec::new(),
+            away: Vec::new(),
             groups: vec![FleetGroup { id: "team".to_owned(), members: vec![0, 1, 2] }],
         };
         let window = Instant::now()..Instant::now() + Duration::from_hours(1);

@@ -13,7 +13,12 @@ use futures::{
 use imd_client::{
     Error as ClientError, Event, SendError, Sent, Terminal, Timeline, history::SendNo,
 };
-use imd_proto::v1::{SendRequest, send_request::Content, send_request::To as Recipient};
+use imd_proto::v1::{
+    SendRequest, SignalRequest, Typing,
+    message_service_client::MessageServiceClient,
+    send_request::{Content, To as Recipient},
+    signal_request,
+};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::{select, sync::mpsc, time::interval};
 use uuid::Uuid;
@@ -60,6 +65,8 @@ pub(super) struct Load<'a> {
     window: Range<Instant>,
     /// When messages are due, under a fixed rate.
     schedule: Option<mpsc::UnboundedReceiver<Instant>>,
+    /// When signals are due.
+    signals: Option<mpsc::UnboundedReceiver<Instant>>,
 }
 
 impl<'a> Load<'a> {
@@ -69,7 +76,7 @@ impl<'a> Load<'a> {
         fleet: &'a Fleet,
         patience: Duration,
     ) -> Result<Self, Error> {
-        let following = fleet.follow().await?;
+        let following = fleet.follow(0).await?;
         let begin = Instant::now();
         let window = begin + args.warmup..begin + args.warmup + args.duration;
         let at: Vec<i64> = following.iter().map(|following| following.after).collect();
@@ -86,6 +93,7 @@ impl<'a> Load<'a> {
             repeated: vec![0; fleet.terminals.len()],
             begin,
             schedule: args.rate.map(|rate| pacer::start(rate, begin, window.end)),
+            signals: args.signals.map(|rate| pacer::start(rate, begin, window.end)),
             window,
         })
     }
@@ -97,7 +105,7 @@ impl<'a> Load<'a> {
 
     /// Loads until the end of the window, and waits for what is under way or overdue then.
     pub(super) async fn run(mut self) -> Result<Outcome, Error> {
-        let mut answers = FuturesUnordered::new();
+        let (mut answers, mut signals) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut ticks = interval(TICK);
         let bar = self.bar();
         loop {
@@ -115,6 +123,8 @@ impl<'a> Load<'a> {
                 Some(arrival) = self.arrivals.next() => self.take(arrival)?,
                 Some((send, answer)) = answers.next() => self.ledger.answered(send, answer),
                 Some(due) = next_due(&mut self.schedule), if room => answers.push(self.send(due)),
+                Some(signalled) = signals.next() => signalled?,
+                Some(_) = next_due(&mut self.signals) => signals.push(self.signal()),
                 _ = ticks.tick() => self.tick(&bar),
             }
         }
@@ -155,6 +165,23 @@ impl<'a> Load<'a> {
         let terminal: &'a Terminal = &self.fleet.terminals[terminal];
         let patience = self.patience;
         async move { (number, terminal.send(request, patience).await) }
+    }
+
+    /// Has one user show another that it types.
+    fn signal(&mut self) -> impl Future<Output = Result<(), Error>> + use<'a> {
+        let users = &self.fleet.users;
+        let (from, to) = (fastrand::usize(..users.len()), fastrand::usize(..users.len()));
+        let terminal = &self.fleet.terminals[from * self.fleet.terminal_types.len()];
+        let request = SignalRequest {
+            to: Some(signal_request::To::UserId(users[to].clone())),
+            signal: Some(signal_request::Signal::Typing(Typing::Started.into())),
+        };
+        async move {
+            let failed = |cause: String| Error::Bench(format!("a signal failed: {cause}"));
+            let channel = terminal.channel().await.map_err(|error| failed(error.to_string()))?;
+            let answer = MessageServiceClient::new(channel).signal(request).await;
+            answer.map(drop).map_err(|status| failed(status.message().to_owned()))
+        }
     }
 
     fn take(&mut self, Arrival { terminal, event, repeated }: Arrival) -> Result<(), Error> {

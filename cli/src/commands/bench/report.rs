@@ -64,6 +64,12 @@ pub(super) struct Settings {
     pub(super) rate: Option<u32>,
     pub(super) body_size: u32,
     pub(super) hot_user: bool,
+    /// Typing signals a second beside the messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) signals: Option<u32>,
+    /// The provider of push that each user's other terminal is told by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) away: Option<String>,
     pub(super) warmup_seconds: f64,
     pub(super) duration_seconds: f64,
     pub(super) seed: u64,

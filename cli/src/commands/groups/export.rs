@@ -20,8 +20,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The first line is the group with those whom it had at first, each other one somebody who came or went,
-in the order of times, as far back as the group's messages are stored. What is set of the group is what
-holds now. Its messages are in the exports of its members: merged with these, as the help of
+in the order of times, as far back as the group's messages are stored; the last one of a group that was
+dissolved says so. What is set of the group is what holds now. Its messages are in the exports of its members: merged with these, as the help of
 `imctl messages export` says, all make one file for `imctl messages import`.
 
 Examples:

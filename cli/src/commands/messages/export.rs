@@ -24,7 +24,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 One message a line, as JSON, the oldest first: all that is stored of the user's timeline, also what
-the user's tier hides. Messages that were recalled, deleted or erased say nothing and are left out.
+the user's tier hides, each with its edits, reactions, quote and pin. Messages that were recalled,
+deleted or erased say nothing and are left out. The last line is of the user, if there is any of it: the
+profile, what is set for conversations, drafts, and messages that wait to be sent.
 
 Lines sort by time. So the exports of several users make one file for `imctl messages import`, which
 takes a message that is in two of them once. Groups are exported with `imctl groups export`:
@@ -82,6 +84,10 @@ async fn export(
     let bar = progress::bar("messages", 0);
     let mut messages = 0;
     while let Some(step) = steps.message().await.map_err(|status| admin.failure(status))? {
+        if let Some(user) = step.user {
+            write_line(file, &Line::from(user)).map_err(&unwritable)?;
+            continue;
+        }
         let Some(message) = step.message else {
             bar.set_length(step.messages.unsigned_abs());
             continue;

@@ -16,7 +16,8 @@ use comfy_table::Cell;
 use futures::{Stream, stream};
 use imd_proto::v1::{
     ImportBegin, ImportEnd, ImportMessagesRequest, ImportMessagesResponse, ImportedGroup,
-    ImportedMemberChange, ImportedMessage, import_messages_request::Step,
+    ImportedGroupDissolved, ImportedMemberChange, ImportedMessage, ImportedUser,
+    import_messages_request::Step,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -48,6 +49,9 @@ came and went later stands among the messages, as `imctl groups export` writes i
   {\"sent_at\":\"2026-11-23T07:00:00Z\",\"group\":{\"group_id\":\"oslo\",\"name\":\"Trip to Oslo\",
    \"members\":[{\"user_id\":\"ann\",\"role\":\"OWNER\"},{\"user_id\":\"ben\"}]}}
   {\"sent_at\":\"2026-11-23T08:00:00Z\",\"group_id\":\"oslo\",\"change\":\"LEFT\",\"member\":{\"user_id\":\"ben\"}}
+
+A message may have edits, reactions, a quote, a pin and where it was forwarded from, and a line may say
+what a user shows, has set and has begun. Each is described with the docs of moving from another system.
 
 Each message goes into the timelines of all participants, which must be empty: of users that have
 neither logged in nor been written to. Until the import is finished they can do neither. When it
@@ -128,8 +132,14 @@ fn requests(
 
 fn step(line: i64, parsed: Parsed) -> Step {
     match parsed {
-        Parsed::Message(message) => Step::Message(ImportedMessage { line, message: Some(message) }),
+        Parsed::Message(message) => {
+            Step::Message(ImportedMessage { line, message: Some(*message) })
+        }
         Parsed::Group(group) => Step::Group(ImportedGroup { line, group: Some(group) }),
+        Parsed::Dissolved(ended) => {
+            Step::Dissolved(ImportedGroupDissolved { line, dissolved: Some(ended) })
+        }
+        Parsed::User(user) => Step::User(ImportedUser { line, user: Some(user) }),
         Parsed::MemberChange(change) => {
             Step::MemberChange(ImportedMemberChange { line, change: Some(change) })
         }

@@ -1,9 +1,8 @@
-//! A message, a group or a change of its members as a line of a file.
+//! A message, a group, a change of its members or a user as a line of a file.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use imd_proto::v1::{
-    Data, ExportedMessage, GroupMember, GroupRecord, GroupRole, JoinRule, MemberChange,
-    MemberChangeRecord, MessageRecord, export_group_response::Record, message_record::Content,
+    ExportedMessage, GroupDissolvedRecord, GroupMember, GroupRecord, GroupRole, JoinRule,
+    MemberChange, MemberChangeRecord, MessageRecord, UserRecord, export_group_response::Record,
 };
 use prost_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -14,14 +13,15 @@ use time::{
     macros::format_description,
 };
 
+use super::records::{Edit, Forward, Name, Pin, Reaction, Said, User};
 use crate::clock;
 
 /// Of a fixed width, so that lines sort by time as they are.
 const SENT_AT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// A line: of a message, or of a `group` as it was at first, or of a `member` who came or went. Others write
-/// such lines, too: a member that is not known is refused, so that a slip of the pen loses nothing.
+/// A line: of a message, or of a `group` as it was at first, or of a `member` who came or went, or of a `user`. Others
+/// write such lines, too: a member that is not known is refused, so that a slip of the pen loses nothing.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::commands) struct Line {
@@ -54,6 +54,21 @@ pub(in crate::commands) struct Line {
     /// In base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forwarded: Option<Forward>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<Edit>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<Reaction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pinned: Option<Pin>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<User>,
+    /// Of a group: it was, and there is nothing else in the line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dissolved: bool,
     /// Of the system that it is from. Not imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message_id: Option<String>,
@@ -128,9 +143,11 @@ enum Change {
 /// What a line has.
 #[derive(Debug, PartialEq)]
 pub(super) enum Parsed {
-    Message(MessageRecord),
+    Message(Box<MessageRecord>),
     Group(GroupRecord),
     MemberChange(MemberChangeRecord),
+    User(UserRecord),
+    Dissolved(GroupDissolvedRecord),
 }
 
 fn write_time<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -161,11 +178,18 @@ impl Line {
     pub(super) fn parse(text: &str) -> Result<Parsed, String> {
         let line = Self::deserialize_whole(text)?;
         let sent_at = Some(clock::timestamp(line.sent_at));
-        match (line.group, line.member) {
-            (Some(group), None) => {
+        if line.dissolved {
+            let group_id = line.group_id;
+            return Ok(Parsed::Dissolved(GroupDissolvedRecord { sent_at, group_id }));
+        }
+        match (line.group, line.member, line.user) {
+            (Some(group), None, None) => {
                 return Ok(Parsed::Group(GroupRecord { sent_at, ..group.into() }));
             }
-            (None, Some(member)) => {
+            (None, None, Some(user)) => {
+                return Ok(Parsed::User(UserRecord { sent_at, ..user.try_into()? }));
+            }
+            (None, Some(member), None) => {
                 let change = line.change.ok_or("change: must be given with member")?;
                 return Ok(Parsed::MemberChange(MemberChangeRecord {
                     sent_at,
@@ -174,18 +198,14 @@ impl Line {
                     member: Some(member.into()),
                 }));
             }
-            (Some(_), Some(_)) => return Err("either group or member may be given".to_owned()),
-            (None, None) => {}
+            (None, None, None) => {}
+            _ => return Err("only one of group, member and user may be given".to_owned()),
         }
-        let content = match (line.text, line.content_type, line.data) {
-            (Some(text), None, None) => Content::Text(text),
-            (None, Some(content_type), Some(data)) => {
-                let data = BASE64_STANDARD.decode(data).map_err(|_| "data: must be base64")?;
-                Content::Data(Data { content_type, data: data.into() })
-            }
-            _ => return Err("either text or content_type and data must be given".to_owned()),
-        };
-        Ok(Parsed::Message(MessageRecord {
+        let said = Said { text: line.text, content_type: line.content_type, data: line.data };
+        let content = said.content()?;
+        let content = content.ok_or("either text or content_type and data must be given")?;
+        let edits = line.edits.into_iter().map(TryInto::try_into);
+        Ok(Parsed::Message(Box::new(MessageRecord {
             sent_at,
             sender_id: line.sender_id,
             recipient_id: line.recipient_id,
@@ -193,8 +213,13 @@ impl Line {
             mentions: line.mentions,
             mention_all: line.mention_all,
             client_message_id: line.client_message_id,
-            content: Some(content),
-        }))
+            content: Some(content.into()),
+            reply_to: line.reply_to.map(Into::into),
+            forwarded: line.forwarded.map(Into::into),
+            edits: edits.collect::<Result<_, String>>()?,
+            reactions: line.reactions.into_iter().map(Into::into).collect(),
+            pinned: line.pinned.map(Into::into),
+        })))
     }
 
     /// A line of nothing but a time.
@@ -213,6 +238,13 @@ impl Line {
             text: None,
             content_type: None,
             data: None,
+            reply_to: None,
+            forwarded: None,
+            edits: Vec::new(),
+            reactions: Vec::new(),
+            pinned: None,
+            user: None,
+            dissolved: false,
             message_id: None,
             seq: None,
         }
@@ -229,11 +261,7 @@ fn without_line(error: &serde_json::Error) -> String {
 impl From<ExportedMessage> for Line {
     fn from(exported: ExportedMessage) -> Self {
         let record = exported.message.unwrap_or_default();
-        let (text, typed) = match record.content {
-            Some(Content::Text(text)) => (Some(text), None),
-            Some(Content::Data(typed)) => (None, Some(typed)),
-            None => (None, None),
-        };
+        let Said { text, content_type, data } = record.content.map(Said::of).unwrap_or_default();
         Self {
             sender_id: record.sender_id,
             recipient_id: record.recipient_id,
@@ -242,12 +270,24 @@ impl From<ExportedMessage> for Line {
             mention_all: record.mention_all,
             client_message_id: record.client_message_id,
             text,
-            data: typed.as_ref().map(|typed| BASE64_STANDARD.encode(&typed.data)),
-            content_type: typed.map(|typed| typed.content_type),
+            content_type,
+            data,
+            reply_to: record.reply_to.map(Into::into),
+            forwarded: record.forwarded.map(Into::into),
+            edits: record.edits.into_iter().map(Into::into).collect(),
+            reactions: record.reactions.into_iter().map(Into::into).collect(),
+            pinned: record.pinned.map(Into::into),
             message_id: Some(exported.message_id),
             seq: Some(exported.seq),
             ..Self::at(record.sent_at)
         }
+    }
+}
+
+impl From<UserRecord> for Line {
+    fn from(user: UserRecord) -> Self {
+        let sent_at = user.sent_at;
+        Self { user: Some(user.into()), ..Self::at(sent_at) }
     }
 }
 
@@ -267,6 +307,9 @@ impl From<Record> for Line {
                 group_id: changed.group_id,
                 ..Self::at(changed.sent_at)
             },
+            Record::Dissolved(ended) => {
+                Self { group_id: ended.group_id, dissolved: true, ..Self::at(ended.sent_at) }
+            }
         }
     }
 }
@@ -355,6 +398,8 @@ impl From<Change> for MemberChange {
 
 #[cfg(test)]
 mod tests {
+    use imd_proto::v1::{Data, message_record::Content};
+
     use super::*;
 
     fn exported(content: Content) -> ExportedMessage {
@@ -397,7 +442,7 @@ mod tests {
         for content in [Content::Text("On my way".to_owned()), Content::Data(data)] {
             let exported = exported(content);
             let record = exported.message.clone().expect("a message");
-            assert_eq!(Line::parse(&written(exported)), Ok(Parsed::Message(record)));
+            assert_eq!(Line::parse(&written(exported)), Ok(Parsed::Message(Box::new(record))));
         }
     }
 
@@ -432,6 +477,18 @@ mod tests {
         insta::assert_snapshot!(removed, @r#"{"sent_at":"2026-11-23T11:16:00.000000Z","group_id":"oslo","change":"REMOVED","member":{"user_id":"ben","role":"MEMBER"}}"#);
         assert_eq!(Line::parse(&made), Ok(Parsed::Group(group)));
         assert_eq!(Line::parse(&removed), Ok(Parsed::MemberChange(change)));
+    }
+
+    #[test]
+    fn what_stands_with_a_message_and_a_user_read_back() {
+        let line = r#"{"sent_at":"2026-11-23T11:15:00.120000Z","sender_id":"ann","recipient_id":"ben","client_message_id":"4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10","text":"at seven","reply_to":{"sender_id":"ben","client_message_id":"5a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10"},"forwarded":{"sender_id":"carol","sent_at":"2026-11-22T09:00:00Z"},"edits":[{"edited_at":"2026-11-23T11:16:00Z","text":"at six"},{"edited_at":"2026-11-23T11:17:00Z"}],"reactions":[{"reaction":"👍","user_ids":["ben"]}],"pinned":{"pinned_by":"ann","pinned_at":"2026-11-23T11:18:00Z"},"message_id":"","seq":0}"#;
+        let Ok(Parsed::Message(message)) = Line::parse(line) else { panic!("no message") };
+        let message = Some(*message);
+        let again = ExportedMessage { message, ..ExportedMessage::default() };
+        assert_eq!(written(again), line);
+        let line = r#"{"sent_at":"2026-11-23T11:15:00.000000Z","user":{"user_id":"ann","name":"Ann","attributes":{"team":"blue"},"conversations":[{"conversation_id":"user:ben","pinned":true,"muted_until":"2026-12-24T00:00:00Z","draft":"I mean"}],"scheduled":[{"client_message_id":"4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10","send_at":"2026-12-24T00:00:00Z","conversation_id":"user:ben","text":"Merry Christmas"}]}}"#;
+        let Ok(Parsed::User(user)) = Line::parse(line) else { panic!("no user") };
+        assert_eq!(serde_json::to_string(&Line::from(user)).expect("it can be written"), line);
     }
 
     #[test]

@@ -35,8 +35,9 @@ Examples:
   imctl messages trace --sender ann --client-message-id 4a7be2a2-64a3-4a59-8f5d-2f6d1c9a6f10 -o json"
 )]
 pub(crate) struct TraceArgs {
+    // One in 64 begins with a hyphen.
     /// The message's id
-    #[arg(value_name = "ID", group = "message")]
+    #[arg(value_name = "ID", group = "message", allow_hyphen_values = true)]
     message_id: Option<String>,
     /// The id that its sender gave it
     #[arg(long, value_name = "UUID", group = "message", requires = "sender")]

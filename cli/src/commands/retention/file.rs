@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use imd_proto::v1::Tier;
 use serde::Deserialize;
 
-use super::limits::{Days, Messages};
+use super::limits::{Bytes, Days, Messages};
 use crate::error::Error;
 
 #[derive(Debug, Deserialize)]
@@ -19,6 +19,7 @@ struct File {
 struct Limits {
     days: Option<Days>,
     messages: Option<Messages>,
+    bytes: Option<Bytes>,
 }
 
 /// The tiers of the file; `-` is stdin.
@@ -41,6 +42,7 @@ fn parse(text: &str) -> Result<Vec<Tier>, toml::de::Error> {
         name,
         max_age: limits.days.map(Days::seconds),
         max_messages: limits.messages.map(Messages::count),
+        max_bytes: limits.bytes.map(Bytes::count),
         users: 0,
     };
     Ok(file.tiers.into_iter().map(tier).collect())

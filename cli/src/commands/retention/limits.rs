@@ -20,6 +20,9 @@ pub(super) type Days = Number<MOST_DAYS>;
 /// A limit on messages.
 pub(super) type Messages = Number<{ u32::MAX }>;
 
+/// A limit on bytes.
+pub(super) type Bytes = Number<{ u32::MAX }>;
+
 /// The limits to set.
 #[derive(Debug, Args)]
 pub(crate) struct LimitsArgs {
@@ -29,6 +32,9 @@ pub(crate) struct LimitsArgs {
     /// How many of the newest messages may be seen; none for no limit
     #[arg(long, value_name = "N|none")]
     messages: Option<Limit<Messages>>,
+    /// How many bytes the messages that a user has sent may take, at most 4294967295; none for no limit
+    #[arg(long, value_name = "N|none")]
+    bytes: Option<Limit<Bytes>>,
 }
 
 /// A whole number from 0 to `MOST`.
@@ -65,10 +71,10 @@ impl<const MOST: u32> FromStr for Limit<Number<MOST>> {
 impl LimitsArgs {
     /// Errors unless there is one.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match (self.days, self.messages) {
-            (None, None) => Err(Error::Usage("give --days, --messages or both".to_owned())),
-            _ => Ok(()),
+        if self.days.is_none() && self.messages.is_none() && self.bytes.is_none() {
+            return Err(Error::Usage("give --days, --messages or --bytes".to_owned()));
         }
+        Ok(())
     }
 
     /// The age limit that was given, or else `present`.
@@ -79,6 +85,11 @@ impl LimitsArgs {
     /// The limit on messages that was given, or else `present`.
     pub(crate) fn max_messages_or(&self, present: Option<i64>) -> Option<i64> {
         self.messages.map_or(present, |limit| limit.0.map(Messages::count))
+    }
+
+    /// The limit on bytes that was given, or else `present`.
+    pub(crate) fn max_bytes_or(&self, present: Option<i64>) -> Option<i64> {
+        self.bytes.map_or(present, |limit| limit.0.map(Bytes::count))
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) struct TierView {
     tier: String,
     max_age_seconds: Option<i64>,
     max_messages: Option<i64>,
+    max_bytes: Option<i64>,
     users: i64,
 }
 
@@ -25,14 +26,15 @@ impl From<Tier> for TierView {
             tier: tier.name,
             max_age_seconds: tier.max_age.map(|age| age.seconds),
             max_messages: tier.max_messages,
+            max_bytes: tier.max_bytes,
             users: tier.users,
         }
     }
 }
 
 impl Row for TierView {
-    const COLUMNS: &[&str] = &["TIER", "MAX AGE", "MAX MESSAGES", "USERS"];
-    const NARROW: usize = 4;
+    const COLUMNS: &[&str] = &["TIER", "MAX AGE", "MAX MESSAGES", "MAX BYTES", "USERS"];
+    const NARROW: usize = 5;
 
     fn cells(&self, _now: OffsetDateTime) -> Vec<Cell> {
         let messages = self.max_messages.map(|count| count.to_string());
@@ -40,6 +42,7 @@ impl Row for TierView {
             output::text(&self.tier),
             Cell::new(self.max_age_seconds.map_or("-".to_owned(), age)),
             Cell::new(messages.unwrap_or("-".to_owned())),
+            Cell::new(self.max_bytes.map_or("-".to_owned(), |count| count.to_string())),
             Cell::new(self.users),
         ]
     }
@@ -105,7 +108,13 @@ mod tests {
 
     fn free() -> TierView {
         let max_age = Some(prost_types::Duration { seconds: 7 * DAY, nanos: 0 });
-        let free = Tier { name: "free".to_owned(), max_age, max_messages: Some(10_000), users: 3 };
+        let free = Tier {
+            name: "free".to_owned(),
+            max_age,
+            max_messages: Some(10_000),
+            users: 3,
+            max_bytes: Some(100_000_000),
+        };
         TierView::from(free)
     }
 
@@ -115,9 +124,9 @@ mod tests {
         let table =
             output::table(&[free(), premium], false, None, datetime!(2026-11-23 12:00:00 UTC));
         insta::assert_snapshot!(anstream::adapter::strip_str(&table), @"
-        TIER     MAX AGE  MAX MESSAGES  USERS
-        free     7 days   10000         3
-        premium  -        -             0
+        TIER     MAX AGE  MAX MESSAGES  MAX BYTES  USERS
+        free     7 days   10000         100000000  3
+        premium  -        -             -          0
         ");
     }
 
@@ -129,6 +138,7 @@ mod tests {
           "tier": "free",
           "max_age_seconds": 604800,
           "max_messages": 10000,
+          "max_bytes": 100000000,
           "users": 3
         }
         "#);

@@ -13,22 +13,23 @@ use crate::{
 
 #[derive(Debug, Serialize)]
 pub(super) struct UserView {
-    user_id: String,
-    name: String,
-    state: &'static str,
-    tier: String,
-    limits_overridden: bool,
-    max_age_seconds: Option<i64>,
-    max_messages: Option<i64>,
-    live_sessions: i32,
-    online_sessions: i32,
+    pub(super) user_id: String,
+    pub(super) name: String,
+    pub(super) state: &'static str,
+    pub(super) tier: String,
+    pub(super) limits_overridden: bool,
+    pub(super) max_age_seconds: Option<i64>,
+    pub(super) max_messages: Option<i64>,
+    pub(super) max_bytes: Option<i64>,
+    pub(super) live_sessions: i32,
+    pub(super) online_sessions: i32,
     #[serde(with = "time::serde::rfc3339::option")]
-    last_at: Option<OffsetDateTime>,
-    last_seq: i64,
+    pub(super) last_at: Option<OffsetDateTime>,
+    pub(super) last_seq: i64,
     #[serde(with = "time::serde::rfc3339::option")]
-    created_at: Option<OffsetDateTime>,
+    pub(super) created_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
-    deleted_at: Option<OffsetDateTime>,
+    pub(super) deleted_at: Option<OffsetDateTime>,
 }
 
 impl From<User> for UserView {
@@ -47,6 +48,7 @@ impl From<User> for UserView {
             limits_overridden: retention.overridden,
             max_age_seconds: retention.max_age.map(|age| age.seconds),
             max_messages: retention.max_messages,
+            max_bytes: retention.max_bytes,
             name: user.name,
             live_sessions: user.live_sessions,
             online_sessions: user.online_sessions,
@@ -124,6 +126,7 @@ mod tests {
                 overridden: true,
                 max_age: None,
                 max_messages: Some(100),
+                max_bytes: None,
             }),
         })
     }
@@ -150,6 +153,7 @@ mod tests {
           "limits_overridden": true,
           "max_age_seconds": null,
           "max_messages": 100,
+          "max_bytes": null,
           "live_sessions": 3,
           "online_sessions": 2,
           "last_at": null,

@@ -10,6 +10,7 @@ use crate::{
     model::{self, Page},
     rest::types::{id::UserId, info::TerminalType},
     service,
+    telemetry::call::millis,
 };
 
 /// The terminal types, by name.
@@ -50,6 +51,80 @@ pub(crate) struct Status {
     postgres_version: String,
     replication: Replication,
     jobs: Vec<Job>,
+}
+
+/// How a node fares.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Load {
+    node_id: String,
+    /// Over how many seconds its calls were counted, up to a minute.
+    period_s: f64,
+    /// How many calls ended, requests over a `WebSocket` among them. A stream counts when it has begun.
+    calls: u64,
+    /// How many of them were answered with an error.
+    errors: u64,
+    /// The duration in milliseconds that half of them did not exceed, with an error of a tenth.
+    p50_ms: f64,
+    /// That of 90 of 100.
+    p90_ms: f64,
+    /// That of 99 of 100.
+    p99_ms: f64,
+    /// Messages that wait for a batch.
+    queued: usize,
+    /// Open streams.
+    streams: usize,
+    /// Up to 20 calls of that time, the slowest first.
+    slowest: Vec<SlowCall>,
+    /// Up to 20 users, those with the most calls first.
+    hottest: Vec<HotUser>,
+    /// The settings of the node as a settings file, secrets masked. Empty unless the caller has the role `admin`.
+    settings: String,
+}
+
+/// A call that took long.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SlowCall {
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// How long it took, in milliseconds.
+    took_ms: f64,
+    /// The method of HTTP, or the name of a frame over a WebSocket.
+    method: &'static str,
+    /// The path without its query.
+    path: String,
+    /// Who called; empty when that is not known.
+    user_id: String,
+    /// The id of the call, as in the log.
+    request_id: String,
+}
+
+/// A user with many calls.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HotUser {
+    user_id: String,
+    calls: u64,
+}
+
+/// Something that concerns security. What is not known, or does not apply, is empty.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SecurityEvent {
+    /// What happened: `login`, `login_failed`, `session_ended`, `password_set`, `user_disabled`, `user_enabled`,
+    /// `user_deleted`, `admin_key_created`, `admin_key_revoked`, `admin_key_refused`, `access_key_rotated`. The set is open.
+    event: &'static str,
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    node_id: String,
+    user_id: String,
+    terminal_type: String,
+    session_id: String,
+    /// From where the call came.
+    address: String,
+    /// The administrator that did it, or the login that replaced a session.
+    by: String,
+    /// More, as the reason of an end, or a key's name and role.
+    detail: String,
+    /// The id of the call, as in the log.
+    request_id: String,
 }
 
 /// What was looked at, in a fixed order.
@@ -291,6 +366,52 @@ impl From<Page<service::AuditRecord>> for AuditRecordList {
         Self {
             records: page.items.into_iter().map(record).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<service::NodeLoad> for Load {
+    fn from(node: service::NodeLoad) -> Self {
+        let [p50_ms, p90_ms, p99_ms] = node.load.percentiles.map(millis);
+        let slow = |call: crate::telemetry::load::SlowCall| SlowCall {
+            at: call.at,
+            took_ms: millis(call.took),
+            method: call.method,
+            path: call.path,
+            user_id: call.user_id,
+            request_id: call.request_id,
+        };
+        let hot = |(user_id, calls)| HotUser { user_id, calls };
+        Self {
+            node_id: node.node_id,
+            period_s: node.load.period.as_secs_f64(),
+            calls: node.load.calls,
+            errors: node.load.errors,
+            p50_ms,
+            p90_ms,
+            p99_ms,
+            queued: node.queued,
+            streams: node.streams,
+            slowest: node.load.slowest.into_iter().map(slow).collect(),
+            hottest: node.load.hottest.into_iter().map(hot).collect(),
+            settings: node.settings,
+        }
+    }
+}
+
+impl From<service::SecurityEvent> for SecurityEvent {
+    fn from(event: service::SecurityEvent) -> Self {
+        Self {
+            event: event.kind.name(),
+            at: event.at,
+            node_id: event.node_id,
+            user_id: event.user_id,
+            terminal_type: event.terminal_type,
+            session_id: event.session_id,
+            address: event.address,
+            by: event.by,
+            detail: event.detail.into_owned(),
+            request_id: event.request_id,
         }
     }
 }

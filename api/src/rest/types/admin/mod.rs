@@ -1,19 +1,25 @@
 //! What administrators and backends send and see: a file for each of `rest/admin`.
 
+mod attachments;
 mod cluster;
+mod description;
 mod groups;
 mod keys;
 mod messages;
 mod push;
+mod records;
 mod retention;
 mod sessions;
 mod transfer;
 mod users;
 mod webhooks;
 
+pub(crate) use attachments::{PurgedAttachments, StoredAttachmentList};
 pub(crate) use cluster::{
-    AuditRecordList, CheckList, Job, JobList, SetTerminalTypesRequest, Status, TerminalTypeList,
+    AuditRecordList, CheckList, Job, JobList, Load, SecurityEvent, SetTerminalTypesRequest, Status,
+    TerminalTypeList,
 };
+pub(crate) use description::UserDescription;
 pub(crate) use groups::{
     AddMembersRequest, AddedMembers, AdminGroup, AdminGroupList, CreateAdminGroupRequest,
 };
@@ -27,7 +33,7 @@ pub(crate) use sessions::{
     AdminSession, AdminSessionList, EndedSessions, KickSessionsRequest, SessionState,
 };
 pub(crate) use transfer::{
-    ExportedMessage, ExportedRecord, ImportRecord, ImportResult, Progress, StartEpochRequest,
+    ExportedLine, ExportedRecord, ImportRecord, ImportResult, Progress, StartEpochRequest,
 };
 pub(crate) use users::{
     CreateUserRequest, DeletionProgress, NoteRequest, SetPasswordRequest, User, UserLimitsEffect,

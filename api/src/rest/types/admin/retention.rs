@@ -17,6 +17,10 @@ struct Tier {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_messages: Option<i64>,
+    /// How many bytes of messages that its users have sent may be stored; absent for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_bytes: Option<i64>,
     /// How many users have it.
     users: i64,
 }
@@ -36,6 +40,7 @@ struct NewTier {
     name: String,
     max_age_seconds: Option<u64>,
     max_messages: Option<i64>,
+    max_bytes: Option<i64>,
 }
 
 /// Whether what is named must exist, or must not.
@@ -100,6 +105,7 @@ impl From<TiersRequest> for (Vec<service::NewTier>, model::Expect) {
             name: tier.name,
             max_age: tier.max_age_seconds.map(std::time::Duration::from_secs),
             max_messages: tier.max_messages,
+            max_bytes: tier.max_bytes,
         };
         (request.tiers.into_iter().map(tier).collect(), request.expect.into())
     }
@@ -111,6 +117,7 @@ impl From<Vec<service::TierUse>> for TierList {
             name: used.tier.name,
             max_age_seconds: used.tier.limits.max_age.map(|age| age.as_secs()),
             max_messages: used.tier.limits.max_messages,
+            max_bytes: used.tier.limits.max_bytes,
             users: used.users,
         };
         Self { tiers: tiers.into_iter().map(tier).collect() }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     model::{ConversationId, Error},
     rest::types::{
+        admin::records::{MarkRecords, UserRecord},
         content::{Content, ContentMembers},
         group::{GroupRecord, MemberChange, MemberRecord},
         id::{GroupId, UserId},
@@ -33,6 +34,23 @@ pub(crate) struct StartEpochRequest {
     all: bool,
 }
 
+/// A line of an export: a message, or in the last line what else there is of the user, if there is something.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ExportedLine {
+    Message(Box<ExportedMessage>),
+    User(Box<ExportedUser>),
+}
+
+/// A user as a line of an export.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExportedUser {
+    /// When it held.
+    #[serde(with = "time::serde::rfc3339")]
+    sent_at: OffsetDateTime,
+    user: UserRecord,
+}
+
 /// A message as a line of an export.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportedMessage {
@@ -56,13 +74,16 @@ pub(crate) struct ExportedMessage {
     mention_all: bool,
     #[serde(flatten)]
     content: Content,
+    #[serde(flatten)]
+    marks: MarkRecords,
     message_id: String,
     seq: i64,
 }
 
 /// What became of a group's members, as a line of an export.
 ///
-/// The first line has the `group` as it was at first, each other one a `member` who came or went.
+/// The first line has the `group` as it was at first, each other one a `member` who came or went; the last one of a group
+/// that was `dissolved` says so.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportedRecord {
     #[serde(with = "time::serde::rfc3339")]
@@ -79,12 +100,17 @@ pub(crate) struct ExportedRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     member: Option<MemberRecord>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    dissolved: bool,
 }
 
-/// A message, a group or a change of its members as a line of an import: a line of an export will do.
+/// A message, a group, a change of its members or a user as a line of an import: a line of an export will do.
 ///
-/// A message has all but `group`, `change` and `member`, and either `recipient_id` or `group_id`. A group, which comes
-/// before its messages, has `sent_at` and `group`; who came or went later has `sent_at`, `group_id`, `change` and `member`.
+/// A message has all but `group`, `change`, `member` and `user`, and either `recipient_id` or `group_id`. A group, which
+/// comes before its messages, has `sent_at` and `group`; who came or went later has `sent_at`, `group_id`, `change` and
+/// `member`, and the end of the group `sent_at`, `group_id` and `dissolved`. What a user shows, has set and has begun has
+/// `sent_at` and `user`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ImportRecord {
     #[serde(default, with = "time::serde::rfc3339::option")]
@@ -107,9 +133,15 @@ pub(crate) struct ImportRecord {
     #[serde(default)]
     #[schema(required = false)]
     mention_all: bool,
+    #[serde(flatten)]
+    marks: MarkRecords,
     group: Option<GroupRecord>,
     change: Option<MemberChange>,
     member: Option<MemberRecord>,
+    user: Option<UserRecord>,
+    #[serde(default)]
+    #[schema(required = false)]
+    dissolved: bool,
 }
 
 /// What an import has done.
@@ -141,15 +173,27 @@ impl From<StartEpochRequest> for Option<service::Whose> {
     }
 }
 
-impl ExportedMessage {
+impl ExportedLine {
     /// A step of an export as a line; none for the one that says how many there are.
-    pub(in crate::rest) fn line(step: Exported) -> Option<Self> {
-        let Exported::Message(message) = step else { return None };
+    pub(in crate::rest) fn of(step: Exported) -> Option<Self> {
+        match step {
+            Exported::Begun { .. } => None,
+            Exported::Message(message) => Some(Self::Message(Box::new((*message).into()))),
+            Exported::User(record) => {
+                let (sent_at, user) = (record.at, (*record).into());
+                Some(Self::User(Box::new(ExportedUser { sent_at, user })))
+            }
+        }
+    }
+}
+
+impl From<service::ExportedMessage> for ExportedMessage {
+    fn from(message: service::ExportedMessage) -> Self {
         let (recipient_id, group_id) = match &message.to {
             ConversationId::User(user_id) => (Some(user_id.into()), None),
             ConversationId::Group(group_id) => (None, Some(group_id.into())),
         };
-        Some(Self {
+        Self {
             sent_at: message.sent_at,
             sender_id: (&message.sender_id).into(),
             recipient_id,
@@ -158,9 +202,10 @@ impl ExportedMessage {
             mentions: message.mentions.iter().map(Into::into).collect(),
             mention_all: message.mention_all,
             content: (&message.content).into(),
+            marks: (&message.marks).into(),
             message_id: message.message_id.to_string(),
             seq: message.seq,
-        })
+        }
     }
 }
 
@@ -173,6 +218,7 @@ impl ExportedRecord {
                 group_id: None,
                 change: None,
                 member: None,
+                dissolved: false,
             },
             service::ExportedRecord::MemberChange { group_id, at, change, member } => Self {
                 sent_at: at,
@@ -180,6 +226,15 @@ impl ExportedRecord {
                 group_id: Some((&group_id).into()),
                 change: Some(change.into()),
                 member: Some(member.into()),
+                dissolved: false,
+            },
+            service::ExportedRecord::Dissolved { group_id, at } => Self {
+                sent_at: at,
+                group: None,
+                group_id: Some((&group_id).into()),
+                change: None,
+                member: None,
+                dissolved: true,
             },
         }
     }
@@ -193,9 +248,13 @@ impl ImportRecord {
     }
 
     fn into_record(self) -> Result<service::ImportRecord, Error> {
-        match (self.group, self.member) {
-            (Some(group), None) => return Ok(service::ImportRecord::Group(group.into())),
-            (None, Some(member)) => {
+        if self.dissolved {
+            return Ok(service::ImportRecord::Dissolved(self.group_id));
+        }
+        match (self.group, self.member, self.user) {
+            (Some(group), None, None) => return Ok(service::ImportRecord::Group(group.into())),
+            (None, None, Some(user)) => return Ok(service::ImportRecord::User(user.try_into()?)),
+            (None, Some(member), None) => {
                 let change =
                     self.change.ok_or_else(|| Error::invalid("change", "is needed with member"))?;
                 return Ok(service::ImportRecord::MemberChange(ImportedChange {
@@ -204,8 +263,13 @@ impl ImportRecord {
                     change: change.into(),
                 }));
             }
-            (Some(_), Some(_)) => return Err(Error::invalid("member", "must not be beside group")),
-            (None, None) => {}
+            (None, None, None) => {}
+            _ => {
+                return Err(Error::invalid(
+                    "group",
+                    "excludes member and user, and they each other",
+                ));
+            }
         }
         let Self { text, content_type, data, .. } = self;
         let content = ContentMembers { text, content_type, data }.into_content()?;
@@ -216,6 +280,7 @@ impl ImportRecord {
             content,
             mentions: self.mentions.into_iter().map(|id| id.0).collect(),
             mention_all: self.mention_all,
+            marks: self.marks.try_into()?,
         }))
     }
 }

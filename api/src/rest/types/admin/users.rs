@@ -102,13 +102,15 @@ pub(crate) struct UserLimitsRequest {
     r#override: Option<OwnLimits>,
 }
 
-/// How far back one sees; a limit that is absent does not limit.
+/// How far back one sees and how much one may store; a limit that is absent does not limit.
 #[derive(Debug, Deserialize, ToSchema)]
 struct OwnLimits {
     /// Older entries are hidden.
     max_age_seconds: Option<u64>,
     /// Of the messages, only the newest so many may be seen.
     max_messages: Option<i64>,
+    /// How many bytes of messages that the user has sent may be stored.
+    max_bytes: Option<i64>,
 }
 
 /// What limits would hide from a user, and show again.
@@ -170,6 +172,7 @@ impl TryFrom<UserLimitsRequest> for service::NewUserLimits {
             (None, Some(own)) => Ok(Self::Override {
                 max_age: own.max_age_seconds.map(std::time::Duration::from_secs),
                 max_messages: own.max_messages,
+                max_bytes: own.max_bytes,
             }),
             _ => Err(Error::invalid("limits", "a tier or an override is needed, and not both")),
         }

@@ -150,6 +150,8 @@ struct Message {
     #[serde(default)]
     reactions: Vec<Reaction>,
     forwarded: Option<Forwarded>,
+    #[serde(default)]
+    attachments: Vec<Attachment>,
 }
 
 #[derive(Deserialize)]
@@ -204,6 +206,23 @@ impl From<ScheduledChanged> for v1::ScheduledChanged {
             send_at: timestamp(&changed.send_at),
             refusal: changed.refusal.map(refusal),
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Attachment {
+    attachment_id: String,
+    file_name: String,
+    content_type: String,
+    size: i64,
+    #[serde(default)]
+    sha256: String,
+}
+
+impl From<Attachment> for v1::Attachment {
+    fn from(attachment: Attachment) -> Self {
+        let Attachment { attachment_id, file_name, content_type, size, sha256 } = attachment;
+        Self { attachment_id, file_name, content_type, size, sha256 }
     }
 }
 
@@ -379,6 +398,8 @@ struct Retention {
     overridden: bool,
     max_age_seconds: Option<i64>,
     max_messages: Option<i64>,
+    #[serde(default)]
+    max_bytes: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -549,9 +570,9 @@ impl From<TimelineState> for v1::TimelineState {
 
 impl From<Retention> for v1::Retention {
     fn from(retention: Retention) -> Self {
-        let Retention { tier, overridden, max_age_seconds, max_messages } = retention;
+        let Retention { tier, overridden, max_age_seconds, max_messages, max_bytes } = retention;
         let max_age = max_age_seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
-        Self { tier, overridden, max_age, max_messages }
+        Self { tier, overridden, max_age, max_messages, max_bytes }
     }
 }
 
@@ -786,6 +807,7 @@ impl From<Message> for v1::Message {
             reply_to: message.reply_to.map(Into::into),
             reactions: message.reactions.into_iter().map(Into::into).collect(),
             forwarded: message.forwarded.map(Into::into),
+            attachments: message.attachments.into_iter().map(Into::into).collect(),
             edited_at: message.edited_at.as_deref().and_then(timestamp),
         }
     }

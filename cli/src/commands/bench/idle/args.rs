@@ -30,6 +30,9 @@ pub(crate) struct IdleArgs {
     /// Terminals per user, each of another type
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub(super) terminals: u8,
+    /// How many of the other users each terminal watches the presence of
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=500))]
+    pub(super) watch: u16,
     /// How long to leave server and database alone before: their figures are some seconds late
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = clock::duration)]
     pub(super) settle: Duration,
@@ -49,7 +52,12 @@ pub(crate) struct IdleArgs {
 
 impl IdleArgs {
     pub(super) fn cast(&self) -> Cast {
-        Cast { users: self.users as usize, terminals: self.terminals, groups: [].into() }
+        Cast {
+            users: self.users as usize,
+            terminals: self.terminals,
+            away: None,
+            groups: [].into(),
+        }
     }
 
     /// Terminals of all users together.

@@ -7,6 +7,7 @@ mod report;
 use std::time::Instant;
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use imd_client::Event;
 use secrecy::ExposeSecret as _;
 use tokio::time::sleep;
 
@@ -38,7 +39,7 @@ pub(super) async fn run(args: &IdleArgs, admin: &Admin) -> Result<(), Error> {
     let connections = args.target.connections(args.all_terminals() as usize, &admin.trust)?;
     let measured = async |fleet: &Fleet| {
         let begun = Instant::now();
-        let following = fleet.follow().await?;
+        let following = fleet.follow(args.watch.into()).await?;
         let opening = begun.elapsed();
         let resting = undisturbed(fleet, following, rest(args, admin, database.as_ref())).await?;
         Ok((opening, resting, Metrics::read(admin).await?.resident_memory()?))
@@ -69,14 +70,19 @@ async fn rest(
     Ok(Resting { time: args.rest, cpu, database: before.zip(after) })
 }
 
-/// Waits for `rest` while the terminals listen. To each of them nothing must happen.
+/// Waits for `rest` while the terminals listen. To each of them nothing must happen, but that those come whom it watches.
 async fn undisturbed<T>(
     fleet: &Fleet,
     following: Vec<Following>,
     rest: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let listen = |(terminal, mut following): (usize, Following)| async move {
-        (terminal, following.timeline.next().await)
+        loop {
+            match following.timeline.next().await {
+                Ok(Event::Presence(_)) => {}
+                other => return (terminal, other),
+            }
+        }
     };
     let mut listening: FuturesUnordered<_> =
         following.into_iter().enumerate().map(listen).collect();

@@ -27,6 +27,8 @@ pub(super) struct Report {
     transport: Transport,
     users: u32,
     terminals: u32,
+    /// How many users each terminal watches.
+    watched: u16,
     /// How long it took to open all of them.
     opening_seconds: f64,
     memory_before: f64,
@@ -63,6 +65,7 @@ impl Report {
             transport: args.target.transport,
             users: args.users,
             terminals: args.all_terminals(),
+            watched: args.watch,
             opening_seconds: opening.as_secs_f64(),
             memory_before: before,
             memory_after: after,

@@ -18,6 +18,8 @@ fn settings() -> Settings {
         rate: None,
         body_size: 100,
         hot_user: false,
+        signals: None,
+        away: None,
         warmup_seconds: 2.0,
         duration_seconds: 10.0,
         seed: 1,

@@ -120,7 +120,8 @@ async fn measure(
 /// Hides everything from a user and shows it again; how long it took until it was hidden.
 async fn hide(reader: &mut Reader, user_id: &str, admin: &Admin) -> Result<Duration, Error> {
     let limit = async |max_messages| {
-        let limits = Limits::Override(RetentionLimits { max_age: None, max_messages });
+        let limits =
+            Limits::Override(RetentionLimits { max_messages, ..RetentionLimits::default() });
         let request = SetUserLimitsRequest { user_id: user_id.to_owned(), limits: Some(limits) };
         let limited = admin.calls.clone().set_user_limits(request).await;
         limited.map(drop).map_err(|status| admin.failure(status))

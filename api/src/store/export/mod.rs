@@ -1,11 +1,15 @@
 //! Exporting the messages of a timeline: those between users, and those of groups as its owner has them.
 
+mod marks;
+mod user;
+
 use std::collections::HashMap;
 
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use self::marks::Location;
 use super::{
     Audit, Store,
     conversations::SAID,
@@ -16,8 +20,8 @@ use super::{
     transaction,
 };
 use crate::model::{
-    Body, Content, ConversationId, EntryKind, Message, MessageId, Result, SealedMessageId, UserId,
-    UserNo,
+    Body, Content, ConversationId, Entry, EntryKind, Error, Message, MessageId, MessageIdCipher,
+    MessageMarks, Result, SealedMessageId, UserId, UserNo,
 };
 
 /// Where an export begins.
@@ -50,6 +54,8 @@ pub struct ExportedMessage {
     pub mentions: Vec<UserId>,
     /// Whether it mentions everybody; only in groups.
     pub mention_all: bool,
+    /// What stands with it.
+    pub marks: MessageMarks,
 }
 
 /// Messages of an exported timeline.
@@ -106,36 +112,25 @@ impl Store {
             let statement = client.prepare_cached(&sql).await?;
             Ok(client.query(&statement, &[&owner.0, &after, &limit]).await?)
         })?;
-        let sent_by_others = rows.iter().filter_map(|row| {
-            let (sender, conversation): (i64, i64) = (row.get("sender"), row.get("conversation"));
-            (sender != owner.0 && conversation > 0).then(|| (sender, row.get("home_seq")))
-        });
-        let ids = self.client_message_ids(sent_by_others.collect()).await?;
         let owner_id = self.user_id(owner).await?;
         let cipher = self.message_id_cipher().await?;
-        let mut messages = Vec::with_capacity(rows.len());
-        for (entry, row) in self.entries_of(0, &rows).await?.into_iter().zip(&rows) {
-            let at = (entry.seq(), entry.appended_at);
-            let EntryKind::Message(message) = entry.kind else { continue };
-            let message_id = cipher.open(message.message_id)?;
-            let sender: i64 = row.get("sender");
-            let id = match message.conversation_id {
-                // One for all members, so that what several have is one when it is put together.
-                ConversationId::Group(_) => None,
-                ConversationId::User(_) if sender == owner.0 => message.client_message_id,
-                ConversationId::User(_) => ids.get(&(sender, message_id.seq)).copied(),
-            };
-            messages.extend(exported(message, message_id, at, id, &owner_id));
+        let mut found = Vec::with_capacity(rows.len());
+        for entry in self.entries_of(0, &rows).await? {
+            found.extend(Found::read(entry, &cipher)?);
         }
+        let ids = self.client_message_ids(found.iter().flat_map(Found::named_at).collect()).await?;
+        let mut marks = self.marks_of(owner, &found).await?;
+        let exported = |found: Found| {
+            let marks = marks.of(&found, (owner, &owner_id), &ids);
+            found.exported(marks, &owner_id, &ids)
+        };
+        let messages = found.into_iter().map(exported).collect();
         Ok(ExportPage { last: rows.last().map(|row| row.get("seq")), messages })
     }
 
     /// The ids that senders gave messages, by the places of the messages; none where the sender's copy
     /// is gone.
-    async fn client_message_ids(
-        &self,
-        places: Vec<(i64, i64)>,
-    ) -> Result<HashMap<(i64, i64), Uuid>> {
+    async fn client_message_ids(&self, places: Vec<Location>) -> Result<ClientIds> {
         let (senders, seqs): (Vec<i64>, Vec<i64>) = places.into_iter().unzip();
         let rows = reading!(self, async |client| {
             let statement = client
@@ -153,32 +148,74 @@ impl Store {
     }
 }
 
-/// A message as it is exported from the timeline of `owner_id`; `None` when its home says nothing more.
-fn exported(
+/// The ids that senders gave messages between users, by the places of the messages.
+type ClientIds = HashMap<Location, Uuid>;
+
+/// Where the sender of a message between users gave it an id. In groups there is one for all members, so that what
+/// several have is one when it is put together.
+fn named_at(message_id: MessageId) -> Option<Location> {
+    message_id.home.user().map(|sender| (sender.0, message_id.seq))
+}
+
+/// The id of a message, or one that stands for it.
+fn client_message_id(message_id: MessageId, sender_id: &UserId, ids: &ClientIds) -> Uuid {
+    let given = named_at(message_id).and_then(|place| ids.get(&place).copied());
+    given.unwrap_or_else(|| message_id.stand_in(sender_id))
+}
+
+/// A message of the exported timeline that says something.
+struct Found {
     message: Message,
     message_id: MessageId,
-    (seq, sent_at): (i64, OffsetDateTime),
-    client_message_id: Option<Uuid>,
-    owner_id: &UserId,
-) -> Option<ExportedMessage> {
-    let Body::Content(content) = message.body else { return None };
-    let client_message_id =
-        client_message_id.unwrap_or_else(|| message_id.stand_in(&message.sender));
-    let to = match message.conversation_id {
-        ConversationId::User(_) if message.sender != *owner_id => {
-            ConversationId::User(owner_id.clone())
+    content: Content,
+    /// Its place.
+    seq: i64,
+    appended_at: OffsetDateTime,
+    /// The message that it quotes, and who sent that, while it says something.
+    quoted: Option<(MessageId, UserId)>,
+}
+
+impl Found {
+    /// `None` for what is no message, or one whose home says nothing more.
+    fn read(entry: Entry, cipher: &MessageIdCipher) -> Result<Option<Self>> {
+        let (seq, appended_at) = (entry.seq(), entry.appended_at);
+        let EntryKind::Message(message) = entry.kind else { return Ok(None) };
+        let Body::Content(content) = &message.body else { return Ok(None) };
+        let content = content.clone();
+        let quoted = message.reply_to.as_ref().and_then(|quote| quote.quoted.as_ref());
+        let quoted = quoted
+            .map(|quoted| Ok::<_, Error>((cipher.open(quoted.message_id)?, quoted.sender.clone())))
+            .transpose()?;
+        let message_id = cipher.open(message.message_id)?;
+        Ok(Some(Self { message, message_id, content, seq, appended_at, quoted }))
+    }
+
+    /// As [`named_at`], of it and of what it quotes.
+    fn named_at(&self) -> impl Iterator<Item = Location> {
+        let quoted = self.quoted.as_ref().map(|(message_id, _)| *message_id);
+        [Some(self.message_id), quoted].into_iter().flatten().filter_map(named_at)
+    }
+
+    /// It as the timeline of `owner_id` has it.
+    fn exported(self, marks: MessageMarks, owner_id: &UserId, ids: &ClientIds) -> ExportedMessage {
+        let Self { message, message_id, content, seq, appended_at, .. } = self;
+        let to = match message.conversation_id {
+            ConversationId::User(_) if message.sender != *owner_id => {
+                ConversationId::User(owner_id.clone())
+            }
+            to => to,
+        };
+        ExportedMessage {
+            message_id: message.message_id,
+            seq,
+            client_message_id: client_message_id(message_id, &message.sender, ids),
+            sender_id: message.sender,
+            to,
+            sent_at: appended_at,
+            content,
+            mentions: message.mentions,
+            mention_all: message.mention_all,
+            marks,
         }
-        to => to,
-    };
-    Some(ExportedMessage {
-        message_id: message.message_id,
-        seq,
-        sender_id: message.sender,
-        to,
-        client_message_id,
-        sent_at,
-        content,
-        mentions: message.mentions,
-        mention_all: message.mention_all,
-    })
+    }
 }

@@ -1,4 +1,7 @@
-//! Importing messages and groups from another system, or from an export: batch by batch, as they come.
+//! Importing messages, groups and what users have set from another system, or from an export: batch by batch, as they
+//! come.
+
+mod records;
 
 use std::{pin::pin, sync::Arc};
 
@@ -10,10 +13,15 @@ use uuid::Uuid;
 use super::{AdminCall, Recipient, SendContent, Service, admin::Actor};
 use crate::{
     model::{
-        ConversationId, Error, GroupId, GroupProfile, GroupRole, MemberChange, Mentions, Result,
-        Role, UserId, UserNo, check_group_line, parse_uuid,
+        ConversationId, ConversationNo, Error, GroupId, GroupProfile, GroupRole, MemberChange,
+        Mentions, Result, Role, UserId, UserNo, check_group_line, parse_uuid,
     },
     store::{ImportChange, ImportGroup, ImportMember, ImportMessage, ImportedBatch},
+};
+
+pub use records::{
+    ImportedConversation, ImportedEdit, ImportedForward, ImportedMarks, ImportedName, ImportedPin,
+    ImportedReaction, ImportedScheduled, ImportedUser,
 };
 
 /// The most messages in one transaction.
@@ -34,7 +42,7 @@ pub enum ImportStep {
         create_users: bool,
     },
     /// What comes next, in the order of times.
-    Line(ImportLine),
+    Line(Box<ImportLine>),
     /// There are no more.
     End {
         /// Whether what other imports have left unfinished is finished, too.
@@ -62,6 +70,10 @@ pub enum ImportRecord {
     Group(ImportedGroup),
     /// A user who came to a group that was imported, or went.
     MemberChange(ImportedChange),
+    /// What a user shows of itself, has set and has begun.
+    User(ImportedUser),
+    /// The group of this id, which was imported, was dissolved.
+    Dissolved(String),
 }
 
 /// A message from elsewhere, as it is given.
@@ -79,6 +91,16 @@ pub struct ImportedMessage {
     pub mentions: Vec<String>,
     /// Whether it mentions everybody; only in groups.
     pub mention_all: bool,
+    /// What stands with it.
+    pub marks: ImportedMarks,
+}
+
+impl ImportedMessage {
+    /// How many bytes it says, now and before.
+    fn len(&self) -> usize {
+        let before = self.marks.edits.iter().filter_map(|edit| edit.before.as_ref());
+        before.chain(&self.content).map(SendContent::len).sum()
+    }
 }
 
 /// A group from elsewhere, as it is given.
@@ -134,7 +156,7 @@ pub fn recipient(recipient_id: String, group_id: String) -> Result<Option<Recipi
 pub struct ImportProgress {
     /// Everything up to this line is committed.
     pub line: i64,
-    /// Lines whose message, group or change stands now.
+    /// Lines whose message, group, change or user's record stands now.
     pub imported: i64,
     /// Lines of which that stood before.
     pub duplicates: i64,
@@ -154,7 +176,8 @@ impl Service {
     /// left.
     ///
     /// Errors, those of a line as [`Error::AtLine`]: see [`crate::store::Store::import_batch`],
-    /// [`crate::store::Store::import_group`] and [`crate::store::Store::import_member`].
+    /// [`crate::store::Store::import_group`], [`crate::store::Store::import_member`],
+    /// [`crate::store::Store::import_end_of_group`] and [`crate::store::Store::import_user`].
     pub async fn import_messages(
         self: Arc<Self>,
         call: AdminCall<'_>,
@@ -202,10 +225,12 @@ impl At {
     }
 }
 
-/// A change of groups, which is a transaction of its own.
-enum GroupEvent {
+/// What is a transaction of its own.
+enum Event {
     Group(ImportedGroup),
     Member(ImportedChange),
+    User(ImportedUser),
+    Dissolved(String),
 }
 
 /// What came together.
@@ -214,7 +239,7 @@ struct Batch {
     create_users: bool,
     messages: Vec<(At, ImportedMessage)>,
     /// Comes behind the messages.
-    event: Option<(At, GroupEvent)>,
+    event: Option<(At, Event)>,
     /// Set when it is the last one.
     end: Option<bool>,
 }
@@ -231,13 +256,18 @@ impl Batch {
                 self.end = Some(finish_all);
                 true
             }
-            ImportStep::Line(ImportLine { line, sent_at, record }) => {
+            ImportStep::Line(next) => {
+                let ImportLine { line, sent_at, record } = *next;
                 let at = At { line, sent_at };
                 match record {
                     ImportRecord::Message(message) => self.messages.push((at, message)),
-                    ImportRecord::Group(group) => self.event = Some((at, GroupEvent::Group(group))),
+                    ImportRecord::Group(group) => self.event = Some((at, Event::Group(group))),
                     ImportRecord::MemberChange(change) => {
-                        self.event = Some((at, GroupEvent::Member(change)));
+                        self.event = Some((at, Event::Member(change)));
+                    }
+                    ImportRecord::User(user) => self.event = Some((at, Event::User(user))),
+                    ImportRecord::Dissolved(group_id) => {
+                        self.event = Some((at, Event::Dissolved(group_id)));
                     }
                 }
                 self.event.is_some() || self.messages.len() >= BATCH
@@ -246,9 +276,7 @@ impl Batch {
     }
 
     fn bytes(&self) -> usize {
-        let bytes =
-            |message: &ImportedMessage| message.content.as_ref().map_or(0, SendContent::len);
-        self.messages.last().map_or(0, |(_, message)| bytes(message))
+        self.messages.last().map_or(0, |(_, message)| message.len())
     }
 }
 
@@ -311,27 +339,37 @@ impl Import {
         self.progress.duplicates += done.duplicates;
     }
 
-    /// Imports a change of groups.
-    async fn take_event(&mut self, at: At, event: GroupEvent) -> Result<()> {
+    /// Imports what is a transaction of its own.
+    async fn take_event(&mut self, at: At, event: Event) -> Result<()> {
         let sent_at = at.sent_at()?;
         let done = match event {
-            GroupEvent::Group(given) => {
+            Event::Group(given) => {
                 let group = self.read_group(given, sent_at).await?;
                 let details = json!({ "group_id": group.group_id, "imported": true });
                 let audit = self.actor.audit("create_group", details);
                 self.service.store.import_group(self.id, self.last_at, &group, audit).await?
             }
-            GroupEvent::Member(given) => {
+            Event::Member(given) => {
                 let change = self.read_change(given, sent_at).await?;
                 let (store, most) = (&self.service.store, self.service.limits.max_members);
                 store.import_member(self.id, self.last_at, &change, most).await?
+            }
+            Event::User(given) => {
+                let user = self.read_user(at, given).await?;
+                self.service.store.import_user(self.id, self.last_at, &user).await?
+            }
+            Event::Dissolved(group_id) => {
+                let group_id = GroupId::parse("group_id", &group_id)?;
+                let store = &self.service.store;
+                let group_no = store.group_no(&group_id).await?;
+                store.import_end_of_group(self.id, self.last_at, group_no, sent_at).await?
             }
         };
         self.note(at.line, sent_at, done);
         Ok(())
     }
 
-    async fn read(&mut self, at: At, given: ImportedMessage) -> Result<ImportMessage> {
+    async fn read(&mut self, at: At, mut given: ImportedMessage) -> Result<ImportMessage> {
         let sender_id = UserId::parse("sender_id", &given.sender_id)?;
         let to_id = match &given.to {
             Some(Recipient::User(id)) => ConversationId::User(UserId::parse("recipient_id", id)?),
@@ -341,11 +379,13 @@ impl Import {
         let client_message_id = parse_uuid("client_message_id", &given.client_message_id)?;
         let sent_at = at.sent_at()?;
         let sender = self.user_no(&sender_id).await?;
-        let to = match &to_id {
+        let to: ConversationNo = match &to_id {
             ConversationId::User(user_id) => self.user_no(user_id).await?.into(),
             ConversationId::Group(group_id) => self.service.store.group_no(group_id).await?.into(),
         };
         let mentions = self.read_mentions(&to_id, &given).await?;
+        let marks = std::mem::take(&mut given.marks);
+        let marks = self.read_marks(marks, sent_at, sender, to.peer()).await?;
         let content = self.service.content(given.content)?;
         Ok(ImportMessage {
             line: at.line,
@@ -358,6 +398,7 @@ impl Import {
             sent_at,
             content_hash: content.hash(),
             content,
+            marks,
         })
     }
 

@@ -6,27 +6,30 @@
 //! happens when the hook does not answer is a setting. While it fails all the time it is not asked, so that senders need
 //! not wait for what does not come.
 
+mod http;
+
 use std::{
+    fmt::Debug,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::hmac;
+use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use metrics::{counter, histogram};
 use parking_lot::Mutex;
-use reqwest::{Client, Response};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 
-use super::{SendContent, Service, access::Identity, webhook_signature};
+pub use self::http::HttpPolicy;
+use super::{SendContent, Service, access::Identity};
 use crate::{
     model::{
-        ClientAddress, Content, ConversationId, Error, Mentions, PolicyKind, PolicyOnFailure,
-        Result, Terminal,
+        Attachment, ClientAddress, Content, ConversationId, Error, GroupId, Mentions, PolicyKind,
+        PolicyOnFailure, Result, SealedMessageId, Terminal, UserId,
     },
     store::{Append, NewEdit, SignalCheck},
     telemetry,
@@ -48,27 +51,32 @@ const LARGEST_ANSWER: usize = 16 * 1024;
 const MAX_TEXT_LENGTH: usize = 500;
 const MAX_CODE_LENGTH: usize = 64;
 
+/// A way to the hook.
+#[async_trait]
+pub trait PolicyHook: Debug + Send + Sync {
+    /// Asks it. The content of its answer has at most `largest` bytes.
+    ///
+    /// Errors: why it has no answer that can be used.
+    async fn ask(&self, question: &PolicyQuestion, largest: usize)
+    -> Result<PolicyVerdict, String>;
+}
+
 /// How the hook is set up.
 #[derive(Debug, Clone)]
 pub struct PolicySettings {
-    /// Where it is; `None` for no hook.
-    pub url: Option<String>,
-    /// What requests are signed with; `None` for requests without a signature.
-    pub key: Option<SecretString>,
+    /// The way to it; `None` for no hook.
+    pub hook: Option<Arc<dyn PolicyHook>>,
     /// How long it may take to answer.
     pub timeout: Duration,
     /// What becomes of what it does not answer for.
     pub on_failure: PolicyOnFailure,
     /// What it is asked for.
     pub kinds: Vec<PolicyKind>,
-    /// What makes the requests.
-    pub http: Client,
 }
 
 /// The hook of a node.
 pub(super) struct Policy {
     settings: PolicySettings,
-    key: Option<hmac::Key>,
     breaker: Mutex<Breaker>,
     free: Semaphore,
 }
@@ -107,55 +115,126 @@ impl Breaker {
     }
 }
 
-/// What the hook is asked.
-#[derive(Serialize)]
-struct Question<'a> {
-    kind: &'static str,
-    sender_id: &'a str,
-    session_id: Uuid,
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Written {
+    /// A message.
+    Message,
+    /// An edit of one.
+    Edit,
+}
+
+/// What the hook is asked: in JSON as it stands here, without what is absent.
+#[derive(Debug, Serialize)]
+pub struct PolicyQuestion {
+    /// What is written.
+    pub kind: Written,
+    /// Who writes.
+    pub sender_id: UserId,
+    /// From which session.
+    pub session_id: Uuid,
     /// What the session was opened on; absent where it has ended meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
-    terminal: Option<Terminal>,
+    pub terminal: Option<Terminal>,
     /// From where the call comes, as a proxy that is trusted says it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<IpAddr>,
+    pub address: Option<IpAddr>,
+    /// Of a message to a user: to whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient_id: Option<UserId>,
+    /// Of a message to a group: to which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<GroupId>,
+    /// Of a message: the id that its sender gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<Uuid>,
+    /// Of an edit: the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<SealedMessageId>,
+    /// What it says.
     #[serde(flatten)]
-    message: Map<String, Value>,
+    pub content: PolicyContent,
+    /// Whom it mentions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+    /// Whether it mentions everybody.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mention_all: bool,
+    /// Its attachments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<PolicyQuote>,
 }
 
-/// What it answers.
-#[derive(Debug, Deserialize)]
-struct Verdict {
-    action: Action,
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    text: Option<String>,
-    content_type: Option<String>,
-    data: Option<String>,
+/// What a message says, for the hook.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum PolicyContent {
+    /// A text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// Anything else.
+    Data {
+        /// Its media type.
+        content_type: String,
+        /// The bytes; base64 in JSON.
+        #[serde(serialize_with = "in_base64")]
+        data: Bytes,
+    },
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Action {
+/// A message that another one answers.
+#[derive(Debug, Serialize)]
+pub struct PolicyQuote {
+    /// Its id.
+    pub message_id: SealedMessageId,
+    /// Who sent it.
+    pub sender_id: UserId,
+}
+
+/// What the hook answers.
+#[derive(Debug)]
+pub enum PolicyVerdict {
+    /// It is stored as it is.
     Allow,
-    Refuse,
-    Rewrite,
+    /// It is not stored.
+    Refuse {
+        /// Why, for programs.
+        code: String,
+        /// Why, for people.
+        text: String,
+    },
+    /// This is stored instead.
+    Rewrite(SendContent),
+}
+
+impl PolicyVerdict {
+    /// As metrics name it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Allow => "allowed",
+            Self::Refuse { .. } => "refused",
+            Self::Rewrite(_) => "rewritten",
+        }
+    }
 }
 
 impl Policy {
     pub(super) fn new(settings: PolicySettings) -> Self {
-        let key = settings.key.as_ref();
-        let key = key.map(|key| webhook_signature::key(key.expose_secret().as_bytes()));
-        Self { settings, key, breaker: Mutex::default(), free: Semaphore::new(AT_ONCE) }
+        Self { settings, breaker: Mutex::default(), free: Semaphore::new(AT_ONCE) }
     }
 
     fn is_asked_for(&self, kind: PolicyKind) -> bool {
-        self.settings.url.is_some() && self.settings.kinds.contains(&kind)
+        self.settings.hook.is_some() && self.settings.kinds.contains(&kind)
     }
 
     /// Asks the hook; `None` when it has no answer that can be used.
-    async fn ask(&self, question: &Question<'_>, largest: usize) -> Option<Verdict> {
+    async fn ask(&self, question: &PolicyQuestion, largest: usize) -> Option<PolicyVerdict> {
         let began = Instant::now();
         if !self.breaker.lock().lets_through(began) {
             counter!(telemetry::POLICY_REQUESTS, "result" => "skipped").increment(1);
@@ -175,42 +254,21 @@ impl Policy {
         };
         self.breaker.lock().note(verdict.is_some(), Instant::now());
         histogram!(telemetry::POLICY_SECONDS).record(began.elapsed());
-        let result = match verdict.as_ref().map(|verdict| &verdict.action) {
-            Some(Action::Allow) => "allowed",
-            Some(Action::Refuse) => "refused",
-            Some(Action::Rewrite) => "rewritten",
-            None => "failed",
-        };
+        let result = verdict.as_ref().map_or("failed", PolicyVerdict::name);
         counter!(telemetry::POLICY_REQUESTS, "result" => result).increment(1);
         verdict
     }
 
-    async fn request(&self, question: &Question<'_>, largest: usize) -> Result<Verdict, String> {
+    #[tracing::instrument(target = "imd::trace", level = "info", name = "policy", skip_all, fields(otel.kind = "client"))]
+    async fn request(
+        &self,
+        question: &PolicyQuestion,
+        largest: usize,
+    ) -> Result<PolicyVerdict, String> {
+        let Some(hook) = &self.settings.hook else { return Ok(PolicyVerdict::Allow) };
         let _permit = self.free.acquire().await.map_err(|error| error.to_string())?;
-        let url = self.settings.url.as_deref().unwrap_or_default();
-        let body = serde_json::to_vec(question).map_err(|error| error.to_string())?;
-        let id = format!("msg_{}", Uuid::now_v7());
-        let request = self.settings.http.post(url);
-        let request = webhook_signature::sign(request, self.key.as_slice(), &id, body);
-        let answer = request.send().await.map_err(|error| error.to_string())?;
-        if !answer.status().is_success() {
-            return Err(format!("answered {}", answer.status()));
-        }
-        let body = read(answer, largest).await?;
-        serde_json::from_slice(&body).map_err(|error| error.to_string())
+        hook.ask(question, largest).await
     }
-}
-
-/// Reads an answer of at most so many bytes.
-async fn read(mut answer: Response, largest: usize) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
-        body.extend_from_slice(&chunk);
-        if body.len() > largest {
-            return Err(format!("answered more than {largest} bytes"));
-        }
-    }
-    Ok(body)
 }
 
 impl Service {
@@ -244,17 +302,25 @@ impl Service {
             if_blocked: append.if_blocked,
         };
         self.may_write(&check).await?;
-        let mut message = said(&append.content, &append.mentions);
-        match &append.conversation_id {
-            ConversationId::User(user_id) => message.insert("recipient_id".into(), json!(user_id)),
-            ConversationId::Group(group_id) => message.insert("group_id".into(), json!(group_id)),
+        let (recipient_id, group_id) = match append.conversation_id.clone() {
+            ConversationId::User(user_id) => (Some(user_id), None),
+            ConversationId::Group(group_id) => (None, Some(group_id)),
         };
-        message.insert("client_message_id".into(), json!(append.client_message_id));
-        if let Some(quoted) = append.quote.as_ref().and_then(|quote| quote.own.quoted.as_ref()) {
-            let reply_to = json!({ "message_id": quoted.message_id, "sender_id": quoted.sender });
-            message.insert("reply_to".into(), reply_to);
-        }
-        match self.ask_policy(caller, address, "message", message).await? {
+        let quoted = append.quote.as_ref().and_then(|quote| quote.own.quoted.as_ref());
+        let question = PolicyQuestion {
+            recipient_id,
+            group_id,
+            client_message_id: Some(append.client_message_id),
+            attachments: append.attachments.to_vec(),
+            reply_to: quoted.map(|quoted| PolicyQuote {
+                message_id: quoted.message_id,
+                sender_id: quoted.sender.clone(),
+            }),
+            ..self
+                .question(caller, address, Written::Message, &append.content, &append.mentions)
+                .await?
+        };
+        match self.ask_policy(&question).await? {
             Some(content) => Ok(Append { content, ..append }),
             None => Ok(append),
         }
@@ -273,10 +339,12 @@ impl Service {
             return Ok(edit);
         }
         self.check_session(caller).await?;
-        let mut message = said(&edit.content, &edit.mentions);
         let sealed = self.store.message_id_cipher().await?.seal(edit.message_id)?;
-        message.insert("message_id".into(), json!(sealed));
-        match self.ask_policy(caller, address, "edit", message).await? {
+        let question = PolicyQuestion {
+            message_id: Some(sealed),
+            ..self.question(caller, address, Written::Edit, &edit.content, &edit.mentions).await?
+        };
+        match self.ask_policy(&question).await? {
             Some(content) => Ok(NewEdit { content, ..edit }),
             None => Ok(edit),
         }
@@ -290,44 +358,51 @@ impl Service {
         Ok(())
     }
 
-    /// What is to be stored instead; `None` where that is what was sent.
-    async fn ask_policy(
+    /// What is asked about all that is written.
+    async fn question(
         &self,
         caller: &Identity,
         address: Option<ClientAddress>,
-        kind: &'static str,
-        message: Map<String, Value>,
-    ) -> Result<Option<Content>> {
+        kind: Written,
+        content: &Content,
+        mentions: &Mentions,
+    ) -> Result<PolicyQuestion> {
         let terminal = self.store.terminal_of(caller.user_no, caller.session_id).await?;
-        let question = Question {
+        Ok(PolicyQuestion {
             kind,
-            sender_id: caller.user_id.as_str(),
+            sender_id: caller.user_id.clone(),
             session_id: caller.session_id.0,
             terminal,
             address: address.map(|address| address.0),
-            message,
-        };
-        // In base64 with what JSON escapes in it.
-        let largest = self.limits.max_body_bytes.saturating_mul(6) + LARGEST_ANSWER;
-        let Some(verdict) = self.policy.ask(&question, largest).await else {
-            return self.without_verdict();
-        };
-        match verdict.action {
-            Action::Allow => Ok(None),
-            Action::Refuse => {
-                let text = verdict.text.unwrap_or_default();
-                Err(Error::PolicyRefused {
-                    code: short(&verdict.code, MAX_CODE_LENGTH),
-                    text: short(&text, MAX_TEXT_LENGTH),
-                })
-            }
-            Action::Rewrite => match self.rewritten(verdict) {
+            recipient_id: None,
+            group_id: None,
+            client_message_id: None,
+            message_id: None,
+            content: said(content),
+            mentions: mentions.user_ids(),
+            mention_all: mentions.all,
+            attachments: Vec::new(),
+            reply_to: None,
+        })
+    }
+
+    /// What is to be stored instead; `None` where that is what was sent.
+    async fn ask_policy(&self, question: &PolicyQuestion) -> Result<Option<Content>> {
+        let largest = self.limits.max_body_bytes + LARGEST_ANSWER;
+        match self.policy.ask(question, largest).await {
+            Some(PolicyVerdict::Allow) => Ok(None),
+            Some(PolicyVerdict::Refuse { code, text }) => Err(Error::PolicyRefused {
+                code: short(&code, MAX_CODE_LENGTH),
+                text: short(&text, MAX_TEXT_LENGTH),
+            }),
+            Some(PolicyVerdict::Rewrite(content)) => match self.content(Some(content)) {
                 Ok(content) => Ok(Some(content)),
                 Err(error) => {
                     tracing::warn!(%error, "the policy hook wants something stored that cannot be");
                     self.without_verdict()
                 }
             },
+            None => self.without_verdict(),
         }
     }
 
@@ -337,41 +412,19 @@ impl Service {
             PolicyOnFailure::Refuse => Err(Error::PolicyUnanswered),
         }
     }
-
-    fn rewritten(&self, verdict: Verdict) -> Result<Content> {
-        let content = match (verdict.text, verdict.data) {
-            (Some(text), None) => Some(SendContent::Text(text)),
-            (None, Some(data)) => {
-                let data = BASE64_STANDARD.decode(data);
-                let data = data.map_err(|_| Error::invalid("data", "must be base64"))?.into();
-                let content_type = verdict.content_type.unwrap_or_default();
-                Some(SendContent::Data { content_type, data })
-            }
-            _ => None,
-        };
-        self.content(content)
-    }
 }
 
 /// What a message says, for the hook.
-fn said(content: &Content, mentions: &Mentions) -> Map<String, Value> {
-    let mut message = Map::new();
+fn said(content: &Content) -> PolicyContent {
+    let data = content.body().clone();
     match content.content_type() {
-        None => {
-            message.insert("text".into(), json!(String::from_utf8_lossy(content.body())));
-        }
-        Some(content_type) => {
-            message.insert("content_type".into(), json!(content_type));
-            message.insert("data".into(), json!(BASE64_STANDARD.encode(content.body())));
-        }
+        None => PolicyContent::Text { text: String::from_utf8_lossy(&data).into_owned() },
+        Some(content_type) => PolicyContent::Data { content_type: content_type.to_owned(), data },
     }
-    if !mentions.users.is_empty() {
-        message.insert("mentions".into(), json!(mentions.user_ids()));
-    }
-    if mentions.all {
-        message.insert("mention_all".into(), json!(true));
-    }
-    message
+}
+
+fn in_base64<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64_STANDARD.encode(data))
 }
 
 fn short(text: &str, most: usize) -> String {
