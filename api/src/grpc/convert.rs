@@ -23,11 +23,20 @@ pub(super) fn timestamp(at: OffsetDateTime) -> Timestamp {
     }
 }
 
-/// The time of a timestamp.
+/// The time of a timestamp: as protobuf has them, in the years 1 to 9999.
 pub(super) fn time(field: &'static str, at: Timestamp) -> Result<OffsetDateTime, Error> {
     let nanoseconds = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
-        .map_err(|_| Error::invalid(field, "is beyond the calendar"))
+    let time = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok();
+    time.filter(|time| time.year() > 0)
+        .ok_or_else(|| Error::invalid(field, "is beyond the calendar"))
+}
+
+/// [`time`], where a client may leave it out.
+pub(super) fn time_if_given(
+    field: &'static str,
+    at: Option<Timestamp>,
+) -> Result<Option<OffsetDateTime>, Error> {
+    at.map(|at| time(field, at)).transpose()
 }
 
 pub(super) fn tokens(tokens: Tokens) -> v1::Tokens {

@@ -14,8 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserializer, Serialize, de::DeserializeOwned};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{objects::Objects, problem::Problem};
+use crate::model::{Error, Result as ServiceResult};
 
 /// The bearer token, if the request carries one.
 pub(super) struct Bearer(Option<String>);
@@ -105,6 +107,16 @@ where
         let field = Some(path.trim_end_matches(['.', '?'])).filter(|field| !field.is_empty());
         Problem::invalid(field.unwrap_or(part), error.inner())
     })
+}
+
+/// The time that a parameter gives as `field`, if it is there.
+pub(super) fn time(
+    field: &'static str,
+    at: Option<String>,
+) -> ServiceResult<Option<OffsetDateTime>> {
+    let read = |at: String| OffsetDateTime::parse(&at, &Rfc3339);
+    let refusal = |_| Error::invalid(field, "must be a time such as 2026-11-23T07:30:00Z");
+    at.map(read).transpose().map_err(refusal)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use serde::Deserialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     document::Refusal,
-    extract::{Bearer, Json, Query},
+    extract::{Bearer, Json, Query, time},
     problem::Problem,
     types::FoundMessageList,
 };
@@ -68,12 +67,6 @@ impl TryFrom<SearchQuery> for SearchMessages {
             page_token: query.page_token,
         })
     }
-}
-
-fn time(field: &'static str, at: Option<String>) -> ServiceResult<Option<OffsetDateTime>> {
-    let read = |at: String| OffsetDateTime::parse(&at, &Rfc3339);
-    let refusal = |_| Error::invalid(field, "must be a time such as 2026-11-23T07:30:00Z");
-    at.map(read).transpose().map_err(refusal)
 }
 
 /// Search one's messages.

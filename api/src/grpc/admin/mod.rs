@@ -496,8 +496,7 @@ impl v1::admin_service_server::AdminService for Administration {
         request: Request<v1::ExportMessagesRequest>,
     ) -> Result<Response<Self::ExportMessagesStream>, Status> {
         let (call, asked) = (call(&request)?, request.get_ref());
-        let since = asked.since.map(|at| convert::time("since", at));
-        let since = since.transpose().map_err(status)?;
+        let since = convert::time_if_given("since", asked.since).map_err(status)?;
         let exporting = self.0.clone().export_messages(call, &asked.user_id, since);
         Ok(Response::new(steps(exporting.await.map_err(status)?, transfer::exported)))
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{body::Body, extract::State, response::Response};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -18,7 +17,7 @@ use crate::{
     model::{Error, Result as ServiceResult},
     rest::{
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         groups::GroupPath,
         largest_body,
         problem::Problem,
@@ -82,9 +81,7 @@ async fn export_messages(
     Path(path): Path<UserPath>,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let time = |at: String| OffsetDateTime::parse(&at, &Rfc3339);
-    let since = query.since.map(time).transpose();
-    let since = since.map_err(|_| Error::invalid("since", "must be a time as in RFC 3339"))?;
+    let since = time("since", query.since)?;
     let exporting = service.export_messages(caller.call(), &path.user_id, since).await?;
     let messages = exporting.try_filter_map(async |step| Ok(ExportedLine::of(step)));
     Ok(lines::answer(messages))
