@@ -12,6 +12,7 @@ mod kick;
 mod rest;
 pub(crate) mod send;
 mod sessions;
+pub(crate) mod since;
 mod status;
 mod terminals;
 mod trace;

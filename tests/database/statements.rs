@@ -16,7 +16,7 @@ const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
 
 /// Statements with parts that functions make, by file and beginning. They cannot be read from the source;
 /// each is run by the tests of what the file is about. One that is added has to be added here, too.
-const COMPOSED: [(&str, &str); 31] = [
+const COMPOSED: [(&str, &str); 32] = [
     ("connection/settings.rs", "SELECT {}"),
     ("connection/settings.rs", "SELECT pg_is_in_recovery()"),
     ("conversation_list.rs", "WITH newest"),
@@ -44,6 +44,7 @@ const COMPOSED: [(&str, &str); 31] = [
     ("sessions/list.rs", "SELECT {SESSION_COLUMNS}"),
     ("sessions/list.rs", "SELECT u.user_id, {SESSION_COLUMNS}"),
     ("sessions/mod.rs", "SELECT {SESSION_COLUMNS}"),
+    ("since.rs", "WITH RECURSIVE narrowed"),
     ("tiers.rs", "WITH RECURSIVE page"),
     ("timelines.rs", "WITH RECURSIVE {timeline}"),
     ("trace/groups.rs", "WITH RECURSIVE traced"),

@@ -14,6 +14,7 @@ mod keys;
 mod messages;
 mod retention;
 mod sessions;
+mod since;
 mod status;
 mod terminals;
 mod timelines;

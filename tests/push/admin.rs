@@ -1,9 +1,13 @@
 //! What administrators see of push, and how they test it.
 
 use imd_proto::v1::{ListPushTokensRequest, PushResult, TestPushRequest};
+use prost_types::Timestamp;
 
 use super::{bind, call, provider::Provider, with_webhook};
-use crate::support::api::Transport;
+use crate::{
+    admin::since::{RestList, assert_lists, given, rest_field, rfc3339},
+    support::api::Transport,
+};
 
 #[tokio::test]
 async fn terminals_that_are_told_are_listed_without_what_they_are_known_by() {
@@ -16,8 +20,12 @@ async fn terminals_that_are_told_are_listed_without_what_they_are_known_by() {
         bind(&imd, terminal, "a secret").await;
     }
     let list = async |user_id: &str, page_token: String| {
-        let request =
-            ListPushTokensRequest { user_id: user_id.to_owned(), page_size: 2, page_token };
+        let request = ListPushTokensRequest {
+            user_id: user_id.to_owned(),
+            page_size: 2,
+            page_token,
+            ..Default::default()
+        };
         imd.admin().list_push_tokens(request).await.expect("a page")
     };
     let first = list("", String::new()).await;
@@ -39,6 +47,54 @@ async fn terminals_that_are_told_are_listed_without_what_they_are_known_by() {
     let nobody = ListPushTokensRequest { user_id: "nobody".to_owned(), ..Default::default() };
     let refused = imd.admin().list_push_tokens(nobody).await.expect_err("nobody");
     assert_eq!(refused.code, "user_not_found");
+}
+
+#[tokio::test]
+async fn terminals_are_listed_by_provider_and_since_they_were_bound() {
+    const PUSH: RestList = RestList { path: "/admin/v1/push", rows: "tokens", id: "/session_id" };
+    let imd = with_webhook(Transport::Grpc, "http://127.0.0.1:9").await;
+    let admin = imd.admin();
+    let ann = imd.user_with_phone("ann").await;
+    let bob = imd.user_with_phone("bob").await;
+    let pc = imd.log_in("bob", "pc", "desk").await;
+    for terminal in [&pc, &ann, &bob] {
+        bind(&imd, terminal, "a secret").await;
+    }
+    let as_apns = "UPDATE push_tokens SET provider = 3 WHERE session_id::text = $1";
+    imd.database.sql().await.execute(as_apns, &[&ann.session_id()]).await.expect("a token");
+    let bound = async |session_id: &str| {
+        let page = admin.list_push_tokens(ListPushTokensRequest::default()).await;
+        let tokens = page.expect("a page").tokens;
+        let token = tokens.iter().find(|token| token.session_id == session_id);
+        token.expect("a token").bound_at
+    };
+    let assert_tokens = async |of: [&str; 2], since: Option<Timestamp>, expected: &[&str]| {
+        let grpc = async |page_size, page_token| {
+            let [user_id, provider] = of.map(str::to_owned);
+            let request = ListPushTokensRequest { user_id, provider, since, page_size, page_token };
+            let page = admin.list_push_tokens(request).await?;
+            let ids = page.tokens.into_iter().map(|token| token.session_id).collect();
+            Ok((ids, page.next_page_token))
+        };
+        let since = rfc3339(since);
+        let asked = given(&[("user_id", of[0]), ("provider", of[1]), ("since", &since)]);
+        assert_lists(&imd, grpc, (&PUSH, &asked), expected).await;
+    };
+    let (ann, phone, pc) = (ann.session_id(), bob.session_id(), pc.session_id());
+    assert_tokens(["", ""], bound(pc).await, &[ann, phone, pc]).await;
+    assert_tokens(["", ""], bound(ann).await, &[ann, phone]).await;
+    assert_tokens(["bob", ""], bound(ann).await, &[phone]).await;
+    assert_tokens(["", "webhook"], None, &[phone, pc]).await;
+    assert_tokens(["", "webhook"], bound(ann).await, &[phone]).await;
+    assert_tokens(["", "apns"], bound(phone).await, &[]).await;
+    assert_tokens(["ann", "fcm"], None, &[]).await;
+
+    let wrong = ListPushTokensRequest { provider: "pigeon".to_owned(), ..Default::default() };
+    let refused = admin.list_push_tokens(wrong).await.expect_err("no provider");
+    assert_eq!(refused.field(), "provider");
+    for (field, value) in [("provider", "pigeon"), ("since", "yesterday")] {
+        assert_eq!(rest_field(&imd, PUSH.path, (field, value)).await, field);
+    }
 }
 
 #[tokio::test]

@@ -145,7 +145,15 @@ impl Admin {
             page_size: size,
             page_token: token.to_owned(),
             prefix: prefix.to_owned(),
+            ..Default::default()
         };
+        self.list_users(request).await
+    }
+
+    pub(crate) async fn list_users(
+        &self,
+        request: v1::ListUsersRequest,
+    ) -> Result<v1::ListUsersResponse> {
         answer(self.0.clone().list_users(request).await)
     }
 
@@ -173,7 +181,15 @@ impl Admin {
         page_token: &str,
     ) -> Result<v1::AdminListGroupsResponse> {
         let (user_id, page_token) = (user_id.to_owned(), page_token.to_owned());
-        let request = v1::AdminListGroupsRequest { user_id, page_size, page_token };
+        let request =
+            v1::AdminListGroupsRequest { user_id, page_size, page_token, ..Default::default() };
+        self.list_groups(request).await
+    }
+
+    pub(crate) async fn list_groups(
+        &self,
+        request: v1::AdminListGroupsRequest,
+    ) -> Result<v1::AdminListGroupsResponse> {
         answer(self.0.clone().admin_list_groups(request).await)
     }
 
@@ -411,7 +427,15 @@ impl Admin {
         page_size: i32,
         page_token: &str,
     ) -> Result<v1::ListBroadcastsResponse> {
-        let request = v1::ListBroadcastsRequest { page_size, page_token: page_token.to_owned() };
+        let page_token = page_token.to_owned();
+        let request = v1::ListBroadcastsRequest { page_size, page_token, ..Default::default() };
+        self.list_broadcasts(request).await
+    }
+
+    pub(crate) async fn list_broadcasts(
+        &self,
+        request: v1::ListBroadcastsRequest,
+    ) -> Result<v1::ListBroadcastsResponse> {
         answer(self.0.clone().list_broadcasts(request).await)
     }
 
@@ -553,7 +577,15 @@ impl Admin {
             user_id: user_id.to_owned(),
             page_size: size,
             page_token: token.to_owned(),
+            ..Default::default()
         };
+        self.list_audit_records(request).await
+    }
+
+    pub(crate) async fn list_audit_records(
+        &self,
+        request: v1::ListAuditRecordsRequest,
+    ) -> Result<v1::ListAuditRecordsResponse> {
         answer(self.0.clone().list_audit_records(request).await)
     }
 
@@ -563,7 +595,14 @@ impl Admin {
             user_id: user_id.to_owned(),
             ..v1::ListAttachmentsRequest::default()
         };
-        Ok(answer(self.0.clone().list_attachments(request).await)?.attachments)
+        Ok(self.list_attachments(request).await?.attachments)
+    }
+
+    pub(crate) async fn list_attachments(
+        &self,
+        request: v1::ListAttachmentsRequest,
+    ) -> Result<v1::ListAttachmentsResponse> {
+        answer(self.0.clone().list_attachments(request).await)
     }
 
     /// Deletes files that no message has: how many.

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use imd_proto::v1;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{bearer, convert::timestamp, status::status};
+use super::{
+    bearer,
+    convert::{state_filter, time_if_given, timestamp},
+    status::status,
+};
 use crate::{
-    model::{Attachment, AttachmentRequest, AttachmentState, Page, StoredAttachment},
-    service::Service,
+    model::{Attachment, AttachmentRequest, AttachmentState, Error, Page, StoredAttachment},
+    service::{AttachmentQuery, Service},
 };
 
 pub(super) struct Attachments(pub(super) Arc<Service>);
@@ -66,17 +70,22 @@ fn one(attachment: &Attachment) -> v1::Attachment {
     }
 }
 
+/// Which attachments an administrator wants to see.
+pub(super) fn query(asked: &v1::ListAttachmentsRequest) -> Result<AttachmentQuery, Error> {
+    Ok(AttachmentQuery {
+        user_id: asked.user_id.clone(),
+        state: state_filter(asked.state, AttachmentState::from_number)?,
+        since: time_if_given("since", asked.since)?,
+    })
+}
+
 /// Attachments as administrators see them.
 pub(super) fn page(page: Page<StoredAttachment>) -> v1::ListAttachmentsResponse {
     let stored = |stored: &StoredAttachment| v1::StoredAttachment {
         attachment: Some(one(&stored.attachment)),
         user_id: stored.owner.to_string(),
-        state: match stored.state {
-            AttachmentState::Waiting => v1::AttachmentState::Waiting,
-            AttachmentState::Stored => v1::AttachmentState::Stored,
-            AttachmentState::Deleting => v1::AttachmentState::Deleting,
-        }
-        .into(),
+        // The numbers are the contract's.
+        state: stored.state as i32,
         uses: stored.uses,
         created_at: Some(timestamp(stored.created_at)),
     };

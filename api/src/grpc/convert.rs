@@ -39,6 +39,19 @@ pub(super) fn time_if_given(
     at.map(|at| time(field, at)).transpose()
 }
 
+/// The state that a listing is limited to; `None`, for all, for the number 0. One that the contract does not have is an
+/// error, so that it is not taken for 0.
+pub(super) fn state_filter<T>(
+    number: i32,
+    from_number: impl FnOnce(i16) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let state = i16::try_from(number).ok().and_then(from_number);
+    state.map(Some).ok_or_else(|| Error::invalid("state", "is none of the states"))
+}
+
 pub(super) fn tokens(tokens: Tokens) -> v1::Tokens {
     v1::Tokens {
         access_token: tokens.access_token,

@@ -33,15 +33,25 @@ pub struct Attachment {
     pub sha256: String,
 }
 
-/// What has become of an attachment.
+/// What has become of an attachment. Numbered as in the contract and in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttachmentState {
     /// It was created, and not uploaded yet.
-    Waiting,
+    Waiting = 1,
     /// It was uploaded.
-    Stored,
+    Stored = 2,
     /// No message has it any more; its bytes are about to be deleted.
-    Deleting,
+    Deleting = 3,
+}
+
+impl AttachmentState {
+    const ALL: [Self; 3] = [Self::Waiting, Self::Stored, Self::Deleting];
+
+    /// The state with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as i16 == number)
+    }
 }
 
 /// An attachment as an administrator sees it.

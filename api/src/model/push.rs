@@ -29,6 +29,16 @@ impl PushProvider {
         Self::ALL.into_iter().find(|provider| *provider as i16 == number)
     }
 
+    /// The provider that a client names as `field`.
+    pub fn parse(field: &'static str, name: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|provider| provider.name() == name);
+        let refusal = || {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::invalid(field, format!("must be one of {names}"))
+        };
+        known.ok_or_else(refusal)
+    }
+
     /// Its name in the contract.
     #[must_use]
     pub fn name(self) -> &'static str {

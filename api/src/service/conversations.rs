@@ -168,6 +168,11 @@ impl Service {
     }
 }
 
+/// A time in the scope of a page token, which is the same whatever its offset.
+pub(super) fn instant(at: Option<OffsetDateTime>) -> Option<i128> {
+    at.map(OffsetDateTime::unix_timestamp_nanos)
+}
+
 /// The time up to which a conversation is muted as the database keeps it: in UTC, to the microsecond.
 fn storable(until: OffsetDateTime) -> Result<OffsetDateTime> {
     let refusal = || Error::invalid("muted_until", "is beyond the calendar");

@@ -145,7 +145,7 @@ impl Service {
         let size = PageSize::parse("page_size", page_size, 50, 1000)?;
         let scope = format!("groups/{}", caller.user_no.0);
         let after = self.read_after(&scope, page_token)?;
-        let mut items = self.store.groups_of(caller.user_no, after, size.get() + 1).await?;
+        let mut items = self.store.groups_of(caller.user_no, None, after, size.get() + 1).await?;
         let more = size.cut(&mut items);
         let next = items.last().filter(|_| more).map(|(no, _)| self.place_token(&scope, no.0));
         let items = items.into_iter().map(|(_, group)| group).collect();

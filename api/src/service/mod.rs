@@ -67,10 +67,10 @@ use crate::{
 };
 
 pub use admin::{
-    Admin, AdminCall, AdminGroup, Check, CheckResult, CheckSettings, ClusterStatus,
-    CreateBroadcast, DescribedUser, Kick, MOST_LISTED, MOST_SENT, MessageTrace, NewEpochs, NewTier,
-    NewUserLimits, NodeLoad, Progress, SendAs, Sender, SessionQuery, TracedCopy, TracedMessage,
-    TracedTerminal, WebhookTest, Whose,
+    Admin, AdminCall, AdminGroup, AttachmentQuery, AuditQuery, Check, CheckResult, CheckSettings,
+    ClusterStatus, CreateBroadcast, DescribedUser, Kick, MOST_LISTED, MOST_SENT, MessageTrace,
+    NewEpochs, NewTier, NewUserLimits, NodeLoad, Progress, PushQuery, SendAs, Sender, SessionQuery,
+    TracedCopy, TracedMessage, TracedTerminal, WebhookTest, Whose,
 };
 pub use assertions::{KeyError, TrustedIssuer};
 pub use attachments::{

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
-use super::Service;
+use super::{Service, conversations::instant};
 use crate::{
     model::{
         ConversationId, Error, FoundMessage, Page, PageSize, Result, SearchPlace, SearchQuery,
@@ -90,14 +90,13 @@ impl Service {
             "" => None,
             id => Some(self.store.user_no(&UserId::parse("from", id)?).await?),
         };
-        let time = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp_nanos);
         let scope = format!(
             "search/{}/{:?}/{:?}/{:?}/{:?}/{}",
             owner.0,
             conversation.map(|no| no.0),
             sender.map(|no| no.0),
-            time(asked.after),
-            time(asked.before),
+            instant(asked.after),
+            instant(asked.before),
             asked.q,
         );
         let parse = |carried: Vec<u8>| SearchPlace::from_bytes(&carried);

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{Store, Transaction, reading, transaction};
+use super::{Store, Transaction, reading, since::lowest_id, transaction};
 use crate::model::{
     Attachment, AttachmentState, ConversationNo, Error, MessageId, Result, ScheduledMessage,
     StoredAttachment, TimelineNo, UserNo, hex,
@@ -26,6 +26,17 @@ const UNUSED_FOR: &str = "interval '1 day'";
 
 /// The class of the locks behind which a user's attachments are counted. Any fixed number.
 const QUOTA_LOCK: i32 = 0x696d_6404;
+
+/// Which attachments to list.
+#[derive(Debug, Default)]
+pub struct AttachmentFilter {
+    /// Only those that this user created.
+    pub owner: Option<UserNo>,
+    /// Only those in this state.
+    pub state: Option<AttachmentState>,
+    /// Only those created then or later.
+    pub since: Option<OffsetDateTime>,
+}
 
 const COLUMNS: &str = "a.attachment_id, a.file_name, a.content_type, a.size, a.sha256, a.object";
 
@@ -47,11 +58,7 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 }
 
 fn read_state(row: &Row) -> AttachmentState {
-    match row.get::<_, i16>("state") {
-        1 => AttachmentState::Waiting,
-        2 => AttachmentState::Stored,
-        _ => AttachmentState::Deleting,
-    }
+    AttachmentState::from_number(row.get("state")).unwrap_or(AttachmentState::Deleting)
 }
 
 /// The attachments of a message, as its row of `entries` has them.
@@ -296,10 +303,10 @@ impl Store {
         Ok(())
     }
 
-    /// The attachments of a user, or of all, the newest first: at most `limit`, all older than `before`.
+    /// The attachments that `filter` lets through, the newest first: at most `limit`, all older than `before`.
     pub async fn list_attachments(
         &self,
-        owner: Option<UserNo>,
+        filter: &AttachmentFilter,
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<StoredAttachment>> {
@@ -313,10 +320,19 @@ impl Store {
                          SELECT count(*) FROM scheduled_attachments s WHERE s.attachment_id = a.attachment_id
                      ) AS uses
                      FROM attachments a
-                     WHERE ($1::bigint IS NULL OR a.owner = $1) AND ($2::uuid IS NULL OR a.attachment_id < $2)
-                     ORDER BY a.attachment_id DESC LIMIT $3"
+                     WHERE ($1::bigint IS NULL OR a.owner = $1) AND ($2::smallint IS NULL OR a.state = $2)
+                         AND ($3::timestamptz IS NULL OR a.created_at >= $3)
+                         AND a.attachment_id >= $4 AND a.attachment_id < $5
+                     ORDER BY a.attachment_id DESC LIMIT $6"
                 ),
-                &[&owner.map(|no| no.0), &before, &limit],
+                &[
+                    &filter.owner.map(|no| no.0),
+                    &filter.state.map(|state| state as i16),
+                    &filter.since,
+                    &lowest_id(filter.since),
+                    &before.unwrap_or(Uuid::max()),
+                    &limit,
+                ],
             )
             .await?;
         let owners = rows.iter().map(|row| row.get("owner")).collect();

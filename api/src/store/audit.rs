@@ -2,7 +2,11 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Store, Transaction, transaction};
+use super::{
+    Store, Transaction,
+    since::{Numbered, older_up_to},
+    transaction,
+};
 use crate::model::{ClientAddress, Result, UserId, UserNo};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -20,6 +24,19 @@ pub struct Audit<'a> {
     pub reason: &'a str,
     /// From where.
     pub address: Option<ClientAddress>,
+}
+
+/// Which records to list.
+#[derive(Debug, Default)]
+pub struct AuditFilter<'a> {
+    /// Only those about this user.
+    pub user_no: Option<UserNo>,
+    /// Only of this action.
+    pub action: Option<&'a str>,
+    /// Only of what this one did.
+    pub actor: Option<&'a str>,
+    /// Only those made then or later.
+    pub since: Option<OffsetDateTime>,
 }
 
 /// A record of the log.
@@ -108,22 +125,35 @@ impl Store {
         Ok(i64::try_from(deleted).unwrap_or(limit))
     }
 
-    /// The records, the newest first: at most `limit`, all older than `before`.
+    /// The records that `filter` lets through, the newest first: at most `limit`, all with numbers below `before`.
     pub async fn audit_records(
         &self,
-        user_no: Option<UserNo>,
+        filter: &AuditFilter<'_>,
         before: i64,
         limit: i64,
     ) -> Result<Vec<AuditRecord>> {
         let client = self.client().await?;
+        let older = older_up_to(&client, Numbered::Audit, filter.since).await?;
         let rows = client
             .query(
                 "SELECT a.audit_no, a.at, a.actor, a.action, u.user_id, a.details, a.reason,
                      a.address
                  FROM audit a LEFT JOIN users u USING (user_no)
-                 WHERE ($1::bigint IS NULL OR a.user_no = $1) AND a.audit_no < $2
-                 ORDER BY a.audit_no DESC LIMIT $3",
-                &[&user_no.map(|no| no.0), &before, &limit],
+                 WHERE ($1::bigint IS NULL OR a.user_no = $1)
+                     AND ($2::text IS NULL OR a.action = $2)
+                     AND ($3::text IS NULL OR a.actor = $3)
+                     AND ($4::timestamptz IS NULL OR a.at >= $4)
+                     AND a.audit_no > $5 AND a.audit_no < $6
+                 ORDER BY a.audit_no DESC LIMIT $7",
+                &[
+                    &filter.user_no.map(|no| no.0),
+                    &filter.action,
+                    &filter.actor,
+                    &filter.since,
+                    &older,
+                    &before,
+                    &limit,
+                ],
             )
             .await?;
         let record = |row: &tokio_postgres::Row| AuditRecord {

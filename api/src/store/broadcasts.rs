@@ -6,10 +6,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use serde_json::json;
+use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{Audit, Store, Transaction, tiers::check_tier, transaction};
+use super::{
+    Audit, Store, Transaction,
+    since::{Numbered, older_up_to},
+    tiers::check_tier,
+    transaction,
+};
 use crate::model::{
     Broadcast, BroadcastAudience, BroadcastState, Content, Error, Notice, Result, UserId, UserNo,
 };
@@ -185,13 +191,26 @@ impl Store {
         })
     }
 
-    /// The broadcasts, the newest first: at most `limit`, all made before the one with the number `before`.
-    pub async fn broadcasts(&self, before: i64, limit: i64) -> Result<Vec<Broadcast>> {
+    /// The broadcasts, the newest first: at most `limit`, all made before the one with the number `before`; only those in
+    /// `state`, and only those made at the time `since` or later, where these are given.
+    pub async fn broadcasts(
+        &self,
+        state: Option<BroadcastState>,
+        since: Option<OffsetDateTime>,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Broadcast>> {
         let client = self.client().await?;
+        let older = older_up_to(&client, Numbered::Broadcasts, since).await?;
         let page = format!(
-            "SELECT {COLUMNS} FROM broadcasts WHERE broadcast_no < $1 ORDER BY broadcast_no DESC LIMIT $2"
+            "SELECT {COLUMNS} FROM broadcasts
+             WHERE ($1::smallint IS NULL OR state = $1) AND ($2::timestamptz IS NULL OR created_at >= $2)
+                 AND broadcast_no > $3 AND broadcast_no < $4
+             ORDER BY broadcast_no DESC LIMIT $5"
         );
-        client.query(&page, &[&before, &limit]).await?.iter().map(read).collect()
+        let state = state.map(|state| state as i16);
+        let values: [&(dyn ToSql + Sync); 5] = [&state, &since, &older, &before, &limit];
+        client.query(&page, &values).await?.iter().map(read).collect()
     }
 
     /// One broadcast.

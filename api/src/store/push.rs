@@ -74,10 +74,23 @@ pub struct PushToken {
     pub device_name: String,
     /// Where it is told.
     pub target: PushTarget,
+    /// When it was bound to that, the last time.
+    pub bound_at: OffsetDateTime,
     /// How often telling it has failed in a row.
     pub failures: i32,
     /// When it is tried again; `None` when nothing has failed.
     pub retry_at: Option<OffsetDateTime>,
+}
+
+/// Which terminals to list.
+#[derive(Debug, Default)]
+pub struct PushFilter {
+    /// Only those of this user.
+    pub user_no: Option<UserNo>,
+    /// Only those that this provider tells.
+    pub provider: Option<PushProvider>,
+    /// Only those that were bound then or later.
+    pub since: Option<OffsetDateTime>,
 }
 
 /// What became of telling a terminal.
@@ -335,30 +348,41 @@ impl Store {
         Ok(())
     }
 
-    /// The terminals of live sessions that are told of messages, of all users or of one, in the order of users and
+    /// The terminals of live sessions that are told of messages and that `filter` lets through, in the order of users and
     /// sessions: at most `limit`, all after `after`.
+    ///
+    /// No index serves `since` and `provider`: each terminal binds its token whenever its app starts, and would pay for it.
+    /// Where they let few through, all tokens behind `after` are read.
     pub async fn push_tokens(
         &self,
-        user_no: Option<UserNo>,
+        filter: &PushFilter,
         after: Option<(UserNo, SessionId)>,
         limit: i64,
     ) -> Result<Vec<PushToken>> {
-        let (of, (after_user, after_session)) =
-            (user_no.map(|no| no.0), after.unwrap_or((UserNo(0), SessionId(Uuid::nil()))));
+        let (after_user, after_session) = after.unwrap_or((UserNo(0), SessionId(Uuid::nil())));
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
+        // Planned for these values each time: how much the filter lets through depends on them.
+        let rows = client
+            .query(
                 "SELECT p.*, u.user_id, s.terminal_type, s.device_name,
                      CASE WHEN p.failures > 0 THEN p.claimed_until END AS retry_at
                  FROM push_tokens p JOIN sessions s USING (user_no, session_id)
                  JOIN users u USING (user_no)
                  WHERE s.ended_at IS NULL AND ($1::bigint IS NULL OR p.user_no = $1)
-                     AND (p.user_no, p.session_id) > ($2, $3)
-                 ORDER BY p.user_no, p.session_id LIMIT $4",
+                     AND ($2::smallint IS NULL OR p.provider = $2)
+                     AND ($3::timestamptz IS NULL OR p.bound_at >= $3)
+                     AND (p.user_no, p.session_id) > ($4, $5)
+                 ORDER BY p.user_no, p.session_id LIMIT $6",
+                &[
+                    &filter.user_no.map(|no| no.0),
+                    &filter.provider.map(|provider| provider as i16),
+                    &filter.since,
+                    &after_user.0,
+                    &after_session.0,
+                    &limit,
+                ],
             )
             .await?;
-        let values: [&(dyn ToSql + Sync); 4] = [&of, &after_user.0, &after_session.0, &limit];
-        let rows = client.query(&statement, &values).await?;
         rows.iter().map(read_token).collect()
     }
 
@@ -514,6 +538,7 @@ fn read_token(row: &Row) -> Result<PushToken> {
         terminal_type: row.get("terminal_type"),
         device_name: row.get("device_name"),
         target: read_target(row)?,
+        bound_at: row.get("bound_at"),
         failures: row.get("failures"),
         retry_at: row.get("retry_at"),
     })

@@ -9,6 +9,7 @@ use super::{
     outbox::tell_of_user,
     retention::{LIMITED_USERS, LIMITS},
     sessions::end_named,
+    since::{Numbered, older_up_to},
     tiers::{check_tier, read_retention},
     timelines::Place,
     transaction,
@@ -238,52 +239,60 @@ impl Store {
     }
 
     /// The accounts whose ids begin with `prefix` and come after `after`, in the order of ids, deleted ones left
-    /// out.
-    pub async fn list_users(&self, prefix: &str, after: &str, limit: i64) -> Result<Vec<User>> {
+    /// out; only those created at the time `since` or later, where that is given.
+    pub async fn list_users(
+        &self,
+        prefix: &str,
+        since: Option<OffsetDateTime>,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<User>> {
+        let client = self.client().await?;
+        let older = older_up_to(&client, Numbered::Users, since).await?;
         // Ids are of ASCII, in whose order nothing that one may have comes behind DEL.
-        let condition =
-            r"u.user_id > $1 AND u.user_id >= $3 AND u.user_id < $3 || E'\x7f' AND u.state <> 3";
-        self.users(condition, &[&after, &limit, &prefix]).await
+        let list = users_where(
+            r"u.user_id > $1 AND u.user_id >= $3 AND u.user_id < $3 || E'\x7f' AND u.state <> 3
+                 AND u.user_no > $4 AND ($5::timestamptz IS NULL OR u.created_at >= $5)",
+        );
+        // Planned for these values each time: the few newest users are sorted by id, of many a page is read in that order.
+        let values: [&(dyn ToSql + Sync); 5] = [&after, &limit, &prefix, &older, &since];
+        Ok(client.query(&list, &values).await?.iter().map(read_user).collect())
     }
 
     /// One account, or what is left of it. Errors: [`Error::UserNotFound`].
     pub async fn get_user(&self, user_id: &UserId) -> Result<User> {
-        let mut found = self.users("u.user_id = $1", &[&user_id.as_str(), &1_i64]).await?;
-        found.pop().ok_or_else(|| Error::UserNotFound(user_id.clone()))
-    }
-
-    /// The users for whom a condition on the values holds; the second of these is how many at most.
-    async fn users(
-        &self,
-        condition: &'static str,
-        values: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<User>> {
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(&format!(
-                "SELECT u.user_id, u.state, coalesce(u.name, '') AS name, u.created_at, u.deleted_at,
-                     coalesce(c.last_seq, 0) AS last_seq, c.last_at, {LIMITS},
-                     (SELECT count(*) FROM sessions s
-                      WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
-                     (SELECT count(DISTINCT p.session_id) FROM login_points p JOIN nodes n USING (node_no)
-                      WHERE p.user_no = u.user_no AND {ALIVE}) AS online_sessions
-                 FROM {LIMITED_USERS} LEFT JOIN timelines c ON c.owner = u.user_no
-                 WHERE {condition} ORDER BY u.user_id LIMIT $2"
-            ))
-            .await?;
-        let rows = client.query(&statement, values).await?;
-        let user = |row: &Row| User {
-            user_id: UserId::from_stored(row.get("user_id")),
-            state: read_state(row),
-            name: row.get("name"),
-            created_at: row.get("created_at"),
-            deleted_at: row.get("deleted_at"),
-            live_sessions: row.get("live_sessions"),
-            online_sessions: row.get("online_sessions"),
-            last_seq: row.get("last_seq"),
-            last_at: row.get("last_at"),
-            retention: read_retention(row),
-        };
-        Ok(rows.iter().map(user).collect())
+        let statement = client.prepare_cached(&users_where("u.user_id = $1")).await?;
+        let found = client.query_opt(&statement, &[&user_id.as_str(), &1_i64]).await?;
+        found.as_ref().map(read_user).ok_or_else(|| Error::UserNotFound(user_id.clone()))
+    }
+}
+
+/// Selects the users for whom a condition on the values holds; the second of these is how many at most.
+fn users_where(condition: &str) -> String {
+    format!(
+        "SELECT u.user_id, u.state, coalesce(u.name, '') AS name, u.created_at, u.deleted_at,
+             coalesce(c.last_seq, 0) AS last_seq, c.last_at, {LIMITS},
+             (SELECT count(*) FROM sessions s
+              WHERE s.user_no = u.user_no AND s.ended_at IS NULL) AS live_sessions,
+             (SELECT count(DISTINCT p.session_id) FROM login_points p JOIN nodes n USING (node_no)
+              WHERE p.user_no = u.user_no AND {ALIVE}) AS online_sessions
+         FROM {LIMITED_USERS} LEFT JOIN timelines c ON c.owner = u.user_no
+         WHERE {condition} ORDER BY u.user_id LIMIT $2"
+    )
+}
+
+fn read_user(row: &Row) -> User {
+    User {
+        user_id: UserId::from_stored(row.get("user_id")),
+        state: read_state(row),
+        name: row.get("name"),
+        created_at: row.get("created_at"),
+        deleted_at: row.get("deleted_at"),
+        live_sessions: row.get("live_sessions"),
+        online_sessions: row.get("online_sessions"),
+        last_seq: row.get("last_seq"),
+        last_at: row.get("last_at"),
+        retention: read_retention(row),
     }
 }

@@ -1,6 +1,6 @@
 //! `imctl attachments`
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use comfy_table::Cell;
 use imd_proto::v1::{
     AttachmentState, ListAttachmentsRequest, PurgeAttachmentsRequest, StoredAttachment,
@@ -24,6 +24,12 @@ pub(crate) enum AttachmentsCommand {
         /// Only those that this user created
         #[arg(long, value_name = "USER", default_value = "", hide_default_value = true)]
         user: String,
+        /// Only in this state; waiting means not uploaded yet, deleting that no message has it any more
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
+        /// Only attachments created since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+        #[arg(long, value_name = "TIME", value_parser = clock::since)]
+        since: Option<OffsetDateTime>,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
@@ -36,14 +42,38 @@ pub(crate) enum AttachmentsCommand {
     },
 }
 
+/// A state to filter by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StateArg {
+    Waiting,
+    Stored,
+    Deleting,
+}
+
+impl From<StateArg> for AttachmentState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Waiting => Self::Waiting,
+            StateArg::Stored => Self::Stored,
+            StateArg::Deleting => Self::Deleting,
+        }
+    }
+}
+
 /// Runs one of the commands.
 pub(crate) async fn run(command: AttachmentsCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
-        AttachmentsCommand::List { user, limit, output } => {
+        AttachmentsCommand::List { user, state, since, limit, output } => {
+            let state = state.map_or(AttachmentState::Unspecified, AttachmentState::from);
             let listed = limit
                 .collect(async |page_size, page_token| {
-                    let user_id = user.clone();
-                    let request = ListAttachmentsRequest { user_id, page_size, page_token };
+                    let request = ListAttachmentsRequest {
+                        user_id: user.clone(),
+                        state: state.into(),
+                        since: since.map(clock::timestamp),
+                        page_size,
+                        page_token,
+                    };
                     let answer = admin.calls.list_attachments(request).await;
                     let page = answer.map_err(|status| admin.failure(status))?.into_inner();
                     Ok((page.attachments, page.next_page_token))
@@ -51,7 +81,10 @@ pub(crate) async fn run(command: AttachmentsCommand, admin: &mut Admin) -> Resul
                 .await?;
             let listed: Vec<AttachmentView> =
                 listed.into_iter().map(AttachmentView::from).collect();
-            output::list(&listed, output.output, "there are no attachments")
+            let is_whole =
+                user.is_empty() && state == AttachmentState::Unspecified && since.is_none();
+            let none = if is_whole { "there are no attachments" } else { "no attachment matches" };
+            output::list(&listed, output.output, none)
         }
         AttachmentsCommand::Purge { output } => {
             let answer = admin.calls.purge_attachments(PurgeAttachmentsRequest {}).await;

@@ -20,11 +20,21 @@ use crate::{
 #[command(after_help = "\
 Examples:
   imctl audit --limit 20
-  imctl audit --user ann -o json | jq '.[] | select(.action == \"kick_sessions\")'")]
+  imctl audit --actor zoe --since 7d
+  imctl audit --user ann --action kick_sessions -o json")]
 pub(crate) struct AuditArgs {
     /// Only what was done to this user
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Only records of this action, as the column ACTION has it
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    action: String,
+    /// Only what the admin key of this name did
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    actor: String,
+    /// Only records made since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+    #[arg(long, value_name = "TIME", value_parser = clock::since)]
+    since: Option<OffsetDateTime>,
     #[command(flatten)]
     limit: LimitArgs,
     #[command(flatten)]
@@ -51,6 +61,9 @@ pub(crate) async fn run(args: AuditArgs, admin: &mut Admin) -> Result<(), Error>
         .collect(async |page_size, page_token| {
             let request = ListAuditRecordsRequest {
                 user_id: args.user.clone().unwrap_or_default(),
+                action: args.action.clone(),
+                actor: args.actor.clone(),
+                since: args.since.map(clock::timestamp),
                 page_size,
                 page_token,
             };

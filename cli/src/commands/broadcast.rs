@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, Color};
 use imd_proto::v1::{
     AbortBroadcastRequest, AdminSender, Broadcast, BroadcastAudience, BroadcastState,
@@ -49,6 +49,12 @@ Examples:
     Send(SendArgs),
     /// List the broadcasts of the last 90 days, the newest first
     List {
+        /// Only in this state
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
+        /// Only broadcasts made since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+        #[arg(long, value_name = "TIME", value_parser = clock::since)]
+        since: Option<OffsetDateTime>,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
@@ -62,6 +68,26 @@ Examples:
     Resume(OneArgs),
     /// Have a broadcast be sent to nobody else
     Abort(OneArgs),
+}
+
+/// A state to filter by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StateArg {
+    Running,
+    Paused,
+    Done,
+    Aborted,
+}
+
+impl From<StateArg> for BroadcastState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Running => Self::Running,
+            StateArg::Paused => Self::Paused,
+            StateArg::Done => Self::Done,
+            StateArg::Aborted => Self::Aborted,
+        }
+    }
 }
 
 /// A broadcast, and how to print it.
@@ -136,17 +162,25 @@ struct ToArgs {
 pub(crate) async fn run(command: BroadcastCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
         BroadcastCommand::Send(args) => send(args, admin).await,
-        BroadcastCommand::List { limit, output } => {
+        BroadcastCommand::List { state, since, limit, output } => {
+            let state = state.map_or(BroadcastState::Unspecified, BroadcastState::from);
             let broadcasts = limit
                 .collect(async |page_size, page_token| {
-                    let request = ListBroadcastsRequest { page_size, page_token };
+                    let request = ListBroadcastsRequest {
+                        state: state.into(),
+                        since: since.map(clock::timestamp),
+                        page_size,
+                        page_token,
+                    };
                     let answer = admin.calls.list_broadcasts(request).await;
                     let page = said(admin, answer)?;
                     Ok((page.broadcasts, page.next_page_token))
                 })
                 .await?;
             let views: Vec<BroadcastView> = broadcasts.into_iter().map(Into::into).collect();
-            output::list(&views, output.output, "there are no broadcasts")
+            let is_whole = state == BroadcastState::Unspecified && since.is_none();
+            let none = if is_whole { "there are no broadcasts" } else { "no broadcast matches" };
+            output::list(&views, output.output, none)
         }
         BroadcastCommand::Show(OneArgs { broadcast, output }) => {
             show(get(admin, broadcast).await?, &output)

@@ -10,10 +10,12 @@ use imd_proto::v1::{
     AdminListGroupsRequest, AdminUpdateGroupRequest, CreateGroupRequest, JoinRule,
     UpdateGroupRequest,
 };
+use time::OffsetDateTime;
 
 use self::{export::ExportArgs, members::MembersCommand, view::GroupView};
 use crate::{
     client::Admin,
+    clock,
     confirm::ConfirmArgs,
     error::Error,
     output::{self, OutputArgs, WatchedOutput},
@@ -28,6 +30,9 @@ pub(crate) enum GroupsCommand {
         /// Only the groups that this user is a member of
         #[arg(long, value_name = "USER", default_value = "", hide_default_value = true)]
         user: String,
+        /// Only groups made since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+        #[arg(long, value_name = "TIME", value_parser = clock::since)]
+        since: Option<OffsetDateTime>,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
@@ -155,7 +160,9 @@ pub(crate) struct SetArgs {
 /// Runs one of the commands.
 pub(crate) async fn run(command: GroupsCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
-        GroupsCommand::List { user, limit, output } => list(&user, &limit, &output, admin).await,
+        GroupsCommand::List { user, since, limit, output } => {
+            list(&user, since, &limit, &output, admin).await
+        }
         GroupsCommand::Show(group) => show(group, admin).await,
         GroupsCommand::Create(args) => create(args, admin).await,
         GroupsCommand::Set(args) => set(args, admin).await,
@@ -167,21 +174,24 @@ pub(crate) async fn run(command: GroupsCommand, admin: &mut Admin) -> Result<(),
 
 async fn list(
     user_id: &str,
+    since: Option<OffsetDateTime>,
     limit: &LimitArgs,
     output: &OutputArgs,
     admin: &mut Admin,
 ) -> Result<(), Error> {
     let groups = limit
         .collect(async |page_size, page_token| {
-            let user_id = user_id.to_owned();
-            let request = AdminListGroupsRequest { user_id, page_size, page_token };
+            let (user_id, since) = (user_id.to_owned(), since.map(clock::timestamp));
+            let request = AdminListGroupsRequest { user_id, since, page_size, page_token };
             let answer = admin.calls.admin_list_groups(request).await;
             let page = answer.map_err(|status| admin.failure(status))?.into_inner();
             Ok((page.groups, page.next_page_token))
         })
         .await?;
     let groups: Vec<GroupView> = groups.into_iter().map(GroupView::from).collect();
-    output::list(&groups, output.output, "there are no groups")
+    let is_whole = user_id.is_empty() && since.is_none();
+    let none = if is_whole { "there are no groups" } else { "no group matches" };
+    output::list(&groups, output.output, none)
 }
 
 async fn show(args: GroupArgs, admin: &mut Admin) -> Result<(), Error> {

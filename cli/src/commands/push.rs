@@ -22,6 +22,12 @@ pub(crate) enum PushCommand {
         /// Only the terminals of this user
         #[arg(value_name = "USER", default_value = "", hide_default_value = true)]
         user: String,
+        /// Only the terminals that this provider tells
+        #[arg(long, value_name = "NAME", value_parser = ["webhook", "web_push", "apns", "fcm"])]
+        provider: Option<String>,
+        /// Only terminals bound since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+        #[arg(long, value_name = "TIME", value_parser = clock::since)]
+        since: Option<OffsetDateTime>,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
@@ -49,28 +55,37 @@ Examples:
 /// Runs one of the commands.
 pub(crate) async fn run(command: PushCommand, admin: &mut Admin) -> Result<(), Error> {
     match command {
-        PushCommand::List { user, limit, output } => list(&user, &limit, &output, admin).await,
+        PushCommand::List { user, provider, since, limit, output } => {
+            let asked = ListPushTokensRequest {
+                user_id: user,
+                provider: provider.unwrap_or_default(),
+                since: since.map(clock::timestamp),
+                ..ListPushTokensRequest::default()
+            };
+            list(&asked, &limit, &output, admin).await
+        }
         PushCommand::Test { user, terminal, output } => test(user, terminal, &output, admin).await,
     }
 }
 
 async fn list(
-    user_id: &str,
+    asked: &ListPushTokensRequest,
     limit: &LimitArgs,
     output: &OutputArgs,
     admin: &mut Admin,
 ) -> Result<(), Error> {
     let tokens = limit
         .collect(async |page_size, page_token| {
-            let user_id = user_id.to_owned();
-            let request = ListPushTokensRequest { user_id, page_size, page_token };
+            let request = ListPushTokensRequest { page_size, page_token, ..asked.clone() };
             let answer = admin.calls.list_push_tokens(request).await;
             let page = answer.map_err(|status| admin.failure(status))?.into_inner();
             Ok((page.tokens, page.next_page_token))
         })
         .await?;
     let tokens: Vec<TokenView> = tokens.into_iter().map(TokenView::from).collect();
-    output::list(&tokens, output.output, "no terminal is told of messages")
+    let is_whole = *asked == ListPushTokensRequest::default();
+    let none = if is_whole { "no terminal is told of messages" } else { "no terminal matches" };
+    output::list(&tokens, output.output, none)
 }
 
 async fn test(
@@ -100,6 +115,8 @@ struct TokenView {
     failures: i32,
     #[serde(with = "time::serde::rfc3339::option")]
     retry_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    bound_at: Option<OffsetDateTime>,
     session_id: String,
 }
 
@@ -120,6 +137,7 @@ impl From<PushToken> for TokenView {
             provider: token.provider,
             failures: token.failures,
             retry_at: clock::time(token.retry_at),
+            bound_at: clock::time(token.bound_at),
             session_id: token.session_id,
         }
     }
@@ -141,8 +159,8 @@ impl From<PushTest> for TestView {
 
 impl Row for TokenView {
     const COLUMNS: &[&str] =
-        &["USER", "TERMINAL", "DEVICE", "PROVIDER", "FAILURES", "TRIED AGAIN", "SESSION"];
-    const NARROW: usize = 6;
+        &["USER", "TERMINAL", "DEVICE", "PROVIDER", "BOUND", "FAILURES", "TRIED AGAIN", "SESSION"];
+    const NARROW: usize = 7;
 
     fn cells(&self, now: OffsetDateTime) -> Vec<Cell> {
         let failures = Cell::new(self.failures);
@@ -151,6 +169,7 @@ impl Row for TokenView {
             output::text(&self.terminal_type),
             output::text(&self.device_name),
             output::text(&self.provider),
+            Cell::new(clock::ago(self.bound_at, now)),
             if self.failures > 0 { failures.fg(Color::DarkRed) } else { failures },
             Cell::new(clock::ahead(self.retry_at, now)),
             output::text(&self.session_id),

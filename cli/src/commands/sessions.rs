@@ -6,10 +6,12 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use imd_proto::v1::{
     KickSessionsRequest, ListSessionsRequest, Session, SessionState, kick_sessions_request::Which,
 };
+use time::OffsetDateTime;
 
 pub(super) use self::view::{SessionView, reason_name};
 use crate::{
     client::Admin,
+    clock,
     error::Error,
     output::{self, Format, OutputArgs, WatchedOutput},
     paging::LimitArgs,
@@ -23,7 +25,8 @@ pub(crate) enum SessionsCommand {
 Examples:
   imctl sessions list --user ann
   imctl sessions list --terminal phone --state online -o wide
-  imctl sessions list --user ann --state ended --limit 5 -o json")]
+  imctl sessions list --user ann --state ended --limit 5 -o json
+  imctl sessions list --since 10m")]
     List(ListArgs),
     /// End live sessions of a user; fails when there is none
     #[command(after_help = "\
@@ -46,6 +49,9 @@ pub(crate) struct ListArgs {
     /// Only in this state; online means live with a stream open, offline live without one
     #[arg(long, value_enum)]
     state: Option<StateArg>,
+    /// Only sessions that started since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+    #[arg(long, value_name = "TIME", value_parser = clock::since)]
+    since: Option<OffsetDateTime>,
     #[command(flatten)]
     limit: LimitArgs,
     #[command(flatten)]
@@ -97,6 +103,7 @@ async fn list(args: ListArgs, admin: &mut Admin) -> Result<(), Error> {
                 user_id: args.user.clone().unwrap_or_default(),
                 terminal_type: args.terminal.clone().unwrap_or_default(),
                 state: state.into(),
+                since: args.since.map(clock::timestamp),
                 page_size,
                 page_token,
             };

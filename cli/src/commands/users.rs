@@ -11,6 +11,7 @@ use imd_proto::v1::{
     preview_user_limits_request::Limits as TriedLimits, set_user_limits_request::Limits,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use time::OffsetDateTime;
 
 pub(super) use self::delete::delete_user;
 use self::view::UserView;
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     client::Admin,
+    clock,
     confirm::ConfirmArgs,
     error::Error,
     output::{self, OutputArgs, WatchedOutput},
@@ -52,6 +54,9 @@ Examples:
         /// Only users whose ids begin so
         #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         prefix: String,
+        /// Only users created since then: a time (2026-11-23T07:30:00Z), a date, or how long ago (30d)
+        #[arg(long, value_name = "TIME", value_parser = clock::since)]
+        since: Option<OffsetDateTime>,
         #[command(flatten)]
         limit: LimitArgs,
         #[command(flatten)]
@@ -116,7 +121,9 @@ pub(crate) async fn run(command: UsersCommand, admin: &mut Admin) -> Result<(), 
             let password = if no_password { None } else { Some(password.read().await?) };
             create(user, tier, password, admin).await
         }
-        UsersCommand::List { prefix, limit, output } => list(&prefix, &limit, &output, admin).await,
+        UsersCommand::List { prefix, since, limit, output } => {
+            list(&prefix, since, &limit, &output, admin).await
+        }
         UsersCommand::Show(user) => show::run(user, admin).await,
         UsersCommand::SetPassword { user, password } => set_password(user, &password, admin).await,
         UsersCommand::SetTier { user, tier, confirm } => {
@@ -153,21 +160,24 @@ async fn create(
 
 async fn list(
     prefix: &str,
+    since: Option<OffsetDateTime>,
     limit: &LimitArgs,
     output: &OutputArgs,
     admin: &mut Admin,
 ) -> Result<(), Error> {
     let users = limit
         .collect(async |page_size, page_token| {
-            let prefix = prefix.to_owned();
-            let request = ListUsersRequest { page_size, page_token, prefix };
+            let (prefix, since) = (prefix.to_owned(), since.map(clock::timestamp));
+            let request = ListUsersRequest { page_size, page_token, prefix, since };
             let answer = admin.calls.list_users(request).await;
             let page = answer.map_err(|status| admin.failure(status))?.into_inner();
             Ok((page.users, page.next_page_token))
         })
         .await?;
     let users: Vec<UserView> = users.into_iter().map(UserView::from).collect();
-    output::list(&users, output.output, "there are no users")
+    let is_whole = prefix.is_empty() && since.is_none();
+    let none = if is_whole { "there are no users" } else { "no user matches" };
+    output::list(&users, output.output, none)
 }
 
 async fn set_password(

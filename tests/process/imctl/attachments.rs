@@ -25,7 +25,7 @@ async fn attachments_are_listed_and_those_without_a_message_purged() {
     ann  unused.txt  text/plain  6  stored  0  [ago]
     ann  plan.txt  text/plain  8  stored  2  [ago]
     "#);
-    assert_snapshot!(shell.imctl(&["attachments", "list", "--user", "ben"]).await, @"there are no attachments");
+    assert_snapshot!(shell.imctl(&["attachments", "list", "--user", "ben"]).await, @"no attachment matches");
     assert_snapshot!(shell.failing_imctl(&["attachments", "list", "--user", "carl"]).await, @r#"
     error: there is no user carl (user_not_found)
     exit code 1

@@ -2,7 +2,20 @@
 
 use imd_proto::v1;
 
-use crate::{grpc::convert::timestamp, service::AuditRecord};
+use crate::{
+    grpc::convert::{time_if_given, timestamp},
+    model::Error,
+    service::{AuditQuery, AuditRecord},
+};
+
+pub(super) fn query(asked: &v1::ListAuditRecordsRequest) -> Result<AuditQuery, Error> {
+    Ok(AuditQuery {
+        user_id: asked.user_id.clone(),
+        action: asked.action.clone(),
+        actor: asked.actor.clone(),
+        since: time_if_given("since", asked.since)?,
+    })
+}
 
 pub(super) fn record(record: AuditRecord) -> v1::AuditRecord {
     v1::AuditRecord {

@@ -34,7 +34,7 @@ use super::{
     message::encode_sent, search, status::status, terminals,
 };
 use crate::{
-    model::{Error, Limit, Result as ServiceResult, Role},
+    model::{BroadcastState, Error, Limit, Result as ServiceResult, Role},
     service::{Admin, AdminCall, Service},
     telemetry,
 };
@@ -108,8 +108,11 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListUsersResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
-        let page = admin.list_users(&asked.prefix, asked.page_size, &asked.page_token).await;
-        let page = page.map_err(status)?;
+        let since = convert::time_if_given("since", asked.since).map_err(status)?;
+        let page = admin
+            .list_users(&asked.prefix, since, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
         Ok(Response::new(v1::ListUsersResponse {
             users: page.items.iter().map(users::user).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
@@ -300,7 +303,7 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListSessionsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.into_inner();
-        let query = sessions::query(&asked);
+        let query = sessions::query(&asked).map_err(status)?;
         let page =
             admin.list_sessions(query, asked.page_size, &asked.page_token).await.map_err(status)?;
         Ok(Response::new(v1::ListSessionsResponse {
@@ -351,7 +354,8 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListPushTokensResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
-        let page = admin.list_push_tokens(&asked.user_id, asked.page_size, &asked.page_token).await;
+        let query = push::query(asked).map_err(status)?;
+        let page = admin.list_push_tokens(&query, asked.page_size, &asked.page_token).await;
         let page = page.map_err(status)?;
         Ok(Response::new(v1::ListPushTokensResponse {
             tokens: page.items.iter().map(push::token).collect(),
@@ -393,8 +397,9 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListAuditRecordsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
+        let query = audit::query(asked).map_err(status)?;
         let page = admin
-            .list_audit_records(&asked.user_id, asked.page_size, &asked.page_token)
+            .list_audit_records(&query, asked.page_size, &asked.page_token)
             .await
             .map_err(status)?;
         Ok(Response::new(v1::ListAuditRecordsResponse {
@@ -463,7 +468,8 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListAttachmentsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
-        let page = admin.list_attachments(&asked.user_id, asked.page_size, &asked.page_token).await;
+        let query = attachment::query(asked).map_err(status)?;
+        let page = admin.list_attachments(&query, asked.page_size, &asked.page_token).await;
         Ok(Response::new(attachment::page(page.map_err(status)?)))
     }
 
@@ -579,8 +585,13 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::ListBroadcastsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
-        let page =
-            admin.list_broadcasts(asked.page_size, &asked.page_token).await.map_err(status)?;
+        let state = convert::state_filter(asked.state, BroadcastState::from_number);
+        let state = state.map_err(status)?;
+        let since = convert::time_if_given("since", asked.since).map_err(status)?;
+        let page = admin
+            .list_broadcasts(state, since, asked.page_size, &asked.page_token)
+            .await
+            .map_err(status)?;
         Ok(Response::new(v1::ListBroadcastsResponse {
             broadcasts: page.items.into_iter().map(broadcasts::broadcast).collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
@@ -633,8 +644,9 @@ impl v1::admin_service_server::AdminService for Administration {
     ) -> Result<Response<v1::AdminListGroupsResponse>, Status> {
         let admin = self.admin(&request).await?;
         let asked = request.get_ref();
+        let since = convert::time_if_given("since", asked.since).map_err(status)?;
         let page = admin
-            .list_groups(&asked.user_id, asked.page_size, &asked.page_token)
+            .list_groups(&asked.user_id, since, asked.page_size, &asked.page_token)
             .await
             .map_err(status)?;
         Ok(Response::new(v1::AdminListGroupsResponse {

@@ -2,7 +2,19 @@
 
 use imd_proto::v1;
 
-use crate::{grpc::convert::timestamp, model::PushResult, service::PushToken};
+use crate::{
+    grpc::convert::{time_if_given, timestamp},
+    model::{Error, PushResult},
+    service::{PushQuery, PushToken},
+};
+
+pub(super) fn query(asked: &v1::ListPushTokensRequest) -> Result<PushQuery, Error> {
+    Ok(PushQuery {
+        user_id: asked.user_id.clone(),
+        provider: asked.provider.clone(),
+        since: time_if_given("since", asked.since)?,
+    })
+}
 
 pub(super) fn token(token: &PushToken) -> v1::PushToken {
     v1::PushToken {
@@ -13,6 +25,7 @@ pub(super) fn token(token: &PushToken) -> v1::PushToken {
         provider: token.target.provider().name().to_owned(),
         failures: token.failures,
         retry_at: token.retry_at.map(timestamp),
+        bound_at: Some(timestamp(token.bound_at)),
     }
 }
 

@@ -4,21 +4,23 @@ use imd_proto::v1::{self, kick_sessions_request::Which};
 
 use crate::{
     grpc::convert,
+    model::Error,
     service::{AdminSession, Kick, SessionQuery, SessionState},
 };
 
-pub(super) fn query(asked: &v1::ListSessionsRequest) -> SessionQuery {
-    let state = match asked.state() {
+pub(super) fn query(asked: &v1::ListSessionsRequest) -> Result<SessionQuery, Error> {
+    let state = |number: i16| match v1::SessionState::try_from(i32::from(number)).ok()? {
         v1::SessionState::Unspecified => None,
         v1::SessionState::Online => Some(SessionState::Online),
         v1::SessionState::Offline => Some(SessionState::Offline),
         v1::SessionState::Ended => Some(SessionState::Ended),
     };
-    SessionQuery {
+    Ok(SessionQuery {
         user_id: asked.user_id.clone(),
         terminal_type: asked.terminal_type.clone(),
-        state,
-    }
+        state: convert::state_filter(asked.state, state)?,
+        since: convert::time_if_given("since", asked.since)?,
+    })
 }
 
 pub(super) fn kick(which: Which) -> Option<Kick> {

@@ -11,11 +11,11 @@ use super::Caller;
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Query},
+        extract::{Json, Query, time},
         problem::Problem,
-        types::admin::{PurgedAttachments, StoredAttachmentList},
+        types::admin::{AttachmentState, PurgedAttachments, StoredAttachmentList},
     },
-    service::Service,
+    service::{AttachmentQuery, Service},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
@@ -24,11 +24,17 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct AttachmentQuery {
+struct ListQuery {
     /// Who created them; absent or empty for everyone.
     #[serde(default)]
     #[param(example = "ann")]
     user_id: String,
+    /// Those in this state alone; absent for all.
+    #[param(inline)]
+    state: Option<AttachmentState>,
+    /// Those created at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
     /// The most attachments to return: 100 when absent or 0; more than 1,000 counts as 1,000.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -45,7 +51,7 @@ struct AttachmentQuery {
 /// Errors: `user_not_found`. Needs the role `support`.
 #[utoipa::path(
     get, path = "/admin/v1/attachments", tag = "Messages", security(("admin_key" = [])),
-    params(AttachmentQuery),
+    params(ListQuery),
     responses(
         (status = 200, description = "A page of attachments.", body = StoredAttachmentList),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
@@ -54,11 +60,13 @@ struct AttachmentQuery {
 async fn list_attachments(
     State(service): State<Arc<Service>>,
     caller: Caller,
-    Query(query): Query<AttachmentQuery>,
+    Query(asked): Query<ListQuery>,
 ) -> Result<Json<StoredAttachmentList>, Problem> {
     let admin = caller.admin(&service).await?;
-    let page = admin.list_attachments(&query.user_id, query.page_size, &query.page_token).await?;
-    Ok(Json(page.into()))
+    let ListQuery { user_id, state, since, page_size, page_token } = asked;
+    let (state, since) = (state.map(Into::into), time("since", since)?);
+    let query = AttachmentQuery { user_id, state, since };
+    Ok(Json(admin.list_attachments(&query, page_size, &page_token).await?.into()))
 }
 
 /// Delete attachments that no message has.

@@ -11,9 +11,11 @@ use super::Caller;
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         problem::Problem,
-        types::broadcast::{Broadcast, BroadcastList, CreateBroadcastRequest, CreatedBroadcast},
+        types::broadcast::{
+            Broadcast, BroadcastList, BroadcastState, CreateBroadcastRequest, CreatedBroadcast,
+        },
     },
     service::Service,
 };
@@ -43,6 +45,12 @@ struct BroadcastPath {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
+    /// Those in this state alone; absent for all.
+    #[param(inline)]
+    state: Option<BroadcastState>,
+    /// Those made at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
     /// The most broadcasts to return: 100 when absent or 0; more than 1,000 counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -95,7 +103,9 @@ async fn list_broadcasts(
     Query(asked): Query<ListQuery>,
 ) -> Result<Json<BroadcastList>, Problem> {
     let admin = caller.admin(&service).await?;
-    Ok(Json(admin.list_broadcasts(asked.page_size, &asked.page_token).await?.into()))
+    let ListQuery { state, since, page_size, page_token } = asked;
+    let (state, since) = (state.map(Into::into), time("since", since)?);
+    Ok(Json(admin.list_broadcasts(state, since, page_size, &page_token).await?.into()))
 }
 
 /// Show a broadcast.

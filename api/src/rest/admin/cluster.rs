@@ -12,7 +12,7 @@ use super::{Caller, lines};
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         problem::Problem,
         types::{
             Entry,
@@ -22,7 +22,7 @@ use crate::{
             },
         },
     },
-    service::Service,
+    service::{AuditQuery, Service},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
@@ -58,10 +58,21 @@ struct TypePath {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct AuditQuery {
+struct RecordQuery {
     /// Those about this user alone; absent or empty for all.
     #[serde(default)]
     user_id: String,
+    /// Those of this action alone, such as `kick_sessions`; absent or empty for all.
+    #[serde(default)]
+    #[param(max_length = 256, example = "kick_sessions")]
+    action: String,
+    /// Those of what the admin key of this name did, or whoever else records name; absent or empty for all.
+    #[serde(default)]
+    #[param(max_length = 256, example = "zoe")]
+    actor: String,
+    /// Those made at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
     /// The most records to return: 100 when absent or 0; more than 1,000 counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -311,7 +322,7 @@ async fn delete_terminal_type(
 ///
 /// The newest first. Paged. Errors: `user_not_found`. Needs the role `viewer`.
 #[utoipa::path(
-    get, path = "/admin/v1/audit", tag = "Cluster", security(("admin_key" = [])), params(AuditQuery),
+    get, path = "/admin/v1/audit", tag = "Cluster", security(("admin_key" = [])), params(RecordQuery),
     responses(
         (status = 200, description = "A page of records.", body = AuditRecordList),
         Refusal<400>, Refusal<401>, Refusal<403>, Refusal<404>, Refusal<500>, Refusal<503>,
@@ -320,9 +331,10 @@ async fn delete_terminal_type(
 async fn list_audit_records(
     State(service): State<Arc<Service>>,
     caller: Caller,
-    Query(asked): Query<AuditQuery>,
+    Query(asked): Query<RecordQuery>,
 ) -> Result<Json<AuditRecordList>, Problem> {
     let admin = caller.admin(&service).await?;
-    let page = admin.list_audit_records(&asked.user_id, asked.page_size, &asked.page_token).await?;
-    Ok(Json(page.into()))
+    let RecordQuery { user_id, action, actor, since, page_size, page_token } = asked;
+    let query = AuditQuery { user_id, action, actor, since: time("since", since)? };
+    Ok(Json(admin.list_audit_records(&query, page_size, &page_token).await?.into()))
 }

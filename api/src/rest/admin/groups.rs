@@ -11,7 +11,7 @@ use super::Caller;
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         groups::{GroupPath, MemberPath},
         paging::PageQuery,
         problem::Problem,
@@ -40,6 +40,9 @@ struct ListQuery {
     /// Those of this user alone; absent or empty for all.
     #[serde(default)]
     user_id: String,
+    /// Those made at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
     /// The most groups to return: 100 when absent or 0; more than 1,000 counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -65,7 +68,8 @@ async fn list_groups(
     Query(asked): Query<ListQuery>,
 ) -> Result<Json<AdminGroupList>, Problem> {
     let admin = caller.admin(&service).await?;
-    let page = admin.list_groups(&asked.user_id, asked.page_size, &asked.page_token).await?;
+    let since = time("since", asked.since)?;
+    let page = admin.list_groups(&asked.user_id, since, asked.page_size, &asked.page_token).await?;
     Ok(Json(page.into()))
 }
 

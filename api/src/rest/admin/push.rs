@@ -11,11 +11,11 @@ use super::{Caller, users::UserPath};
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         problem::Problem,
         types::admin::{PushTestList, PushTokenList, TestPushRequest},
     },
-    service::Service,
+    service::{PushQuery, Service},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Service>> {
@@ -28,6 +28,13 @@ struct ListQuery {
     /// Those of this user alone; absent or empty for all.
     #[serde(default)]
     user_id: String,
+    /// Those that this provider tells alone: `webhook`, `web_push`, `apns` or `fcm`; absent or empty for all.
+    #[serde(default)]
+    #[param(example = "apns")]
+    provider: String,
+    /// Those that were bound at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
     /// The most terminals to return: 100 when absent or 0; more than 1,000 counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -56,8 +63,9 @@ async fn list_push_tokens(
     Query(asked): Query<ListQuery>,
 ) -> Result<Json<PushTokenList>, Problem> {
     let admin = caller.admin(&service).await?;
-    let ListQuery { user_id, page_size, page_token } = asked;
-    Ok(Json(admin.list_push_tokens(&user_id, page_size, &page_token).await?.into()))
+    let ListQuery { user_id, provider, since, page_size, page_token } = asked;
+    let query = PushQuery { user_id, provider, since: time("since", since)? };
+    Ok(Json(admin.list_push_tokens(&query, page_size, &page_token).await?.into()))
 }
 
 /// Tell a user's terminals that this is a test.

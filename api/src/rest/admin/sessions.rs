@@ -11,7 +11,7 @@ use super::{Caller, users::UserPath};
 use crate::{
     rest::{
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         problem::Problem,
         types::admin::{AdminSessionList, EndedSessions, KickSessionsRequest, SessionState},
     },
@@ -34,6 +34,9 @@ struct ListQuery {
     /// Those in this state alone; absent for every live one.
     #[param(inline)]
     state: Option<SessionState>,
+    /// Those that started at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
     /// The most sessions to return: 100 when absent or 0; more than 1,000 counts as so many.
     #[serde(default)]
     #[param(minimum = 0, maximum = 2_147_483_647)]
@@ -61,8 +64,9 @@ async fn list_sessions(
     Query(asked): Query<ListQuery>,
 ) -> Result<Json<AdminSessionList>, Problem> {
     let admin = caller.admin(&service).await?;
-    let ListQuery { user_id, terminal_type, state, page_size, page_token } = asked;
-    let query = SessionQuery { user_id, terminal_type, state: state.map(Into::into) };
+    let ListQuery { user_id, terminal_type, state, since, page_size, page_token } = asked;
+    let (state, since) = (state.map(Into::into), time("since", since)?);
+    let query = SessionQuery { user_id, terminal_type, state, since };
     Ok(Json(admin.list_sessions(query, page_size, &page_token).await?.into()))
 }
 

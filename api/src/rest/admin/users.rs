@@ -13,7 +13,7 @@ use crate::{
     rest::{
         contacts::ContactQuery,
         document::Refusal,
-        extract::{Json, Path, Query},
+        extract::{Json, Path, Query, time},
         paging::PageQuery,
         problem::Problem,
         types::{
@@ -56,6 +56,9 @@ struct UsersQuery {
     #[serde(default)]
     #[param(max_length = 64, example = "an")]
     prefix: String,
+    /// Those created at this time or later alone; absent for all.
+    #[param(format = DateTime, example = "2026-11-23T07:30:00Z")]
+    since: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -108,7 +111,9 @@ async fn list_users(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<UserList>, Problem> {
     let admin = caller.admin(&service).await?;
-    Ok(Json(admin.list_users(&query.prefix, page.page_size, &page.page_token).await?.into()))
+    let since = time("since", query.since)?;
+    let users = admin.list_users(&query.prefix, since, page.page_size, &page.page_token).await?;
+    Ok(Json(users.into()))
 }
 
 /// Get a user.

@@ -17,9 +17,9 @@ use crate::{
 ///
 /// `RUNNING`: it is being sent. `PAUSED`: it was paused, and those who have not got it wait. `DONE`: all of its users are
 /// done. `ABORTED`: it was aborted, and those who have not got it do not get it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum BroadcastState {
+pub(crate) enum BroadcastState {
     Running,
     Paused,
     Done,
@@ -222,6 +222,17 @@ impl std::convert::From<model::BroadcastState> for BroadcastState {
             model::BroadcastState::Paused => Self::Paused,
             model::BroadcastState::Done => Self::Done,
             model::BroadcastState::Aborted => Self::Aborted,
+        }
+    }
+}
+
+impl std::convert::From<BroadcastState> for model::BroadcastState {
+    fn from(state: BroadcastState) -> Self {
+        match state {
+            BroadcastState::Running => Self::Running,
+            BroadcastState::Paused => Self::Paused,
+            BroadcastState::Done => Self::Done,
+            BroadcastState::Aborted => Self::Aborted,
         }
     }
 }

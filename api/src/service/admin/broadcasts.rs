@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Admin, Sender, list_size};
@@ -12,7 +13,7 @@ use crate::{
         Broadcast, BroadcastAudience, BroadcastState, Content, Error, Notice, Page, Result, Role,
         UserId, parse_uuid,
     },
-    service::SendContent,
+    service::{SendContent, conversations::instant},
     store::NewBroadcast,
 };
 
@@ -21,8 +22,6 @@ pub const MOST_LISTED: usize = 100_000;
 
 /// The highest rate, in users a second.
 const HIGHEST_RATE: i32 = 1_000_000;
-
-const LIST_SCOPE: &str = "broadcasts";
 
 /// A broadcast to make.
 #[derive(Debug)]
@@ -85,19 +84,24 @@ impl Admin<'_> {
         self.service.store.create_broadcast(&new, audit).await
     }
 
-    /// The broadcasts of the last 90 days, the newest first.
+    /// The broadcasts of the last 90 days, the newest first; only those in `state`, and only those made at the time `since` or
+    /// later, where these are given.
     pub async fn list_broadcasts(
         &self,
+        state: Option<BroadcastState>,
+        since: Option<OffsetDateTime>,
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<Broadcast>> {
         self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
-        let before = self.service.read_place(LIST_SCOPE, page_token)?;
-        let mut items = self.service.store.broadcasts(before, size.get() + 1).await?;
+        let scope = format!("broadcasts/{state:?}/{:?}", instant(since));
+        let before = self.service.read_place(&scope, page_token)?;
+        let store = &self.service.store;
+        let mut items = store.broadcasts(state, since, before, size.get() + 1).await?;
         let more = size.cut(&mut items);
         let last = items.last().filter(|_| more);
-        let next = last.map(|last| self.service.place_token(LIST_SCOPE, last.broadcast_no));
+        let next = last.map(|last| self.service.place_token(&scope, last.broadcast_no));
         Ok(Page { items, next_page_token: next })
     }
 

@@ -1,11 +1,15 @@
 //! Everybody's groups.
 
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use super::{Admin, list_size};
 use crate::{
     model::{Error, Group, GroupId, GroupMember, GroupNo, Page, Result, Role, UserId, UserNo},
-    service::groups::{CreateGroup, check_member_settings},
+    service::{
+        conversations::instant,
+        groups::{CreateGroup, check_member_settings},
+    },
     store::{Actor, ChangeGroup, MemberSettings, Removal},
 };
 
@@ -25,24 +29,26 @@ pub struct AdminGroup {
 }
 
 impl Admin<'_> {
-    /// The groups, the one made first first; only those of `user_id` when it is not empty.
+    /// The groups, the one made first first; only those of `user_id` when it is not empty, and only those made at the time
+    /// `since` or later, where that is given.
     ///
     /// Errors: [`Error::InvalidArgument`]; [`Error::UserNotFound`].
     pub async fn list_groups(
         &self,
         user_id: &str,
+        since: Option<OffsetDateTime>,
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<AdminGroup>> {
         self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
         let user_no = self.only_of(user_id).await?;
-        let scope = format!("admin/groups/{}", user_no.map_or(0, |no| no.0));
+        let scope = format!("admin/groups/{user_no:?}/{:?}", instant(since));
         let after = self.service.read_after(&scope, page_token)?;
         let store = &self.service.store;
         let mut found = match user_no {
-            Some(user_no) => store.groups_of(user_no, after, size.get() + 1).await?,
-            None => store.groups(after, size.get() + 1).await?,
+            Some(user_no) => store.groups_of(user_no, since, after, size.get() + 1).await?,
+            None => store.groups(since, after, size.get() + 1).await?,
         };
         let more = size.cut(&mut found);
         let last = found.last().filter(|_| more);

@@ -2,6 +2,7 @@
 //! makes one.
 
 mod attachments;
+mod audit;
 mod broadcasts;
 mod checks;
 mod contacts;
@@ -26,16 +27,19 @@ use secrecy::ExposeSecret;
 
 use super::{SecurityEvent, SecurityKind, Service, tokens::sha256};
 use crate::{
-    model::{ClientAddress, Error, Page, PageSize, Result, Role, Session, UserId, UserNo, is_line},
-    store::{Audit, AuditRecord},
+    model::{ClientAddress, Error, PageSize, Result, Role, Session, UserId, UserNo, is_line},
+    store::Audit,
     telemetry::call,
 };
 
+pub use attachments::AttachmentQuery;
+pub use audit::AuditQuery;
 pub use broadcasts::{CreateBroadcast, MOST_LISTED};
 pub use checks::{Check, CheckResult, CheckSettings};
 pub use epochs::{NewEpochs, Whose};
 pub use groups::AdminGroup;
 pub use messages::{MessageTrace, TracedCopy, TracedMessage, TracedTerminal};
+pub use push::PushQuery;
 pub use retention::{NewTier, NewUserLimits};
 pub(super) use send::Known;
 pub use send::{MOST_SENT, SendAs, Sender};
@@ -137,25 +141,6 @@ impl Service {
 }
 
 impl Admin<'_> {
-    /// The audit records, the newest first; only those about `user_id` when it is not empty.
-    pub async fn list_audit_records(
-        &self,
-        user_id: &str,
-        page_size: i32,
-        page_token: &str,
-    ) -> Result<Page<AuditRecord>> {
-        self.require(Role::Viewer)?;
-        let size = list_size(page_size)?;
-        let user_no = self.only_of(user_id).await?;
-        let scope = format!("audit/{}", user_no.map_or(0, |no| no.0));
-        let before = self.service.read_place(&scope, page_token)?;
-        let mut items = self.service.store.audit_records(user_no, before, size.get() + 1).await?;
-        let more = size.cut(&mut items);
-        let last = items.last().filter(|_| more);
-        let next = last.map(|record| self.service.place_token(&scope, record.audit_no));
-        Ok(Page { items, next_page_token: next })
-    }
-
     /// The user that a listing is limited to; `None`, for all, when `user_id` is empty.
     async fn only_of(&self, user_id: &str) -> Result<Option<UserNo>> {
         if user_id.is_empty() {

@@ -2,12 +2,14 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Admin, list_size};
 use crate::{
-    model::{Page, PushResult, Result, Role, SessionId, UserId, UserNo},
-    store::PushToken,
+    model::{Page, PushProvider, PushResult, Result, Role, SessionId, UserId, UserNo},
+    service::conversations::instant,
+    store::{PushFilter, PushToken},
 };
 
 /// How many terminals of one user are told that this is a test.
@@ -16,23 +18,40 @@ const MOST_TESTED: i64 = 100;
 /// How many are told at a time.
 const AT_ONCE: usize = 16;
 
+/// Which terminals to list.
+#[derive(Debug, Default)]
+pub struct PushQuery {
+    /// Only those of this user; empty for all.
+    pub user_id: String,
+    /// Only those that the provider of this name tells; empty for all.
+    pub provider: String,
+    /// Only those that were bound then or later.
+    pub since: Option<OffsetDateTime>,
+}
+
 impl Admin<'_> {
-    /// The terminals that are told of messages, in the order of users; only those of `user_id` when it is not empty.
+    /// The terminals that are told of messages, in the order of users.
     ///
     /// Errors: [`crate::model::Error::InvalidArgument`]; [`crate::model::Error::UserNotFound`].
     pub async fn list_push_tokens(
         &self,
-        user_id: &str,
+        query: &PushQuery,
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<PushToken>> {
         self.require(Role::Viewer)?;
         let size = list_size(page_size)?;
+        let PushQuery { user_id, provider, since } = query;
+        let provider = match provider.as_str() {
+            "" => None,
+            name => Some(PushProvider::parse("provider", name)?),
+        };
         let user_no = self.only_of(user_id).await?;
-        let scope = format!("push_tokens/{}", user_no.map_or(0, |no| no.0));
+        let scope = format!("push_tokens/{user_no:?}/{provider:?}/{:?}", instant(*since));
         let after =
             self.service.read_page_token(&scope, page_token, |payload| read_place(&payload))?;
-        let mut items = self.service.store.push_tokens(user_no, after, size.get() + 1).await?;
+        let filter = PushFilter { user_no, provider, since: *since };
+        let mut items = self.service.store.push_tokens(&filter, after, size.get() + 1).await?;
         let more = size.cut(&mut items);
         let next = items
             .last()
@@ -57,7 +76,8 @@ impl Admin<'_> {
         }
         let details = json!({ "user_id": user_id, "terminal_type": terminal_type });
         self.service.store.record(self.audit("test_push", details)).await?;
-        let tokens = self.service.store.push_tokens(Some(user_no), None, MOST_TESTED).await?;
+        let of_user = PushFilter { user_no: Some(user_no), ..PushFilter::default() };
+        let tokens = self.service.store.push_tokens(&of_user, None, MOST_TESTED).await?;
         let asked = tokens
             .into_iter()
             .filter(|token| terminal_type.is_empty() || token.terminal_type == terminal_type);

@@ -1,11 +1,13 @@
 //! Everybody's sessions.
 
 use serde_json::json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Admin, check_note, list_size};
 use crate::{
     model::{EndReason, Error, Page, Result, Role, Session, SessionId, TerminalType, UserId},
+    service::conversations::instant,
     store::{AdminSession, Ending, SessionFilter, SessionState, Which},
 };
 
@@ -18,6 +20,8 @@ pub struct SessionQuery {
     pub terminal_type: String,
     /// Only in this state; `None` for every live one.
     pub state: Option<SessionState>,
+    /// Only those that started then or later.
+    pub since: Option<OffsetDateTime>,
 }
 
 /// Which of a user's sessions to end.
@@ -48,13 +52,15 @@ impl Admin<'_> {
             self.check_terminal_type(&query.terminal_type).await?;
         }
         let user_no = self.only_of(&query.user_id).await?;
-        let scope = format!("sessions/{:?}/{}/{:?}", user_no, query.terminal_type, query.state);
+        let SessionQuery { terminal_type, state, since, .. } = query;
+        let scope = format!("sessions/{user_no:?}/{terminal_type}/{state:?}/{:?}", instant(since));
         let session_id = |payload: Vec<u8>| Uuid::from_slice(&payload).ok().map(SessionId);
         let before = self.service.read_page_token(&scope, page_token, session_id)?;
         let filter = SessionFilter {
             user_no,
-            terminal_type: Some(query.terminal_type).filter(|name| !name.is_empty()),
-            state: query.state,
+            terminal_type: Some(terminal_type).filter(|name| !name.is_empty()),
+            state,
+            since,
         };
         let mut items = self.service.store.list_sessions(&filter, before, size.get() + 1).await?;
         let more = size.cut(&mut items);

@@ -1,15 +1,14 @@
 //! Accounts.
 
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::{Admin, check_note, list_size};
 use crate::{
     model::{Error, Page, Result, Role, Session, UserId, UserState, may_begin_an_id},
-    service::SecurityKind,
+    service::{SecurityKind, conversations::instant},
     store::{AdminSession, SessionFilter, User, UserDescription},
 };
-
-const LIST_SCOPE: &str = "users";
 
 /// How many sessions are shown of a user.
 const MOST_SESSIONS: i64 = 100;
@@ -70,12 +69,13 @@ impl Admin<'_> {
         })
     }
 
-    /// The users whose ids begin so, by id.
+    /// The users whose ids begin so, by id; only those created at the time `since` or later, where that is given.
     ///
     /// Errors: [`Error::InvalidArgument`].
     pub async fn list_users(
         &self,
         prefix: &str,
+        since: Option<OffsetDateTime>,
         page_size: i32,
         page_token: &str,
     ) -> Result<Page<User>> {
@@ -84,14 +84,14 @@ impl Admin<'_> {
             return Err(Error::invalid("prefix", "must be what an id can begin with"));
         }
         let size = list_size(page_size)?;
+        let scope = format!("users/{prefix}/{:?}", instant(since));
         let user_id = |payload| String::from_utf8(payload).ok();
-        let after = self.service.read_page_token(LIST_SCOPE, page_token, user_id)?;
-        let after = after.unwrap_or_default();
-        let mut items = self.service.store.list_users(prefix, &after, size.get() + 1).await?;
+        let after = self.service.read_page_token(&scope, page_token, user_id)?.unwrap_or_default();
+        let store = &self.service.store;
+        let mut items = store.list_users(prefix, since, &after, size.get() + 1).await?;
         let more = size.cut(&mut items);
-        let next = items.last().filter(|_| more).map(|user| {
-            self.service.opaque_tokens.seal(LIST_SCOPE, user.user_id.as_str().as_bytes())
-        });
+        let last = items.last().filter(|_| more).map(|user| user.user_id.as_str().as_bytes());
+        let next = last.map(|user_id| self.service.opaque_tokens.seal(&scope, user_id));
         Ok(Page { items, next_page_token: next })
     }
 

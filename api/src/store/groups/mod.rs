@@ -15,6 +15,7 @@ mod requests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{
@@ -278,11 +279,12 @@ impl Store {
         read_group(&client.query_one(&statement, &[&viewer, &group_no.0]).await?)
     }
 
-    /// The groups that a user is a member of, by number: at most `limit`, all after `after`. With each its
-    /// number.
+    /// The groups that a user is a member of, by number: at most `limit`, all after `after`; only those made at the time
+    /// `since` or later, where that is given. With each its number.
     pub async fn groups_of(
         &self,
         user_no: UserNo,
+        since: Option<OffsetDateTime>,
         after: i64,
         limit: i64,
     ) -> Result<Vec<(GroupNo, Group)>> {
@@ -290,20 +292,28 @@ impl Store {
         let statement = client
             .prepare_cached(&format!(
                 "{GROUP} WHERE m.user_no = $1 AND g.group_no > $2 AND t.state = 1
+                     AND ($4::timestamptz IS NULL OR g.created_at >= $4)
                  ORDER BY g.group_no LIMIT $3"
             ))
             .await?;
-        let rows = client.query(&statement, &[&user_no.0, &after, &limit]).await?;
+        let rows = client.query(&statement, &[&user_no.0, &after, &limit, &since]).await?;
         rows.iter().map(|row| Ok((GroupNo(row.get("group_no")), read_group(row)?))).collect()
     }
 
-    /// All groups, by number: at most `limit`, all after `after`.
-    pub async fn groups(&self, after: i64, limit: i64) -> Result<Vec<(GroupNo, Group)>> {
+    /// All groups, as [`Store::groups_of`] lists those of a user, dissolved ones too.
+    pub async fn groups(
+        &self,
+        since: Option<OffsetDateTime>,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(GroupNo, Group)>> {
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(&format!("{GROUP} WHERE g.group_no > $2 ORDER BY g.group_no LIMIT $3"))
-            .await?;
-        let rows = client.query(&statement, &[&0_i64, &after, &limit]).await?;
+        let list = format!(
+            "{GROUP} WHERE g.group_no > $2 AND ($4::timestamptz IS NULL OR g.created_at >= $4)
+             ORDER BY g.group_no LIMIT $3"
+        );
+        // Planned for these values each time: the few newest groups are found by their times.
+        let rows = client.query(&list, &[&0_i64, &after, &limit, &since]).await?;
         rows.iter().map(|row| Ok((GroupNo(row.get("group_no")), read_group(row)?))).collect()
     }
 

@@ -1,11 +1,13 @@
 //! Listing sessions, for their user and for administrators.
 
+use time::OffsetDateTime;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{SESSION_COLUMNS, online, read_session};
 use crate::{
     model::{Cursor, Result, Session, SessionId, UserId, UserNo},
-    store::{Store, nodes::ALIVE},
+    store::{Store, nodes::ALIVE, since::lowest_id},
 };
 
 /// What a session is at.
@@ -28,6 +30,8 @@ pub struct SessionFilter {
     pub terminal_type: Option<String>,
     /// Only in this state; `None` for every live one.
     pub state: Option<SessionState>,
+    /// Only those that started then or later.
+    pub since: Option<OffsetDateTime>,
 }
 
 /// A session as administrators see it.
@@ -88,35 +92,37 @@ impl Store {
             Some(SessionState::Offline) => Some(false),
             Some(SessionState::Ended) | None => None,
         };
-        let statement = client
-            .prepare_cached(&format!(
-                "SELECT u.user_id, {SESSION_COLUMNS}, s.online,
-                     ARRAY(SELECT DISTINCT n.node_id FROM login_points p JOIN nodes n USING (node_no)
-                           WHERE p.user_no = s.user_no AND p.session_id = s.session_id AND {ALIVE}
-                           ORDER BY 1) AS nodes,
-                     s.cursor_epoch, s.cursor_seq,
-                     CASE WHEN s.ended_at IS NULL AND s.cursor_epoch = stamp(t.epoch)
-                         THEN greatest(t.last_seq - s.cursor_seq, 0) END AS lag
-                 FROM (SELECT s.*, {online} AS online FROM sessions s) s
-                 JOIN users u USING (user_no)
-                 LEFT JOIN timelines t ON t.owner = s.user_no
-                 WHERE ($1::bigint IS NULL OR s.user_no = $1)
-                     AND ($2::text IS NULL OR s.terminal_type = $2)
-                     AND (s.ended_at IS NOT NULL) = $3
-                     AND ($4::boolean IS NULL OR s.online = $4)
-                     AND ($5::uuid IS NULL OR s.session_id < $5)
-                 ORDER BY s.session_id DESC LIMIT $6"
-            ))
-            .await?;
+        let list = format!(
+            "SELECT u.user_id, {SESSION_COLUMNS}, s.online,
+                 ARRAY(SELECT DISTINCT n.node_id FROM login_points p JOIN nodes n USING (node_no)
+                       WHERE p.user_no = s.user_no AND p.session_id = s.session_id AND {ALIVE}
+                       ORDER BY 1) AS nodes,
+                 s.cursor_epoch, s.cursor_seq,
+                 CASE WHEN s.ended_at IS NULL AND s.cursor_epoch = stamp(t.epoch)
+                     THEN greatest(t.last_seq - s.cursor_seq, 0) END AS lag
+             FROM (SELECT s.*, {online} AS online FROM sessions s) s
+             JOIN users u USING (user_no)
+             LEFT JOIN timelines t ON t.owner = s.user_no
+             WHERE ($1::bigint IS NULL OR s.user_no = $1)
+                 AND ($2::text IS NULL OR s.terminal_type = $2)
+                 AND (s.ended_at IS NOT NULL) = $3
+                 AND ($4::boolean IS NULL OR s.online = $4)
+                 AND s.session_id < $5 AND s.session_id >= $6
+                 AND ($7::timestamptz IS NULL OR s.created_at >= $7)
+             ORDER BY s.session_id DESC LIMIT $8"
+        );
+        // Planned for these values each time: which index serves depends on them.
         let rows = client
             .query(
-                &statement,
+                &list,
                 &[
                     &filter.user_no.map(|no| no.0),
                     &filter.terminal_type,
                     &(filter.state == Some(SessionState::Ended)),
                     &wants_online,
-                    &before.map(|id| id.0),
+                    &before.map_or(Uuid::max(), |id| id.0),
+                    &lowest_id(filter.since),
+                    &filter.since,
                     &limit,
                 ],
             )

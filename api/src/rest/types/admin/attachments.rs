@@ -1,6 +1,6 @@
 //! Attachments.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -36,9 +36,9 @@ struct StoredAttachment {
 }
 
 /// What has become of an attachment.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum AttachmentState {
+pub(crate) enum AttachmentState {
     /// It was created, and not uploaded yet.
     Waiting,
     /// It was uploaded.
@@ -72,13 +72,29 @@ impl From<&model::StoredAttachment> for StoredAttachment {
         Self {
             attachment: (&stored.attachment).into(),
             user_id: (&stored.owner).into(),
-            state: match stored.state {
-                model::AttachmentState::Waiting => AttachmentState::Waiting,
-                model::AttachmentState::Stored => AttachmentState::Stored,
-                model::AttachmentState::Deleting => AttachmentState::Deleting,
-            },
+            state: stored.state.into(),
             uses: stored.uses,
             created_at: stored.created_at,
+        }
+    }
+}
+
+impl From<model::AttachmentState> for AttachmentState {
+    fn from(state: model::AttachmentState) -> Self {
+        match state {
+            model::AttachmentState::Waiting => Self::Waiting,
+            model::AttachmentState::Stored => Self::Stored,
+            model::AttachmentState::Deleting => Self::Deleting,
+        }
+    }
+}
+
+impl From<AttachmentState> for model::AttachmentState {
+    fn from(state: AttachmentState) -> Self {
+        match state {
+            AttachmentState::Waiting => Self::Waiting,
+            AttachmentState::Stored => Self::Stored,
+            AttachmentState::Deleting => Self::Deleting,
         }
     }
 }

@@ -14,7 +14,7 @@ mod transfer;
 mod users;
 mod webhooks;
 
-pub(crate) use attachments::{PurgedAttachments, StoredAttachmentList};
+pub(crate) use attachments::{AttachmentState, PurgedAttachments, StoredAttachmentList};
 pub(crate) use cluster::{
     AuditRecordList, CheckList, Job, JobList, Load, SecurityEvent, SetTerminalTypesRequest, Status,
     TerminalTypeList,

@@ -26,6 +26,9 @@ struct PushToken {
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_at: Option<OffsetDateTime>,
+    /// When the terminal bound what its provider knows it by, the last time.
+    #[serde(with = "time::serde::rfc3339")]
+    bound_at: OffsetDateTime,
 }
 
 /// A page of terminals, in the order of users.
@@ -87,6 +90,7 @@ impl From<&service::PushToken> for PushToken {
             provider: token.target.provider().name(),
             failures: token.failures,
             retry_at: token.retry_at,
+            bound_at: token.bound_at,
         }
     }
 }
