@@ -5,8 +5,10 @@
 //! One task looks, so that what was read later is never overtaken by what was read before it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
     mem,
+    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -103,18 +105,20 @@ pub(super) struct PresenceOfNode {
 #[derive(Default)]
 struct Watches {
     by_no: HashMap<u64, Watch>,
-    by_user: HashMap<UserNo, HashSet<u64>>,
+    by_user: HashMap<UserNo, Watched>,
     by_watcher: HashMap<UserNo, HashSet<u64>>,
     /// Those whom nobody watches any more: what was known of them is not kept up to date.
     unwatched: Vec<UserNo>,
+    fingerprints: RandomState,
 }
 
-/// What one stream watches.
+/// What one stream watches. There are as many as terminals, with up to hundreds of users each, so that each
+/// takes only sixteen bytes.
 struct Watch {
     watcher: UserNo,
     inbox: Arc<Inbox>,
-    /// The users, and what the stream was told of each.
-    users: HashMap<UserNo, (UserId, Option<Presence>)>,
+    /// The users, ascending, and what the stream was told of each.
+    users: Box<[(UserNo, Option<Told>)]>,
 }
 
 impl Watch {
@@ -122,27 +126,92 @@ impl Watch {
     fn count(&self) -> f64 {
         f64::from(u32::try_from(self.users.len()).unwrap_or(u32::MAX))
     }
+
+    fn users(&self) -> impl Iterator<Item = UserNo> {
+        self.users.iter().map(|(user_no, _)| *user_no)
+    }
+
+    /// What the stream was told of a user, if it watches it.
+    fn told(&mut self, user_no: UserNo) -> Option<&mut Option<Told>> {
+        let at = self.users.binary_search_by_key(&user_no, |(user_no, _)| *user_no).ok()?;
+        Some(&mut self.users[at].1)
+    }
+}
+
+/// A fingerprint of what a stream was told of a user. Of 2^63 changes one is taken for none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Told(NonZeroU64);
+
+impl Told {
+    fn of(presence: &Presence, fingerprints: &RandomState) -> Self {
+        Self(NonZeroU64::MIN | fingerprints.hash_one(presence))
+    }
+}
+
+/// Somebody who is watched.
+struct Watched {
+    user_id: UserId,
+    watches: HashSet<u64>,
 }
 
 impl Watches {
     fn remove(&mut self, no: u64) {
         let Some(watch) = self.by_no.remove(&no) else { return };
-        for user_no in watch.users.keys() {
-            if forget(&mut self.by_user, *user_no, no) {
-                self.unwatched.push(*user_no);
+        for user_no in watch.users() {
+            let Entry::Occupied(mut watched) = self.by_user.entry(user_no) else { continue };
+            watched.get_mut().watches.remove(&no);
+            if watched.get().watches.is_empty() {
+                watched.remove();
+                self.unwatched.push(user_no);
             }
         }
-        forget(&mut self.by_watcher, watch.watcher, no);
+        if let Entry::Occupied(mut numbers) = self.by_watcher.entry(watch.watcher) {
+            numbers.get_mut().remove(&no);
+            if numbers.get().is_empty() {
+                numbers.remove();
+            }
+        }
         gauge!(telemetry::WATCHED).decrement(watch.count());
     }
 
-    fn add(&mut self, no: u64, watch: Watch) {
-        for user_no in watch.users.keys() {
-            self.by_user.entry(*user_no).or_default().insert(no);
+    fn add(
+        &mut self,
+        no: u64,
+        watcher: UserNo,
+        inbox: Arc<Inbox>,
+        users: BTreeMap<UserNo, UserId>,
+    ) {
+        let watch =
+            Watch { watcher, inbox, users: users.keys().map(|user_no| (*user_no, None)).collect() };
+        for (user_no, user_id) in users {
+            let by_user = self.by_user.entry(user_no);
+            let new = || Watched { user_id, watches: HashSet::new() };
+            by_user.or_insert_with(new).watches.insert(no);
         }
-        self.by_watcher.entry(watch.watcher).or_default().insert(no);
+        self.by_watcher.entry(watcher).or_default().insert(no);
         gauge!(telemetry::WATCHED).increment(watch.count());
         self.by_no.insert(no, watch);
+    }
+
+    /// Tells the streams of these numbers how a user is now, where they were told otherwise.
+    fn tell(
+        &mut self,
+        numbers: &[u64],
+        user_no: UserNo,
+        presence: impl FnOnce(UserId) -> Presence,
+    ) {
+        let Some(watched) = self.by_user.get(&user_no) else { return };
+        let presence = presence(watched.user_id.clone());
+        let now = Told::of(&presence, &self.fingerprints);
+        for no in numbers {
+            let Some(watch) = self.by_no.get_mut(no) else { continue };
+            let inbox = watch.inbox.clone();
+            let Some(told) = watch.told(user_no) else { continue };
+            if told.replace(now) != Some(now) {
+                counter!(telemetry::PRESENCE_CHANGES).increment(1);
+                inbox.put_presence(user_no, presence.clone());
+            }
+        }
     }
 
     /// The watches of these numbers, and the users of theirs that are to be looked at for each.
@@ -157,36 +226,25 @@ impl Watches {
                 pairs.entry((watch.watcher, user_no)).or_default().push(no);
             }
         };
-        let whole = |no: u64| self.by_no.get(&no).into_iter().flat_map(|watch| watch.users.keys());
+        let whole = |no: u64| self.by_no.get(&no).into_iter().flat_map(Watch::users);
         if changes.all {
             for no in self.by_no.keys() {
-                whole(*no).for_each(|user_no| add(*no, *user_no));
+                whole(*no).for_each(|user_no| add(*no, user_no));
             }
             return pairs;
         }
         for user_no in moved.iter().chain(&changes.relations) {
-            for no in self.by_user.get(user_no).into_iter().flatten() {
+            for no in self.by_user.get(user_no).into_iter().flat_map(|watched| &watched.watches) {
                 add(*no, *user_no);
             }
         }
         let of_relations =
             changes.relations.iter().filter_map(|user_no| self.by_watcher.get(user_no));
         for no in changes.watches.iter().chain(of_relations.flatten()) {
-            whole(*no).for_each(|user_no| add(*no, *user_no));
+            whole(*no).for_each(|user_no| add(*no, user_no));
         }
         pairs
     }
-}
-
-/// Whether it was the last one of the user.
-fn forget(index: &mut HashMap<UserNo, HashSet<u64>>, user_no: UserNo, no: u64) -> bool {
-    let Some(numbers) = index.get_mut(&user_no) else { return false };
-    numbers.remove(&no);
-    let last = numbers.is_empty();
-    if last {
-        index.remove(&user_no);
-    }
-    last
 }
 
 /// What a stream watches, for as long as it is open.
@@ -200,8 +258,7 @@ pub struct Watcher {
 impl Watcher {
     /// Watches these users, and no others any more. The stream is told at once how they are.
     pub fn watch(&self, users: impl IntoIterator<Item = (UserNo, UserId)>) {
-        let users: HashMap<_, _> =
-            users.into_iter().map(|(user_no, user_id)| (user_no, (user_id, None))).collect();
+        let users: BTreeMap<UserNo, UserId> = users.into_iter().collect();
         {
             let mut watches = self.presence.watches.lock();
             watches.remove(self.no);
@@ -209,7 +266,7 @@ impl Watcher {
             if users.is_empty() {
                 return;
             }
-            watches.add(self.no, Watch { watcher: self.watcher, inbox: self.inbox.clone(), users });
+            watches.add(self.no, self.watcher, self.inbox.clone(), users);
         }
         self.presence.changes.add(|changes| {
             changes.watches.insert(self.no);
@@ -373,16 +430,8 @@ impl Looking {
             for (((_, user_no), numbers), by) in asked.into_iter().zip(watches).zip(relations) {
                 let nowhere = Whereabouts::default();
                 let known = self.known.get(&user_no).unwrap_or(&nowhere);
-                for no in numbers {
-                    let Some(watch) = all.by_no.get_mut(&no) else { continue };
-                    let Some((user_id, told)) = watch.users.get_mut(&user_no) else { continue };
-                    let seen = known.seen(user_id.clone(), by, self.presence.settings.defaults);
-                    if told.as_ref() != Some(&seen) {
-                        counter!(telemetry::PRESENCE_CHANGES).increment(1);
-                        watch.inbox.put_presence(user_no, seen.clone());
-                        *told = Some(seen);
-                    }
-                }
+                let defaults = self.presence.settings.defaults;
+                all.tell(&numbers, user_no, |id| known.seen(id, by, defaults));
             }
         }
         Ok(())
@@ -404,7 +453,7 @@ impl Looking {
             let new = changes.watches.iter().filter_map(|no| watches.by_no.get(no));
             // Whoever is watched by another stream already is known, and looked at when that changes.
             asked.extend(
-                new.flat_map(|watch| watch.users.keys()).filter(|no| !self.known.contains_key(no)),
+                new.flat_map(Watch::users).filter(|user_no| !self.known.contains_key(user_no)),
             );
             asked
         };

@@ -10,7 +10,7 @@ use super::{UserId, WhoMay};
 pub const MOST_WATCHED: usize = 500;
 
 /// How a user is. Numbered as in the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PresenceState {
     /// A terminal of the user has a stream open, or had one a moment ago.
     Online = 1,
@@ -21,7 +21,7 @@ pub enum PresenceState {
 }
 
 /// How a user is, as another may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Presence {
     /// Which user.
     pub user_id: UserId,
