@@ -33,6 +33,11 @@ impl News {
         }
     }
 
+    /// Whether it is about this conversation.
+    pub(super) fn is_of(&self, of: &ConversationId) -> bool {
+        self.tag() == tag(of)
+    }
+
     /// The place in the user's timeline of what is told.
     pub(super) fn seq(&self) -> i64 {
         match self {
@@ -150,10 +155,6 @@ impl Notification {
             content_type: content.content_type().filter(|_| all).map(str::to_owned),
         }
     }
-
-    pub(super) fn is_of(&self, of: &ConversationId) -> bool {
-        self.tag == tag(of)
-    }
 }
 
 impl Cleared {
@@ -166,10 +167,6 @@ impl Cleared {
             badge: 0,
             conversation_id: names.then(|| of.to_string()),
         }
-    }
-
-    pub(super) fn is_of(&self, of: &ConversationId) -> bool {
-        self.tag == tag(of)
     }
 }
 
