@@ -18,11 +18,7 @@ test *NAME:
 
 # The nodes of this version take the place of those of another revision, under load.
 previous REVISION:
-    git worktree add --detach --force target/previous {{REVISION}}
-    cargo build --locked -p imd --manifest-path target/previous/Cargo.toml --target-dir target/of-previous
-    git worktree remove --force target/previous
-    cargo build --locked --workspace
-    IMD_PREVIOUS="$PWD/target/of-previous/debug/imd" cargo test --locked -p imd-tests --test it -- --nocapture faults::versions
+    .ci/previous {{REVISION}}
 
 # All that must hold before a change lands.
 ci:
