@@ -73,6 +73,7 @@ mod webhooks;
 
 use std::{path::Path, sync::Arc};
 
+use deadpool::managed::QueueMode;
 use tokio::sync::{Notify, OnceCell};
 
 pub use address::{Address, AddressError};
@@ -203,8 +204,12 @@ impl Store {
         followers: Option<Followers>,
         pool_size: usize,
     ) -> Result<Self> {
-        let pool = Pool::builder(Manager(connector.clone())).max_size(pool_size).build();
-        let pool = pool.map_err(Error::internal)?;
+        // The connection that was used last has its plans: in turns, each would make its own for one statement after the other.
+        let pool = Pool::builder(Manager(connector.clone()))
+            .max_size(pool_size)
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .map_err(Error::internal)?;
         Ok(Self(Arc::new(Database {
             pool,
             connector,
