@@ -50,6 +50,14 @@ pub(super) const ENTRY_COLUMNS: &str = "e.owner, e.seq, e.conversation, e.sender
      e.mentions, e.flags, e.edit_no, e.edited_at, e.reactions, \
      e.forwarded_from, e.forwarded_at, e.attachments, e.body";
 
+/// The entries at the places `$1` (owners) and `$2` (`seq`), as `e`; `place.no` numbers them from 1. One by one and by the key:
+/// a join might be planned to read the whole table, which is right only while that is small.
+pub(super) const ENTRIES_AT: &str =
+    "unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY place (owner, seq, no)
+     CROSS JOIN LATERAL (
+         SELECT * FROM entries e WHERE e.owner = place.owner AND e.seq = place.seq LIMIT 1
+     ) e";
+
 /// The largest page, in bytes of the bodies in it: without this bound a page of the largest messages that
 /// there may be takes many times the memory of the largest of them, on its way through the node. A
 /// page ends before the entry with which it would be larger, but has one entry at least. What its rows say
@@ -490,17 +498,16 @@ impl Store {
         // As in `within_page`, lengths are known without the bodies.
         let found = reading!(self, async |client| {
             let statement = client
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT owner, seq, kind, tombstone, client_message_id, content_type, mentions, flags, target_seq,
                          edit_no, edited_at, reactions, forwarded_from, forwarded_at, attachments, fits, octet_length(body)::bigint AS bytes,
                          CASE WHEN fits THEN body END AS body
                      FROM (
-                         SELECT e.*, h.place = 1
-                             OR sum(octet_length(e.body)) OVER (ORDER BY h.place) <= $3 AS fits
-                         FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY h (owner, seq, place)
-                         JOIN entries e ON e.owner = h.owner AND e.seq = h.seq
-                     ) home",
-                )
+                         SELECT e.*, place.no = 1
+                             OR sum(octet_length(e.body)) OVER (ORDER BY place.no) <= $3 AS fits
+                         FROM {ENTRIES_AT}
+                     ) home"
+                ))
                 .await?;
             Ok(client.query(&statement, &[&owners, &seqs, &most]).await?)
         })?;

@@ -9,7 +9,7 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     SignalCheck, Store, Transaction,
     edits::own_copy,
-    entries::{ENTRY_COLUMNS, EventColumns, KIND_MESSAGE},
+    entries::{ENTRIES_AT, ENTRY_COLUMNS, EventColumns, KIND_MESSAGE},
     reading,
     retention::timeline,
     signals::is_withheld,
@@ -282,11 +282,9 @@ async fn that_say_something(
     let (owners, seqs): (Vec<i64>, Vec<i64>) =
         original.copies.iter().map(|(owner, seq)| (owner.0, *seq)).unzip();
     let statement = tx
-        .prepare_cached(
-            "SELECT e.owner, e.seq, e.conversation
-             FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
-             JOIN entries e ON e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL",
-        )
+        .prepare_cached(&format!(
+            "SELECT e.owner, e.seq, e.conversation FROM {ENTRIES_AT} WHERE e.tombstone IS NULL"
+        ))
         .await?;
     let rows = tx.query(&statement, &[&owners, &seqs]).await?;
     let copy = |row: &Row| {

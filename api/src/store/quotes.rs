@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::{
     AppendQuote, Store,
-    entries::{EntryRow, KIND_MESSAGE},
+    entries::{ENTRIES_AT, EntryRow, KIND_MESSAGE},
     reading,
 };
 use crate::model::{
@@ -101,12 +101,11 @@ impl Store {
         let (owners, seqs): (Vec<i64>, Vec<i64>) = places.into_iter().unzip();
         let rows = reading!(self, async |client| {
             let statement = client
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT e.owner, e.seq, e.conversation, e.sender, e.home_seq, e.generation, e.tombstone,
                          e.content_type, substring(e.body FOR $4) AS beginning
-                     FROM unnest($1::bigint[], $2::bigint[]) q (owner, seq)
-                     JOIN entries e ON e.owner = q.owner AND e.seq = q.seq AND e.kind = $3",
-                )
+                     FROM {ENTRIES_AT} WHERE e.kind = $3"
+                ))
                 .await?;
             Ok(client.query(&statement, &[&owners, &seqs, &KIND_MESSAGE, &BEGINNING]).await?)
         })?;

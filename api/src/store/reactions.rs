@@ -14,7 +14,7 @@ use tokio_postgres::{Row, types::ToSql};
 use super::{
     SignalCheck, Store, Transaction,
     edits::own_copy,
-    entries::{EntryRow, EventColumns, KIND_MESSAGE, ReactedRow},
+    entries::{ENTRIES_AT, EntryRow, EventColumns, KIND_MESSAGE, ReactedRow},
     reading,
     signals::is_withheld,
     timelines::{About, Place},
@@ -115,11 +115,10 @@ impl ReactedCopy {
         let (owners, seqs): (Vec<i64>, Vec<i64>) =
             original.copies.iter().map(|(owner, seq)| (owner.0, *seq)).unzip();
         let statement = tx
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT e.owner, e.seq, e.conversation, e.reactions
-                 FROM unnest($1::bigint[], $2::bigint[]) c (owner, seq)
-                 JOIN entries e ON e.owner = c.owner AND e.seq = c.seq AND e.tombstone IS NULL",
-            )
+                 FROM {ENTRIES_AT} WHERE e.tombstone IS NULL"
+            ))
             .await?;
         let copy = |row: &Row| {
             Ok(Self {
@@ -680,11 +679,10 @@ impl Store {
         let (owners, seqs): (Vec<i64>, Vec<i64>) = places.into_iter().unzip();
         let rows = reading!(self, async |client| {
             let statement = client
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT e.owner, e.seq, e.tombstone, e.reactions
-                     FROM unnest($1::bigint[], $2::bigint[]) r (owner, seq)
-                     JOIN entries e ON e.owner = r.owner AND e.seq = r.seq AND e.kind = $3",
-                )
+                     FROM {ENTRIES_AT} WHERE e.kind = $3"
+                ))
                 .await?;
             Ok(client.query(&statement, &[&owners, &seqs, &KIND_MESSAGE]).await?)
         })?;
@@ -708,10 +706,13 @@ impl Store {
         let rows = reading!(self, async |client| {
             let statement = client
                 .prepare_cached(
-                    "SELECT r.user_no, r.home, r.home_seq, r.reaction
+                    // As with `ENTRIES_AT`: by the key, however small the table was when that was planned.
+                    "SELECT m.user_no, m.home, m.home_seq, r.reaction
                      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) m (user_no, home, home_seq)
-                     JOIN reactions r ON r.user_no = m.user_no AND r.home = m.home
-                         AND r.home_seq = m.home_seq",
+                     CROSS JOIN LATERAL (
+                         SELECT r.reaction FROM reactions r
+                         WHERE r.user_no = m.user_no AND r.home = m.home AND r.home_seq = m.home_seq OFFSET 0
+                     ) r",
                 )
                 .await?;
             Ok(client.query(&statement, &[&users, &homes, &seqs]).await?)

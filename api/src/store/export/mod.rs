@@ -13,7 +13,7 @@ use self::marks::Location;
 use super::{
     Audit, Store,
     conversations::SAID,
-    entries::ENTRY_COLUMNS,
+    entries::{ENTRIES_AT, ENTRY_COLUMNS},
     reading,
     retention::floor_search,
     timelines::{Closed, why_closed},
@@ -134,12 +134,10 @@ impl Store {
         let (senders, seqs): (Vec<i64>, Vec<i64>) = places.into_iter().unzip();
         let rows = reading!(self, async |client| {
             let statement = client
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT e.owner, e.seq, e.client_message_id
-                     FROM unnest($1::bigint[], $2::bigint[]) s (owner, seq)
-                     JOIN entries e ON e.owner = s.owner AND e.seq = s.seq
-                     WHERE e.client_message_id IS NOT NULL",
-                )
+                     FROM {ENTRIES_AT} WHERE e.client_message_id IS NOT NULL"
+                ))
                 .await?;
             Ok(client.query(&statement, &[&senders, &seqs]).await?)
         })?;
