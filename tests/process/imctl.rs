@@ -44,7 +44,8 @@ const FILTERS: [(&str, &str); 16] = [
     (r#"(?s)"jobs": \[.*?\n  \]"#, r#""jobs": [jobs]"#),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]"),
     (r"\b\d{10}\.\d+\b", "[cursor]"),
-    (r"\b[A-Za-z0-9_-]{22}\b", "[message]"),
+    // It may begin with a hyphen, where no word begins.
+    (r"\b[A-Za-z0-9_-]{22}\b|-[A-Za-z0-9_-]{21}\b", "[message]"),
     (r"demo-(alice|bob|carol)-[0-9a-f]{8}", "demo-$1-[tag]"),
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z|\d\d:\d\d:\d\d UTC", "[time]"),
     (r"\b(now|\d+(s|m) ago)\b", "[ago]"),
