@@ -337,7 +337,7 @@ impl MessageIdCipher {
 }
 
 /// A conversation as the owner of a timeline sees it: `user:<peer id>` or `group:<group id>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConversationId {
     /// With one user; with oneself for notes.
     User(UserId),

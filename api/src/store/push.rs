@@ -1,16 +1,13 @@
 //! Whom to tell of messages: the terminals without a stream whose cursors are behind their timelines.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{Store, conversations::SAID, nodes::ALIVE, transaction};
+use super::{Store, conversations::SAID, nodes::ALIVE};
 use crate::model::{
     ConversationNo, Error, PushContent, PushProvider, PushTarget, QuietHours, Result, SessionId,
     UserId, UserNo, WebPushTarget,
@@ -217,14 +214,10 @@ impl Store {
         let client = self.client().await?;
         client
             .execute(
-                // It waits for nobody: what is locked is looked at the next time.
-                "DELETE FROM push_tokens t USING (
-                     SELECT user_no, session_id FROM push_tokens p WHERE NOT EXISTS (
-                         SELECT FROM sessions s WHERE s.user_no = p.user_no
-                             AND s.session_id = p.session_id AND s.ended_at IS NULL
-                     ) FOR UPDATE SKIP LOCKED
-                 ) ended
-                 WHERE t.user_no = ended.user_no AND t.session_id = ended.session_id",
+                "DELETE FROM push_tokens p WHERE NOT EXISTS (
+                     SELECT FROM sessions s WHERE s.user_no = p.user_no
+                         AND s.session_id = p.session_id AND s.ended_at IS NULL
+                 )",
                 &[],
             )
             .await?;
@@ -288,83 +281,71 @@ impl Store {
         rows.iter().map(read_claim).collect()
     }
 
-    /// How it is about terminals that were claimed a while ago, in their order.
-    pub async fn push_needs(&self, claims: &[&PushClaim]) -> Result<Vec<PushNeed>> {
-        let users: Vec<i64> = claims.iter().map(|claim| claim.user_no.0).collect();
-        let sessions: Vec<Uuid> = claims.iter().map(|claim| claim.session_id.0).collect();
-        let epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
+    /// How it is about a terminal that was claimed a while ago.
+    pub async fn push_need(&self, claim: &PushClaim) -> Result<PushNeed> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT s.session_id IS NOT NULL AS live,
-                     CASE WHEN s.cursor_epoch = c.epoch THEN s.cursor_seq ELSE 0 END AS cursor, EXISTS (
-                         SELECT FROM login_points l JOIN nodes n USING (node_no)
-                         WHERE l.user_no = c.user_no AND l.session_id = c.session_id AND {ALIVE}
-                     ) AS connected
-                 FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) WITH ORDINALITY
-                     c (user_no, session_id, epoch, item)
-                 LEFT JOIN sessions s ON s.user_no = c.user_no AND s.session_id = c.session_id
-                     AND s.ended_at IS NULL
-                 ORDER BY c.item"
+                "SELECT CASE WHEN cursor_epoch = $3 THEN cursor_seq ELSE 0 END AS cursor, EXISTS (
+                     SELECT FROM login_points l JOIN nodes n USING (node_no)
+                     WHERE l.user_no = $1 AND l.session_id = $2 AND {ALIVE}
+                 ) AS connected
+                 FROM sessions WHERE user_no = $1 AND session_id = $2 AND ended_at IS NULL"
             ))
             .await?;
-        let rows = client.query(&statement, &[&users, &sessions, &epochs]).await?;
-        let need = |row: &Row| match (row.get("live"), row.get("connected")) {
-            (false, _) => PushNeed::Ended,
-            (true, true) => PushNeed::Connected,
-            (true, false) => PushNeed::Lags(row.get("cursor")),
-        };
-        Ok(rows.iter().map(need).collect())
+        let values: [&(dyn ToSql + Sync); 3] =
+            [&claim.user_no.0, &claim.session_id.0, &claim.epoch];
+        let row = client.query_opt(&statement, &values).await?;
+        Ok(match row {
+            None => PushNeed::Ended,
+            Some(row) if row.get("connected") => PushNeed::Connected,
+            Some(row) => PushNeed::Lags(row.get("cursor")),
+        })
     }
 
-    /// Notes what became of claims.
-    pub async fn finish_pushes(&self, finished: &[(PushClaim, PushOutcome)]) -> Result<()> {
-        let users: Vec<i64> = finished.iter().map(|(claim, _)| claim.user_no.0).collect();
-        let sessions: Vec<Uuid> = finished.iter().map(|(claim, _)| claim.session_id.0).collect();
-        let epochs: Vec<i64> = finished.iter().map(|(claim, _)| claim.epoch).collect();
-        let handled = |(claim, outcome): &(PushClaim, PushOutcome)| match outcome {
-            PushOutcome::Handled | PushOutcome::Gone(_) => Some(claim.last_seq),
-            PushOutcome::Later(_) | PushOutcome::Connected => None,
-        };
-        let handled: Vec<Option<i64>> = finished.iter().map(handled).collect();
-        let pause = |(_, outcome): &(PushClaim, PushOutcome)| match outcome {
-            PushOutcome::Later(pause) => Some(pause.as_secs_f64()),
-            PushOutcome::Handled | PushOutcome::Gone(_) | PushOutcome::Connected => None,
-        };
-        let pauses: Vec<Option<f64>> = finished.iter().map(pause).collect();
-        transaction!(self, async |tx| {
-            for (claim, outcome) in finished {
-                let PushOutcome::Gone(since) = outcome else { continue };
-                let statement = tx.prepare_cached(DROP).await?;
-                let token = claim.target.token().expose_secret();
-                let values: [&(dyn ToSql + Sync); 4] =
-                    [&claim.user_no.0, &claim.session_id.0, &token, since];
-                tx.execute(&statement, &values).await?;
+    /// Notes what became of a claim.
+    pub async fn finish_push(&self, claim: &PushClaim, outcome: PushOutcome) -> Result<()> {
+        let (user_no, session_id) = (claim.user_no.0, claim.session_id.0);
+        let client = self.client().await?;
+        match outcome {
+            PushOutcome::Handled | PushOutcome::Gone(_) => {
+                if let PushOutcome::Gone(since) = outcome {
+                    let statement = client.prepare_cached(DROP).await?;
+                    let token = claim.target.token().expose_secret();
+                    client.execute(&statement, &[&user_no, &session_id, &token, &since]).await?;
+                }
+                let statement = client
+                    .prepare_cached(
+                        "UPDATE push_tokens SET handled_epoch = $3, handled_seq = $4,
+                             claimed_until = NULL, claimed_by = NULL, failures = 0
+                         WHERE user_no = $1 AND session_id = $2",
+                    )
+                    .await?;
+                let (epoch, seq) = (claim.epoch, claim.last_seq);
+                client.execute(&statement, &[&user_no, &session_id, &epoch, &seq]).await?;
             }
-            let statement = tx
-                .prepare_cached(
-                    "WITH finished AS MATERIALIZED (
-                         SELECT p.user_no, p.session_id, f.epoch, f.handled, f.pause
-                         FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::float8[])
-                             f (user_no, session_id, epoch, handled, pause)
-                         JOIN push_tokens p USING (user_no, session_id)
-                         ORDER BY p.user_no, p.session_id FOR UPDATE OF p
-                     )
-                     UPDATE push_tokens p SET
-                         handled_epoch = CASE WHEN f.handled IS NULL THEN p.handled_epoch ELSE f.epoch END,
-                         handled_seq = coalesce(f.handled, p.handled_seq),
-                         failures = CASE WHEN f.handled IS NOT NULL THEN 0
-                             WHEN f.pause IS NOT NULL THEN p.failures + 1 ELSE p.failures END,
-                         claimed_until = now() + make_interval(secs => f.pause), claimed_by = NULL
-                     FROM finished f
-                     WHERE p.user_no = f.user_no AND p.session_id = f.session_id",
-                )
-                .await?;
-            let values: [&(dyn ToSql + Sync); 5] = [&users, &sessions, &epochs, &handled, &pauses];
-            tx.execute(&statement, &values).await?;
-            tx.commit().await?;
-            Ok(())
-        })
+            PushOutcome::Later(pause) => {
+                let statement = client
+                    .prepare_cached(
+                        "UPDATE push_tokens SET failures = failures + 1,
+                             claimed_until = now() + make_interval(secs => $3), claimed_by = NULL
+                         WHERE user_no = $1 AND session_id = $2",
+                    )
+                    .await?;
+                let seconds = pause.as_secs_f64();
+                client.execute(&statement, &[&user_no, &session_id, &seconds]).await?;
+            }
+            PushOutcome::Connected => {
+                let statement = client
+                    .prepare_cached(
+                        "UPDATE push_tokens SET claimed_until = NULL, claimed_by = NULL
+                         WHERE user_no = $1 AND session_id = $2",
+                    )
+                    .await?;
+                client.execute(&statement, &[&user_no, &session_id]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The terminals of live sessions that are told of messages and that `filter` lets through, in the order of users and
@@ -460,44 +441,35 @@ impl Store {
         Ok(())
     }
 
-    /// How many messages each of these users has not read, of those among the newest `among` entries of its timeline:
-    /// as its list of conversations counts them, but of muted conversations those alone that mention the user, as these
-    /// are all that it is told of.
-    pub async fn newest_unread(
-        &self,
-        users: &[UserNo],
-        among: i64,
-    ) -> Result<HashMap<UserNo, i64>> {
-        let users: Vec<i64> = users.iter().map(|user_no| user_no.0).collect();
+    /// How many messages a user has not read, of those among the newest `among` entries of its timeline: as its
+    /// list of conversations counts them, but of muted conversations those alone that mention the user, as these are
+    /// all that it is told of.
+    pub async fn newest_unread(&self, user_no: UserNo, among: i64) -> Result<i64> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT u.user_no, (
-                     WITH newest AS MATERIALIZED (
-                         SELECT e.seq, e.conversation, e.sender, coalesce(e.flags, 0) & 1 <> 0 AS mentions,
-                             {SAID} AS said
-                         FROM entries e
-                         WHERE e.owner = u.user_no ORDER BY e.seq DESC LIMIT $2
-                     ), read AS (
-                         SELECT n.conversation, greatest(
-                             max(n.seq) FILTER (WHERE n.sender = u.user_no),
-                             (SELECT greatest(m.read_seq, m.answered_seq) FROM read_marks m
-                              WHERE m.owner = u.user_no AND m.conversation = n.conversation)
-                         ) AS seq
-                         FROM newest n WHERE n.said GROUP BY n.conversation
-                     )
-                     SELECT count(*) FROM newest n JOIN read r USING (conversation)
-                     WHERE n.said AND n.sender <> u.user_no AND n.seq > coalesce(r.seq, 0)
-                         AND (n.mentions OR NOT EXISTS (
-                             SELECT FROM conversation_settings s
-                             WHERE s.owner = u.user_no AND s.conversation = n.conversation AND s.muted_until > now()
-                         ))
-                 ) AS unread
-                 FROM unnest($1::bigint[]) u (user_no)"
+                "WITH newest AS MATERIALIZED (
+                     SELECT e.seq, e.conversation, e.sender, coalesce(e.flags, 0) & 1 <> 0 AS mentions,
+                         {SAID} AS said
+                     FROM entries e
+                     WHERE e.owner = $1 ORDER BY e.seq DESC LIMIT $2
+                 ), read AS (
+                     SELECT n.conversation, greatest(
+                         max(n.seq) FILTER (WHERE n.sender = $1),
+                         (SELECT greatest(m.read_seq, m.answered_seq) FROM read_marks m
+                          WHERE m.owner = $1 AND m.conversation = n.conversation)
+                     ) AS seq
+                     FROM newest n WHERE n.said GROUP BY n.conversation
+                 )
+                 SELECT count(*) FROM newest n JOIN read r USING (conversation)
+                 WHERE n.said AND n.sender <> $1 AND n.seq > coalesce(r.seq, 0)
+                     AND (n.mentions OR NOT EXISTS (
+                         SELECT FROM conversation_settings s
+                         WHERE s.owner = $1 AND s.conversation = n.conversation AND s.muted_until > now()
+                     ))"
             ))
             .await?;
-        let rows = client.query(&statement, &[&users, &among]).await?;
-        Ok(rows.iter().map(|row| (UserNo(row.get("user_no")), row.get("unread"))).collect())
+        Ok(client.query_one(&statement, &[&user_no.0, &among]).await?.get(0))
     }
 
     /// Whether a conversation has a message by another after one place and up to another.
@@ -521,29 +493,33 @@ impl Store {
         Ok(client.query_one(&statement, &values).await?.get(0))
     }
 
-    /// How far each user has read the conversation, and whether it is muted. Those that are neither read nor
+    /// How far a user has read the conversations, and which it has muted. Those that are neither read nor
     /// muted are left out.
     pub async fn push_marks(
         &self,
-        conversations: &HashSet<(UserNo, ConversationNo)>,
-    ) -> Result<HashMap<(UserNo, ConversationNo), PushMarks>> {
-        let (owners, numbers): (Vec<i64>, Vec<i64>) =
-            conversations.iter().map(|(user_no, conversation)| (user_no.0, conversation.0)).unzip();
+        user_no: UserNo,
+        conversations: &[ConversationNo],
+    ) -> Result<HashMap<ConversationNo, PushMarks>> {
+        let numbers: Vec<i64> = conversations.iter().map(|conversation| conversation.0).collect();
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT c.owner, c.conversation, coalesce(r.read_seq, 0) AS read_seq,
+                "SELECT conversation, coalesce(r.read_seq, 0) AS read_seq,
                      coalesce(s.muted_until > now(), false) AS muted
-                 FROM unnest($1::bigint[], $2::bigint[]) c (owner, conversation)
-                 LEFT JOIN read_marks r USING (owner, conversation)
-                 LEFT JOIN conversation_settings s USING (owner, conversation)
-                 WHERE r.owner IS NOT NULL OR s.owner IS NOT NULL",
+                 FROM (
+                     SELECT conversation, read_seq FROM read_marks
+                     WHERE owner = $1 AND conversation = ANY($2)
+                 ) r
+                 FULL JOIN (
+                     SELECT conversation, muted_until FROM conversation_settings
+                     WHERE owner = $1 AND conversation = ANY($2)
+                 ) s USING (conversation)",
             )
             .await?;
-        let rows = client.query(&statement, &[&owners, &numbers]).await?;
+        let rows = client.query(&statement, &[&user_no.0, &numbers]).await?;
         let marks = |row: &Row| {
-            let of = (UserNo(row.get("owner")), ConversationNo(row.get("conversation")));
-            (of, PushMarks { read_seq: row.get("read_seq"), muted: row.get("muted") })
+            let marks = PushMarks { read_seq: row.get("read_seq"), muted: row.get("muted") };
+            (ConversationNo(row.get("conversation")), marks)
         };
         Ok(rows.iter().map(marks).collect())
     }

@@ -9,21 +9,22 @@
 mod apns;
 mod fcm;
 mod notification;
-mod telling;
 mod web_push;
 mod webhook;
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use futures::future::OptionFuture;
+use futures::{StreamExt, future::OptionFuture, stream};
+use metrics::counter;
 use secrecy::SecretString;
 use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
 
 pub(in crate::service) use self::web_push::retry_after;
 use self::{
     apns::Apns,
     fcm::Fcm,
-    notification::{News, Test},
+    notification::{Cleared, News, Notification, Test},
     web_push::WebPush,
     webhook::Webhook,
 };
@@ -31,16 +32,45 @@ pub use self::{apns::ApnsSettings, fcm::FcmSettings};
 use super::{Service, access::Identity};
 use crate::{
     model::{
-        Error, PushContent, PushProvider, PushResult, PushTarget, QuietHours, Result, SessionId,
+        Body, Content, ConversationId, Entry, EntryKind, Error, Message, PushContent, PushProvider,
+        PushResult, PushTarget, QuietHours, Result, SessionId, Stretch,
     },
-    store::{PushToken, Store},
+    store::{PushClaim, PushLook, PushMarks, PushNeed, PushOutcome, PushToken, Store},
+    telemetry,
 };
+
+/// How often a node looks at the recipients of what it has appended.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often it looks at all terminals.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// How many terminals are claimed at a time.
+const BATCH: usize = 200;
+
+/// How many are told at a time.
+const AT_ONCE: usize = 64;
+
+/// How long a claim lasts: more than all that a batch may take.
+const CLAIM: Duration = Duration::from_mins(2);
+
+/// How many of the newest messages a terminal is told of at most.
+const MOST_MESSAGES: i64 = 64;
 
 /// The longest token, in bytes.
 const MAX_TOKEN_LENGTH: usize = 4096;
 
 /// Among how many of the newest entries unread messages are counted.
 const BADGE_AMONG: i64 = 500;
+
+/// The first pause after a failure; it doubles with each in a row.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause, also of those that a provider asks for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(30);
+
+/// After how many failures in a row a terminal is not told of what it would have been.
+const MOST_FAILURES: i32 = 12;
 
 /// How push is set up.
 #[derive(Debug, Clone)]
@@ -267,13 +297,185 @@ impl Service {
 
     /// Tells a terminal that this is a test: what its provider says. A token that is none any more is dropped.
     pub(super) async fn test_push(&self, token: &PushToken) -> Result<PushResult> {
-        let unread = self.store.newest_unread(&[token.user_no], BADGE_AMONG).await?;
-        let badge = unread.get(&token.user_no).copied().unwrap_or_default();
+        let badge = self.store.newest_unread(token.user_no, BADGE_AMONG).await?;
         let news = News::Test(Test::new(badge));
         let told = self.push.tell(&token.target, (token.session_id, 0), &news).await;
         if let Told::Gone(since) = told {
             self.store.drop_push(token, since).await?;
         }
         Ok(told.result())
+    }
+
+    /// Tells terminals, for ever.
+    pub async fn keep_pushing(self: Arc<Self>) {
+        if !self.push.is_on() {
+            std::future::pending::<()>().await;
+        }
+        self.delivery.want_recipients();
+        let mut sweep_at = Instant::now();
+        loop {
+            sleep(LOOK).await;
+            let users = self.delivery.take_recipients(self.push.delay);
+            for users in users.chunks(BATCH) {
+                self.push_all(PushLook::Users(users)).await;
+            }
+            if Instant::now() >= sweep_at {
+                sweep_at = Instant::now() + SWEEP;
+                if let Err(error) = self.store.forget_push().await {
+                    tracing::warn!(%error, "push tokens of ended sessions stay for now");
+                }
+                self.push_all(PushLook::Still(self.push.delay)).await;
+            }
+        }
+    }
+
+    /// Tells all that are to be told of those that are looked at.
+    async fn push_all(&self, look: PushLook<'_>) {
+        loop {
+            let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+            let claims =
+                match self.store.claim_push(look, self.delivery.node_no(), CLAIM, limit).await {
+                    Ok(claims) => claims,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot look which terminals to tell");
+                        return;
+                    }
+                };
+            let full = claims.len() >= BATCH;
+            stream::iter(claims).for_each_concurrent(AT_ONCE, |claim| self.push_one(claim)).await;
+            if !full {
+                return;
+            }
+        }
+    }
+
+    async fn push_one(&self, claim: PushClaim) {
+        let finished = match self.tell(&claim).await {
+            Ok(outcome) => self.store.finish_push(&claim, outcome).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = finished {
+            // When the claim is over, another look finds it.
+            tracing::warn!(%error, "a terminal is told later, or twice");
+        }
+    }
+
+    async fn tell(&self, claim: &PushClaim) -> Result<PushOutcome> {
+        for news in self.news(claim).await? {
+            // The claim may be some time old, and each request takes some.
+            match self.store.push_need(claim).await? {
+                PushNeed::Ended => return Ok(PushOutcome::Handled),
+                PushNeed::Connected => return Ok(PushOutcome::Connected),
+                PushNeed::Lags(cursor) if cursor >= news.seq() => continue,
+                PushNeed::Lags(_) => {}
+            }
+            let provider = claim.target.provider().name();
+            let terminal = (claim.session_id, claim.epoch);
+            let told = self.push.tell(&claim.target, terminal, &news).await;
+            let result = told.result().name();
+            counter!(telemetry::PUSHES, "provider" => provider, "result" => result).increment(1);
+            match told {
+                Told::Delivered | Told::Refused => {}
+                Told::Gone(since) => return Ok(PushOutcome::Gone(since)),
+                Told::Later(_) if claim.failures >= MOST_FAILURES => {}
+                Told::Later(asked) => {
+                    let doubled = 2_u32.saturating_pow(claim.failures.unsigned_abs());
+                    let pause = asked.unwrap_or(FIRST_PAUSE.saturating_mul(doubled));
+                    return Ok(PushOutcome::Later(pause.clamp(FIRST_PAUSE, LONGEST_PAUSE)));
+                }
+            }
+        }
+        Ok(PushOutcome::Handled)
+    }
+
+    /// What a terminal is to be told: of each conversation its newest message that is unread, and that mentions
+    /// the user where the conversation is muted; and of each that it was told of, and in which nothing is unread
+    /// any more, that it is cleared.
+    async fn news(&self, claim: &PushClaim) -> Result<Vec<News>> {
+        let first = claim.has().max(claim.last_seq.saturating_sub(MOST_MESSAGES)) + 1;
+        let stretch = Stretch { owner: claim.user_no.into(), first, last: claim.last_seq };
+        let entries = self.store.entries_in(&[stretch], MOST_MESSAGES).await?;
+        let mut candidates = Vec::new();
+        let mut gone = Vec::new();
+        for (_, entry) in &entries {
+            match &entry.kind {
+                EntryKind::Message(message) => candidates.extend(candidate(entry, message)),
+                other => gone.extend(done_with(other).map(|(of, places)| (entry, of, places))),
+            }
+        }
+        let mut told: Vec<Notification> = Vec::new();
+        for (entry, message, content, marks) in self.marked(claim, candidates).await? {
+            if entry.seq() <= marks.read_seq || marks.muted && !message.mentioned {
+                continue;
+            }
+            let of = &message.conversation_id;
+            let earlier = told.iter().position(|other| other.is_of(of));
+            let count = earlier.map_or(0, |at| told.remove(at).count) + 1;
+            told.push(Notification::new((claim.content, count), message, content, entry));
+        }
+        let mut cleared: Vec<Cleared> = Vec::new();
+        for (entry, of, places) in gone {
+            let known = |of| told.iter().any(|other| other.is_of(of));
+            if known(of) || cleared.iter().any(|other| other.is_of(of)) {
+                continue;
+            }
+            let (after, upto) =
+                (claim.cursor_seq.max(places.start() - 1), claim.handled_seq.min(*places.end()));
+            let conversation = self.store.conversation_no(of).await?;
+            if after < upto
+                && self.store.has_received(claim.user_no, conversation, after, upto).await?
+            {
+                cleared.push(Cleared::new(claim.content, of, entry));
+            }
+        }
+        let mut news: Vec<News> = told.into_iter().map(News::Message).collect();
+        news.extend(cleared.into_iter().map(News::Cleared));
+        if !news.is_empty() {
+            let badge = self.store.newest_unread(claim.user_no, BADGE_AMONG).await?;
+            for news in &mut news {
+                news.set_badge(badge);
+            }
+        }
+        Ok(news)
+    }
+
+    /// With each message how far its conversation has been read, and whether that is muted.
+    async fn marked<'a>(
+        &self,
+        claim: &PushClaim,
+        candidates: Vec<(&'a Entry, &'a Message, &'a Content)>,
+    ) -> Result<Vec<(&'a Entry, &'a Message, &'a Content, PushMarks)>> {
+        let mut numbers = Vec::with_capacity(candidates.len());
+        for (_, message, _) in &candidates {
+            numbers.push(self.store.conversation_no(&message.conversation_id).await?);
+        }
+        let marks = self.store.push_marks(claim.user_no, &numbers).await?;
+        let with_mark = |((entry, message, content), number)| {
+            (entry, message, content, marks.get(&number).copied().unwrap_or_default())
+        };
+        Ok(candidates.into_iter().zip(numbers).map(with_mark).collect())
+    }
+}
+
+/// A message that a terminal may be told of: not one of the user's own, nor one that its sender wants nobody to
+/// be told of.
+fn candidate<'a>(
+    entry: &'a Entry,
+    message: &'a Message,
+) -> Option<(&'a Entry, &'a Message, &'a Content)> {
+    let Body::Content(content) = &message.body else { return None };
+    let untold = message.client_message_id.is_some() || message.notice.no_push;
+    (!untold).then_some((entry, message, content))
+}
+
+/// In which conversation messages are unread no longer, and at which places of the timeline.
+fn done_with(event: &EntryKind) -> Option<(&ConversationId, RangeInclusive<i64>)> {
+    match event {
+        EntryKind::ReadMark(read) => Some((&read.conversation_id, 1..=read.seq)),
+        EntryKind::MessageRecalled(gone) | EntryKind::MessageDeleted(gone) => {
+            Some((&gone.conversation_id, gone.seq..=gone.seq))
+        }
+        EntryKind::MessagesErased(erased) => Some((&erased.conversation_id, 1..=i64::MAX)),
+        _ => None,
     }
 }

@@ -33,11 +33,6 @@ impl News {
         }
     }
 
-    /// Whether it is about this conversation.
-    pub(super) fn is_of(&self, of: &ConversationId) -> bool {
-        self.tag() == tag(of)
-    }
-
     /// The place in the user's timeline of what is told.
     pub(super) fn seq(&self) -> i64 {
         match self {
@@ -155,6 +150,10 @@ impl Notification {
             content_type: content.content_type().filter(|_| all).map(str::to_owned),
         }
     }
+
+    pub(super) fn is_of(&self, of: &ConversationId) -> bool {
+        self.tag == tag(of)
+    }
 }
 
 impl Cleared {
@@ -167,6 +166,10 @@ impl Cleared {
             badge: 0,
             conversation_id: names.then(|| of.to_string()),
         }
+    }
+
+    pub(super) fn is_of(&self, of: &ConversationId) -> bool {
+        self.tag == tag(of)
     }
 }
 
