@@ -205,11 +205,9 @@ impl Watches {
         let now = Told::of(&presence, &self.fingerprints);
         for no in numbers {
             let Some(watch) = self.by_no.get_mut(no) else { continue };
-            let inbox = watch.inbox.clone();
-            let Some(told) = watch.told(user_no) else { continue };
-            if told.replace(now) != Some(now) {
+            if watch.told(user_no).is_some_and(|told| told.replace(now) != Some(now)) {
                 counter!(telemetry::PRESENCE_CHANGES).increment(1);
-                inbox.put_presence(user_no, presence.clone());
+                watch.inbox.put_presence(user_no, presence.clone());
             }
         }
     }
