@@ -118,6 +118,9 @@ async fn there_is_no_room_for_the_write_ahead_log() {
         config.user("postgres").dbname("postgres");
         let (sql, connection) = config.connect(NoTls).await.expect("a superuser");
         tokio::spawn(connection);
+        // PostgreSQL would keep all files that it has made to use them again, and need another one in each round, until
+        // the disk is too small for what it recovers from.
+        sql.batch_execute("ALTER SYSTEM SET wal_recycle = off").await.expect("a superuser");
         let disk = disk(stage.nodes[0].pid(), &log);
         fill(&disk);
         // Files that were made in advance are used up first. Then PostgreSQL ends.
