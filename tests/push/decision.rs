@@ -81,6 +81,46 @@ async fn of_each_conversation_the_newest_unread_message_is_told() {
 }
 
 #[tokio::test]
+async fn the_badge_is_what_is_unread_whatever_comes_between_two_notifications() {
+    let mut provider = Provider::start().await;
+    let imd = with_webhook(Transport::Grpc, &provider.url).await;
+    let [ann, carl] = [imd.user_with_phone("ann").await, imd.user_with_phone("carl").await];
+    let phone = imd.user_with_phone("bob").await;
+    let pc = imd.log_in("bob", "pc", "desk").await;
+    bind(&imd, &phone, "phone").await;
+    let mut badge = async |text: &str| {
+        let told = provider.told(1).await;
+        assert_eq!(told[0].1["text"].as_str(), Some(text));
+        told[0].1["badge"].clone()
+    };
+    for (said, text) in [(1, "one"), (2, "two"), (3, "three")] {
+        ann.say("bob", text).await;
+        assert_eq!(badge(text).await, json!(said));
+    }
+    carl.say("bob", "four").await;
+    assert_eq!(badge("four").await, json!(4));
+    // An answer from another terminal says that what came before it is read.
+    pc.say("ann", "an answer").await;
+    carl.say("bob", "five").await;
+    assert_eq!(badge("five").await, json!(2));
+    // What is recalled is not there to be read, and neither is what the user has read elsewhere.
+    let slip = ann.say("bob", "a slip").await;
+    assert_eq!(badge("a slip").await, json!(3));
+    ann.recall(&slip.message_id).await.expect("recalled");
+    let read = pc.timeline().await.last().expect("a message").seq;
+    pc.mark_read("carl", read).await.expect("marked");
+    ann.say("bob", "six").await;
+    // Before it, the phone may be told that conversations are cleared.
+    let told = loop {
+        let (_, told) = provider.next().await.told();
+        if told["text"] == "six" {
+            break told;
+        }
+    };
+    assert_eq!(told["badge"], json!(1));
+}
+
+#[tokio::test]
 async fn members_of_a_group_are_told_and_what_is_told_is_what_they_wish() {
     let mut provider = Provider::start().await;
     let imd = with_webhook(Transport::Grpc, &provider.url).await;

@@ -115,7 +115,9 @@ pub use outbox::{BESIDE_ENTRIES, DeliveryClaim, OutboxEvent, PendingEvents};
 pub use pins::{Pin, Pinned};
 pub use profiles::SeenProfile;
 pub use purge::{PurgeLook, PurgeTurn, PurgedBatch};
-pub use push::{PushClaim, PushFilter, PushLook, PushMarks, PushNeed, PushOutcome, PushToken};
+pub use push::{
+    NewestUnread, PushClaim, PushFilter, PushLook, PushMarks, PushNeed, PushOutcome, PushToken,
+};
 pub use quotas::Quota;
 pub use reactions::{React, Reacted};
 pub use read_marks::{MarkRead, MarkedRead};

@@ -127,6 +127,15 @@ pub struct PushMarks {
     pub muted: bool,
 }
 
+/// What a user has not read, of the newest entries of its timeline.
+#[derive(Debug)]
+pub struct NewestUnread {
+    /// The place of the newest of these entries; 0 for none.
+    pub upto: i64,
+    /// The messages: their places, in order, and their conversations.
+    pub messages: Vec<(i64, ConversationNo)>,
+}
+
 impl PushClaim {
     /// What the terminal has, or was told of.
     #[must_use]
@@ -441,10 +450,10 @@ impl Store {
         Ok(())
     }
 
-    /// How many messages a user has not read, of those among the newest `among` entries of its timeline: as its
+    /// The messages that a user has not read, of those among the newest `among` entries of its timeline: as its
     /// list of conversations counts them, but of muted conversations those alone that mention the user, as these are
     /// all that it is told of.
-    pub async fn newest_unread(&self, user_no: UserNo, among: i64) -> Result<i64> {
+    pub async fn newest_unread(&self, user_no: UserNo, among: i64) -> Result<NewestUnread> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(&format!(
@@ -461,7 +470,10 @@ impl Store {
                      ) AS seq
                      FROM newest n WHERE n.said GROUP BY n.conversation
                  )
-                 SELECT count(*) FROM newest n JOIN read r USING (conversation)
+                 SELECT (SELECT coalesce(max(seq), 0) FROM newest) AS upto,
+                     coalesce(array_agg(n.seq ORDER BY n.seq), '{{}}') AS seqs,
+                     coalesce(array_agg(n.conversation ORDER BY n.seq), '{{}}') AS conversations
+                 FROM newest n JOIN read r USING (conversation)
                  WHERE n.said AND n.sender <> $1 AND n.seq > coalesce(r.seq, 0)
                      AND (n.mentions OR NOT EXISTS (
                          SELECT FROM conversation_settings s
@@ -469,7 +481,11 @@ impl Store {
                      ))"
             ))
             .await?;
-        Ok(client.query_one(&statement, &[&user_no.0, &among]).await?.get(0))
+        let row = client.query_one(&statement, &[&user_no.0, &among]).await?;
+        let (seqs, conversations): (Vec<i64>, Vec<i64>) =
+            (row.get("seqs"), row.get("conversations"));
+        let messages = seqs.into_iter().zip(conversations.into_iter().map(ConversationNo));
+        Ok(NewestUnread { upto: row.get("upto"), messages: messages.collect() })
     }
 
     /// Whether a conversation has a message by another after one place and up to another.

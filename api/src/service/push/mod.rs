@@ -7,6 +7,7 @@
 //! what a node that died has left behind. A terminal is claimed before it is told, so that nodes do not tell it twice.
 
 mod apns;
+mod badges;
 mod fcm;
 mod notification;
 mod web_push;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, sleep};
 pub(in crate::service) use self::web_push::retry_after;
 use self::{
     apns::Apns,
+    badges::{Badges, Step},
     fcm::Fcm,
     notification::{Cleared, News, Notification, Test},
     web_push::WebPush,
@@ -32,8 +34,8 @@ pub use self::{apns::ApnsSettings, fcm::FcmSettings};
 use super::{Service, access::Identity};
 use crate::{
     model::{
-        Body, Content, ConversationId, Entry, EntryKind, Error, Message, PushContent, PushProvider,
-        PushResult, PushTarget, QuietHours, Result, SessionId, Stretch,
+        Body, Content, ConversationId, ConversationNo, Entry, EntryKind, Error, Message,
+        PushContent, PushProvider, PushResult, PushTarget, QuietHours, Result, SessionId, Stretch,
     },
     store::{PushClaim, PushLook, PushMarks, PushNeed, PushOutcome, PushToken, Store},
     telemetry,
@@ -59,9 +61,6 @@ const MOST_MESSAGES: i64 = 64;
 
 /// The longest token, in bytes.
 const MAX_TOKEN_LENGTH: usize = 4096;
-
-/// Among how many of the newest entries unread messages are counted.
-const BADGE_AMONG: i64 = 500;
 
 /// The first pause after a failure; it doubles with each in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -139,6 +138,7 @@ pub(super) struct Push {
     webhook: Option<Webhook>,
     apns: Option<Apns>,
     fcm: Option<Fcm>,
+    badges: Badges,
 }
 
 /// What came of one request to a provider.
@@ -173,7 +173,8 @@ impl Push {
         let webhook = webhook.map(|(url, key)| Webhook::new(url, &key, http.clone()));
         let apns = apns.map(|settings| Apns::new(settings, http2)).transpose()?;
         let fcm = fcm.map(|settings| Fcm::new(&settings, http)).transpose()?;
-        Ok(Self { delay, web_push, webhook, apns, fcm })
+        let badges = Badges::default();
+        Ok(Self { delay, web_push, webhook, apns, fcm, badges })
     }
 
     /// Whether there is a provider at all.
@@ -297,8 +298,8 @@ impl Service {
 
     /// Tells a terminal that this is a test: what its provider says. A token that is none any more is dropped.
     pub(super) async fn test_push(&self, token: &PushToken) -> Result<PushResult> {
-        let badge = self.store.newest_unread(token.user_no, BADGE_AMONG).await?;
-        let news = News::Test(Test::new(badge));
+        let unread = self.store.newest_unread(token.user_no, badges::AMONG).await?;
+        let news = News::Test(Test::new(unread.messages.len()));
         let told = self.push.tell(&token.target, (token.session_id, 0), &news).await;
         if let Told::Gone(since) = told {
             self.store.drop_push(token, since).await?;
@@ -395,17 +396,33 @@ impl Service {
         let first = claim.has().max(claim.last_seq.saturating_sub(MOST_MESSAGES)) + 1;
         let stretch = Stretch { owner: claim.user_no.into(), first, last: claim.last_seq };
         let entries = self.store.entries_in(&[stretch], MOST_MESSAGES).await?;
-        let mut candidates = Vec::new();
-        let mut gone = Vec::new();
+        let (mut said, mut gone, mut steps) = (Vec::new(), Vec::new(), Vec::new());
         for (_, entry) in &entries {
             match &entry.kind {
-                EntryKind::Message(message) => candidates.extend(candidate(entry, message)),
-                other => gone.extend(done_with(other).map(|(of, places)| (entry, of, places))),
+                EntryKind::Message(message) => match &message.body {
+                    Body::Content(content) => said.push((entry, message, content)),
+                    Body::Tombstone(_) => steps.push((entry.seq(), Step::Nothing)),
+                },
+                other => {
+                    steps.push((entry.seq(), Step::of_event(other)));
+                    gone.extend(done_with(other).map(|(of, places)| (entry, of, places)));
+                }
             }
         }
         let mut told: Vec<Notification> = Vec::new();
-        for (entry, message, content, marks) in self.marked(claim, candidates).await? {
+        for Said { entry, message, content, conversation, marks } in
+            self.marked(claim, said).await?
+        {
+            if message.client_message_id.is_some() {
+                steps.push((entry.seq(), Step::Answered(conversation)));
+                continue;
+            }
             if entry.seq() <= marks.read_seq || marks.muted && !message.mentioned {
+                steps.push((entry.seq(), Step::Nothing));
+                continue;
+            }
+            steps.push((entry.seq(), Step::Unread(conversation)));
+            if message.notice.no_push {
                 continue;
             }
             let of = &message.conversation_id;
@@ -431,7 +448,8 @@ impl Service {
         let mut news: Vec<News> = told.into_iter().map(News::Message).collect();
         news.extend(cleared.into_iter().map(News::Cleared));
         if !news.is_empty() {
-            let badge = self.store.newest_unread(claim.user_no, BADGE_AMONG).await?;
+            steps.sort_unstable_by_key(|(seq, _)| *seq);
+            let badge = self.badge(claim, first, &steps).await?;
             for news in &mut news {
                 news.set_badge(badge);
             }
@@ -439,33 +457,43 @@ impl Service {
         Ok(news)
     }
 
-    /// With each message how far its conversation has been read, and whether that is muted.
+    /// How many messages a claim's user has not read; `steps` are what the entries from `first` on do to that.
+    async fn badge(&self, claim: &PushClaim, first: i64, steps: &[(i64, Step)]) -> Result<usize> {
+        if let Some(badge) = self.push.badges.follow(claim, first, steps) {
+            return Ok(badge);
+        }
+        let unread = self.store.newest_unread(claim.user_no, badges::AMONG).await?;
+        let badge = unread.messages.len();
+        self.push.badges.keep(claim, unread);
+        Ok(badge)
+    }
+
+    /// With each message its conversation, how far that has been read, and whether it is muted.
     async fn marked<'a>(
         &self,
         claim: &PushClaim,
-        candidates: Vec<(&'a Entry, &'a Message, &'a Content)>,
-    ) -> Result<Vec<(&'a Entry, &'a Message, &'a Content, PushMarks)>> {
-        let mut numbers = Vec::with_capacity(candidates.len());
-        for (_, message, _) in &candidates {
+        said: Vec<(&'a Entry, &'a Message, &'a Content)>,
+    ) -> Result<Vec<Said<'a>>> {
+        let mut numbers = Vec::with_capacity(said.len());
+        for (_, message, _) in &said {
             numbers.push(self.store.conversation_no(&message.conversation_id).await?);
         }
         let marks = self.store.push_marks(claim.user_no, &numbers).await?;
-        let with_mark = |((entry, message, content), number)| {
-            (entry, message, content, marks.get(&number).copied().unwrap_or_default())
+        let with_marks = |((entry, message, content), conversation)| {
+            let marks = marks.get(&conversation).copied().unwrap_or_default();
+            Said { entry, message, content, conversation, marks }
         };
-        Ok(candidates.into_iter().zip(numbers).map(with_mark).collect())
+        Ok(said.into_iter().zip(numbers).map(with_marks).collect())
     }
 }
 
-/// A message that a terminal may be told of: not one of the user's own, nor one that its sender wants nobody to
-/// be told of.
-fn candidate<'a>(
+/// A message that still says something.
+struct Said<'a> {
     entry: &'a Entry,
     message: &'a Message,
-) -> Option<(&'a Entry, &'a Message, &'a Content)> {
-    let Body::Content(content) = &message.body else { return None };
-    let untold = message.client_message_id.is_some() || message.notice.no_push;
-    (!untold).then_some((entry, message, content))
+    content: &'a Content,
+    conversation: ConversationNo,
+    marks: PushMarks,
 }
 
 /// In which conversation messages are unread no longer, and at which places of the timeline.

@@ -43,7 +43,7 @@ impl News {
     }
 
     /// How many messages the user has not read.
-    pub(super) fn badge(&self) -> i64 {
+    pub(super) fn badge(&self) -> usize {
         match self {
             Self::Message(notification) => notification.badge,
             Self::Cleared(cleared) => cleared.badge,
@@ -51,7 +51,7 @@ impl News {
         }
     }
 
-    pub(super) fn set_badge(&mut self, badge: i64) {
+    pub(super) fn set_badge(&mut self, badge: usize) {
         match self {
             Self::Message(notification) => notification.badge = badge,
             Self::Cleared(cleared) => cleared.badge = badge,
@@ -68,7 +68,7 @@ pub(super) struct Notification {
     seq: i64,
     /// How many messages of the conversation the terminal does not have, as far as they were looked at.
     pub(super) count: u32,
-    badge: i64,
+    badge: usize,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) silent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub(super) struct Cleared {
     cleared: bool,
     tag: String,
     seq: i64,
-    badge: i64,
+    badge: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) conversation_id: Option<String>,
 }
@@ -106,11 +106,11 @@ pub(super) struct Test {
     test: bool,
     tag: String,
     pub(super) text: String,
-    badge: i64,
+    badge: usize,
 }
 
 impl Test {
-    pub(super) fn new(badge: i64) -> Self {
+    pub(super) fn new(badge: usize) -> Self {
         let text = "This is a test.".to_owned();
         Self { test: true, tag: "test".to_owned(), text, badge }
     }
